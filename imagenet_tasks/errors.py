@@ -1,0 +1,98 @@
+"""The exception tree and the closed list of reasons for which a picture is rejected.
+
+ImagenetTasksError
+├── ConfigError             a setting cannot be used; never retried
+├── DataError               the data cannot be used; never retried
+│   └── TooFewImages
+├── TransientError          may pass; retried by the workflow
+│   └── SourceUnavailable
+├── ArtifactError           a file of an earlier stage is missing or damaged
+│   └── ChecksumMismatch
+└── TrainingError           training did not end with a usable model
+    └── NonFiniteLoss
+
+A picture that cannot be used is data, not a failure of the stage: the code that judges it raises `Rejected`, which
+never leaves the stage and becomes a record with its `RejectReason`.
+"""
+
+from enum import StrEnum
+
+
+class ImagenetTasksError(Exception):
+    """Base of all errors that this package raises on purpose."""
+
+
+class ConfigError(ImagenetTasksError):
+    """A setting cannot be used. Retrying cannot help."""
+
+
+class DataError(ImagenetTasksError):
+    """The data cannot be used. Retrying cannot help."""
+
+
+class TooFewImages(DataError):
+    """A class has fewer usable pictures than the settings ask for."""
+
+
+class TransientError(ImagenetTasksError):
+    """The cause may pass by itself: the workflow tries again."""
+
+
+class SourceUnavailable(TransientError):
+    """The source of the pictures does not answer."""
+
+
+class ArtifactError(ImagenetTasksError):
+    """A file that an earlier stage wrote is missing or cannot be read."""
+
+
+class ChecksumMismatch(ArtifactError):
+    """A finished artifact no longer holds the bytes that were written."""
+
+
+class TrainingError(ImagenetTasksError):
+    """Training did not end with a usable model."""
+
+
+class NonFiniteLoss(TrainingError):
+    """The loss became NaN or infinite."""
+
+
+class RejectReason(StrEnum):
+    """Why a candidate is not among the pictures of its class."""
+
+    INVALID_URL = "invalid_url"
+    GONE = "gone"
+    HTTP_ERROR = "http_error"
+    CONNECTION = "connection"
+    TIMEOUT = "timeout"
+    TLS = "tls"
+    TOO_MANY_REDIRECTS = "too_many_redirects"
+    BLOCKED_SCHEME = "blocked_scheme"
+    TRUNCATED_TRANSFER = "truncated_transfer"
+    TOO_LARGE = "too_large"
+    PLACEHOLDER = "placeholder"
+    NOT_AN_IMAGE = "not_an_image"
+    UNSUPPORTED_FORMAT = "unsupported_format"
+    TRUNCATED_IMAGE = "truncated_image"
+    TOO_MANY_PIXELS = "too_many_pixels"
+    TOO_SMALL = "too_small"
+    BAD_ASPECT = "bad_aspect"
+    DUPLICATE = "duplicate"
+    UNREADABLE = "unreadable"
+
+
+class Rejected(Exception):  # noqa: N818 - a verdict on one picture, not an error of the program
+    """One candidate is not usable.
+
+    Args:
+        reason: the reason that goes into the candidate's record.
+        may_pass: whether asking again could give another answer (a timeout may pass, a 404 will not).
+        detail: what was seen, in words.
+    """
+
+    def __init__(self, reason: RejectReason, *, may_pass: bool = False, detail: str = "") -> None:
+        super().__init__(f"{reason.value}: {detail}" if detail else reason.value)
+        self.reason = reason
+        self.may_pass = may_pass
+        self.detail = detail
