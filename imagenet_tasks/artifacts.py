@@ -1,0 +1,262 @@
+"""What each stage hands to the next: one dataclass per artifact, the folder that it lies in, and the run's index.
+
+images/<class_id>/<image_id>.<suffix>         a picture's bytes as received; image_id is their SHA-256
+images/<class_id>/records.jsonl               one line per candidate, over all runs
+images/<class_id>/selected-<fingerprint>.json the pictures that a run uses (Selection)
+arrays/<fingerprint>/                         <class_id>.npy and ids.json (ClassArray)
+datasets/<fingerprint>/                       dataset.json (Dataset), split.csv, data_quality.json
+models/<fingerprint>/                         model.keras, history.jsonl, training.json, probabilities_<split>.npy
+evaluations/<fingerprint>/                    metrics.json, confusion_<split>.csv, predictions.csv
+plans/<fingerprint>/                          plan.json (AugmentationPlan)
+runs/<dag_id>/<run_key>/                      config.json, tasks/, progress/, decision.json, run.json, report/
+"""
+
+import contextlib
+import re
+import time
+from collections.abc import Iterator
+from typing import Any, Literal, Self
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from imagenet_tasks.config import STRICT, RunConfig, from_json, to_json
+from imagenet_tasks.errors import ArtifactError, ConfigError
+from imagenet_tasks.storage import Store, safe_key
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+
+class JsonArtifact:
+    """A dataclass that is kept as one JSON file."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns plain JSON values."""
+        plain: dict[str, Any] = TypeAdapter(type(self)).dump_python(self, mode="json")
+        return plain
+
+    @classmethod
+    def from_dict(cls, value: Any, *, where: str = "") -> Self:
+        """Returns the object that `as_dict` described.
+
+        Raises:
+            ArtifactError: where the value has not this artifact's fields.
+        """
+        try:
+            return TypeAdapter(cls).validate_python(value)
+        except ValidationError as error:
+            raise ArtifactError(f"{where or cls.__name__}: not a {cls.__name__}: {error}") from error
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Selection(JsonArtifact):
+    """The pictures of one class that a run uses, in the order of the source, with what became of the candidates."""
+
+    class_id: str
+    name: str
+    files: tuple[str, ...]
+    listed: int
+    asked: int
+    wanted: int
+    rejected: dict[str, int]
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class SelectionRef(JsonArtifact):
+    """Points to a Selection."""
+
+    class_id: str
+    fingerprint: str
+    accepted: int
+
+    @property
+    def key(self) -> str:
+        """The key of the selection's file."""
+        return f"images/{self.class_id}/selected-{self.fingerprint}.json"
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class ClassArray(JsonArtifact):
+    """Points to uint8 pictures (count, rows, columns, 3) of one class, memory-mappable, and their image ids.
+
+    For augmented pictures an id is the source picture's, and repeats where a picture was changed more than once.
+    """
+
+    class_id: str
+    fingerprint: str
+    count: int
+
+    @property
+    def folder(self) -> str:
+        """The published folder."""
+        return f"arrays/{self.fingerprint}"
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class DatasetClass:
+    """One class of a dataset: its label is its place in the list."""
+
+    class_id: str
+    name: str
+    array: ClassArray
+    selection: SelectionRef
+    train: int
+    validation: int
+    test: int
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Dataset(JsonArtifact):
+    """Points to a split of the classes' arrays; split.csv beside it gives each picture's side."""
+
+    fingerprint: str
+    rows_px: int
+    columns_px: int
+    classes: tuple[DatasetClass, ...]
+
+    @property
+    def folder(self) -> str:
+        """The published folder."""
+        return f"datasets/{self.fingerprint}"
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Trial(JsonArtifact):
+    """One training: which model, from which seed, on what (the arm)."""
+
+    model: str
+    seed: int
+    arm: Literal["baseline", "targeted"]
+
+    @property
+    def key(self) -> str:
+        """The trial's name in the graph and in file names."""
+        return f"{self.arm}-{self.model}-seed{self.seed}"
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class TrainedModel(JsonArtifact):
+    """Points to a trained model."""
+
+    trial: Trial
+    fingerprint: str
+
+    @property
+    def folder(self) -> str:
+        """The published folder."""
+        return f"models/{self.fingerprint}"
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Evaluation(JsonArtifact):
+    """Points to the evaluation of one round's models; the figures are those of the best one on validation."""
+
+    fingerprint: str
+    model: TrainedModel
+    validation_accuracy: float | None
+    test_accuracy: float | None
+
+    @property
+    def folder(self) -> str:
+        """The published folder."""
+        return f"evaluations/{self.fingerprint}"
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class ChosenClass(JsonArtifact):
+    """A class to augment, and why. Recall and support are of the validation pictures."""
+
+    class_id: str
+    name: str
+    label: int
+    recall: float
+    support: int
+    confused_with: tuple[tuple[str, int], ...]
+    pictures_to_add: int
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class AugmentationPlan(JsonArtifact):
+    """Which classes get more pictures."""
+
+    fingerprint: str
+    strategy: str
+    chosen: tuple[ChosenClass, ...]
+
+    @property
+    def folder(self) -> str:
+        """The published folder."""
+        return f"plans/{self.fingerprint}"
+
+
+class Run:
+    """The folder of one run of the workflow.
+
+    Args:
+        store: where it lies.
+        dag_id: the workflow's id.
+        run_id: the run's id as the workflow engine gives it; never used as a path.
+    """
+
+    def __init__(self, store: Store, dag_id: str, run_id: str) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,200}", dag_id):
+            raise ConfigError(f"dag_id: {dag_id!r} cannot name a folder; expected letters, digits, '_', '.', '-'")
+        self.store = store
+        self.dag_id = dag_id
+        self.run_id = run_id
+        self.run_key = safe_key(run_id)
+        self.folder = f"runs/{dag_id}/{self.run_key}"
+
+    def key(self, name: str) -> str:
+        """Returns the storage key of a file of this run."""
+        return f"{self.folder}/{name}"
+
+    @property
+    def config(self) -> RunConfig:
+        """The run's settings, as `plan_run` wrote them."""
+        return from_json(self.store.read_bytes(self.key("config.json")).decode())
+
+    def write_config(self, config: RunConfig) -> None:
+        """Writes the run's settings."""
+        self.store.write_bytes(self.key("config.json"), to_json(config).encode())
+
+    def task_records(self) -> list[dict[str, Any]]:
+        """Returns what the tasks of this run wrote of themselves, in order of their start."""
+        records = [self.store.read_json(self.key(f"tasks/{n}")) for n in self.store.names(self.key("tasks"))]
+        return sorted(records, key=lambda record: (record["started_s"], record["task"], record["item"]))
+
+    def result_of(self, task: str) -> dict[str, Any] | None:
+        """Returns what an unmapped task of this run handed on, or None where it did not run."""
+        return next((r["result"] for r in self.task_records() if r["task"] == task and r["state"] == "success"), None)
+
+    @contextlib.contextmanager
+    def task(self, task: str, item: str = "") -> Iterator[dict[str, Any]]:
+        """Keeps a record of a task: when, how long, what it handed on, and how it failed.
+
+        Args:
+            task: the task's name in the graph.
+            item: the class or trial of a mapped task.
+
+        Yields:
+            The record, whose 'result' and 'reused' the task fills in.
+        """
+        name = f"tasks/{task}.{item}.json" if item else f"tasks/{task}.json"
+        record: dict[str, Any] = {
+            "task": task, "item": item, "state": "running", "started_s": time.time(), "seconds": None,
+            "reused": False, "result": None, "error": None,
+        }  # fmt: skip
+        self.store.write_json(self.key(name), record)
+        try:
+            yield record
+            record["state"] = "success"
+        except BaseException as error:
+            record["state"] = "failed"
+            record["error"] = {"type": type(error).__name__, "message": str(error)}
+            raise
+        finally:
+            record["seconds"] = round(time.time() - record["started_s"], 3)
+            self.store.write_json(self.key(name), record)
+
+

@@ -1,0 +1,221 @@
+"""The settings of a run: one frozen, keyword-only dataclass per stage, and the profiles that fill them.
+
+A field's name is unique over all stages, so that `--set epochs=3` and the trigger form need no stage prefix.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from imagenet_tasks.classes import STUDY_CLASSES, ImageClass, find_class
+from imagenet_tasks.errors import ConfigError
+
+STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+SOURCES = ("sample", "folder")
+MODELS = ("compact", "convnet1")
+FORCE_FROM = ("", "download", "preprocess", "train", "evaluate", "augment", "report")
+MAX_CLASSES = 1000
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class DownloadConfig:
+    """Where the pictures come from, how many are wanted, and what is accepted as a picture."""
+
+    source: Literal["sample", "folder"] = "sample"
+    location: str = ""
+    images_per_class: Annotated[int, Field(ge=1, le=100_000)] = 800
+    download_threads: Annotated[int, Field(ge=1, le=128)] = 16
+    connect_timeout_s: Seconds = 5.0
+    read_timeout_s: Seconds = 8.0
+    total_timeout_s: Seconds = 15.0
+    attempts: Annotated[int, Field(ge=1, le=10)] = 2
+    max_redirects: Annotated[int, Field(ge=0, le=20)] = 5
+    max_bytes: Annotated[int, Field(ge=1_000, le=500_000_000)] = 20_000_000
+    max_pixels: Annotated[int, Field(ge=1_000, le=1_000_000_000)] = 50_000_000
+    min_side_px: Annotated[int, Field(ge=1, le=10_000)] = 24
+    max_aspect: Annotated[float, Field(ge=1.0, le=1000.0)] = 8.0
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class PreprocessConfig:
+    """The size of the arrays and the split. What is neither validation nor test is training data."""
+
+    rows_px: Annotated[int, Field(ge=16, le=1024)] = 68
+    columns_px: Annotated[int, Field(ge=16, le=1024)] = 45
+    validation_share: Share = 0.1
+    test_share: Share = 0.1
+    min_images_per_class: Annotated[int, Field(ge=1)] = 20
+
+    def __post_init__(self) -> None:
+        if self.validation_share + self.test_share >= 1.0:
+            raise ValueError(
+                f"validation_share + test_share is {self.validation_share + self.test_share:g}; expected below 1, "
+                "so that pictures are left to train on"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class TrainConfig:
+    """The model and its schedule. The learning rate and the optimiser belong to the model."""
+
+    model: Literal["compact", "convnet1"] = "compact"
+    epochs: Annotated[int, Field(ge=1, le=10_000)] = 20
+    retrain_epochs: Annotated[int, Field(ge=1, le=10_000)] = 20
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] = 64
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    require_gpu: bool = False
+    train_timeout_s: Annotated[float, Field(gt=0)] = 48 * 3600.0
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class EvaluateConfig:
+    """The gate: strictly below the goal, on validation, the repair is tried."""
+
+    accuracy_goal: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class AugmentConfig:
+    """How many classes are repaired, with how many pictures, and how these are changed."""
+
+    classes_to_augment: Annotated[int, Field(ge=1, le=MAX_CLASSES)] = 3
+    pictures_to_add: Annotated[int, Field(ge=1, le=100_000)] = 100
+    rotation_deg: Annotated[float, Field(ge=0.0, le=180.0)] = 25.0
+    zoom_share: Share = 0.25
+    horizontal_flip: bool = True
+    vertical_flip: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class RunConfig:
+    """All settings of one run. `classes` is empty until `plan_run` has asked a source that names its own."""
+
+    profile: str
+    description: str
+    classes: Annotated[tuple[ImageClass, ...], Field(max_length=MAX_CLASSES)] = ()
+    force: Literal["", "download", "preprocess", "train", "evaluate", "augment", "report"] = ""
+    download: DownloadConfig
+    preprocess: PreprocessConfig
+    train: TrainConfig
+    evaluate: EvaluateConfig
+    augment: AugmentConfig
+
+    def __post_init__(self) -> None:
+        if len(self.classes) == 1:
+            raise ValueError(f"classes: received one class ({self.classes[0].class_id}); expected at least two")
+        ids = [c.class_id for c in self.classes]
+        twice = sorted({i for i in ids if ids.count(i) > 1})
+        if twice:
+            raise ValueError(f"classes: {', '.join(twice)} named more than once; name each class once")
+
+
+PROFILES: dict[str, RunConfig] = {
+    "sample": RunConfig(
+        profile="sample",
+        description="Drawn pictures from the built-in source, the compact model, minutes on two cores",
+        classes=STUDY_CLASSES,
+        download=DownloadConfig(source="sample", images_per_class=100),
+        preprocess=PreprocessConfig(validation_share=0.2, test_share=0.2),
+        train=TrainConfig(model="compact", epochs=14, retrain_epochs=14, batch_size=64),
+        evaluate=EvaluateConfig(),
+        augment=AugmentConfig(pictures_to_add=60),
+    ),
+    "seed": RunConfig(
+        profile="seed",
+        description="The study's run: 20 classes, 800 pictures each, ConvNet 1, goal 50 %, 3 classes x 100 pictures",
+        classes=STUDY_CLASSES,
+        download=DownloadConfig(source="folder", images_per_class=800),
+        preprocess=PreprocessConfig(),
+        train=TrainConfig(model="convnet1", epochs=32, retrain_epochs=48, batch_size=128),
+        evaluate=EvaluateConfig(),
+        augment=AugmentConfig(),
+    ),
+    "best": RunConfig(
+        profile="best",
+        description="The compact model on its own schedule: more accurate than the study's and many times faster",
+        classes=STUDY_CLASSES,
+        download=DownloadConfig(source="folder", images_per_class=800),
+        preprocess=PreprocessConfig(validation_share=0.16, test_share=0.16),
+        train=TrainConfig(model="compact", epochs=20, retrain_epochs=20, batch_size=64),
+        evaluate=EvaluateConfig(),
+        augment=AugmentConfig(),
+    ),
+}
+
+_STAGES = ("download", "preprocess", "train", "evaluate", "augment")
+_ADAPTER = TypeAdapter(RunConfig)
+
+
+def setting_names() -> dict[str, str]:
+    """Returns each setting's name with the stage that it belongs to ('' for the run's own)."""
+    own = {"classes": "", "force": ""}
+    return own | {
+        field.name: stage
+        for stage in _STAGES
+        for field in dataclasses.fields(getattr(PROFILES["sample"], stage))
+    }
+
+
+def parse_classes(value: str | list[str] | tuple[str, ...]) -> tuple[ImageClass, ...]:
+    """Returns the classes of a list, or of a text with one class per comma or line.
+
+    Raises:
+        ConfigError: where an entry is no class.
+    """
+    entries = value.replace("\n", ",").split(",") if isinstance(value, str) else list(value)
+    return tuple(find_class(str(entry)) for entry in entries if str(entry).strip())
+
+
+def make_config(profile: str, overrides: Mapping[str, Any] | None = None) -> RunConfig:
+    """Returns the settings of `profile` with `overrides`, where None, '' and [] mean "as the profile says".
+
+    Raises:
+        ConfigError: naming the setting, what was expected and what was received.
+    """
+    if profile not in PROFILES:
+        raise ConfigError(f"profile: {profile!r} does not exist; choose one of {', '.join(PROFILES)}")
+    stages = setting_names()
+    settings = json.loads(to_json(PROFILES[profile]))
+    given = {k: v for k, v in (overrides or {}).items() if v is not None and v not in ("", [], ())}
+    for name, value in given.items():
+        if name not in stages:
+            raise ConfigError(f"{name}: no such setting; the settings are {', '.join(sorted(stages))}")
+        if name == "classes":
+            settings["classes"] = [dataclasses.asdict(c) for c in parse_classes(value)]
+        elif stages[name]:
+            settings[stages[name]][name] = value
+        else:
+            settings[name] = value
+    return from_json(settings)
+
+
+def to_json(config: RunConfig) -> str:
+    """Returns the settings as JSON text that `from_json` reads back to an equal object."""
+    return _ADAPTER.dump_json(config, indent=2).decode()
+
+
+def from_json(settings: str | Mapping[str, Any]) -> RunConfig:
+    """Returns the settings that `to_json` wrote.
+
+    Raises:
+        ConfigError: naming each setting that cannot be used.
+    """
+    try:
+        return _ADAPTER.validate_json(settings) if isinstance(settings, str) else _ADAPTER.validate_python(settings)
+    except ValidationError as error:
+        raise ConfigError("; ".join(_explain(e) for e in error.errors())) from error
+
+
+def _explain(error: Any) -> str:
+    where = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "value_error":  # our own sentence from __post_init__ says all of it
+        return str(error["ctx"]["error"])
+    return f"{where}: {error['msg'][0].lower()}{error['msg'][1:]}; received {error['input']!r}"

@@ -1,0 +1,89 @@
+"""Rate-limited progress: a line in the task's log, a small file for the live page, a bar in the terminal."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """How far a task is. `figures` holds what else is worth seeing, such as an epoch's accuracy."""
+
+    task: str
+    item: str
+    label: str
+    unit: str
+    done: int
+    total: int
+    elapsed_s: float
+    remaining_s: float | None
+    updated_s: float
+    figures: dict[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns plain JSON values."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        figures = "".join(
+            f", {name.replace('_', ' ')} {value:.4g}" if isinstance(value, float) else f", {name.replace('_', ' ')} {value}"
+            for name, value in self.figures.items()
+        )
+        left = f", {self.remaining_s:.0f} s left" if self.remaining_s is not None and self.done < self.total else ""
+        return f"{self.label}: {self.done}/{self.total} {self.unit}{figures}{left}"
+
+
+Listener = Callable[[Snapshot], None]
+
+
+def log_line(snapshot: Snapshot) -> None:
+    """Writes a snapshot to the log."""
+    log.info("%s", snapshot)
+
+
+class Progress:
+    """Counts what a task has done and tells its listeners, not more often than `interval_s`.
+
+    Args:
+        task: the task's name in the graph.
+        item: its class or trial, or ''.
+        label: what a person calls it.
+        total: how many there are to do.
+        unit: what is counted, in the plural.
+        listeners: called with each snapshot.
+        interval_s: the least time between two snapshots; the last one is always told.
+    """
+
+    def __init__(
+        self, *, task: str, item: str, label: str, total: int, unit: str,
+        listeners: tuple[Listener, ...] = (log_line,), interval_s: float = 10.0,
+    ) -> None:  # fmt: skip
+        self.task, self.item, self.label, self.total, self.unit = task, item, label, total, unit
+        self.done = 0
+        self.figures: dict[str, Any] = {}
+        self._listeners = listeners
+        self._interval_s = interval_s
+        self._started_s = self._told_s = time.monotonic()
+
+    def advance(self, count: int = 1, **figures: Any) -> None:
+        """Counts `count` more, and tells the listeners where it is time or the work is done."""
+        self.done += count
+        self.figures.update(figures)
+        if self.done >= self.total or time.monotonic() - self._told_s >= self._interval_s:
+            self.tell()
+
+    def tell(self) -> None:
+        """Tells the listeners now."""
+        self._told_s = time.monotonic()
+        elapsed_s = self._told_s - self._started_s
+        snapshot = Snapshot(
+            task=self.task, item=self.item, label=self.label, unit=self.unit, done=self.done, total=self.total,
+            elapsed_s=elapsed_s, remaining_s=elapsed_s / self.done * (self.total - self.done) if self.done else None,
+            updated_s=time.time(), figures=dict(self.figures),
+        )  # fmt: skip
+        for listener in self._listeners:
+            listener(snapshot)

@@ -1,0 +1,231 @@
+"""The only door to disk and object store: atomic writes, checksums, locks. A root is a local path or an fsspec URL.
+
+A finished folder of files is *published*: written elsewhere, checksummed, and moved into place with a marker that
+comes last. A folder without its marker does not exist for a reader. Two attempts may publish the same folder; the
+first one wins and the other's is dropped.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from filelock import FileLock
+from upath import UPath
+
+from imagenet_tasks.errors import ArtifactError, ChecksumMismatch, ConfigError
+
+MARKER = "complete.json"
+
+
+def default_home() -> str:
+    """Returns the root that the environment names (IMAGENET_HOME), else a folder in the user's home."""
+    return os.environ.get("IMAGENET_HOME") or str(Path.home() / "imagenet")
+
+
+def sha256_of(path: Path) -> str:
+    """Returns the hex SHA-256 of a local file, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fingerprint(**inputs: Any) -> str:
+    """Returns 16 hex digits that stand for `inputs`, which must be plain JSON; equal inputs give equal digits."""
+    text = json.dumps(inputs, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def safe_key(text: str) -> str:
+    """Returns a name for `text` that is safe as a folder name anywhere and differs wherever `text` differs.
+
+    The readable part alone would not do: it drops what is unsafe, and some file systems ignore case.
+    """
+    readable = re.sub(r"[^A-Za-z0-9_-]+", "_", text)[:60].strip("_") or "run"
+    return f"{readable}-{hashlib.sha256(text.encode(errors='surrogatepass')).hexdigest()[:10]}"
+
+
+class Store:
+    """Files below one root, by keys such as 'models/<fingerprint>'.
+
+    Args:
+        root: a local path or an fsspec URL such as s3://bucket/prefix.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = UPath(root)
+        self.is_local = self.root.protocol in ("", "file")
+        if self.is_local:
+            self.root = UPath(Path(str(self.root)).expanduser().absolute())
+
+    def path(self, key: str) -> UPath:
+        """Returns the path of a key.
+
+        Raises:
+            ConfigError: where the key would leave the root.
+        """
+        parts = PurePosixPath(key).parts
+        if not parts or key.startswith("/") or ".." in parts or "\0" in key:
+            raise ConfigError(f"storage: {key!r} is not a key below {self.root}; expected names joined by '/'")
+        return self.root.joinpath(*parts)
+
+    # Single files
+
+    def read_bytes(self, key: str) -> bytes:
+        """Returns the bytes of a file.
+
+        Raises:
+            ArtifactError: where there is none.
+        """
+        try:
+            return self.path(key).read_bytes()
+        except FileNotFoundError as error:
+            raise ArtifactError(f"{self.path(key)}: expected a file, found none. Run the stage that writes it.") from error
+
+    def write_bytes(self, key: str, data: bytes) -> None:
+        """Writes a file whole or not at all: a reader sees the old bytes or the new ones."""
+        target = self.path(key)
+        if not self.is_local:  # an object store puts whole objects
+            target.write_bytes(data)
+            return
+        local = Path(str(target))
+        local.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=local.parent, prefix=".writing-")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).chmod(0o644)
+            Path(name).replace(local)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+    def read_json(self, key: str) -> Any:
+        """Returns the parsed JSON of a file.
+
+        Raises:
+            ArtifactError: where there is none or it is not JSON.
+        """
+        try:
+            return json.loads(self.read_bytes(key))
+        except ValueError as error:
+            raise ArtifactError(f"{self.path(key)}: expected JSON, found something else ({error}).") from error
+
+    def write_json(self, key: str, value: Any) -> None:
+        """Writes `value` as JSON, whole or not at all."""
+        self.write_bytes(key, json.dumps(value, indent=1, allow_nan=False).encode())
+
+    def exists(self, key: str) -> bool:
+        """Tells whether a file or folder is there."""
+        return self.path(key).exists()
+
+    def names(self, key: str) -> list[str]:
+        """Returns the names in a folder in order, without unfinished and hidden ones; [] where it is absent."""
+        folder = self.path(key)
+        return sorted(p.name for p in folder.iterdir() if not p.name.startswith(".")) if folder.exists() else []
+
+    @contextlib.contextmanager
+    def lock(self, key: str) -> Iterator[None]:
+        """Holds the lock of a key against other processes of this machine (not across machines)."""
+        if self.is_local:
+            path = Path(str(self.path(key))) / ".lock"
+        else:
+            path = Path(tempfile.gettempdir()) / f"imagenet-{fingerprint(key=str(self.path(key)))}.lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path):
+            yield
+
+    # Published folders
+
+    def is_complete(self, folder: str) -> bool:
+        """Tells whether a folder was published."""
+        return self.path(f"{folder}/{MARKER}").exists()
+
+    def read_marker(self, folder: str) -> dict[str, Any]:
+        """Returns the marker of a published folder: its files with size in bytes and SHA-256.
+
+        Raises:
+            ArtifactError: where the folder was not published.
+        """
+        marker: dict[str, Any] = self.read_json(f"{folder}/{MARKER}")
+        return marker
+
+    @contextlib.contextmanager
+    def publish(self, folder: str) -> Iterator[Path]:
+        """Yields an empty local folder; what is in it at the end is published as `folder`, unless that exists."""
+        target = self.path(folder)
+        if self.is_local:
+            attempt = Path(str(target)).parent / f".attempt-{uuid.uuid4().hex[:12]}"
+            attempt.mkdir(parents=True)
+        else:
+            attempt = Path(tempfile.mkdtemp(prefix="imagenet-attempt-"))
+        try:
+            yield attempt
+            files = sorted(p for p in attempt.rglob("*") if p.is_file())
+            contents = {
+                p.relative_to(attempt).as_posix(): {"bytes": p.stat().st_size, "sha256": sha256_of(p)} for p in files
+            }
+            (attempt / MARKER).write_text(json.dumps({"files": contents}, indent=1))
+            if self.is_local:
+                self._rename_into_place(attempt, Path(str(target)))
+            else:
+                for name in (*contents, MARKER):  # the marker last
+                    target.joinpath(name).write_bytes((attempt / name).read_bytes())
+        finally:
+            shutil.rmtree(attempt, ignore_errors=True)
+
+    def _rename_into_place(self, attempt: Path, target: Path) -> None:
+        for path in (p for p in attempt.rglob("*") if p.is_file()):
+            _sync(path)
+        _sync(attempt)
+        try:
+            attempt.rename(target)
+        except OSError:  # the other attempt was first
+            if not (target / MARKER).exists():
+                raise
+        _sync(target.parent)
+
+    def open_file(self, folder: str, name: str) -> Path:
+        """Returns the local path of a published file after checking its bytes against the marker.
+
+        From an object store the file is fetched once into a cache of this machine.
+
+        Raises:
+            ArtifactError: where the folder or the file is missing.
+            ChecksumMismatch: where the bytes are not those that were written.
+        """
+        expected = self.read_marker(folder)["files"].get(name)
+        source = self.path(f"{folder}/{name}")
+        if expected is None or not source.exists():
+            raise ArtifactError(f"{source}: expected this file of a finished artifact, found none. Force its stage.")
+        local = Path(str(source)) if self.is_local else self._cached(source, expected["sha256"])
+        received = sha256_of(local)
+        if received != expected["sha256"]:
+            raise ChecksumMismatch(
+                f"{source}: expected SHA-256 {expected['sha256']}, received {received}. The file was changed after it "
+                f"was written: delete {self.path(folder)} and run again."
+            )
+        return local
+
+    def _cached(self, source: UPath, sha256: str) -> Path:
+        cache = Path(os.environ.get("IMAGENET_CACHE") or Path(tempfile.gettempdir()) / "imagenet-cache")
+        local = cache / sha256[:2] / sha256
+        if not local.exists() or sha256_of(local) != sha256:
+            Store(cache).write_bytes(f"{sha256[:2]}/{sha256}", source.read_bytes())
+        return local
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
