@@ -12,7 +12,7 @@ from imagenet_tasks.errors import Rejected, RejectReason
 if TYPE_CHECKING:
     import numpy as np
 
-FORMATS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "BMP": "bmp", "GIF": "gif"}
+FORMATS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "BMP": "bmp"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +107,7 @@ def _opened(data: bytes) -> Image.Image:
 
 
 def _other_format(data: bytes) -> str:
-    signatures = {b"II*\0": "TIFF", b"MM\0*": "TIFF", b"8BPS": "PSD", b"%!PS": "EPS", b"%PDF": "PDF"}
+    signatures = {b"II*\0": "TIFF", b"MM\0*": "TIFF", b"8BPS": "PSD", b"%!PS": "EPS", b"%PDF": "PDF", b"GIF8": "GIF"}
     return next((name for start, name in signatures.items() if data.startswith(start)), "")
 
 

@@ -88,8 +88,14 @@ class Store:
         except FileNotFoundError as error:
             raise ArtifactError(f"{self.path(key)}: expected a file, found none. Run the stage that writes it.") from error
 
-    def write_bytes(self, key: str, data: bytes) -> None:
-        """Writes a file whole or not at all: a reader sees the old bytes or the new ones."""
+    def write_bytes(self, key: str, data: bytes, *, sync: bool = True) -> None:
+        """Writes a file whole or not at all: a reader sees the old bytes or the new ones.
+
+        Args:
+            key: which file.
+            data: its bytes.
+            sync: whether to wait for the disk. Not for many small files whose name tells whether they are whole.
+        """
         target = self.path(key)
         if not self.is_local:  # an object store puts whole objects
             target.write_bytes(data)
@@ -101,7 +107,8 @@ class Store:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
                 file.flush()
-                os.fsync(file.fileno())
+                if sync:
+                    os.fsync(file.fileno())
             Path(name).chmod(0o644)
             Path(name).replace(local)
         except BaseException:

@@ -1,0 +1,92 @@
+"""Reads and writes what the stages keep as pictures and arrays. NumPy is imported when an array is wanted."""
+
+import csv
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from imagenet_tasks.artifacts import ClassArray, Dataset, Split
+from imagenet_tasks.errors import ChecksumMismatch
+from imagenet_tasks.storage import Store
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitRow:
+    """A picture of a split: its id, its label, and its row in its class's array."""
+
+    image_id: str
+    class_id: str
+    label: int
+    row: int
+
+
+def read_picture(store: Store, class_id: str, file: str) -> bytes:
+    """Returns a stored picture's bytes after checking them against the hash that is its name.
+
+    Raises:
+        ChecksumMismatch: where they differ.
+    """
+    key = f"images/{class_id}/{file}"
+    data = store.read_bytes(key)
+    expected, received = file.partition(".")[0], hashlib.sha256(data).hexdigest()
+    if received != expected:
+        raise ChecksumMismatch(
+            f"{store.path(key)}: expected SHA-256 {expected}, received {received}. Delete the file and run again: it "
+            "is then downloaded anew."
+        )
+    return data
+
+
+def write_array(
+    store: Store, array: ClassArray, pictures: Sequence["np.ndarray"], ids: Sequence[str], *, shape: tuple[int, int, int]
+) -> None:
+    """Publishes pictures of one class as one memory-mappable array beside their ids.
+
+    Args:
+        store: where to.
+        array: its name.
+        pictures: uint8 arrays of `shape`.
+        ids: the image id of each.
+        shape: rows, columns, 3; also where there are no pictures.
+    """
+    import numpy as np
+
+    with store.publish(array.folder) as folder:
+        stacked = np.stack(pictures) if len(pictures) else np.empty((0, *shape), np.uint8)
+        np.save(folder / f"{array.class_id}.npy", stacked, allow_pickle=False)
+        (folder / "ids.json").write_text(json.dumps(list(ids)))
+
+
+def read_array(store: Store, array: ClassArray) -> tuple["np.ndarray", list[str]]:
+    """Returns a class's pictures, uint8 (pictures, rows, columns, 3), memory-mapped, and their image ids."""
+    import numpy as np
+
+    pictures = np.load(store.open_file(array.folder, f"{array.class_id}.npy"), mmap_mode="r", allow_pickle=False)
+    return pictures, json.loads(store.open_file(array.folder, "ids.json").read_bytes())
+
+
+def read_split(store: Store, dataset: Dataset, split: Split) -> list[SplitRow]:
+    """Returns the pictures on one side of a dataset's split, in order of label and row."""
+    with store.open_file(dataset.folder, "split.csv").open(newline="") as file:
+        return [
+            SplitRow(image_id=r["image_id"], class_id=r["class_id"], label=int(r["label"]), row=int(r["row"]))
+            for r in csv.DictReader(file)
+            if r["split"] == split
+        ]
+
+
+def load_split(store: Store, dataset: Dataset, split: Split) -> tuple["np.ndarray", "np.ndarray"]:
+    """Returns one side of the split in memory: uint8 pictures (n, rows, columns, 3) and int32 labels (n,)."""
+    import numpy as np
+
+    rows = read_split(store, dataset, split)
+    parts = [np.empty((0, dataset.rows_px, dataset.columns_px, 3), np.uint8)]
+    for label, member in enumerate(dataset.classes):
+        pictures, _ = read_array(store, member.array)
+        parts.append(pictures[[r.row for r in rows if r.label == label]])
+    return np.concatenate(parts), np.array([r.label for r in rows], np.int32)

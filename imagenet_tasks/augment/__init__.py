@@ -1,0 +1,1 @@
+"""Chooses the classes to repair and changes their training pictures."""

@@ -1,0 +1,1 @@
+"""Gets the pictures of one class: sources, the bounded fetcher, the records."""

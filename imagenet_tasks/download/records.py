@@ -1,0 +1,58 @@
+"""records.jsonl: what became of each candidate of a class, over all runs."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from imagenet_tasks.storage import Store
+
+Record = dict[str, Any]
+
+
+class Records:
+    """The records of one class, by candidate.
+
+    A record has `candidate`, `state` (accepted; rejected, which is final; open, to be asked again), `reason`,
+    `detail`, `file`, `bytes`, `width_px`, `height_px`, `time_s` (Unix time). Read and written under the class's lock.
+
+    Args:
+        store: where they lie.
+        class_id: whose records.
+    """
+
+    def __init__(self, store: Store, class_id: str) -> None:
+        self._store = store
+        self._key = f"images/{class_id}/records.jsonl"
+        self._records: dict[str, Record] = {}
+        if store.exists(self._key):
+            for line in store.read_bytes(self._key).splitlines():
+                self.put(json.loads(line))
+
+    def is_final(self, candidate: str) -> bool:
+        """Tells whether asking again could not change the record."""
+        record = self._records.get(candidate)
+        return record is not None and record["state"] != "open"
+
+    def put(self, record: Record) -> None:
+        """Adds or replaces a candidate's record."""
+        self._records[record["candidate"]] = record
+
+    def drop(self, candidate: str) -> None:
+        """Forgets a candidate, so that it is asked for again."""
+        self._records.pop(candidate, None)
+
+    def save(self) -> None:
+        """Writes all records."""
+        lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in self._records.values())
+        self._store.write_bytes(self._key, lines.encode(errors="backslashreplace"))
+
+    def accepted_files(self, candidates: Sequence[str], limit: int | None = None) -> list[str]:
+        """Returns the files of the first `limit` accepted candidates, in the order of `candidates`."""
+        files = (r["file"] for c in candidates if (r := self._records.get(c)) and r["state"] == "accepted")
+        return list(dict.fromkeys(files))[:limit]
+
+    def rejected(self, candidates: Sequence[str]) -> dict[str, int]:
+        """Returns how many of `candidates` were rejected, by reason, the most frequent first."""
+        reasons = (r["reason"] for c in candidates if (r := self._records.get(c)) and r["state"] != "accepted")
+        return dict(Counter(reasons).most_common())

@@ -1,0 +1,191 @@
+"""Where pictures come from. A source names its classes, lists the candidates of one, and fetches a candidate.
+
+To add a source: a class with the methods of `Source`, and a line in `open_source`.
+"""
+
+import os
+import tarfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+
+from upath import UPath
+
+from imagenet_tasks.classes import ImageClass, find_class
+from imagenet_tasks.config import DownloadConfig
+from imagenet_tasks.download.fetch import Fetcher
+from imagenet_tasks.errors import ConfigError, Rejected, RejectReason, SourceUnavailable
+
+
+class Source(Protocol):
+    """What the download of a class asks of a source. `fetch` is called from many threads."""
+
+    def classes(self) -> tuple[ImageClass, ...]:
+        """Returns the classes that the source has, in a fixed order."""
+
+    def candidates(self, class_id: str) -> Sequence[str]:
+        """Returns the locators of a class's candidates in a fixed order; [] where the class is unknown."""
+
+    def fetch(self, locator: str) -> bytes:
+        """Returns a candidate's bytes; raises Rejected where that fails."""
+
+
+class ListServerSource:
+    """A server that lists its classes and, per class, the URLs of its pictures, wherever these lie.
+
+    Args:
+        base_url: answers /classes.json and /lists/<class_id>.txt.
+        fetcher: fetches the lists and the pictures.
+    """
+
+    def __init__(self, base_url: str, fetcher: Fetcher) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._fetcher = fetcher
+
+    def classes(self) -> tuple[ImageClass, ...]:
+        """Returns the classes of /classes.json."""
+        import json
+
+        entries = json.loads(self._get("/classes.json"))
+        return tuple(find_class(entry["class_id"]) for entry in entries)
+
+    def candidates(self, class_id: str) -> Sequence[str]:
+        """Returns the lines of /lists/<class_id>.txt."""
+        return [line.strip() for line in self._get(f"/lists/{class_id}.txt").decode().splitlines() if line.strip()]
+
+    def fetch(self, locator: str) -> bytes:
+        """Returns the body of the URL."""
+        return self._fetcher.fetch(locator)
+
+    def _get(self, path: str) -> bytes:
+        try:
+            return self._fetcher.fetch(self._base_url + path)
+        except Rejected as rejected:
+            raise SourceUnavailable(
+                f"source {self._base_url}{path}: expected a list, received {rejected}. Is the server running? "
+                "`make demo` and `make ui` start it; IMAGENET_SAMPLE_URL or the setting `location` says where it is."
+            ) from rejected
+
+
+class FolderSource:
+    """A directory or fsspec URL with `<wnid>/` or `<class name>/` folders of pictures, or `<wnid>.tar` archives.
+
+    Nothing of an archive is written to disk: members are read one by one and stored under their own hash.
+
+    Args:
+        location: the directory.
+        max_bytes: a larger file or member is rejected unread.
+    """
+
+    def __init__(self, location: str, max_bytes: int) -> None:
+        self._root = UPath(location).expanduser()
+        self._max_bytes = max_bytes
+        self._archives: dict[str, tuple[tarfile.TarFile, threading.Lock]] = {}
+        self._members: dict[str, tuple[str, tarfile.TarInfo]] = {}
+        try:
+            entries = sorted(self._root.iterdir(), key=lambda path: path.name)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise ConfigError(
+                f"location: {location!r} is not a folder. Expected one that holds a folder of pictures or a .tar "
+                "archive per class."
+            ) from error
+        self._entries: dict[str, list[UPath]] = {}
+        self._classes: dict[str, ImageClass] = {}
+        for entry in entries:
+            is_archive = entry.suffix == ".tar"
+            if entry.name.startswith(".") or not (is_archive or entry.is_dir()):
+                continue
+            try:
+                image_class = find_class(entry.name.removesuffix(".tar"))
+            except ConfigError:
+                continue  # a folder that cannot name a class is not one of the pictures'
+            self._classes.setdefault(image_class.class_id, image_class)
+            self._entries.setdefault(image_class.class_id, []).append(entry)
+
+    def classes(self) -> tuple[ImageClass, ...]:
+        """Returns a class per folder or archive."""
+        return tuple(self._classes.values())
+
+    def candidates(self, class_id: str) -> Sequence[str]:
+        """Returns '<folder>/<file>' or '<archive>.tar#<member>' for each file, in order of their names."""
+        found: list[str] = []
+        for entry in self._entries.get(class_id, []):
+            found += self._list_archive(entry) if entry.suffix == ".tar" else self._list_folder(entry)
+        return found
+
+    def fetch(self, locator: str) -> bytes:
+        """Returns the bytes of a file or member."""
+        if locator in self._members:
+            archive, member = self._members[locator]
+            tar, lock = self._archives[archive]
+            self._judge_size(member.size)
+            with lock:  # one file position for all threads
+                file = tar.extractfile(member)
+                data = file.read() if file else b""
+            if len(data) < member.size:
+                raise Rejected(RejectReason.TRUNCATED_TRANSFER, detail="the archive ends within this member")
+            return data
+        path = self._root / locator
+        try:
+            self._judge_size(path.stat().st_size)
+            return path.read_bytes()
+        except OSError as error:
+            raise Rejected(RejectReason.UNREADABLE, may_pass=True, detail=type(error).__name__) from error
+
+    def close(self) -> None:
+        """Closes the archives."""
+        for tar, _ in self._archives.values():
+            tar.close()
+
+    def _judge_size(self, size_bytes: int) -> None:
+        if size_bytes > self._max_bytes:
+            raise Rejected(RejectReason.TOO_LARGE, detail=f"{size_bytes} bytes, at most {self._max_bytes}")
+
+    def _list_folder(self, folder: UPath) -> list[str]:
+        files = sorted(p.name for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
+        return [f"{folder.name}/{name}" for name in files]
+
+    def _list_archive(self, path: UPath) -> list[str]:
+        try:
+            tar = tarfile.open(fileobj=path.open("rb"), mode="r:")  # noqa: SIM115 - closed by close()
+            self._archives[path.name] = (tar, threading.Lock())
+            files = [member for member in _members(tar) if member.isfile()]
+        except (tarfile.TarError, OSError) as error:
+            raise SourceUnavailable(f"{path}: expected a tar archive, could not read it: {error}") from error
+        for member in files:
+            self._members[f"{path.name}#{member.name}"] = (path.name, member)
+        return sorted(f"{path.name}#{member.name}" for member in files)
+
+
+def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    try:
+        yield from tar
+    except tarfile.ReadError:  # a cut archive: what came before its end is good
+        return
+
+
+@contextmanager
+def open_source(settings: DownloadConfig) -> Iterator[Source]:
+    """Yields the source that the settings name.
+
+    Raises:
+        ConfigError: where its location is missing or wrong.
+    """
+    if settings.source == "folder":
+        if not settings.location:
+            raise ConfigError("location: the source 'folder' needs one: a directory or URL with a folder per class")
+        folder = FolderSource(settings.location, settings.max_bytes)
+        try:
+            yield folder
+        finally:
+            folder.close()
+        return
+    location = settings.location or os.environ.get("IMAGENET_SAMPLE_URL", "")
+    if not location:
+        raise ConfigError(
+            "location: the source 'sample' needs the address of its server. Start it with `python -m imagenet_tasks "
+            "sample-server` and give its URL as `location` or in IMAGENET_SAMPLE_URL; `make demo` does that itself."
+        )
+    with Fetcher(settings) as fetcher:
+        yield ListServerSource(location, fetcher)

@@ -1,0 +1,1 @@
+"""Metrics, confusion, the gate, and whether a difference is more than chance."""

@@ -1,0 +1,83 @@
+"""The figures of one model on one side of the split."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy.stats import binomtest
+from sklearn.metrics import (
+    balanced_accuracy_score,
+    confusion_matrix,
+    log_loss,
+    precision_recall_fscore_support,
+    top_k_accuracy_score,
+)
+
+from imagenet_tasks.artifacts import DatasetClass
+
+CONFIDENCE = 0.95
+
+
+def measure(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[DatasetClass]) -> dict[str, Any]:
+    """Returns the figures of a model as plain JSON; what cannot be said is None, not 0.
+
+    Args:
+        labels: int (n,), the true labels.
+        probabilities: float (n, classes).
+        classes: in the order of their labels.
+
+    Returns:
+        support, loss, accuracy and its Wilson interval, top-5 and balanced accuracy, the accuracies of chance and of
+        always answering the most frequent class, per-class figures, and the confusion matrix (rows true, columns
+        predicted).
+    """
+    every_label = np.arange(len(classes))
+    if len(labels) == 0:
+        return {
+            "support": 0, "loss": None, "accuracy": None, "accuracy_interval": None, "top5_accuracy": None,
+            "balanced_accuracy": None, "chance_accuracy": 1 / len(classes), "majority_accuracy": None,
+            "per_class": [_class_figures(c, i, 0, 0, None, None, None) for i, c in enumerate(classes)],
+            "confusion": np.zeros((len(classes), len(classes)), int).tolist(),
+        }  # fmt: skip
+    probabilities = probabilities.astype(np.float64)
+    probabilities /= probabilities.sum(axis=1, keepdims=True)  # float32 rows sum to 1 only nearly
+    predicted = probabilities.argmax(axis=1)
+    right = int((predicted == labels).sum())
+    interval = binomtest(right, len(labels)).proportion_ci(CONFIDENCE, method="wilson")
+    precision, recall, f1, support = precision_recall_fscore_support(
+        labels, predicted, labels=every_label, zero_division=np.nan
+    )
+    times_predicted = np.bincount(predicted, minlength=len(classes))
+    return {
+        "support": len(labels),
+        "loss": float(log_loss(labels, probabilities, labels=every_label)),
+        "accuracy": right / len(labels),
+        "accuracy_interval": [float(interval.low), float(interval.high)],
+        "top5_accuracy": float(top_k_accuracy_score(labels, probabilities, k=5, labels=every_label))
+        if len(classes) > 5
+        else None,
+        "balanced_accuracy": float(balanced_accuracy_score(labels, predicted))
+        if set(predicted) <= set(labels)
+        else float(np.nanmean(np.where(support > 0, recall, np.nan))),
+        "chance_accuracy": 1 / len(classes),
+        "majority_accuracy": float(np.bincount(labels).max() / len(labels)),
+        "per_class": [
+            _class_figures(c, i, int(support[i]), int(times_predicted[i]), precision[i], recall[i], f1[i])
+            for i, c in enumerate(classes)
+        ],
+        "confusion": confusion_matrix(labels, predicted, labels=every_label).tolist(),
+    }
+
+
+def _class_figures(
+    member: DatasetClass, label: int, support: int, predicted: int, precision: float | None, recall: float | None,
+    f1: float | None,
+) -> dict[str, Any]:  # fmt: skip
+    def said(value: float | None, sayable: bool) -> float | None:
+        return float(value) if value is not None and sayable and np.isfinite(value) else None
+
+    return {
+        "class_id": member.class_id, "name": member.name, "label": label, "support": support, "predicted": predicted,
+        "precision": said(precision, predicted > 0), "recall": said(recall, support > 0),
+        "f1": said(f1, support > 0 and predicted > 0),
+    }  # fmt: skip

@@ -1,0 +1,1 @@
+"""Pictures to arrays, and arrays to a split dataset."""
