@@ -3,6 +3,7 @@
 To add a source: a class with the methods of `Source`, and a line in `open_source`.
 """
 
+import json
 import os
 import tarfile
 import threading
@@ -45,18 +46,20 @@ class ListServerSource:
 
     def classes(self) -> tuple[ImageClass, ...]:
         """Returns the classes of /classes.json."""
-        import json
-
         entries = json.loads(self._get("/classes.json"))
         return tuple(find_class(entry["class_id"]) for entry in entries)
 
     def candidates(self, class_id: str) -> Sequence[str]:
-        """Returns the lines of /lists/<class_id>.txt."""
-        return [line.strip() for line in self._get(f"/lists/{class_id}.txt").decode().splitlines() if line.strip()]
+        """Returns the lines of /lists/<class_id>.txt, without the server's own address where they begin with it.
+
+        So a record stays that of its picture when the server moves to another port.
+        """
+        lines = (line.strip() for line in self._get(f"/lists/{class_id}.txt").decode(errors="replace").splitlines())
+        return [line.removeprefix(self._base_url) for line in lines if line]
 
     def fetch(self, locator: str) -> bytes:
         """Returns the body of the URL."""
-        return self._fetcher.fetch(locator)
+        return self._fetcher.fetch(self._base_url + locator if locator.startswith("/") else locator)
 
     def _get(self, path: str) -> bytes:
         try:

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 Colour = tuple[int, ...]
+Widths = float | Sequence[float] | np.ndarray
 Points = Sequence[tuple[float, float]] | np.ndarray
 
 _UNIT_CIRCLE = np.stack([np.cos(np.linspace(0, 2 * np.pi, 29)[:-1]), np.sin(np.linspace(0, 2 * np.pi, 29)[:-1])], 1)
@@ -44,7 +45,7 @@ def any_colour(rng: np.random.Generator) -> Colour:
     """Returns a colour as things made by people have them: a third of them nearly grey."""
     if rng.random() < 0.33:
         return hsv(rng.random(), rng.uniform(0, 0.12), rng.uniform(0.12, 0.98))
-    return hsv(rng.random(), rng.uniform(0.35, 0.95), rng.uniform(0.25, 0.95))
+    return hsv(rng.random(), rng.uniform(0.25, 0.8), rng.uniform(0.25, 0.92))
 
 
 def pick(rng: np.random.Generator, *choices: Colour) -> Colour:
@@ -70,6 +71,21 @@ def smooth(points: Points, *, closed: bool = False, steps: int = 6) -> np.ndarra
     )
     flat = curve.reshape(-1, 2)
     return flat if closed else np.concatenate([flat, given[-1:]])
+
+
+def _widths(width: Widths, count: int) -> np.ndarray:
+    given = np.atleast_1d(np.asarray(width, dtype=float))
+    if len(given) == 1:
+        return given.repeat(count)
+    return np.interp(np.arange(count) / (count - 1), np.arange(len(given)) / (len(given) - 1), given)
+
+
+def normals(path: np.ndarray) -> np.ndarray:
+    """Returns the unit normals of a polyline, shape (n, 2)."""
+    along = np.empty_like(path)
+    along[1:-1] = path[2:] - path[:-2]
+    along[0], along[-1] = path[1] - path[0], path[-1] - path[-2]
+    return np.stack([-along[:, 1], along[:, 0]], 1) / np.maximum(np.hypot(along[:, 0], along[:, 1]), 1e-9)[:, None]
 
 
 class Pen:
@@ -120,7 +136,7 @@ class Pen:
         placed = np.asarray(points, dtype=float) @ self._local[:, :2].T + self._local[:, 2]
         placed = placed / np.maximum(1 + placed @ self._perspective, 0.25)[:, None]
         pixels = placed @ self._view[:, :2].T + self._view[:, 2]
-        self._draw.polygon(np.clip(pixels, -4000, 4000).ravel().tolist(), fill=colour)
+        self._draw.polygon(pixels.clip(-4000, 4000).ravel().tolist(), fill=colour)
 
     def blob(self, points: Points, colour: Colour) -> None:
         """Fills the smooth closed curve through the points."""
@@ -134,7 +150,9 @@ class Pen:
             return
         d = 0.3 * c
         half = [(x0 + c, y0), (x1 - c, y0), (x1 - d, y0 + d), (x1, y0 + c), (x1, y1 - c), (x1 - d, y1 - d)]
-        self.poly([*half, (x1 - c, y1), (x0 + c, y1), (x0 + d, y1 - d), (x0, y1 - c), (x0, y0 + c), (x0 + d, y0 + d)], colour)
+        self.poly(
+            [*half, (x1 - c, y1), (x0 + c, y1), (x0 + d, y1 - d), (x0, y1 - c), (x0, y0 + c), (x0 + d, y0 + d)], colour
+        )
 
     def ellipse(self, x: float, y: float, rx: float, ry: float, colour: Colour, *, turn: float = 0.0) -> None:
         """Fills an ellipse turned by `turn` degrees."""
@@ -142,34 +160,40 @@ class Pen:
         if turn:
             cos, sin = np.cos(np.radians(turn)), np.sin(np.radians(turn))
             points = points @ np.array([[cos, sin], [-sin, cos]])
-        self.poly(points + (x, y), colour)
+        self.poly(points + np.array([x, y]), colour)
 
-    def ball(self, x: float, y: float, rx: float, ry: float, colour: Colour, *, turn: float = 0.0, depth: float = 1.0) -> None:
+    def ball(
+        self, x: float, y: float, rx: float, ry: float, colour: Colour, *, turn: float = 0.0, depth: float = 1.0
+    ) -> None:
         """Fills an ellipse and shades it as a round body, `depth` 1 for the usual contrast."""
         lx, ly = self.light()
         for shrink, amount in ((1.0, -0.30), (0.88, -0.12), (0.68, 0.03), (0.42, 0.14)):
             away = (1 - shrink) * 0.75
             self.ellipse(
-                x + lx * rx * away, y + ly * ry * away, rx * shrink, ry * shrink, shade(colour, amount * depth), turn=turn
+                x + lx * rx * away,
+                y + ly * ry * away,
+                rx * shrink,
+                ry * shrink,
+                shade(colour, amount * depth),
+                turn=turn,
             )
 
-    def line(self, points: Points, width: float | Sequence[float], colour: Colour) -> None:
+    def line(self, points: Points, width: Widths, colour: Colour) -> None:
         """Fills a strip along the points, `width` wide in the frame's units: one value, or first to last."""
         path = np.asarray(points, dtype=float)
-        widths = np.interp(np.linspace(0, 1, len(path)), np.linspace(0, 1, np.size(width)), np.atleast_1d(width))
-        along = np.gradient(path, axis=0)
-        normal = np.stack([-along[:, 1], along[:, 0]], 1) / np.maximum(np.hypot(*along.T), 1e-9)[:, None]
-        side = normal * widths[:, None] / 2
+        side = normals(path) * _widths(width, len(path))[:, None] / 2
         self.poly(np.concatenate([path + side, (path - side)[::-1]]), colour)
 
-    def tube(self, points: Points, width: float | Sequence[float], colour: Colour, *, depth: float = 1.0) -> None:
+    def tube(self, points: Points, width: Widths, colour: Colour, *, depth: float = 1.0) -> None:
         """Fills a rounded strip along the points and shades it as a round body."""
         path = np.asarray(points, dtype=float)
-        widths = np.interp(np.linspace(0, 1, len(path)), np.linspace(0, 1, np.size(width)), np.atleast_1d(width))
+        widths = _widths(width, len(path))
         dark = shade(colour, -0.28 * depth)
         self.line(path, widths, dark)
         for (x, y), w in ((path[0], widths[0]), (path[-1], widths[-1])):
             self.ellipse(x, y, w / 2, w / 2, dark)
         towards = self.light()
         for shrink, amount in ((0.72, 0.0), (0.32, 0.16)):
-            self.line(path + towards * widths[:, None] * (1 - shrink) * 0.3, widths * shrink, shade(colour, amount * depth))
+            self.line(
+                path + towards * widths[:, None] * (1 - shrink) * 0.3, widths * shrink, shade(colour, amount * depth)
+            )

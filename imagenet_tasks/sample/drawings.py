@@ -10,9 +10,11 @@ from PIL import Image, ImageFilter
 
 from imagenet_tasks.classes import STUDY_CLASSES
 from imagenet_tasks.errors import ConfigError
-from imagenet_tasks.sample import drawings_nature as nature
+from imagenet_tasks.sample import backdrops, camera, knobs
+from imagenet_tasks.sample import drawings_animals as animals
+from imagenet_tasks.sample import drawings_land as land
+from imagenet_tasks.sample import drawings_motion as motion
 from imagenet_tasks.sample import drawings_things as things
-from imagenet_tasks.sample import knobs, scenes
 from imagenet_tasks.sample.canvas import Pen, any_colour
 
 _WORK_LONG_SIDE_PX = 440  # subjects are drawn at this size and scaled to the picture's: the camera hides the difference
@@ -34,26 +36,44 @@ _HOME = ("indoors", "plain", "stripes", "patches")
 _AIR = ("sky", "ground", "patches", "plain", "foliage")
 
 SUBJECTS: dict[str, _Subject] = {
-    "motorcycling": _Subject(draw=things.motorcycling, turn_deg=22, places=("ground", "street", "patches", "foliage")),
-    "cobra": _Subject(draw=nature.cobra, turn_deg=35, places=("ground", "foliage", "plain", "patches", "stripes")),
-    "cow": _Subject(draw=nature.cow, turn_deg=12, places=("ground", "foliage", "indoors", "sky")),
-    "snowdrift": _Subject(draw=nature.snowdrift, turn_deg=6, places=("sky", "street", "foliage", "ground"), scene=True),
-    "delivery truck": _Subject(draw=things.delivery_truck, turn_deg=10, places=("street", "ground", "plain", "patches")),
-    "giant panda": _Subject(draw=nature.giant_panda, turn_deg=25, places=("foliage", "ground", "stripes", "patches")),
+    "motorcycling": _Subject(draw=motion.motorcycling, turn_deg=22, places=("ground", "street", "patches", "foliage")),
+    "cobra": _Subject(draw=animals.cobra, turn_deg=35, places=("ground", "foliage", "plain", "patches", "stripes")),
+    "cow": _Subject(draw=animals.cow, turn_deg=12, places=("ground", "foliage", "indoors", "sky")),
+    "snowdrift": _Subject(draw=land.snowdrift, turn_deg=6, places=("sky", "street", "foliage", "ground"), scene=True),
+    "delivery truck": _Subject(
+        draw=motion.delivery_truck, turn_deg=10, places=("street", "ground", "plain", "patches")
+    ),
+    "giant panda": _Subject(draw=animals.giant_panda, turn_deg=25, places=("foliage", "ground", "stripes", "patches")),
     "armchair": _Subject(draw=things.armchair, turn_deg=14, places=_HOME, upside_down=True),
-    "pygmy chimpanzee": _Subject(draw=nature.pygmy_chimpanzee, turn_deg=25, places=("foliage", "ground", "plain", "patches")),
-    "anchor": _Subject(draw=things.anchor, turn_deg=180, places=("plain", "water", "ground", "stripes", "indoors", "patches")),
+    "pygmy chimpanzee": _Subject(
+        draw=animals.pygmy_chimpanzee, turn_deg=25, places=("foliage", "ground", "plain", "patches")
+    ),
+    "anchor": _Subject(
+        draw=things.anchor, turn_deg=180, places=("plain", "water", "ground", "stripes", "indoors", "patches")
+    ),
     "computer keyboard": _Subject(draw=things.computer_keyboard, turn_deg=60, places=_HOME, upside_down=True),
-    "cultivated land": _Subject(draw=nature.cultivated_land, turn_deg=6, places=("sky", "sky", "ground", "foliage"), scene=True),
-    "ski jumping": _Subject(draw=things.ski_jumping, turn_deg=50, places=_AIR),
-    "rhinoceros beetle": _Subject(draw=nature.rhinoceros_beetle, turn_deg=180, places=("plain", "foliage", "ground", "stripes", "patches")),
-    "Chinese lantern": _Subject(draw=things.chinese_lantern, turn_deg=10, places=("street", "indoors", "patches", "foliage", "sky")),
-    "acropolis": _Subject(draw=things.acropolis, turn_deg=8, places=("sky", "sky", "foliage", "street")),
-    "aircraft": _Subject(draw=things.aircraft, turn_deg=40, places=_AIR),
-    "palm": _Subject(draw=nature.palm, turn_deg=14, places=("sky", "ground", "water", "street", "patches")),
-    "jellyfish": _Subject(draw=nature.jellyfish, turn_deg=120, places=("water", "water", "plain", "patches", "foliage")),
-    "pay-phone": _Subject(draw=things.pay_phone, turn_deg=12, places=("street", "indoors", "stripes", "plain", "foliage")),
-    "aigrette": _Subject(draw=things.aigrette, turn_deg=45, places=("plain", "indoors", "patches", "stripes", "foliage")),
+    "cultivated land": _Subject(
+        draw=land.cultivated_land, turn_deg=6, places=("sky", "sky", "ground", "foliage"), scene=True
+    ),
+    "ski jumping": _Subject(draw=motion.ski_jumping, turn_deg=50, places=_AIR),
+    "rhinoceros beetle": _Subject(
+        draw=animals.rhinoceros_beetle, turn_deg=180, places=("plain", "foliage", "ground", "stripes", "patches")
+    ),
+    "Chinese lantern": _Subject(
+        draw=things.chinese_lantern, turn_deg=10, places=("street", "indoors", "patches", "foliage", "sky")
+    ),
+    "acropolis": _Subject(draw=land.acropolis, turn_deg=8, places=("sky", "sky", "foliage", "street")),
+    "aircraft": _Subject(draw=motion.aircraft, turn_deg=40, places=_AIR),
+    "palm": _Subject(draw=land.palm, turn_deg=14, places=("sky", "ground", "water", "street", "patches")),
+    "jellyfish": _Subject(
+        draw=animals.jellyfish, turn_deg=120, places=("water", "water", "plain", "patches", "foliage")
+    ),
+    "pay-phone": _Subject(
+        draw=things.pay_phone, turn_deg=12, places=("street", "indoors", "stripes", "plain", "foliage")
+    ),
+    "aigrette": _Subject(
+        draw=things.aigrette, turn_deg=45, places=("plain", "indoors", "patches", "stripes", "foliage")
+    ),
 }
 _NAME_OF = {c.class_id: c.name for c in STUDY_CLASSES}
 
@@ -67,7 +87,13 @@ def random_numbers(*key: object) -> np.random.Generator:
 def _picture_size(rng: np.random.Generator) -> tuple[int, int]:
     """Width and height in pixels: landscape, portrait or squarish, now and then a thumbnail."""
     shape = rng.random()
-    ratio = rng.choice([4 / 3, 3 / 2]) if shape < 0.55 else rng.choice([3 / 4, 2 / 3]) if shape < 0.85 else rng.uniform(0.9, 1.1)
+    ratio = (
+        rng.choice([4 / 3, 3 / 2])
+        if shape < 0.55
+        else rng.choice([3 / 4, 2 / 3])
+        if shape < 0.85
+        else rng.uniform(0.9, 1.1)
+    )
     long_side = int(rng.integers(knobs.LONG_SIDE_PX[0], knobs.LONG_SIDE_PX[1] + 1))
     if rng.random() < knobs.SMALL_SHARE:
         long_side = int(rng.integers(72, 97))
@@ -78,16 +104,14 @@ def _view(rng: np.random.Generator, subject: _Subject, size: tuple[int, int]) ->
     """The affine map, shape (2, 3), from the subject's frame to the pixels of a picture of `size`."""
     width, height = size
     if subject.scene:
-        scale, turn, room = rng.uniform(0.8, 1.3), rng.uniform(-1, 1) * subject.turn_deg, 0.15
+        scale, turn, room = rng.uniform(0.8, 1.15), rng.uniform(-1, 1) * subject.turn_deg, 0.15
     else:
         low, high = np.log(knobs.SCALE)
         scale, turn = np.exp(rng.uniform(low, high)), rng.uniform(-1, 1) * subject.turn_deg * knobs.TURN_FACTOR
         room = 0.12 + knobs.OFFSET * max(0.0, 1 - scale)
         if subject.upside_down and rng.random() < 0.2:
             turn += 180
-    unit = min(width, height) / 2 * scale
-    if subject.scene:
-        unit = max(width, height) / 2 * scale
+    unit = (max(width, height) if subject.scene else min(width, height)) / 2 * scale
     cos, sin = np.cos(np.radians(turn)), np.sin(np.radians(turn))
     stretch = np.diag([rng.choice([-1, 1]) * (1 + rng.uniform(-1, 1) * knobs.STRETCH), 1.0])
     shear = np.array([[1.0, 0.0 if subject.scene else rng.uniform(-1, 1) * knobs.SHEAR], [0.0, 1.0]])
@@ -102,10 +126,10 @@ def draw_picture(class_name: str, rng: np.random.Generator) -> Image.Image:
     final = _picture_size(rng)
     zoom = _WORK_LONG_SIDE_PX / max(final)
     size = (round(final[0] * zoom), round(final[1] * zoom))
-    kinds = tuple(scenes.PLACES) if rng.random() < knobs.ANY_PLACE_SHARE else subject.places
-    scene = scenes.PLACES[kinds[int(rng.integers(len(kinds)))]](rng, size)
-    scenes.clutter(scene, rng)
-    scene = scenes.texture(scene, rng, knobs.TEXTURE_BACKDROP)
+    kinds = tuple(backdrops.PLACES) if rng.random() < knobs.ANY_PLACE_SHARE else subject.places
+    scene = backdrops.PLACES[kinds[int(rng.integers(len(kinds)))]](rng, size)
+    camera.clutter(scene, rng)
+    scene = backdrops.texture(scene, rng, knobs.TEXTURE_BACKDROP)
 
     layer = Image.new("RGBA", size)
     side = rng.uniform(-0.9, 0.9)
@@ -115,17 +139,19 @@ def draw_picture(class_name: str, rng: np.random.Generator) -> Image.Image:
     if not subject.scene and rng.random() < 0.6:
         soft = mask.reduce(8).filter(ImageFilter.BoxBlur(2)).point([int(v * 0.55) for v in range(256)])
         dx, dy = -side * rng.uniform(4, 22), rng.uniform(2, 22)
-        moved = soft.resize(size, Image.Resampling.BILINEAR).transform(size, Image.Transform.AFFINE, (1, 0, -dx, 0, 1, -dy))
+        moved = soft.resize(size, Image.Resampling.BILINEAR).transform(
+            size, Image.Transform.AFFINE, (1, 0, -dx, 0, 1, -dy)
+        )
         scene.paste((12, 12, 18), mask=moved)
-    scene.paste(scenes.texture(layer.convert("RGB"), rng, knobs.TEXTURE_OBJECT), mask=mask)
+    scene.paste(backdrops.texture(layer.convert("RGB"), rng, knobs.TEXTURE_OBJECT), mask=mask)
     if rng.random() < knobs.OCCLUDER_SHARE:
-        scenes.occlude(scene, rng)
+        camera.occlude(scene, rng)
     if rng.random() < knobs.FRAME_SHARE:
         edge = int(rng.integers(6, 22))
         framed = Image.new("RGB", size, any_colour(rng))
         framed.paste(scene.resize((size[0] - 2 * edge, size[1] - 2 * edge)), (edge, edge))
         scene = framed
-    photo = scenes.photograph(scene, rng, final)
+    photo = camera.photograph(scene, rng, final)
     if rng.random() < knobs.LYING_SHARE:
         photo = photo.transpose(list(Image.Transpose)[2 + int(rng.integers(3))])
     return photo

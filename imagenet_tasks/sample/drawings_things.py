@@ -1,4 +1,4 @@
-"""Things, buildings and sports of the study's classes. Each function draws one subject in the pen's frame."""
+"""Things of the study's classes. Each public function draws one subject in the pen's frame."""
 
 import numpy as np
 
@@ -9,155 +9,69 @@ _STEEL = (165, 168, 172)
 _SKIN = ((224, 180, 150), (150, 105, 80), (95, 65, 50))
 
 
-def _wheel(pen: Pen, x: float, y: float, radius: float, *, spokes: int = 0) -> None:
-    pen.ellipse(x, y, radius, radius, _BLACK)
-    if spokes:
-        pen.ellipse(x, y, radius * 0.74, radius * 0.74, (120, 122, 126))
-        pen.ellipse(x, y, radius * 0.66, radius * 0.66, (64, 64, 68))
-        for turn in np.linspace(0, np.pi, spokes, endpoint=False) + pen.rng.uniform(0, 1):
-            step = np.array([np.cos(turn), np.sin(turn)]) * radius * 0.68
-            pen.line([(x - step[0], y - step[1]), (x + step[0], y + step[1])], 0.02, (190, 190, 192))
-        pen.ellipse(x, y, radius * 0.2, radius * 0.2, _STEEL)
-    else:
-        pen.ball(x, y, radius * 0.58, radius * 0.58, _STEEL)
-        pen.ellipse(x, y, radius * 0.2, radius * 0.2, (70, 70, 74))
-
-
-def _helmet(pen: Pen, x: float, y: float, size: float, colour: Colour) -> None:
-    pen.ball(x, y, size, size * 1.05, colour)
-    pen.blob([(x + size * 0.2, y - size * 0.3), (x + size, y - size * 0.25), (x + size, y + size * 0.25), (x + size * 0.3, y + size * 0.3)], (40, 48, 60))
-
-
-def motorcycling(pen: Pen) -> None:
-    """A motorcycle with its rider, from the side or coming towards the camera."""
+def _upholstery(pen: Pen, cloth: Colour, depth: float, high: float) -> None:
     rng = pen.rng
-    paint, suit, helmet = any_colour(rng), any_colour(rng), any_colour(rng)
-    if rng.random() < 0.25:
-        pen.box(-0.13, 0.15, 0.13, 1.0, _BLACK, corner=0.12)
-        for side in (-1, 1):
-            pen.tube([(side * 0.16, -0.1), (side * 0.15, 0.55)], 0.07, _STEEL)
-            pen.tube(smooth([(side * 0.22, 0.0), (side * 0.46, 0.35), (side * 0.3, 0.7)]), [0.22, 0.14], shade(suit, -0.35))
-        pen.tube([(0, -0.65), (0, -0.15)], [0.5, 0.62], suit)
-        for side in (-1, 1):
-            pen.tube(smooth([(side * 0.28, -0.6), (side * 0.52, -0.3), (side * 0.5, -0.1)]), [0.2, 0.14], shade(suit, -0.1))
-            pen.line([(side * 0.2, -0.05), (side * 0.6, -0.12)], 0.07, _BLACK)
-            pen.ellipse(side * 0.52, -0.24, 0.09, 0.05, _STEEL)
-        pen.blob([(-0.3, -0.15), (0, -0.32), (0.3, -0.15), (0.2, 0.2), (0, 0.3), (-0.2, 0.2)], paint)
-        pen.ball(0, 0.0, 0.14, 0.12, (250, 245, 215), depth=0.4)
-        pen.ball(0, -0.82, 0.21, 0.22, helmet)
-        pen.box(-0.16, -0.88, 0.16, -0.75, (40, 48, 60), corner=0.05)
-        return
-    bike = pen.at(0, 0.1, 1, rng.choice([0, 0, 0, -25, 12]))
-    _wheel(bike, -0.62, 0.52, 0.34, spokes=9)
-    _wheel(bike, 0.64, 0.52, 0.34, spokes=9)
-    bike.tube([(0.64, 0.52), (0.42, -0.15)], 0.07, _STEEL)
-    bike.tube([(-0.62, 0.52), (-0.05, 0.45)], 0.08, (90, 90, 95))
-    bike.tube(smooth([(0.15, 0.55), (-0.3, 0.6), (-0.9, 0.5)]), [0.06, 0.11], (200, 200, 205))
-    bike.blob([(-0.25, 0.2), (0.25, 0.12), (0.32, 0.45), (0.1, 0.62), (-0.2, 0.58)], (85, 85, 90))
-    for y in (0.27, 0.34, 0.41):
-        bike.line([(-0.12, y), (0.2, y - 0.03)], 0.025, (175, 175, 178))
-    bike.blob([(-0.95, 0.02), (-0.5, 0.05), (-0.1, 0.12), (-0.15, 0.24), (-0.55, 0.25)], shade(paint, -0.1))
-    bike.blob([(-0.12, 0.16), (0.05, -0.12), (0.36, -0.12), (0.42, 0.06), (0.2, 0.2)], paint)
-    bike.blob([(0.38, -0.02), (0.46, -0.25), (0.64, -0.12), (0.62, 0.1), (0.46, 0.22)], shade(paint, 0.1))
-    bike.ellipse(0.63, -0.03, 0.05, 0.08, (250, 245, 215))
-    bike.line(smooth([(0.38, 0.52), (0.52, 0.22), (0.78, 0.2), (0.92, 0.34)]), 0.07, paint)
-    bike.line([(0.4, -0.2), (0.3, -0.36)], 0.05, _BLACK)
-    crouch = rng.uniform(0, 0.22)
-    shoulder = (0.02 + crouch, -0.56 + crouch)
-    bike.tube(smooth([(-0.32, 0.05), (0.12, 0.16), (-0.04, 0.56)]), [0.24, 0.2, 0.12], shade(suit, -0.3))
-    bike.ellipse(0.04, 0.6, 0.13, 0.06, _BLACK)
-    bike.tube([(-0.34, 0.02), shoulder], [0.3, 0.32], suit)
-    bike.tube(smooth([shoulder, (0.2, -0.28), (0.34, -0.34)]), [0.17, 0.1], shade(suit, 0.12))
-    _helmet(bike, shoulder[0] + 0.13, shoulder[1] - 0.24, 0.19, helmet)
-
-
-def delivery_truck(pen: Pen) -> None:
-    """A box-shaped delivery truck, from the side or from a corner."""
-    rng = pen.rng
-    box, cab = any_colour(rng), any_colour(rng)
-    if rng.random() < 0.5:
-        cab = box
-    glass, logo = pick(rng, (70, 90, 110), (150, 180, 200), (40, 46, 55)), any_colour(rng)
-    top, corner = rng.uniform(-0.75, -0.5), rng.random() < 0.4
-    pen.ellipse(0, 0.72, 1.05, 0.07, (45, 45, 48))
-    pen.box(-0.98, 0.4, 0.9, 0.55, (60, 60, 64))
-    if corner:
-        pen.poly([(-0.2, top), (-0.95, top + 0.14), (-0.95, 0.38), (-0.2, 0.5)], shade(box, -0.25))
-        pen.poly([(-0.9, top + 0.22), (-0.3, top + 0.12), (-0.3, 0.1), (-0.9, 0.08)], shade(logo, -0.1))
-        pen.poly([(-0.2, top), (0.62, top), (0.62, 0.5), (-0.2, 0.5)], box)
-        pen.box(-0.15, -0.3, 0.72, 0.62, cab, corner=0.08)
-        pen.poly([(-0.08, 0.0), (-0.02, -0.24), (0.6, -0.24), (0.66, 0.0)], glass)
-        pen.box(0.08, 0.16, 0.5, 0.34, (50, 50, 54))
-        for y in (0.2, 0.25, 0.3):
-            pen.line([(0.1, y), (0.48, y)], 0.015, _STEEL)
-        for x in (-0.04, 0.62):
-            pen.ball(x, 0.25, 0.08, 0.07, (250, 245, 220), depth=0.4)
-        pen.box(-0.18, 0.44, 0.75, 0.54, _STEEL)
-        for x in (-0.1, 0.6):
-            pen.box(x - 0.1, 0.52, x + 0.1, 0.76, _BLACK, corner=0.05)
-        pen.ellipse(-0.72, 0.5, 0.13, 0.2, _BLACK)
-        pen.ellipse(-0.72, 0.5, 0.06, 0.1, _STEEL)
-        return
-    pen.box(-1.0, top, 0.42, 0.46, shade(box, -0.2))
-    pen.box(-1.0, top, 0.42, 0.4, box)
-    if rng.random() < 0.3:
-        for x in np.arange(-0.95, 0.4, 0.09):
-            pen.line([(x, top), (x, 0.4)], 0.015, shade(box, -0.2))
-    design = rng.random()
-    if design < 0.35:
-        pen.box(-1.0, -0.12, 0.42, 0.05, logo)
-    elif design < 0.7:
-        pen.ball(-0.3, (top + 0.4) / 2, 0.24, 0.22, logo, depth=0.4)
-    if design > 0.25:
-        for x in np.linspace(-0.8, 0.15, int(rng.integers(5, 9))):
-            pen.box(x, -0.1, x + 0.08, 0.03, shade(logo, -0.4))
-    pen.poly([(0.42, -0.28), (0.72, -0.28), (0.86, 0.08), (1.0, 0.14), (1.0, 0.5), (0.42, 0.5)], cab)
-    pen.poly([(0.52, -0.2), (0.69, -0.2), (0.8, 0.08), (0.52, 0.08)], glass)
-    pen.line([(0.48, -0.25), (0.48, 0.46)], 0.02, shade(cab, -0.4))
-    pen.box(0.53, 0.16, 0.61, 0.19, shade(cab, -0.5))
-    pen.box(0.93, 0.2, 1.01, 0.31, (250, 240, 200))
-    pen.box(0.86, 0.44, 1.05, 0.53, _STEEL)
-    for x in (-0.62, 0.7):
-        pen.ellipse(x, 0.5, 0.23, 0.21, shade(cab, -0.6))
-        _wheel(pen, x, 0.53, 0.19)
-
-
-def armchair(pen: Pen) -> None:
-    """An upholstered armchair: back, seat cushion, two arms and legs, from the front or turned to one side."""
-    rng = pen.rng
-    cloth, wood = any_colour(rng), pick(rng, (90, 60, 40), (50, 38, 32), (150, 110, 75), (170, 170, 172))
-    pen = pen.at(0, 0, 1)
-    depth, high = rng.uniform(0, 0.3) * rng.choice([0, 1, 1]), rng.uniform(-0.95, -0.55)
-    for x in (-0.62, 0.62):
-        pen.tube([(x, 0.6), (x * 1.04, 0.92)], [0.12, 0.07], wood)
-        pen.tube([(x * 0.8 + depth, 0.5), (x * 0.8 + depth, 0.78)], [0.1, 0.06], shade(wood, -0.3))
-    style = rng.random()
-    back = [(-0.55, 0.3), (-0.58, high + 0.25), (-0.4, high + 0.03), (0, high - 0.06), (0.4, high + 0.03), (0.58, high + 0.25), (0.55, 0.3)]
-    if style < 0.4:
-        back = [(-0.55, 0.3), (-0.57, high), (0.57, high), (0.55, 0.3)]
-    elif style < 0.6:
-        back = [(-0.55, 0.3), (-0.78, -0.2), (-0.72, high + 0.05), (-0.35, high - 0.02), (0, high + 0.05), (0.35, high - 0.02), (0.72, high + 0.05), (0.78, -0.2), (0.55, 0.3)]
-    shape = (smooth(back) if style >= 0.4 else np.array(back)) + (depth, 0)
-    pen.poly(shape, shade(cloth, -0.28))
-    pen.poly((shape - (depth, 0.3)) * (0.86, 0.9) + (depth, 0.28), shade(cloth, -0.08))
     pattern = rng.random()
     accent = mix(cloth, any_colour(rng), 0.6)
     if pattern < 0.3:
         for x in np.arange(-0.4, 0.45, 0.12):
             pen.line([(x + depth, high + 0.16), (x + depth, 0.28)], 0.04, accent)
     elif pattern < 0.55:
-        for x, y in np.stack(np.meshgrid(np.arange(-0.36, 0.4, 0.18), np.arange(high + 0.2, 0.2, 0.18)), -1).reshape(-1, 2):
+        for x, y in np.stack(np.meshgrid(np.arange(-0.36, 0.4, 0.18), np.arange(high + 0.2, 0.2, 0.18)), -1).reshape(
+            -1, 2
+        ):
             pen.ellipse(x + depth, y, 0.025, 0.025, shade(cloth, -0.5))
     elif pattern < 0.7:
         for x, y in rng.uniform((-0.42, high + 0.15), (0.42, 0.2), (14, 2)):
             pen.ellipse(x + depth, y, 0.06, 0.05, accent)
+
+
+def armchair(pen: Pen) -> None:
+    """An upholstered armchair: back, seat cushion, two arms and legs, from the front or turned to one side."""
+    rng = pen.rng
+    cloth, wood = any_colour(rng), pick(rng, (90, 60, 40), (50, 38, 32), (150, 110, 75), (170, 170, 172))
+    depth, high = rng.uniform(0, 0.3) * rng.choice([0, 1, 1]), rng.uniform(-0.95, -0.55)
+    for x in (-0.62, 0.62):
+        pen.tube([(x, 0.6), (x * 1.04, 0.92)], [0.12, 0.07], wood)
+        pen.tube([(x * 0.8 + depth, 0.5), (x * 0.8 + depth, 0.78)], [0.1, 0.06], shade(wood, -0.3))
+    style = rng.random()
+    back = [
+        (-0.55, 0.3),
+        (-0.58, high + 0.25),
+        (-0.4, high + 0.03),
+        (0, high - 0.06),
+        (0.4, high + 0.03),
+        (0.58, high + 0.25),
+        (0.55, 0.3),
+    ]
+    if style < 0.4:
+        back = [(-0.55, 0.3), (-0.57, high), (0.57, high), (0.55, 0.3)]
+    elif style < 0.6:
+        back = [
+            (-0.55, 0.3),
+            (-0.78, -0.2),
+            (-0.72, high + 0.05),
+            (-0.35, high - 0.02),
+            (0, high + 0.05),
+            (0.35, high - 0.02),
+            (0.72, high + 0.05),
+            (0.78, -0.2),
+            (0.55, 0.3),
+        ]
+    shape = (smooth(back) if style >= 0.4 else np.array(back)) + (depth, 0)
+    pen.poly(shape, shade(cloth, -0.28))
+    pen.poly((shape - (depth, 0.3)) * (0.86, 0.9) + (depth, 0.28), shade(cloth, -0.08))
+    _upholstery(pen, cloth, depth, high)
     pen.box(-0.66, 0.25, 0.66, 0.68, shade(cloth, -0.22), corner=0.06)
     seat = np.array([(-0.52, 0.36), (-0.5 + depth, 0.12), (0.5 + depth, 0.12), (0.52, 0.36)])
     pen.poly(seat, shade(cloth, 0.18))
     pen.box(-0.53, 0.33, 0.53, 0.5, shade(cloth, 0.02), corner=0.07)
     for side in (-1, 1):
         x = side * 0.66
-        pen.poly([(x - 0.11, -0.02), (x - 0.11 + depth, -0.12), (x + 0.11 + depth, -0.12), (x + 0.11, -0.02)], shade(cloth, 0.22))
+        pen.poly(
+            [(x - 0.11, -0.02), (x - 0.11 + depth, -0.12), (x + 0.11 + depth, -0.12), (x + 0.11, -0.02)],
+            shade(cloth, 0.22),
+        )
         pen.box(x - 0.13, 0.0, x + 0.13, 0.7, shade(cloth, -0.14), corner=0.08)
         if style < 0.75:
             pen.ball(x, 0.05, 0.17, 0.15, shade(cloth, 0.05))
@@ -172,13 +86,27 @@ def armchair(pen: Pen) -> None:
 def anchor(pen: Pen) -> None:
     """An anchor: ring, shank, stock, curved arms with flukes; maybe with rope or chain."""
     rng = pen.rng
-    iron = pick(rng, (60, 62, 66), (130, 75, 45), (35, 35, 38), (190, 190, 192), (40, 70, 120), (190, 150, 60), (225, 225, 220), (150, 40, 36))
+    iron = pick(
+        rng,
+        (60, 62, 66),
+        (130, 75, 45),
+        (35, 35, 38),
+        (190, 190, 192),
+        (40, 70, 120),
+        (190, 150, 60),
+        (225, 225, 220),
+        (150, 40, 36),
+    )
     thick, wide, bow = rng.uniform(0.1, 0.19), rng.uniform(0.5, 0.78), rng.uniform(0.25, 0.5)
     ring = np.linspace(0, 2 * np.pi, 17)
     pen.tube(np.stack([0.15 * np.cos(ring), 0.15 * np.sin(ring) - 0.85], 1), thick * 0.5, iron)
     stock = rng.uniform(0.3, 0.6)
     pen.tube([(0, -0.7), (0, 0.82)], [thick * 0.8, thick * 1.15], iron)
-    pen.tube([(-stock, -0.52), (stock, -0.52)], thick * 0.75, shade(iron, -0.08) if rng.random() < 0.7 else pick(rng, (120, 85, 55)))
+    pen.tube(
+        [(-stock, -0.52), (stock, -0.52)],
+        thick * 0.75,
+        shade(iron, -0.08) if rng.random() < 0.7 else pick(rng, (120, 85, 55)),
+    )
     for side in (-1, 1):
         pen.ball(side * stock, -0.52, thick * 0.55, thick * 0.55, iron)
     arms = smooth([(-wide, 0.85 - bow), (-wide * 0.62, 0.74), (0, 0.88), (wide * 0.62, 0.74), (wide, 0.85 - bow)])
@@ -213,8 +141,13 @@ def computer_keyboard(pen: Pen) -> None:
     zoom = rng.choice([1.0, 1.0, 1.5, 2.1])
     pen = pen.at(rng.uniform(-0.4, 0.4) * (zoom - 1), 0, zoom)
     if rng.random() < 0.25:
-        pen.poly([(-0.95, -height), (0.95, -height), (0.85, -height - 0.85), (-0.85, -height - 0.85)], shade(case, -0.3))
-        pen.poly([(-0.87, -height - 0.05), (0.87, -height - 0.05), (0.79, -height - 0.78), (-0.79, -height - 0.78)], any_colour(rng))
+        pen.poly(
+            [(-0.95, -height), (0.95, -height), (0.85, -height - 0.85), (-0.85, -height - 0.85)], shade(case, -0.3)
+        )
+        pen.poly(
+            [(-0.87, -height - 0.05), (0.87, -height - 0.05), (0.79, -height - 0.78), (-0.79, -height - 0.78)],
+            any_colour(rng),
+        )
     pen.box(-1.05, -height - 0.08, 1.05, height + 0.12, shade(case, -0.35), corner=0.07)
     pen.box(-1.05, -height - 0.08, 1.05, height + 0.06, case, corner=0.07)
     step, row = 1.96 / columns, 2 * height / 5
@@ -232,40 +165,13 @@ def computer_keyboard(pen: Pen) -> None:
             x += width
 
 
-def ski_jumping(pen: Pen) -> None:
-    """A ski jumper in the air: skis in a V seen from below or ahead, or lying over the skis seen from the side."""
-    rng = pen.rng
-    suit, helmet, ski = any_colour(rng), any_colour(rng), any_colour(rng)
-    if rng.random() < 0.5:
-        spread = rng.uniform(0.35, 0.65)
-        for side in (-1, 1):
-            pen.tube([(side * 0.08, 0.75), (side * spread, -0.8)], 0.11, ski, depth=0.6)
-            pen.ellipse(side * spread * 1.02, -0.84, 0.06, 0.1, shade(ski, 0.3), turn=side * 20)
-            pen.tube([(side * 0.08, 0.05), (side * 0.17, 0.42)], [0.17, 0.13], shade(suit, -0.1))
-            pen.ball(side * 0.17, 0.46, 0.07, 0.1, _BLACK)
-            pen.tube([(side * 0.17, -0.4), (side * 0.3, -0.05), (side * 0.32, 0.12)], [0.13, 0.09], shade(suit, 0.1))
-            pen.ellipse(side * 0.33, 0.16, 0.05, 0.06, _BLACK)
-        pen.tube([(0, -0.42), (0, 0.1)], [0.38, 0.28], suit)
-        pen.box(-0.13, -0.38, 0.13, -0.16, shade(any_colour(rng), 0.3))
-        pen.ball(0, -0.6, 0.15, 0.16, helmet)
-        pen.box(-0.11, -0.62, 0.11, -0.53, (45, 50, 66), corner=0.03)
-        return
-    for lift, tone in ((0.14, -0.3), (0.0, 0.0)):
-        path = smooth([(-0.95, 0.5 - lift), (0.0, 0.3 - lift), (0.82, 0.06 - lift * 2), (0.98, -0.12 - lift * 2)])
-        pen.tube(path, [0.06, 0.08, 0.06], shade(ski, tone), depth=0.6)
-    pen.ball(-0.2, 0.28, 0.13, 0.08, _BLACK, turn=-15)
-    pen.tube(smooth([(-0.24, 0.25), (-0.05, 0.04), (0.12, -0.14)]), [0.13, 0.18, 0.2], shade(suit, -0.15))
-    pen.tube(smooth([(0.1, -0.12), (0.36, -0.27), (0.58, -0.36)]), [0.24, 0.26, 0.2], suit)
-    pen.tube([(0.52, -0.3), (0.25, -0.08), (0.05, 0.06)], [0.12, 0.08], shade(suit, 0.2))
-    pen.ellipse(0.02, 0.08, 0.05, 0.04, _BLACK)
-    _helmet(pen, 0.74, -0.43, 0.14, helmet)
-
-
 def chinese_lantern(pen: Pen) -> None:
     """Paper lanterns: ribbed bodies with caps and tassels on a string, one or a row of them."""
     rng = pen.rng
     count = int(rng.choice([1, 1, 2, 3, 5]))
-    colours = [pick(rng, (200, 40, 36), (220, 60, 40), any_colour(rng), (235, 150, 50), (240, 225, 200)) for _ in range(2)]
+    colours = [
+        pick(rng, (200, 40, 36), (220, 60, 40), any_colour(rng), (235, 150, 50), (240, 225, 200)) for _ in range(2)
+    ]
     if count > 1:
         pen.line(smooth([(-1.6, -0.85), (0, -0.7), (1.6, -0.9)]), 0.025, (60, 50, 50))
     for number in range(count):
@@ -287,121 +193,17 @@ def chinese_lantern(pen: Pen) -> None:
         else:
             for share in np.linspace(-0.88, 0.88, 9):
                 half = wide * np.sqrt(1 - share**2)
-                lamp.line(smooth([(-half, share * tall), (0, share * tall + 0.05), (half, share * tall)]), 0.022, shade(paper, -0.32))
+                lamp.line(
+                    smooth([(-half, share * tall), (0, share * tall + 0.05), (half, share * tall)]),
+                    0.022,
+                    shade(paper, -0.32),
+                )
         for y in (-tall, tall):
             lamp.box(-wide * 0.42, y - 0.07, wide * 0.42, y + 0.07, gold, corner=0.03)
         if rng.random() < 0.8:
             for x0 in np.linspace(-0.12, 0.12, 6):
                 lamp.line([(x0 * 0.4, tall + 0.05), (x0 + rng.normal(0, 0.02), tall + 0.5)], 0.025, shade(gold, -0.1))
             lamp.ball(0, tall + 0.14, 0.07, 0.07, gold)
-
-
-def acropolis(pen: Pen) -> None:
-    """A Greek temple on its rock: steps, columns, entablature and pediment, whole or in ruins."""
-    rng = pen.rng
-    stone = pick(rng, (215, 200, 170), (230, 222, 208), (185, 165, 135), (200, 180, 160), (160, 150, 145))
-    ruined = rng.random() < 0.55
-    if rng.random() < 0.7:
-        rock = pick(rng, (140, 125, 105), (120, 125, 100), (160, 140, 115), (110, 100, 95))
-        crest = [(-2.6, 1.5), (-1.6, 0.85), (-1.2, 0.62), (1.2, 0.62), (1.7, 0.9), (2.6, 1.5)]
-        pen.poly([*crest, (3, 3), (-3, 3)], rock)
-        for x, y, w in rng.uniform((-1.5, 0.75, 0.05), (1.5, 1.6, 0.25), (16, 3)):
-            pen.poly([(x - w, y + 0.1), (x - w * 0.3, y - 0.12), (x + w, y + 0.14)], shade(rock, rng.uniform(-0.3, 0.2)))
-        for x in rng.uniform(-1.5, 1.5, int(rng.integers(0, 7))):
-            pen.ball(x, 1.0, 0.12, 0.1, pick(rng, (80, 95, 60), (60, 80, 60)))
-    for step in range(3):
-        reach, y = 1.06 - 0.045 * (2 - step), 0.52 + 0.06 * step
-        pen.box(-reach, y, reach, y + 0.06, shade(stone, 0.08 - 0.12 * (step % 2)))
-    pen.box(-0.92, -0.34, 0.92, 0.5, mix(shade(stone, -0.62), (60, 60, 75), 0.3))
-    columns, standing = int(rng.integers(5, 9)), 1.0
-    spots = np.linspace(-0.9, 0.9, columns)
-    last = columns - int(rng.integers(1, 3)) if ruined else columns
-    for number, x in enumerate(spots):
-        if number >= last:
-            standing = rng.uniform(0.15, 0.6)
-        top = 0.52 - 0.82 * standing
-        pen.line([(x, 0.52), (x, top)], [0.16, 0.13], shade(stone, -0.25))
-        pen.line([(x - 0.015, 0.52), (x - 0.015, top)], [0.1, 0.08], shade(stone, 0.05))
-        pen.line([(x + 0.03, 0.52), (x + 0.03, top)], 0.014, shade(stone, -0.35))
-        if standing == 1.0:
-            pen.box(x - 0.11, top - 0.05, x + 0.11, top, stone)
-    right = spots[last - 1] + 0.14
-    pen.box(-1.04, -0.48, right, -0.33, stone)
-    for x in np.arange(-1.0, right - 0.04, 0.115):
-        pen.box(x, -0.46, x + 0.045, -0.36, shade(stone, -0.25))
-    pen.box(-1.08, -0.53, right + 0.04, -0.47, shade(stone, 0.12))
-    if ruined and rng.random() < 0.6:
-        pen.poly([(-1.08, -0.53), (-0.3, -0.78), (-0.15, -0.7), (0.0, -0.6), (0.1, -0.53)], shade(stone, -0.06))
-    else:
-        middle = (right - 1.04) / 2
-        pen.poly([(-1.1, -0.53), (middle, -0.95), (right + 0.06, -0.53)], stone)
-        pen.poly([(-0.9, -0.56), (middle, -0.86), (right - 0.14, -0.56)], shade(stone, -0.3))
-
-
-def _airliner_side(pen: Pen, body: Colour, accent: Colour) -> None:
-    rng = pen.rng
-    pen.poly([(0.15, 0.0), (-0.15, -0.38), (-0.28, -0.38), (-0.15, 0.0)], shade(body, -0.35))
-    hull = smooth([(1.0, 0.06), (0.9, -0.06), (0.65, -0.14), (-0.6, -0.14), (-1.0, -0.06), (-0.6, 0.12), (0.6, 0.15), (0.9, 0.13)], closed=True)
-    pen.poly(hull, shade(body, -0.25))
-    pen.poly(hull * (0.98, 0.78) + (0, -0.02), body)
-    if rng.random() < 0.7:
-        pen.line([(-0.9, -0.01), (0.9, 0.0)], 0.05, accent)
-    for x in np.arange(-0.6, 0.72, 0.075):
-        pen.box(x, -0.085, x + 0.035, -0.04, (60, 72, 90))
-    pen.poly([(0.82, -0.08), (0.92, -0.03), (0.78, -0.02)], (50, 60, 75))
-    pen.poly([(-0.66, -0.1), (-0.86, -0.52), (-1.02, -0.52), (-0.95, -0.05)], accent)
-    pen.poly([(-0.75, -0.02), (-1.05, -0.16), (-1.15, -0.14), (-0.95, 0.04)], shade(body, -0.2))
-    pen.poly([(0.2, 0.06), (-0.35, 0.5), (-0.5, 0.5), (-0.2, 0.08)], shade(body, -0.15))
-    pen.ball(0.06, 0.23, 0.17, 0.08, shade(accent, 0.15))
-    if rng.random() < 0.3:
-        for x in (-0.2, 0.65):
-            pen.line([(x, 0.1), (x, 0.3)], 0.03, (70, 70, 74))
-            pen.ellipse(x, 0.32, 0.06, 0.06, _BLACK)
-
-
-def _airliner_below(pen: Pen, body: Colour, accent: Colour) -> None:
-    rng = pen.rng
-    sweep, fighter = rng.uniform(0.1, 0.45), rng.random() < 0.25
-    wing = shade(body, -0.2)
-    for side in (-1, 1):
-        if fighter:
-            pen.poly([(0, -0.35), (side * 0.75, 0.55), (side * 0.7, 0.68), (0, 0.6)], wing)
-            pen.poly([(0, 0.6), (side * 0.35, 0.95), (0, 0.9)], shade(wing, -0.1))
-        else:
-            pen.poly([(0, -0.22), (side * 1.0, sweep), (side * 1.0, sweep + 0.1), (0, 0.16)], wing)
-            pen.poly([(0, 0.68), (side * 0.38, 0.86), (side * 0.38, 0.93), (0, 0.84)], wing)
-            pen.box(side * 0.36 - 0.06, -0.06 + sweep * 0.2, side * 0.36 + 0.06, 0.16 + sweep * 0.2, accent, corner=0.05)
-    pen.tube([(0, -0.82), (0, 0.5), (0, 0.95)], [0.2, 0.22, 0.06], body)
-    pen.poly([(-0.1, -0.8), (0, -1.0), (0.1, -0.8)], body)
-    pen.box(-0.05, -0.86, 0.05, -0.78, (55, 65, 82))
-    pen.line([(0, 0.6), (0, 0.97)], 0.04, accent)
-
-
-def aircraft(pen: Pen) -> None:
-    """An aircraft: an airliner from the side, one from below or above, a fighter, or a propeller plane."""
-    rng = pen.rng
-    body = pick(rng, (232, 234, 236), (190, 194, 200), (120, 125, 132), (60, 64, 70), any_colour(rng))
-    accent, view = any_colour(rng), rng.random()
-    if view < 0.42:
-        _airliner_side(pen, body, accent)
-    elif view < 0.78:
-        _airliner_below(pen.at(0, 0, 1, rng.uniform(0, 360)), body, accent)
-    else:
-        hull = smooth([(0.78, 0.02), (0.6, -0.14), (0.1, -0.2), (-0.5, -0.08), (-1.0, -0.06), (-0.5, 0.1), (0.1, 0.18), (0.6, 0.14)], closed=True)
-        pen.poly(hull, shade(accent, -0.2))
-        pen.poly(hull * (0.97, 0.75) + (0, -0.02), accent)
-        pen.poly([(-0.7, -0.08), (-0.95, -0.4), (-1.06, -0.38), (-1.0, -0.03)], body)
-        pen.blob([(0.25, -0.17), (0.15, -0.33), (-0.1, -0.33), (-0.22, -0.15)], (110, 140, 165))
-        double = rng.random() < 0.5
-        for y in (-0.42, 0.1) if double else (0.05,):
-            pen.poly([(-0.35, y), (0.42, y - 0.04), (0.45, y + 0.04), (-0.35, y + 0.08)], shade(body, -0.1))
-        if double:
-            for x in (-0.2, 0.3):
-                pen.line([(x, -0.4), (x, 0.12)], 0.025, (70, 60, 55))
-        pen.ellipse(0.82, 0.01, 0.03, 0.42, shade(body, -0.4))
-        pen.ball(0.8, 0.01, 0.06, 0.07, (70, 70, 76))
-        pen.line([(0.35, 0.12), (0.42, 0.42)], 0.04, (70, 70, 74))
-        pen.ellipse(0.43, 0.44, 0.1, 0.1, _BLACK)
 
 
 def pay_phone(pen: Pen) -> None:
@@ -433,7 +235,9 @@ def pay_phone(pen: Pen) -> None:
     pen.box(0.02, 0.44, 0.34, 0.64, shade(case, -0.55), corner=0.04)
     pen.box(0.05, 0.47, 0.31, 0.56, _STEEL, corner=0.03)
     hung = rng.random() < 0.75
-    x, y, turn = (-0.33, -0.2, 0.0) if hung else (rng.uniform(-0.95, -0.75), rng.uniform(0.2, 0.7), rng.uniform(-50, 50))
+    x, y, turn = (
+        (-0.33, -0.2, 0.0) if hung else (rng.uniform(-0.95, -0.75), rng.uniform(0.2, 0.7), rng.uniform(-50, 50))
+    )
     pen.box(-0.42, -0.58, -0.24, -0.5, _STEEL)
     cord = smooth([(-0.35, 0.7), (-0.75, 1.0), (-0.8, 0.7), (x, y + 0.4)], steps=8)
     pen.tube(cord, 0.055, _STEEL if rng.random() < 0.5 else phone)
@@ -455,7 +259,11 @@ def aigrette(pen: Pen) -> None:
         pen.ball(0, 1.35, 0.5, 0.6, pick(rng, *_SKIN))
         pen.ball(0, 0.88, 0.72, 0.42, cloth)
         for share in (-0.6, -0.2, 0.2, 0.6):
-            pen.line(smooth([(-0.7, 0.9 + share * 0.2), (0, 0.75 + share * 0.4), (0.68, 0.95 + share * 0.2)]), 0.05, shade(cloth, -0.22))
+            pen.line(
+                smooth([(-0.7, 0.9 + share * 0.2), (0, 0.75 + share * 0.4), (0.68, 0.95 + share * 0.2)]),
+                0.05,
+                shade(cloth, -0.22),
+            )
     elif wear < 0.5:
         felt = any_colour(rng)
         pen.ball(0, 1.0, 1.0, 0.2, felt)
@@ -466,7 +274,14 @@ def aigrette(pen: Pen) -> None:
     for turn in rng.permutation(np.linspace(-fan, fan, shafts)):
         angle, reach = np.radians(turn + lean), long * rng.uniform(0.75, 1.1)
         curl = rng.uniform(0.05, 0.3) * np.sign(turn + lean)
-        spine = smooth([(0, 0.5), (np.sin(angle) * reach * 0.5, 0.5 - np.cos(angle) * reach * 0.62), (np.sin(angle) * reach + curl, 0.5 - np.cos(angle) * reach + abs(curl) * 0.4)], steps=9)
+        spine = smooth(
+            [
+                (0, 0.5),
+                (np.sin(angle) * reach * 0.5, 0.5 - np.cos(angle) * reach * 0.62),
+                (np.sin(angle) * reach + curl, 0.5 - np.cos(angle) * reach + abs(curl) * 0.4),
+            ],
+            steps=9,
+        )
         tone = jitter(rng, plume, 12)
         pen.line(spine, [0.02, 0.014], shade(tone, -0.12))
         along = np.gradient(spine, axis=0) * 2.6

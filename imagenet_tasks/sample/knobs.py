@@ -5,33 +5,33 @@ in degrees.
 """
 
 # Pose
-SCALE = (0.42, 1.25)  # half the size of the subject: small in the distance to cut off by the frame
-OFFSET = 0.5  # how far the subject's centre may lie from the middle, as a share of the room left and right of it
-STRETCH = 0.22  # the subject is up to this much wider or narrower than drawn
-SHEAR = 0.16
-PERSPECTIVE = 0.20
-TURN_FACTOR = 1.0  # multiplies each class's own range of rotation
-LYING_SHARE = 0.06  # photos stored on their side or upside down: a quarter, half or three-quarter turn
+SCALE = (0.62, 1.2)  # half the size of the subject: small in the distance to cut off by the frame
+OFFSET = 0.35  # how far the subject's centre may lie from the middle, as a share of the room left and right of it
+STRETCH = 0.18  # the subject is up to this much wider or narrower than drawn
+SHEAR = 0.12
+PERSPECTIVE = 0.15
+TURN_FACTOR = 0.8  # multiplies each class's own range of rotation
+LYING_SHARE = 0.04  # photos stored on their side or upside down: a quarter, half or three-quarter turn
 
 # What else is in the picture
-CLUTTER = (0, 6)  # shapes behind the subject, least and most
-OCCLUDER_SHARE = 0.40  # pictures with something in front of the subject
-OCCLUDERS = (1, 3)
-ANY_PLACE_SHARE = 0.45  # backgrounds drawn from all kinds, not from those that are natural to the class
+CLUTTER = (0, 3)  # shapes behind the subject, least and most
+OCCLUDER_SHARE = 0.22  # pictures with something in front of the subject
+OCCLUDERS = (1, 2)
+ANY_PLACE_SHARE = 0.3  # backgrounds drawn from all kinds, not from those that are natural to the class
 FRAME_SHARE = 0.05  # a border or a caption around the photo
 
 # Light and camera
-CAST = 0.16  # colour cast: each channel is multiplied by up to 1 +- this
-EXPOSURE = (0.60, 1.35)
-CONTRAST = (0.60, 1.20)
-SHADOW_STRENGTH = 110  # of 255: unevenness of the light over the frame
+CAST = 0.12  # colour cast: each channel is multiplied by up to 1 +- this
+EXPOSURE = (0.72, 1.25)
+CONTRAST = (0.7, 1.15)
+SHADOW_STRENGTH = 90  # of 255: unevenness of the light over the frame
 GREY_SHARE = 0.05
 TINTED_SHARE = 0.04  # sepia and the like
-BLUR_SHARE = 0.30
+BLUR_SHARE = 0.25
 BLUR_PX = (0.6, 2.6)
-NOISE = (2.0, 16.0)  # standard deviation of the sensor noise in grey levels
-TEXTURE_OBJECT = (0.15, 0.55)  # strength of the texture on the subject, 1 = the whole range
-TEXTURE_BACKDROP = (0.10, 0.60)
+NOISE = (1.5, 9.0)  # standard deviation of the sensor noise in grey levels
+TEXTURE_OBJECT = (0.03, 0.2)  # strength of the texture on the subject, 1 = the whole range
+TEXTURE_BACKDROP = (0.04, 0.28)
 
 # The file
 LONG_SIDE_PX = (400, 600)

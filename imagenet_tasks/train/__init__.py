@@ -1,1 +1,24 @@
-"""The models and their training. Written against the Keras API alone: TensorFlow is the default backend."""
+"""The models and their training. Written against the Keras API alone: TensorFlow is the default backend.
+
+Importing this package is cheap; its modules import Keras and belong in a process that trains.
+"""
+
+from collections.abc import Sequence
+
+from imagenet_tasks.artifacts import ClassArray, TrainedModel, Trial
+from imagenet_tasks.config import TrainConfig
+from imagenet_tasks.storage import fingerprint
+
+VERSION = 1  # raise when the same input would give another model
+
+
+def name_model(
+    settings: TrainConfig, dataset_fingerprint: str, trial: Trial, added: Sequence[ClassArray], *, epochs: int,
+    salt: str = "",
+) -> TrainedModel:  # fmt: skip
+    """Returns the name of the model that a trial gives, before it is trained."""
+    mark = fingerprint(
+        stage="train", version=VERSION, dataset=dataset_fingerprint, trial=trial.as_dict(), epochs=epochs,
+        batch_size=settings.batch_size, precision=settings.precision, added=[a.fingerprint for a in added], salt=salt,
+    )  # fmt: skip
+    return TrainedModel(trial=trial, fingerprint=mark)

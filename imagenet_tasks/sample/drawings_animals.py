@@ -1,8 +1,8 @@
-"""Animals, plants and landscapes of the study's classes. Each function draws one subject in the pen's frame."""
+"""Animals of the study's classes. Each public function draws one subject in the pen's frame."""
 
 import numpy as np
 
-from imagenet_tasks.sample.canvas import Colour, Pen, any_colour, hsv, jitter, mix, pick, shade, smooth
+from imagenet_tasks.sample.canvas import Colour, Pen, hsv, mix, pick, shade, smooth
 
 _BLACK = (28, 26, 28)
 _WHITE = (236, 234, 228)
@@ -22,7 +22,20 @@ def cobra(pen: Pen) -> None:
     neck = smooth([(0.15, 0.72), (-0.2, 0.55), (-0.12 + sway * 0.3, 0.2), (sway, -0.15), (sway, -0.55)])
     pen.tube(neck, [0.28, 0.25, 0.24, 0.26, 0.22], skin)
     if front:
-        hood = smooth([(0, -0.72), (0.2, -0.62), (0.37, -0.35), (0.3, 0.0), (0.1, 0.22), (-0.1, 0.22), (-0.3, 0.0), (-0.37, -0.35), (-0.2, -0.62)], closed=True)
+        hood = smooth(
+            [
+                (0, -0.72),
+                (0.2, -0.62),
+                (0.37, -0.35),
+                (0.3, 0.0),
+                (0.1, 0.22),
+                (-0.1, 0.22),
+                (-0.3, 0.0),
+                (-0.37, -0.35),
+                (-0.2, -0.62),
+            ],
+            closed=True,
+        )
         pen.poly(hood * (rng.uniform(0.9, 1.2), 1) + (sway, 0), shade(skin, -0.3))
         pen.poly(hood * (0.9, 0.92) + (sway, -0.01), shade(skin, 0.08))
         if rng.random() < 0.65:
@@ -42,7 +55,17 @@ def cobra(pen: Pen) -> None:
             pen.ellipse(sway + side * 0.09, -0.74, 0.015, 0.025, _BLACK)
         tip = [(sway, -0.6), (sway, -0.48)]
     else:
-        back = smooth([(sway - 0.08, -0.66), (sway - 0.3, -0.3), (sway - 0.18, 0.15), (sway, 0.25), (sway + 0.09, -0.2), (sway + 0.08, -0.6)], closed=True)
+        back = smooth(
+            [
+                (sway - 0.08, -0.66),
+                (sway - 0.3, -0.3),
+                (sway - 0.18, 0.15),
+                (sway, 0.25),
+                (sway + 0.09, -0.2),
+                (sway + 0.08, -0.6),
+            ],
+            closed=True,
+        )
         pen.poly(back, shade(skin, -0.15))
         pen.line(smooth([(sway + 0.08, -0.55), (sway + 0.06, -0.2), (sway + 0.02, 0.2)]), 0.1, belly)
         pen.ball(sway + 0.1, -0.7, 0.25, 0.12, skin, turn=-8)
@@ -57,7 +80,9 @@ def cobra(pen: Pen) -> None:
 
 def _hide(rng: np.random.Generator) -> tuple[Colour, Colour]:
     base = pick(rng, _WHITE, (120, 70, 45), (205, 180, 140), (60, 50, 48), (150, 110, 80), _WHITE)
-    return base, pick(rng, _BLACK, (110, 60, 40), (70, 50, 42)) if sum(base) > 380 else pick(rng, _WHITE, (215, 195, 170))
+    return base, pick(rng, _BLACK, (110, 60, 40), (70, 50, 42)) if sum(base) > 380 else pick(
+        rng, _WHITE, (215, 195, 170)
+    )
 
 
 def _cow_head(pen: Pen, base: Colour, patch: Colour) -> None:
@@ -65,10 +90,27 @@ def _cow_head(pen: Pen, base: Colour, patch: Colour) -> None:
     horn = rng.random() < 0.6
     for side in (-1, 1):
         if horn:
-            pen.tube(smooth([(side * 0.3, -0.62), (side * 0.55, -0.72), (side * 0.6, -1.0)]), [0.14, 0.1, 0.03], (222, 212, 190))
+            pen.tube(
+                smooth([(side * 0.3, -0.62), (side * 0.55, -0.72), (side * 0.6, -1.0)]),
+                [0.14, 0.1, 0.03],
+                (222, 212, 190),
+            )
         pen.ball(side * 0.66, -0.45, 0.3, 0.13, patch, turn=side * 14)
         pen.ellipse(side * 0.66, -0.44, 0.18, 0.06, (200, 150, 140), turn=side * 14)
-    head = smooth([(0, -0.75), (0.36, -0.62), (0.43, -0.25), (0.3, 0.3), (0.3, 0.7), (-0.3, 0.7), (-0.3, 0.3), (-0.43, -0.25), (-0.36, -0.62)], closed=True)
+    head = smooth(
+        [
+            (0, -0.75),
+            (0.36, -0.62),
+            (0.43, -0.25),
+            (0.3, 0.3),
+            (0.3, 0.7),
+            (-0.3, 0.7),
+            (-0.3, 0.3),
+            (-0.43, -0.25),
+            (-0.36, -0.62),
+        ],
+        closed=True,
+    )
     pen.poly(head, shade(patch, -0.15))
     pen.poly(head * 0.93, patch)
     pen.blob([(0, -0.7), (0.14, -0.4), (0.1, 0.2), (0.24, 0.6), (-0.24, 0.6), (-0.1, 0.2), (-0.14, -0.4)], base)
@@ -97,7 +139,19 @@ def cow(pen: Pen) -> None:
     pen.tube(smooth([(-0.72, -0.35), (-0.84, -0.05), (-0.8, 0.35)]), [0.07, 0.04], base)
     pen.ellipse(-0.8, 0.42, 0.06, 0.12, patch)
     pen.ellipse(-0.32, 0.28, 0.16, 0.13, (225, 170, 160))
-    body = smooth([(-0.72, -0.36), (-0.2, -0.36), (0.35, -0.4), (0.66, -0.3), (0.66, 0.05), (0.4, 0.24), (-0.2, 0.28), (-0.66, 0.14)], closed=True)
+    body = smooth(
+        [
+            (-0.72, -0.36),
+            (-0.2, -0.36),
+            (0.35, -0.4),
+            (0.66, -0.3),
+            (0.66, 0.05),
+            (0.4, 0.24),
+            (-0.2, 0.28),
+            (-0.66, 0.14),
+        ],
+        closed=True,
+    )
     pen.poly(body, shade(base, -0.22))
     pen.poly(body * (0.97, 0.84) + (0, -0.03), base)
     if rng.random() < 0.8:
@@ -107,51 +161,6 @@ def cow(pen: Pen) -> None:
     neck_end = (0.95, 0.35) if grazing else (0.92, -0.42)
     pen.tube([(0.5, -0.12), (0.72, -0.12 if grazing else -0.3), neck_end], [0.5, 0.34, 0.26], base)
     _cow_head(pen.at(neck_end[0] + 0.04, neck_end[1] + 0.1, 0.33, -18 if grazing else -28), base, patch)
-
-
-def snowdrift(pen: Pen) -> None:
-    """A landscape of drifted snow: crests with a shaded lee side, and what is buried in it."""
-    rng = pen.rng
-    snow = pick(rng, (232, 236, 242), (220, 226, 238), (240, 228, 220), (205, 214, 230))
-    shadow = mix(snow, pick(rng, (110, 135, 185), (130, 140, 165), (150, 130, 160)), rng.uniform(0.35, 0.75))
-    level, crests = rng.uniform(-0.7, 0.1), int(rng.integers(2, 5))
-    buried = int(rng.integers(5))
-    pen.poly([(-3, level), (3, level), (3, 3), (-3, 3)], shade(shadow, 0.25))
-    if buried == 0:
-        for x in np.arange(-1.6, 1.6, rng.uniform(0.22, 0.4)):
-            pen.tube([(x, level - 0.25), (x + 0.02, level + 0.6)], 0.07, (95, 75, 60))
-        for y in (level - 0.15, level + 0.05):
-            pen.line([(-1.7, y), (1.7, y + 0.04)], 0.05, (110, 90, 72))
-    elif buried == 1:
-        for x in rng.uniform(-1.5, 1.5, 4):
-            for step in range(4):
-                width = 0.1 + 0.08 * step
-                top = level - 0.75 + 0.2 * step
-                pen.poly([(x, top - 0.2), (x + width, top + 0.15), (x - width, top + 0.15)], shade((50, 75, 65), 0.1 * (step % 2)))
-    elif buried == 2:
-        wall = any_colour(rng)
-        pen.box(-0.7, level - 0.4, 0.6, 1, wall)
-        pen.poly([(-0.85, level - 0.35), (-0.4, level - 0.8), (0.4, level - 0.8), (0.75, level - 0.35)], snow)
-        pen.box(-0.4, level - 0.2, -0.1, level + 0.1, (70, 80, 95))
-        pen.box(0.1, level - 0.2, 0.4, level + 0.1, (70, 80, 95))
-    elif buried == 3:
-        paint = any_colour(rng)
-        pen.blob([(-0.8, level + 0.3), (-0.5, level), (-0.3, level - 0.25), (0.3, level - 0.25), (0.5, level), (0.8, level + 0.3)], paint)
-        pen.box(-0.28, level - 0.2, 0.25, level - 0.02, (60, 70, 80))
-    for number in range(crests):
-        y = level + 0.15 + (1.1 - level) * number / crests
-        peak, height = rng.uniform(-0.9, 0.9), rng.uniform(0.15, 0.55)
-        ridge = smooth([(-3, y + 0.3), (peak - 1.1, y + 0.25), (peak - 0.5, y), (peak, y - height), (peak + 0.2, y + 0.05), (peak + 1, y + 0.3), (3, y + 0.3)], steps=8)
-        tone = shade(snow, -0.06 * (crests - 1 - number))
-        pen.poly([*ridge, (3, 3), (-3, 3)], tone)
-        lee = smooth([(peak, y - height), (peak + 0.2, y + 0.05), (peak + 1, y + 0.3), (peak + 0.75, y + 0.42), (peak + 0.1, y + 0.3), (peak - 0.12, y)], closed=True)
-        pen.poly(lee, mix(shadow, tone, 0.15))
-        for step in np.arange(0.1, 0.7, 0.14):
-            wind = smooth([(peak - 1.1, y + 0.25 + step), (peak - 0.3, y + step * 1.2), (peak + 0.4, y + 0.3 + step)])
-            pen.line(wind, [0.0, 0.03, 0.0], mix(shadow, tone, 0.55))
-    if rng.random() < 0.4:
-        for x, y, r in rng.uniform((-2, -2, 0.01), (2, 1.5, 0.028), (70, 3)):
-            pen.ellipse(x, y, r, r, (250, 250, 252))
 
 
 def _panda_head(pen: Pen, white: Colour, black: Colour) -> None:
@@ -181,7 +190,11 @@ def giant_panda(pen: Pen) -> None:
         pen.ball(0, 0.42, 0.62, 0.56, white, depth=0.7)
         pen.tube(smooth([(-0.62, 0.2), (-0.3, 0.02), (0.3, 0.02), (0.62, 0.2)]), [0.2, 0.34, 0.2], black)
         for side in (-1, 1):
-            pen.tube(smooth([(side * 0.48, 0.12), (side * 0.66, 0.4), (side * 0.25, rng.uniform(0.3, 0.55))]), [0.28, 0.26, 0.2], black)
+            pen.tube(
+                smooth([(side * 0.48, 0.12), (side * 0.66, 0.4), (side * 0.25, rng.uniform(0.3, 0.55))]),
+                [0.28, 0.26, 0.2],
+                black,
+            )
             pen.tube([(side * 0.35, 0.75), (side * 0.68, 0.86)], [0.34, 0.3], black)
             pen.ellipse(side * 0.72, 0.86, 0.1, 0.12, shade(black, 0.3))
         _panda_head(pen.at(rng.uniform(-0.1, 0.1), -0.4, 0.55, rng.uniform(-20, 20)), white, black)
@@ -204,8 +217,21 @@ def _chimp_head(pen: Pen, fur: Colour, skin: Colour) -> None:
         pen.ellipse(side * 0.72, -0.03, 0.1, 0.16, shade(skin, -0.4))
     pen.ball(0, -0.15, 0.7, 0.74, fur, depth=0.7)
     for side in (-1, 1):
-        pen.blob([(0, -0.86), (side * 0.4, -0.8), (side * 0.74, -0.45), (side * 0.8, 0.25), (side * 0.55, 0.1), (side * 0.45, -0.5)], shade(fur, 0.06))
-    pen.blob([(0, -0.5), (0.38, -0.52), (0.5, -0.15), (0.42, 0.3), (0, 0.4), (-0.42, 0.3), (-0.5, -0.15), (-0.38, -0.52)], skin)
+        pen.blob(
+            [
+                (0, -0.86),
+                (side * 0.4, -0.8),
+                (side * 0.74, -0.45),
+                (side * 0.8, 0.25),
+                (side * 0.55, 0.1),
+                (side * 0.45, -0.5),
+            ],
+            shade(fur, 0.06),
+        )
+    pen.blob(
+        [(0, -0.5), (0.38, -0.52), (0.5, -0.15), (0.42, 0.3), (0, 0.4), (-0.42, 0.3), (-0.5, -0.15), (-0.38, -0.52)],
+        skin,
+    )
     pen.tube(smooth([(-0.44, -0.2), (-0.22, -0.34), (0, -0.27), (0.22, -0.34), (0.44, -0.2)]), 0.13, shade(skin, -0.12))
     for side in (-1, 1):
         pen.ellipse(side * 0.23, -0.13, 0.13, 0.09, shade(skin, -0.45))
@@ -241,56 +267,15 @@ def pygmy_chimpanzee(pen: Pen) -> None:
         pen.tube(smooth([(0.35, -0.12), (0.68, 0.35), (0.5, 0.85)]), [0.24, 0.16, 0.14], fur)
         pen.ball(0.5, 0.87, 0.1, 0.08, skin)
     pen.tube([(0, -0.1), (0, 0.5)], [0.6, 0.72], fur)
-    pen.tube(smooth([(-0.32, -0.12), (-0.66, 0.3), (-0.4, rng.uniform(0.4, 0.85))]), [0.24, 0.16, 0.14], shade(fur, 0.08))
+    pen.tube(
+        smooth([(-0.32, -0.12), (-0.66, 0.3), (-0.4, rng.uniform(0.4, 0.85))]), [0.24, 0.16, 0.14], shade(fur, 0.08)
+    )
     for side in (-1, 1):
-        pen.tube(smooth([(side * 0.22, 0.62), (side * 0.58, 0.45), (side * 0.46, 0.9)]), [0.3, 0.2, 0.15], shade(fur, 0.05))
+        pen.tube(
+            smooth([(side * 0.22, 0.62), (side * 0.58, 0.45), (side * 0.46, 0.9)]), [0.3, 0.2, 0.15], shade(fur, 0.05)
+        )
         pen.ball(side * 0.5, 0.93, 0.16, 0.07, skin)
     _chimp_head(pen.at(rng.uniform(-0.1, 0.1), -0.45, 0.5, rng.uniform(-20, 20)), fur, skin)
-
-
-def cultivated_land(pen: Pen) -> None:
-    """Fields: furrows or rows of crops that run to the horizon, or a patchwork seen from above."""
-    rng = pen.rng
-    soil = pick(rng, (120, 85, 60), (90, 68, 52), (165, 130, 90), (80, 75, 70), (190, 165, 120))
-    crop = pick(rng, (95, 135, 55), (150, 160, 70), (205, 175, 85), (60, 100, 60), (200, 190, 150), soil)
-    if rng.random() < 0.28:
-        for y in np.arange(-1.9, 1.9, 0.62):
-            x = -2.2
-            while x < 2.2:
-                width, base = rng.uniform(0.5, 1.1), pick(rng, soil, crop, (180, 160, 95), (110, 130, 70))
-                slope = rng.uniform(-0.08, 0.08)
-                pen.poly([(x, y + slope), (x + width, y - slope), (x + width, y + 0.6), (x, y + 0.6)], base)
-                for share in np.arange(0.05, 1, rng.uniform(0.08, 0.2)):
-                    if slope > 0:
-                        pen.line([(x + width * share, y + 0.02), (x + width * share, y + 0.58)], 0.025, shade(base, -0.22))
-                    else:
-                        pen.line([(x, y + 0.6 * share), (x + width, y + 0.6 * share)], 0.025, shade(base, 0.2))
-                x += width + 0.03
-        return
-    level, vanish = rng.uniform(-0.8, -0.05), rng.uniform(-1.3, 1.3)
-    pen.poly([(-3, level), (3, level), (3, 3), (-3, 3)], soil)
-    rows, reach = int(rng.integers(9, 22)), rng.uniform(2.5, 7)
-    ridge, dark = mix(soil, crop, rng.uniform(0.4, 1)), shade(soil, -0.3)
-    bend = rng.uniform(-0.3, 0.3)
-    depth = np.array([0.0, 0.12, 0.35, 0.65, 1.0])
-    for foot in np.linspace(-reach, reach, rows):
-        width = 2 * reach / rows
-        xs = vanish + (foot - vanish) * depth + bend * depth * (1 - depth)
-        path = np.stack([xs, level + depth * (1.4 - level)], 1)
-        pen.line(path + depth[:, None] * (width * 0.3, 0), depth * width * 0.45, dark)
-        pen.line(path, depth * width * 0.55, ridge)
-        if crop is not soil and rng.random() < 0.85:
-            for share in np.array([0.1, 0.2, 0.32, 0.46, 0.62, 0.8, 1.0]):
-                x = vanish + (foot - vanish) * share + bend * share * (1 - share)
-                pen.ellipse(x, level + share * (1.4 - level), 0.3 * width * share, 0.09 * share, jitter(rng, crop, 14))
-    if rng.random() < 0.7:
-        tree = pick(rng, (60, 80, 50), (80, 90, 60), (70, 80, 90))
-        for x in np.arange(-2, 2, 0.16):
-            pen.ellipse(x, level - 0.02, 0.12, rng.uniform(0.03, 0.13), jitter(rng, tree, 12))
-    if rng.random() < 0.3:
-        x = rng.uniform(-0.8, 0.8)
-        pen.box(x - 0.14, level - 0.12, x + 0.14, level + 0.03, pick(rng, (200, 190, 175), (150, 60, 50)))
-        pen.poly([(x - 0.18, level - 0.12), (x, level - 0.26), (x + 0.18, level - 0.12)], (110, 70, 60))
 
 
 def rhinoceros_beetle(pen: Pen) -> None:
@@ -302,7 +287,11 @@ def rhinoceros_beetle(pen: Pen) -> None:
         for side in (-1, 1):
             for y, knee, foot in ((-0.2, -0.5, -0.85), (0.1, 0.1, 0.3), (0.35, 0.5, 0.95)):
                 wobble = rng.uniform(-0.08, 0.08)
-                pen.tube([(side * 0.25, y), (side * 0.62, knee + wobble), (side * 0.8, foot + wobble)], [0.1, 0.08, 0.035], dark)
+                pen.tube(
+                    [(side * 0.25, y), (side * 0.62, knee + wobble), (side * 0.8, foot + wobble)],
+                    [0.1, 0.08, 0.035],
+                    dark,
+                )
                 pen.line([(side * 0.8, foot + wobble), (side * 0.92, foot + wobble + 0.06)], 0.03, dark)
         pen.ball(0, 0.35, 0.46, 0.6, shell)
         pen.line([(0, -0.2), (0, 0.94)], 0.025, dark)
@@ -315,7 +304,9 @@ def rhinoceros_beetle(pen: Pen) -> None:
         fork = rng.uniform(0.1, 0.24)
         pen.tube([(0, -0.5), (0, -0.85)], [0.12, 0.09], shade(shell, -0.2))
         for side in (-1, 1):
-            pen.tube(smooth([(0, -0.83), (side * fork, -0.98), (side * fork * 1.4, -1.1)]), [0.09, 0.04], shade(shell, -0.2))
+            pen.tube(
+                smooth([(0, -0.83), (side * fork, -0.98), (side * fork * 1.4, -1.1)]), [0.09, 0.04], shade(shell, -0.2)
+            )
         pen.tube([(0, -0.36), (0, -0.5)], [0.12, 0.05], shell)
         return
     for x, foot in ((-0.35, -0.6), (0.0, 0.05), (0.32, 0.55)):
@@ -330,60 +321,34 @@ def rhinoceros_beetle(pen: Pen) -> None:
     pen.ellipse(0.6, 0.1, 0.03, 0.03, (200, 190, 170))
 
 
-def _frond(pen: Pen, turn: float, green: Colour) -> None:
-    rng = pen.rng
-    reach = rng.uniform(0.65, 0.95)
-    droop = 0.45 * abs(np.cos(np.radians(turn))) + 0.1
-    end = np.array([np.cos(np.radians(turn)), -np.sin(np.radians(turn))]) * reach
-    spine = smooth([(0, 0), (end[0] * 0.5, end[1] * 0.55 - 0.1), (end[0], end[1] + droop)], steps=7)
-    along = np.gradient(spine, axis=0)
-    across = np.stack([-along[:, 1], along[:, 0]], 1) / np.maximum(np.hypot(*along.T), 1e-9)[:, None]
-    length = np.interp(np.linspace(0, 1, len(spine)), [0, 0.3, 1], [0.06, 0.26, 0.04])[:, None]
-    for side in (-1, 1):
-        tips = spine + side * across * length + along * 1.1 + (0, 0.06)
-        comb = np.empty((2 * len(spine), 2))
-        comb[0::2], comb[1::2] = spine + side * across * 0.02, tips
-        pen.poly(np.concatenate([comb, spine[::-1]]), shade(green, -0.2 if side < 0 else 0.05))
-    pen.line(spine, [0.04, 0.01], shade(green, 0.2))
-
-
-def palm(pen: Pen) -> None:
-    """A palm: an unbranched ringed trunk under a crown of pinnate leaves; one, or a few."""
-    rng = pen.rng
-    for _ in range(int(rng.choice([1, 1, 1, 2, 3]))):
-        tree = pen if rng.random() < 0.6 else pen.at(rng.uniform(-0.7, 0.7), rng.uniform(-0.1, 0.4), rng.uniform(0.5, 0.95))
-        bark = pick(rng, (120, 95, 70), (150, 130, 105), (85, 70, 60), (60, 52, 50))
-        green = pick(rng, (80, 125, 55), (110, 140, 60), (50, 85, 50), (150, 150, 70), (45, 50, 45))
-        lean, high = rng.uniform(-0.45, 0.45), rng.uniform(-0.5, -0.1)
-        trunk = smooth([(-lean * 0.6, 1.15), (-lean * 0.2, 0.5), (lean * 0.5, high)], steps=8)
-        pen_width = rng.uniform(0.1, 0.2)
-        tree.tube(trunk, [pen_width * 1.3, pen_width * 0.8], bark)
-        for x, y in trunk[::2]:
-            tree.line([(x - pen_width / 2, y), (x, y + 0.03), (x + pen_width / 2, y)], 0.02, shade(bark, -0.4))
-        crown = tree.at(lean * 0.5, high, rng.uniform(0.75, 1.05))
-        for turn in rng.permutation(np.linspace(-35, 215, int(rng.integers(8, 13)))):
-            _frond(crown, turn + rng.uniform(-8, 8), jitter(rng, green, 14))
-        if rng.random() < 0.5:
-            for x, y in rng.uniform((-0.1, 0.0), (0.1, 0.12), (4, 2)):
-                crown.ball(x, y, 0.07, 0.075, (110, 75, 45))
-
-
 def jellyfish(pen: Pen) -> None:
     """A jellyfish, or a few: a translucent bell, frilled arms and long tentacles."""
     rng = pen.rng
     for _ in range(int(rng.choice([1, 1, 1, 2, 3]))):
-        body = pen if rng.random() < 0.6 else pen.at(rng.uniform(-0.7, 0.7), rng.uniform(-0.5, 0.4), rng.uniform(0.4, 0.8), rng.uniform(-40, 40))
+        body = (
+            pen
+            if rng.random() < 0.6
+            else pen.at(rng.uniform(-0.7, 0.7), rng.uniform(-0.5, 0.4), rng.uniform(0.4, 0.8), rng.uniform(-40, 40))
+        )
         glow = hsv(rng.random(), rng.uniform(0.05, 0.65), rng.uniform(0.6, 1.0))
         alpha = int(rng.integers(130, 235))
         wide, flat, drift = rng.uniform(0.5, 0.75), rng.uniform(0.45, 0.8), rng.uniform(-0.4, 0.4)
         for x in np.linspace(-wide * 0.85, wide * 0.85, int(rng.integers(7, 15))):
             ys = np.linspace(0, rng.uniform(0.7, 1.35), 6)
             sway = x * (1 - 0.3 * ys) + drift * ys**2 + 0.07 * np.sin(ys * rng.uniform(5, 9) + rng.uniform(0, 6)) * ys
-            body.line(smooth(np.stack([sway, ys - 0.2], 1), steps=4), [0.035, 0.012], (*shade(glow, rng.uniform(-0.2, 0.25)), alpha))
+            body.line(
+                smooth(np.stack([sway, ys - 0.2], 1), steps=4),
+                [0.035, 0.012],
+                (*shade(glow, rng.uniform(-0.2, 0.25)), alpha),
+            )
         for x in (-0.18, 0.0, 0.18):
             ys = np.linspace(0, rng.uniform(0.5, 0.9), 6)
             sway = x + drift * 0.8 * ys**2 + 0.06 * np.sin(ys * 12 + x * 20)
-            body.line(smooth(np.stack([sway, ys - 0.25], 1), steps=5), [0.22, 0.15, 0.19, 0.04], (*shade(glow, 0.15), min(alpha + 20, 255)))
+            body.line(
+                smooth(np.stack([sway, ys - 0.25], 1), steps=5),
+                [0.22, 0.15, 0.19, 0.04],
+                (*shade(glow, 0.15), min(alpha + 20, 255)),
+            )
         arc = np.linspace(np.pi, 2 * np.pi, 22)
         rim_x = np.linspace(wide, -wide, 17)
         rim = np.stack([rim_x, -0.15 + 0.05 * np.cos(np.arange(17) * np.pi)], 1)
@@ -391,9 +356,21 @@ def jellyfish(pen: Pen) -> None:
         body.poly(dome, (*shade(glow, -0.15), alpha))
         body.poly(dome * (0.85, 0.85) + (0, -0.03), (*glow, min(alpha + 10, 255)))
         for share in (-0.75, -0.4, 0.0, 0.4, 0.75):
-            rib = smooth([(share * 0.15 * wide, -flat * 0.95 - 0.12), (share * wide * 0.8, -flat * 0.55 - 0.15), (share * wide, -0.18)])
+            rib = smooth(
+                [
+                    (share * 0.15 * wide, -flat * 0.95 - 0.12),
+                    (share * wide * 0.8, -flat * 0.55 - 0.15),
+                    (share * wide, -0.18),
+                ]
+            )
             body.line(rib, 0.03, (*shade(glow, -0.3), alpha))
         if rng.random() < 0.5:
             for turn in (30, 150, 210, 330):
-                body.ellipse(0.17 * np.cos(np.radians(turn)), -0.12 - flat * 0.5 + 0.1 * np.sin(np.radians(turn)), 0.11, 0.08, (*shade(glow, 0.4), 240))
+                body.ellipse(
+                    0.17 * np.cos(np.radians(turn)),
+                    -0.12 - flat * 0.5 + 0.1 * np.sin(np.radians(turn)),
+                    0.11,
+                    0.08,
+                    (*shade(glow, 0.4), 240),
+                )
         body.ellipse(-wide * 0.35, -flat * 0.75, wide * 0.2, flat * 0.1, (*shade(glow, 0.55), 230), turn=-30)

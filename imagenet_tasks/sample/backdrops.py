@@ -1,4 +1,4 @@
-"""What surrounds a subject: backdrops, clutter behind it, things in front of it, and the camera."""
+"""Where a subject is: skies, grounds, rooms, leaves and walls, and the textures that lie over them."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -6,7 +6,6 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageChops, ImageFilter
 
-from imagenet_tasks.sample import knobs
 from imagenet_tasks.sample.canvas import Colour, Pen, any_colour, hsv, jitter, mix, pick, shade, smooth
 
 _TILE_PX = 1024
@@ -28,25 +27,16 @@ def _texture_tiles() -> tuple[Image.Image, ...]:
         noise(512, 24) + noise(128, 24),
         noise(96, 512) + noise(256, 256),
     )
-    return tuple(
-        Image.fromarray(np.clip(128 + 50 * t / t.std(), 0, 255).astype(np.uint8)) for t in recipes
-    )
-
-
-@lru_cache(maxsize=1)
-def _sensor_noise() -> np.ndarray:
-    """Unit normal noise, shape (1024, 1024, 3), float16 to keep it small."""
-    return np.random.default_rng(21).standard_normal((_TILE_PX, _TILE_PX, 3), dtype=np.float32)
+    upright = [Image.fromarray(np.clip(128 + 50 * t / t.std(), 0, 255).astype(np.uint8)) for t in recipes]
+    return (*upright, *(tile.transpose(Image.Transpose.ROTATE_90) for tile in upright))
 
 
 def texture(picture: Image.Image, rng: np.random.Generator, strength: tuple[float, float]) -> Image.Image:
     """Returns the RGB picture with one of the textures laid over it, with a strength from the given range."""
     tile = _texture_tiles()[int(rng.integers(len(_texture_tiles())))]
-    if rng.random() < 0.5:
-        tile = tile.transpose(Image.Transpose.ROTATE_90)
     zoom = rng.uniform(0.5, 1.4)
     width, height = int(picture.width * zoom), int(picture.height * zoom)
-    x, y = rng.integers(0, _TILE_PX - width), rng.integers(0, _TILE_PX - height)
+    x, y = int(rng.integers(0, _TILE_PX - width)), int(rng.integers(0, _TILE_PX - height))
     part = tile.resize(picture.size, Image.Resampling.BILINEAR, box=(x, y, x + width, y + height))
     amount = rng.uniform(*strength)
     part = part.point([int(128 + (v - 128) * amount) for v in range(256)])
@@ -59,8 +49,8 @@ def gradient(colours: np.ndarray, size: tuple[int, int]) -> Image.Image:
     return grid.resize(size, Image.Resampling.BICUBIC)
 
 
-def _frame_pen(picture: Image.Image, rng: np.random.Generator) -> Pen:
-    """A pen whose frame is the picture itself: (-1, -1) is the upper left corner, (1, 1) the lower right."""
+def frame_pen(picture: Image.Image, rng: np.random.Generator) -> Pen:
+    """Returns a pen whose frame is the picture itself: (-1, -1) is the upper left corner, (1, 1) the lower right."""
     w, h = picture.width / 2, picture.height / 2
     return Pen(picture, np.array([[w, 0, w], [0, h, h]]), rng)
 
@@ -71,7 +61,15 @@ def _columns(*colours: Colour) -> np.ndarray:
 
 def sky_colours(rng: np.random.Generator) -> tuple[Colour, Colour]:
     """Returns the colours of a sky at its top and at the horizon."""
-    tops = ((70, 120, 190), (110, 150, 200), (170, 180, 190), (60, 70, 110), (215, 220, 225), (120, 100, 140), (40, 50, 70))
+    tops = (
+        (70, 120, 190),
+        (110, 150, 200),
+        (170, 180, 190),
+        (60, 70, 110),
+        (215, 220, 225),
+        (120, 100, 140),
+        (40, 50, 70),
+    )
     lows = ((190, 210, 230), (225, 225, 220), (240, 200, 150), (235, 170, 140), (200, 205, 210), (150, 160, 180))
     return pick(rng, *tops), pick(rng, *lows)
 
@@ -80,25 +78,40 @@ def sky(rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
     """A sky from clear to overcast, at any time of the day."""
     top, low = sky_colours(rng)
     picture = gradient(_columns(top, mix(top, low, 0.5), low), size)
-    pen = _frame_pen(picture, rng)
+    pen = frame_pen(picture, rng)
     for _ in range(int(rng.integers(0, 5))):
         x, y, width = rng.uniform(-1, 1), rng.uniform(-0.9, 0.6), rng.uniform(0.2, 0.6)
         white = mix(low, (245, 245, 245), rng.uniform(0.3, 0.9))
         for _ in range(6):
-            pen.ellipse(x + rng.normal(0, width / 2), y + rng.normal(0, 0.05), width / 2, rng.uniform(0.04, 0.12), jitter(rng, white, 6))
+            pen.ellipse(
+                x + rng.normal(0, width / 2),
+                y + rng.normal(0, 0.05),
+                width / 2,
+                rng.uniform(0.04, 0.12),
+                jitter(rng, white, 6),
+            )
     return picture.filter(ImageFilter.BoxBlur(5))
 
 
 def ground(rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
     """A horizon: sky, maybe hills or trees, and grass, sand, snow, road or water."""
     picture = sky(rng, size)
-    pen = _frame_pen(picture, rng)
+    pen = frame_pen(picture, rng)
     level = rng.uniform(-0.5, 0.5)
     if rng.random() < 0.6:
         heights = level - rng.uniform(0.02, 0.5, 9)
         far = pick(rng, (90, 110, 80), (110, 120, 140), (60, 80, 60), (140, 120, 100), (200, 205, 215))
         pen.poly([(-1.1, 1), *smooth(list(zip(np.linspace(-1.1, 1.1, 9), heights, strict=True))), (1.1, 1)], far)
-    near = pick(rng, (95, 130, 60), (150, 140, 90), (200, 180, 140), (215, 220, 230), (100, 100, 105), (70, 110, 140), (110, 85, 60))
+    near = pick(
+        rng,
+        (95, 130, 60),
+        (150, 140, 90),
+        (200, 180, 140),
+        (215, 220, 230),
+        (100, 100, 105),
+        (70, 110, 140),
+        (110, 85, 60),
+    )
     strip = gradient(_columns(shade(near, 0.25), near, shade(near, -0.3)), size)
     top = int((level + 1) / 2 * size[1])
     picture.paste(strip.crop((0, 0, size[0], size[1] - top)), (0, top))
@@ -109,7 +122,7 @@ def indoors(rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
     """A wall and a floor, with a window, a picture, a shelf or a stripe on the wall."""
     wall = hsv(rng.random(), rng.uniform(0.02, 0.4), rng.uniform(0.35, 0.95))
     picture = gradient(_columns(shade(wall, 0.1), wall, shade(wall, -0.25)), size)
-    pen = _frame_pen(picture, rng)
+    pen = frame_pen(picture, rng)
     if rng.random() < 0.3:
         for x in np.arange(-1, 1, rng.uniform(0.08, 0.3)):
             pen.box(x, -1, x + 0.04, 1, shade(wall, rng.uniform(-0.15, 0.15)))
@@ -130,8 +143,10 @@ def indoors(rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
 def foliage(rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
     """Leaves and stems in green, autumn or night colours."""
     hue, value = rng.choice([0.12, 0.22, 0.28, 0.33, 0.4]), rng.uniform(0.15, 0.7)
-    picture = gradient(np.array([[hsv(hue, 0.5, value * rng.uniform(0.4, 1)) for _ in range(3)] for _ in range(3)]), size)
-    pen = _frame_pen(picture, rng)
+    picture = gradient(
+        np.array([[hsv(hue, 0.5, value * rng.uniform(0.4, 1)) for _ in range(3)] for _ in range(3)]), size
+    )
+    pen = frame_pen(picture, rng)
     length, lean = rng.uniform(0.08, 0.35), rng.uniform(0, 180)
     for x, y, tone, turn in rng.uniform((-1, -1, 0.5, -70), (1, 1, 1.3, 70), (70, 4)):
         colour = hsv(hue + (tone - 0.9) * 0.08, rng.uniform(0.3, 0.8), value * tone)
@@ -141,23 +156,24 @@ def foliage(rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
 
 def plain(rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
     """A studio backdrop: nearly one colour."""
-    colour = np.array(any_colour(rng) if rng.random() < 0.6 else pick(rng, (235, 235, 235), (20, 20, 24), (150, 150, 150)))
+    colour = np.array(
+        any_colour(rng) if rng.random() < 0.6 else pick(rng, (235, 235, 235), (20, 20, 24), (150, 150, 150))
+    )
     return gradient(colour + rng.uniform(-35, 35, (3, 3, 1)), size)
 
 
 def patches(rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
     """Out of focus: soft patches of a few colours."""
-    family = [any_colour(rng) for _ in range(3)]
-    grid = np.array([[pick(rng, *family) for _ in range(int(rng.integers(3, 9)))] for _ in range(1)] * 1)
-    rows = [np.array([pick(rng, *family) for _ in range(grid.shape[1])]) for _ in range(int(rng.integers(3, 8)))]
-    return gradient(np.stack(rows), size)
+    family = [hsv(rng.random(), rng.uniform(0.05, 0.5), rng.uniform(0.2, 0.9)) for _ in range(3)]
+    rows, columns = int(rng.integers(3, 8)), int(rng.integers(3, 9))
+    return gradient(np.array([[pick(rng, *family) for _ in range(columns)] for _ in range(rows)]), size)
 
 
 def water(rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
     """Water: waves from the shore, or the depth of the sea with rays of light."""
     deep = hsv(rng.uniform(0.45, 0.72), rng.uniform(0.3, 0.9), rng.uniform(0.15, 0.7))
     picture = gradient(_columns(shade(deep, rng.uniform(0, 0.4)), deep, shade(deep, -0.4)), size)
-    pen = _frame_pen(picture, rng)
+    pen = frame_pen(picture, rng)
     for x, y, w, tone in rng.uniform((-1, -1, 0.05, -0.15), (1, 1, 0.5, 0.3), (40, 4)):
         pen.ellipse(x, y, w, 0.015 + 0.01 * (y + 1), shade(deep, tone))
     return picture
@@ -166,10 +182,14 @@ def water(rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
 def street(rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
     """Fronts of houses with windows above a pavement."""
     picture = sky(rng, size)
-    pen = _frame_pen(picture, rng)
+    pen = frame_pen(picture, rng)
     level, x = rng.uniform(0.2, 0.8), -1.1
     while x < 1:
-        width, top, wall = rng.uniform(0.25, 0.9), rng.uniform(-1.3, 0), hsv(rng.random(), rng.uniform(0, 0.45), rng.uniform(0.3, 0.9))
+        width, top, wall = (
+            rng.uniform(0.25, 0.9),
+            rng.uniform(-1.3, 0),
+            hsv(rng.random(), rng.uniform(0, 0.45), rng.uniform(0.3, 0.9)),
+        )
         pen.box(x, top, x + width, 1, wall)
         glass, step = shade(wall, rng.uniform(-0.6, 0.3)), rng.uniform(0.13, 0.3)
         for wx in np.arange(x + 0.06, x + width - 0.08, step):
@@ -186,7 +206,7 @@ def stripes(rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
     """Boards, tiles, curtains or bricks."""
     base = any_colour(rng)
     picture = Image.new("RGB", size, base)
-    pen = _frame_pen(picture, rng).at(0, 0, 1.6, rng.choice([0, 90, rng.uniform(-40, 40)]))
+    pen = frame_pen(picture, rng).at(0, 0, 1.6, rng.choice([0, 90, rng.uniform(-40, 40)]))
     step = rng.uniform(0.1, 0.4)
     for x in np.arange(-1.2, 1.2, step):
         pen.box(x, -1.2, x + step * 0.9, 1.2, jitter(rng, base, 25))
@@ -199,88 +219,3 @@ def stripes(rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
 PLACES: dict[str, Callable[[np.random.Generator, tuple[int, int]], Image.Image]] = {
     place.__name__: place for place in (sky, ground, indoors, foliage, plain, patches, water, street, stripes)
 }
-
-
-def clutter(picture: Image.Image, rng: np.random.Generator) -> None:
-    """Draws shapes that belong to no class, or to several, behind the subject."""
-    frame = _frame_pen(picture, rng)
-    for _ in range(int(rng.integers(knobs.CLUTTER[0], knobs.CLUTTER[1] + 1))):
-        pen = frame.at(rng.uniform(-1, 1), rng.uniform(-1, 1), rng.uniform(0.12, 0.5), rng.uniform(0, 360))
-        colour, kind = any_colour(rng), int(rng.integers(8))
-        if kind == 0:
-            pen.blob(np.stack([np.cos(a := np.linspace(0, 5.5, 8)), np.sin(a)], 1) * rng.uniform(0.5, 1, (8, 1)), colour)
-        elif kind == 1:
-            pen.ball(0, 0, 0.7, 0.7, colour)
-        elif kind == 2:
-            pen.ellipse(0, 0, 0.8, 0.8, colour)
-            pen.ellipse(0, 0, 0.55, 0.55, any_colour(rng))
-        elif kind == 3:
-            for x in np.linspace(-1, 1, int(rng.integers(3, 9))):
-                pen.tube([(x, -0.8), (x, 0.8)], 0.14, colour)
-        elif kind == 4:
-            pen.box(-1, -0.6, 1, 0.6, colour)
-            pen.box(-0.8, -0.4, rng.uniform(-0.2, 0.8), 0.3, any_colour(rng))
-        elif kind == 5:
-            for turn in np.linspace(-70, 70, int(rng.integers(5, 11))):
-                pen.at(0, 0.6, 1, turn).line([(0, 0), (0.08, -0.7), (0, -1.4)], [0.05, 0.14, 0.02], colour)
-        elif kind == 6:
-            y = rng.uniform(-0.5, 0.5, 5)
-            pen.tube(smooth(list(zip(np.linspace(-1.6, 1.6, 5), y, strict=True))), rng.uniform(0.1, 0.35), colour)
-        else:
-            tone = any_colour(rng)
-            for x, y in np.stack(np.meshgrid(np.linspace(-0.8, 0.8, 4), np.linspace(-0.6, 0.6, 3)), -1).reshape(-1, 2):
-                pen.box(x - 0.16, y - 0.16, x + 0.16, y + 0.16, tone)
-
-
-def occlude(picture: Image.Image, rng: np.random.Generator) -> None:
-    """Draws what stands between the camera and the subject: twigs, leaves, posts, people's heads, things cut off."""
-    frame = _frame_pen(picture, rng)
-    for _ in range(int(rng.integers(knobs.OCCLUDERS[0], knobs.OCCLUDERS[1] + 1))):
-        kind, colour = int(rng.integers(5)), any_colour(rng)
-        if kind == 0:
-            brown = pick(rng, (80, 60, 45), (50, 45, 40), (90, 100, 60))
-            pen = frame.at(rng.uniform(-1, 1), rng.uniform(-1, 1), 1, rng.uniform(0, 360))
-            pen.tube(smooth([(-1.5, 0.1), (-0.5, -0.1), (0.4, 0.1), (1.5, 0)]), rng.uniform(0.03, 0.09), brown)
-            leaf = hsv(rng.uniform(0.1, 0.4), 0.6, rng.uniform(0.25, 0.8))
-            for x, y, turn in rng.uniform((-1, -0.15, 0), (1, 0.15, 180), (9, 3)):
-                pen.ellipse(x, y, 0.13, 0.05, jitter(rng, leaf), turn=turn)
-        elif kind == 1:
-            x = rng.uniform(-1, 1)
-            frame.tube([(x, -1.2), (x + rng.uniform(-0.2, 0.2), 1.2)], rng.uniform(0.05, 0.18), colour)
-        elif kind == 2:
-            x, y = rng.uniform(-1, 1), rng.uniform(0.9, 1.2)
-            frame.ball(x, y - 0.35, 0.14, 0.2, pick(rng, (60, 45, 35), (30, 28, 26), (170, 140, 90), (120, 110, 105)))
-            frame.box(x - 0.3, y - 0.17, x + 0.3, 1.3, colour, corner=0.15)
-        elif kind == 3:
-            pen = frame.at(rng.choice([-1, 1]) * rng.uniform(0.7, 1.2), rng.uniform(-1, 1), rng.uniform(0.2, 0.5), rng.uniform(0, 360))
-            pen.ball(0, 0, 1, 0.8, colour, depth=0.6)
-        else:
-            for x in rng.uniform(-1, 1, 12):
-                frame.line(smooth([(x, 1.1), (x + 0.03, 0.7), (x + rng.normal(0, 0.15), rng.uniform(0.2, 0.6))]), [0.04, 0.01], jitter(rng, colour))
-
-
-def photograph(picture: Image.Image, rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
-    """Returns the RGB scene as a camera sees it: uneven light, cast, exposure, blur, scaled to `size`, noise."""
-    light = 128 + rng.uniform(-0.5, 0.5, (3, 3)) * rng.uniform(0, knobs.SHADOW_STRENGTH)
-    field = Image.fromarray(light.astype(np.uint8)).resize(picture.size, Image.Resampling.BILINEAR)
-    picture = ImageChops.hard_light(picture, Image.merge("RGB", (field, field, field)))
-    if rng.random() < knobs.BLUR_SHARE:
-        picture = picture.filter(ImageFilter.BoxBlur(float(rng.uniform(*knobs.BLUR_PX))))
-    exposure, contrast, levels = rng.uniform(*knobs.EXPOSURE), rng.uniform(*knobs.CONTRAST), np.arange(256.0)
-    tables = [
-        np.clip((levels * exposure * rng.uniform(1 - knobs.CAST, 1 + knobs.CAST) - 128) * contrast + 128, 0, 255)
-        for _ in range(3)
-    ]
-    picture = picture.point([int(v) for table in tables for v in table]).resize(size, Image.Resampling.BICUBIC)
-    mood = rng.random()
-    if mood < knobs.GREY_SHARE:
-        picture = picture.convert("L")
-    elif mood < knobs.GREY_SHARE + knobs.TINTED_SHARE:
-        tint = hsv(rng.random(), rng.uniform(0.1, 0.4), 1.0)
-        grey = picture.convert("L")
-        picture = Image.merge("RGB", [grey.point([int(v * c / 255) for v in range(256)]) for c in tint])
-    pixels = np.asarray(picture, dtype=np.float32)
-    row, column = rng.integers(0, _TILE_PX - size[1]), rng.integers(0, _TILE_PX - size[0])
-    noise = _sensor_noise()[row : row + size[1], column : column + size[0]]
-    noisy = pixels + (noise if pixels.ndim == 3 else noise[..., 0]) * np.float32(rng.uniform(*knobs.NOISE))
-    return Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8))

@@ -1,0 +1,149 @@
+"""The command line: the same stages without a workflow engine.
+
+python -m imagenet_tasks run --profile P --source folder --location DIR --home DIR [--set name=value ...]
+python -m imagenet_tasks config --profile P [--set name=value ...]
+python -m imagenet_tasks sample-server [--port N]
+"""
+
+import argparse
+import contextlib
+import datetime
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from imagenet_tasks.artifacts import Run
+from imagenet_tasks.config import PROFILES, SOURCES, make_config, to_json
+from imagenet_tasks.errors import ConfigError, ImagenetTasksError
+from imagenet_tasks.storage import Store, default_home
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command that the arguments name; returns the exit status (2: a setting is wrong, 1: it failed)."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.command(options))
+    except ConfigError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    except ImagenetTasksError as error:
+        sys.stderr.write(f"error: {type(error).__name__}: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped; run the same command again to go on\n")
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m imagenet_tasks", description=__doc__.partition("\n")[0])
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    settings = argparse.ArgumentParser(add_help=False)
+    settings.add_argument("--profile", default="sample", choices=sorted(PROFILES), help="the settings to start from")
+    settings.add_argument("--source", choices=SOURCES, help="where the pictures come from")
+    settings.add_argument("--location", help="the folder or URL of the source")
+    settings.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", dest="assignments",
+        help="a setting that differs from the profile, such as epochs=3; may be repeated; `config` lists them",
+    )  # fmt: skip
+
+    run = commands.add_parser("run", parents=[settings], help="run all stages in this process")
+    run.add_argument("--home", default=default_home(), help="where artifacts go (default: IMAGENET_HOME, ~/imagenet)")
+    run.add_argument("--run-id", help="the run's name (default: from the time)")
+    run.add_argument("--verbose", action="store_true", help="show the stages' log lines instead of bars")
+    run.set_defaults(command=_run)
+
+    show = commands.add_parser("config", parents=[settings], help="print the effective settings as JSON")
+    show.set_defaults(command=_config)
+
+    server = commands.add_parser("sample-server", help="serve the built-in sample pictures until stopped")
+    server.add_argument("--host", default="127.0.0.1")
+    server.add_argument("--port", type=int, default=8765)
+    server.set_defaults(command=_sample_server)
+
+    task = commands.add_parser("task", help="run one task as its workflow asks; not for people")
+    task.add_argument("order")
+    task.set_defaults(command=_task)
+    return parser
+
+
+def _overrides(options: argparse.Namespace) -> dict[str, Any]:
+    overrides: dict[str, Any] = {"source": options.source, "location": options.location}
+    for assignment in options.assignments:
+        name, equals, value = assignment.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {assignment}: expected name=value, such as epochs=3")
+        overrides[name.strip()] = value.strip()
+    return overrides
+
+
+def _run(options: argparse.Namespace) -> int:
+    from imagenet_tasks.pipeline import run_all
+    from imagenet_tasks.progress import log_line
+    from imagenet_tasks.terminal import Bars
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    overrides = _overrides(options)
+    config = make_config(options.profile, overrides)  # a wrong setting is said before anything starts
+    run_id = options.run_id or f"cli__{datetime.datetime.now(datetime.UTC).strftime('%Y-%m-%dT%H-%M-%S.%f')}"
+    run = Run(Store(options.home), "imagenet_tasks", run_id)
+    with contextlib.ExitStack() as stack:
+        if config.download.source == "sample" and not config.download.location:
+            overrides["location"] = stack.enter_context(_sample_url())
+        if options.verbose:
+            logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+            result = run_all(run, options.profile, overrides, listeners=[log_line])
+        else:
+            logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+            bars = stack.enter_context(Bars())
+            result = run_all(run, options.profile, overrides, listeners=[bars])
+    records = run.task_records()
+    work = [r for r in records if r["task"] not in ("plan_run", "check_accuracy", "write_report")]
+    reused = sum(r["reused"] for r in work)
+    said = "nothing to do: all of them reused" if reused == len(work) else f"{reused} reused, the others done"
+    sys.stderr.write(f"{result['headline']}\n{len(work)} tasks with artifacts: {said}\n")
+    summary = {key: result[key] for key in result if key not in ("report", "report_json")}
+    summary |= {
+        "report": str(run.store.path(result["report"])), "run_id": run_id, "tasks": len(work), "tasks_reused": reused,
+        "seconds": round(sum(r["seconds"] for r in records), 1),
+    }  # fmt: skip
+    sys.stdout.write(json.dumps(summary) + "\n")
+    return 0
+
+
+@contextlib.contextmanager
+def _sample_url() -> Iterator[str]:
+    if url := os.environ.get("IMAGENET_SAMPLE_URL"):
+        yield url
+        return
+    from imagenet_tasks.sample.server import SampleServer
+
+    with SampleServer() as server:
+        yield server.url
+
+
+def _config(options: argparse.Namespace) -> int:
+    sys.stdout.write(to_json(make_config(options.profile, _overrides(options))) + "\n")
+    return 0
+
+
+def _sample_server(options: argparse.Namespace) -> int:
+    from imagenet_tasks.sample.server import serve
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    serve(options.host, options.port)
+    return 0
+
+
+def _task(options: argparse.Namespace) -> int:
+    from imagenet_tasks.child import answer_order
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    return answer_order(options.order)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,38 @@
+"""All tasks of the graph one after another in this process: the workflow without a workflow engine."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from imagenet_tasks import tasks
+from imagenet_tasks.artifacts import Run
+from imagenet_tasks.progress import Listener
+
+
+def run_all(run: Run, profile: str, overrides: Mapping[str, Any], *, listeners: Sequence[Listener]) -> dict[str, Any]:
+    """Runs the whole workflow.
+
+    Args:
+        run: where its record goes.
+        profile: the name of the settings to start from.
+        overrides: settings that differ from the profile.
+        listeners: told of the progress of each task.
+
+    Returns:
+        What `write_report` returns.
+    """
+    plan = tasks.plan_run(run, profile, overrides)
+    prepared = []
+    for image_class in plan["classes"]:
+        selection = tasks.download_class(run, image_class["class_id"], listeners=listeners)
+        prepared.append(tasks.preprocess_class(run, selection, listeners=listeners))
+    dataset = tasks.build_dataset(run, prepared)
+    models = [tasks.train_baseline(run, dataset, trial, listeners=listeners) for trial in plan["trials"]]
+    baseline = tasks.evaluate_baseline(run, dataset, models)
+    if tasks.check_accuracy(run, baseline) == "augment":
+        repair = tasks.plan_augmentation(run, dataset, baseline)
+        added = [tasks.augment_class(run, dataset, chosen, listeners=listeners) for chosen in repair["chosen"]]
+        models = [
+            tasks.train_augmented(run, dataset, added, trial, listeners=listeners) for trial in repair["trials"]
+        ]
+        tasks.evaluate_augmented(run, dataset, baseline, models)
+    return tasks.write_report(run)

@@ -1,0 +1,327 @@
+"""What each task of the graph does: loads the run's settings, calls its stage, keeps a record, says what matters.
+
+The workflow engine and the command line call the same functions. Values that go in and out are small plain JSON.
+"""
+
+import contextlib
+import json
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+from imagenet_tasks.artifacts import (
+    AugmentationPlan,
+    ChosenClass,
+    ClassArray,
+    Dataset,
+    Evaluation,
+    Run,
+    SelectionRef,
+    TrainedModel,
+    Trial,
+)
+from imagenet_tasks.config import RunConfig, make_config
+from imagenet_tasks.errors import ArtifactError
+from imagenet_tasks.progress import Listener, Progress, Snapshot, log_line
+from imagenet_tasks.storage import Store
+from imagenet_tasks.train import name_model
+
+log = logging.getLogger(__name__)
+Json = dict[str, Any]
+LOG: tuple[Listener, ...] = (log_line,)
+STEPS = ("download", "preprocess", "train", "evaluate", "augment", "retrain", "reevaluate", "report")
+
+
+def plan_run(run: Run, profile: str, overrides: Mapping[str, Any]) -> Json:
+    """Settles the run's settings and classes and writes them; all later tasks read them there.
+
+    Returns:
+        The classes and the baseline's trials, to map over.
+    """
+    import dataclasses
+
+    from imagenet_tasks.download.stage import classes_of_run
+
+    with run.task("plan_run") as record:
+        config = make_config(profile, overrides)
+        named = bool(overrides.get("classes"))
+        config = dataclasses.replace(config, classes=classes_of_run(config.download, config.classes, named=named))
+        run.write_config(config)
+        trial = Trial(model=config.train.model, seed=config.train.seed, arm="baseline")
+        record["result"] = {
+            "profile": profile,
+            "classes": [{"class_id": c.class_id, "name": c.name} for c in config.classes],
+            "trials": [trial.as_dict() | {"name": trial.key}],
+        }
+        log.info(
+            "Run %s: profile %s, %d classes, up to %d pictures each from %s, model %s; goal %.0f %%",
+            run.run_key, profile, len(config.classes), config.download.images_per_class, config.download.source,
+            config.train.model, 100 * config.evaluate.accuracy_goal,
+        )  # fmt: skip
+    return _result(record)
+
+
+def download_class(run: Run, class_id: str, *, listeners: Sequence[Listener] = LOG) -> Json:
+    """Gets one class's pictures; returns a SelectionRef."""
+    from imagenet_tasks.download.stage import download_class as download
+
+    config = run.config
+    image_class = next(c for c in config.classes if c.class_id == class_id)
+    with run.task("download_class", class_id) as record:
+        progress = _progress(
+            run, "download_class", class_id, image_class.name, config.download.images_per_class, "pictures", listeners
+        )
+        force = bool(_salt(run, config, "download"))
+        ref, record["reused"] = download(run.store, config.download, image_class, progress=progress, force=force)
+        record["result"] = ref.as_dict()
+        done = "nothing to download, all here:" if record["reused"] else "downloaded:"
+        log.info("%s (%s): %s %d of %d pictures", image_class.name, class_id, done, ref.accepted,
+                 config.download.images_per_class)  # fmt: skip
+    return _result(record)
+
+
+def preprocess_class(run: Run, selection: Json, *, listeners: Sequence[Listener] = LOG) -> Json:
+    """Decodes and resizes one class's pictures; returns the selection and its ClassArray."""
+    from imagenet_tasks.preprocess.stage import preprocess_class as preprocess
+
+    config, ref = run.config, SelectionRef.from_dict(selection)
+    with run.task("preprocess_class", ref.class_id) as record:
+        progress = _progress(run, "preprocess_class", ref.class_id, ref.class_id, ref.accepted, "pictures", listeners)
+        array, record["reused"] = preprocess(
+            run.store, config.preprocess, ref, progress=progress, salt=_salt(run, config, "preprocess")
+        )
+        record["result"] = {"selection": ref.as_dict(), "array": array.as_dict()}
+        _say(record, "%s: %d pictures of %dx%d", ref.class_id, array.count, config.preprocess.rows_px,
+             config.preprocess.columns_px)  # fmt: skip
+    return _result(record)
+
+
+def build_dataset(run: Run, prepared: Sequence[Json]) -> Json:
+    """Splits the classes' arrays; returns the dataset's fingerprint and counts."""
+    from imagenet_tasks.preprocess.stage import build_dataset as build
+
+    config = run.config
+    with run.task("build_dataset") as record:
+        pairs = [(SelectionRef.from_dict(p["selection"]), ClassArray.from_dict(p["array"])) for p in prepared]
+        dataset, record["reused"] = build(
+            run.store, config.download, config.preprocess, pairs, salt=_salt(run, config, "preprocess")
+        )
+        totals = {side: sum(getattr(c, side) for c in dataset.classes) for side in ("train", "validation", "test")}
+        record["result"] = {"fingerprint": dataset.fingerprint, "classes": len(dataset.classes), **totals}
+        _say(record, "%d classes: %d training, %d validation, %d test pictures", len(dataset.classes), *totals.values())
+    return _result(record)
+
+
+def train_baseline(run: Run, dataset: Json, trial: Json, *, listeners: Sequence[Listener] = LOG) -> Json:
+    """Trains one baseline trial; returns a TrainedModel. Call it in a process of its own: it loads Keras."""
+    return _train(run, "train_baseline", dataset, trial, [], listeners)
+
+
+def train_augmented(
+    run: Run, dataset: Json, added: Sequence[Json], trial: Json, *, listeners: Sequence[Listener] = LOG
+) -> Json:
+    """Trains one trial of the second round with the added pictures; returns a TrainedModel."""
+    return _train(run, "train_augmented", dataset, trial, added, listeners)
+
+
+def _train(
+    run: Run, task: str, dataset: Json, trial: Json, added: Sequence[Json], listeners: Sequence[Listener]
+) -> Json:  # fmt: skip
+    config = run.config
+    wanted = Trial.from_dict({k: v for k, v in trial.items() if k != "name"})
+    arrays = [ClassArray.from_dict(a) for a in added]
+    first_round = task == "train_baseline"
+    epochs = config.train.epochs if first_round else config.train.retrain_epochs
+    with run.task(task, wanted.key) as record:
+        model = name_model(
+            config.train, dataset["fingerprint"], wanted, arrays, epochs=epochs,
+            salt=_salt(run, config, "train" if first_round else "retrain"),
+        )  # fmt: skip
+        record["reused"] = run.store.is_complete(model.folder)
+        if not record["reused"]:
+            from imagenet_tasks.train.stage import train
+
+            progress = _progress(run, task, wanted.key, wanted.key, epochs, "pictures", listeners)
+            train(
+                run.store, config.train, read_dataset(run.store, dataset), wanted, arrays, model, epochs=epochs,
+                progress=progress,
+            )  # fmt: skip
+        record["result"] = model.as_dict()
+        training = json.loads(run.store.open_file(model.folder, "training.json").read_bytes())
+        history = run.store.open_file(model.folder, "history.jsonl").read_text().splitlines()
+        _say(record, "%s: validation accuracy %.1f %% after %d epochs in %.0f s (%.0f pictures/s, %s)", wanted.key,
+             100 * json.loads(history[-1])["val_accuracy"], epochs, training["train_seconds"],
+             training["pictures_per_s"], training["precision"])  # fmt: skip
+    return _result(record)
+
+
+def evaluate_baseline(run: Run, dataset: Json, models: Sequence[Json]) -> Json:
+    """Measures the baseline's trials; returns the Evaluation of the best on validation."""
+    from imagenet_tasks.evaluate.stage import evaluate
+
+    config = run.config
+    with run.task("evaluate_baseline") as record:
+        evaluation, record["reused"] = evaluate(
+            run.store, read_dataset(run.store, dataset), [TrainedModel.from_dict(m) for m in models],
+            salt=_salt(run, config, "evaluate"),
+        )  # fmt: skip
+        record["result"] = evaluation.as_dict()
+        _say(record, "Baseline %s: %s", evaluation.model.trial.key, _accuracies(evaluation))
+    return _result(record)
+
+
+def check_accuracy(run: Run, evaluation: Json) -> Literal["augment", "report"]:
+    """Decides, on validation, whether the repair is tried; writes decision.json."""
+    from imagenet_tasks.evaluate.gate import decide
+
+    config = run.config
+    with run.task("check_accuracy") as record:
+        accuracy, goal = evaluation["validation_accuracy"], config.evaluate.accuracy_goal
+        branch = decide(accuracy, goal)
+        why = (
+            f"validation accuracy {accuracy:.4f} is below the goal of {goal:g}: the confused classes are repaired"
+            if branch == "augment"
+            else f"validation accuracy {accuracy:.4f} meets the goal of {goal:g}: no repair is needed"
+        )
+        record["result"] = {"branch": branch, "validation_accuracy": accuracy, "accuracy_goal": goal, "why": why}
+        run.store.write_json(run.key("decision.json"), record["result"])
+        log.info("%s -> %s", why, branch)
+    return branch
+
+
+def plan_augmentation(run: Run, dataset: Json, evaluation: Json) -> Json:
+    """Chooses the classes to repair; returns them and the second round's trials, to map over."""
+    from imagenet_tasks.augment.stage import plan_augmentation as plan_classes
+
+    config = run.config
+    with run.task("plan_augmentation") as record:
+        baseline = Evaluation.from_dict(evaluation)
+        plan, record["reused"] = plan_classes(
+            run.store, config.augment, read_dataset(run.store, dataset), baseline, salt=_salt(run, config, "augment")
+        )
+        trial = Trial(model=baseline.model.trial.model, seed=baseline.model.trial.seed, arm="targeted")
+        record["result"] = {
+            "fingerprint": plan.fingerprint,
+            "chosen": [chosen.as_dict() for chosen in plan.chosen],
+            "trials": [trial.as_dict() | {"name": trial.key}],
+        }
+        for chosen in plan.chosen:
+            log.info("%s (%s): +%d pictures: %s", chosen.name, chosen.class_id, chosen.pictures_to_add, chosen.why)
+    return _result(record)
+
+
+def augment_class(run: Run, dataset: Json, chosen: Json, *, listeners: Sequence[Listener] = LOG) -> Json:
+    """Makes changed copies of one chosen class's training pictures; returns a ClassArray."""
+    from imagenet_tasks.augment.stage import augment_class as augment
+
+    config, choice = run.config, ChosenClass.from_dict(chosen)
+    with run.task("augment_class", choice.class_id) as record:
+        progress = _progress(
+            run, "augment_class", choice.class_id, choice.name, choice.pictures_to_add, "pictures", listeners
+        )
+        array, record["reused"] = augment(
+            run.store, config.augment, read_dataset(run.store, dataset), choice, seed=config.train.seed,
+            progress=progress, salt=_salt(run, config, "augment"),
+        )  # fmt: skip
+        record["result"] = array.as_dict()
+        _say(record, "%s: %d changed pictures", choice.name, array.count)
+    return _result(record)
+
+
+def evaluate_augmented(run: Run, dataset: Json, evaluation: Json, models: Sequence[Json]) -> Json:
+    """Measures the second round and compares it with the baseline; returns the Evaluation of the best."""
+    from imagenet_tasks.evaluate.stage import evaluate
+
+    config, baseline = run.config, Evaluation.from_dict(evaluation)
+    with run.task("evaluate_augmented") as record:
+        augmented, record["reused"] = evaluate(
+            run.store, read_dataset(run.store, dataset), [TrainedModel.from_dict(m) for m in models],
+            against=baseline, salt=_salt(run, config, "reevaluate"),
+        )  # fmt: skip
+        record["result"] = augmented.as_dict()
+        test = json.loads(run.store.open_file(augmented.folder, "comparison.json").read_bytes())["test"]
+        _say(record, "Augmented %s: %s; on test %+.1f points [%+.1f, %+.1f], p = %.3f: %s",
+             augmented.model.trial.key, _accuracies(augmented), 100 * test["difference"], 100 * test["interval"][0],
+             100 * test["interval"][1], test["p_value"], test["verdict"])  # fmt: skip
+    return _result(record)
+
+
+def write_report(run: Run) -> Json:
+    """Writes the report and the run's index, on both branches; returns the figures that matter."""
+    from imagenet_tasks.report.stage import ReportInputs, write_report as write
+
+    config, store = run.config, run.store
+    with run.task("write_report") as record:
+        decision = run.result_of("check_accuracy")
+        dataset, baseline = run.result_of("build_dataset"), run.result_of("evaluate_baseline")
+        if decision is None or dataset is None or baseline is None:
+            raise ArtifactError(f"{run.folder}: expected records of the baseline's tasks; run the workflow from its start")
+        repaired = decision["branch"] == "augment"
+        plan, augmented = (run.result_of(t) if repaired else None for t in ("plan_augmentation", "evaluate_augmented"))
+        added = [r["result"] for r in run.task_records() if r["task"] == "augment_class" and r["state"] == "success"]
+        ids = {c["class_id"] for c in plan["chosen"]} if plan else set()
+        inputs = ReportInputs(
+            run=run, config=config, decision=decision, dataset=read_dataset(store, dataset),
+            baseline=Evaluation.from_dict(baseline),
+            plan=read_plan(store, plan) if plan else None,
+            added=tuple(ClassArray.from_dict(a) for a in added if a["class_id"] in ids),
+            augmented=Evaluation.from_dict(augmented) if augmented else None,
+        )  # fmt: skip
+        result = write(inputs)
+        record["result"] = result
+        index = {
+            "dag_id": run.dag_id, "run_id": run.run_id, "run_key": run.run_key, "written_s": time.time(),
+            "tasks": run.task_records(), **result,
+        }  # fmt: skip
+        store.write_json(run.key("run.json"), index)
+        log.info("%s", result["headline"])
+        log.info("Report: %s", store.path(run.key("report/report.html")))
+    return _result(record)
+
+
+def read_dataset(store: Store, result: Json) -> Dataset:
+    """Returns the dataset that `build_dataset` named."""
+    folder = f"datasets/{result['fingerprint']}"
+    return Dataset.from_dict(json.loads(store.open_file(folder, "dataset.json").read_bytes()), where=folder)
+
+
+def read_plan(store: Store, result: Json) -> AugmentationPlan:
+    """Returns the plan that `plan_augmentation` named."""
+    folder = f"plans/{result['fingerprint']}"
+    return AugmentationPlan.from_dict(json.loads(store.open_file(folder, "plan.json").read_bytes()), where=folder)
+
+
+def _salt(run: Run, config: RunConfig, step: str) -> str:
+    """Returns what makes the fingerprints of forced steps this run's own; '' where nothing is forced."""
+    return run.run_key if config.force and STEPS.index(step) >= STEPS.index(config.force) else ""
+
+
+def _progress(
+    run: Run, task: str, item: str, label: str, total: int, unit: str, listeners: Sequence[Listener]
+) -> Progress:  # fmt: skip
+    key = run.key(f"progress/{task}.{item}.json")
+
+    def to_file(snapshot: Snapshot) -> None:
+        with contextlib.suppress(OSError):  # the page may miss an update; the work goes on
+            run.store.write_bytes(key, json.dumps(snapshot.as_dict()).encode(), sync=False)
+
+    return Progress(task=task, item=item, label=label, total=total, unit=unit, listeners=(*listeners, to_file))
+
+
+def _say(record: Json, text: str, *figures: Any) -> None:
+    log.info(("Nothing to do, reused: " if record["reused"] else "") + text, *figures)
+
+
+def _result(record: Json) -> Json:
+    result: Json = record["result"]
+    return result
+
+
+def _accuracies(evaluation: Evaluation) -> str:
+    def percent(value: float | None) -> str:
+        return "no pictures" if value is None else f"{100 * value:.1f} %"
+
+    return f"validation {percent(evaluation.validation_accuracy)}, test {percent(evaluation.test_accuracy)}"
+
+
