@@ -46,9 +46,13 @@ def _parser() -> argparse.ArgumentParser:
     settings.add_argument("--source", choices=SOURCES, help="where the pictures come from")
     settings.add_argument("--location", help="the folder or URL of the source")
     settings.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", dest="assignments",
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        dest="assignments",
         help="a setting that differs from the profile, such as epochs=3; may be repeated; `config` lists them",
-    )  # fmt: skip
+    )
 
     run = commands.add_parser("run", parents=[settings], help="run all stages in this process")
     run.add_argument("--home", default=default_home(), help="where artifacts go (default: IMAGENET_HOME, ~/imagenet)")
@@ -107,9 +111,12 @@ def _run(options: argparse.Namespace) -> int:
     sys.stderr.write(f"{result['headline']}\n{len(work)} tasks with artifacts: {said}\n")
     summary = {key: result[key] for key in result if key not in ("report", "report_json")}
     summary |= {
-        "report": str(run.store.path(result["report"])), "run_id": run_id, "tasks": len(work), "tasks_reused": reused,
+        "report": str(run.store.path(result["report"])),
+        "run_id": run_id,
+        "tasks": len(work),
+        "tasks_reused": reused,
         "seconds": round(sum(r["seconds"] for r in records), 1),
-    }  # fmt: skip
+    }
     sys.stdout.write(json.dumps(summary) + "\n")
     return 0
 

@@ -43,7 +43,12 @@ def read_picture(store: Store, class_id: str, file: str) -> bytes:
 
 
 def write_array(
-    store: Store, array: ClassArray, pictures: Sequence["np.ndarray"], ids: Sequence[str], *, shape: tuple[int, int, int]
+    store: Store,
+    array: ClassArray,
+    pictures: Sequence["np.ndarray"],
+    ids: Sequence[str],
+    *,
+    shape: tuple[int, int, int],
 ) -> None:
     """Publishes pictures of one class as one memory-mappable array beside their ids.
 

@@ -67,6 +67,7 @@ class SelectionRef(JsonArtifact):
     """Points to a Selection."""
 
     class_id: str
+    name: str
     fingerprint: str
     accepted: int
 
@@ -123,11 +124,12 @@ class Dataset(JsonArtifact):
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Trial(JsonArtifact):
-    """One training: which model, from which seed, on what (the arm)."""
+    """One training: which model, from which seed, on which dataset, with which added pictures (the arm)."""
 
     model: str
     seed: int
     arm: Literal["baseline", "targeted"]
+    dataset: str
 
     @property
     def key(self) -> str:
@@ -165,8 +167,9 @@ class Evaluation(JsonArtifact):
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class ChosenClass(JsonArtifact):
-    """A class to augment, and why. Recall and support are of the validation pictures."""
+    """A class of a dataset to augment, and why. Recall and support are of the validation pictures."""
 
+    dataset: str
     class_id: str
     name: str
     label: int
@@ -244,9 +247,15 @@ class Run:
         """
         name = f"tasks/{task}.{item}.json" if item else f"tasks/{task}.json"
         record: dict[str, Any] = {
-            "task": task, "item": item, "state": "running", "started_s": time.time(), "seconds": None,
-            "reused": False, "result": None, "error": None,
-        }  # fmt: skip
+            "task": task,
+            "item": item,
+            "state": "running",
+            "started_s": time.time(),
+            "seconds": None,
+            "reused": False,
+            "result": None,
+            "error": None,
+        }
         self.store.write_json(self.key(name), record)
         try:
             yield record
@@ -258,5 +267,3 @@ class Run:
         finally:
             record["seconds"] = round(time.time() - record["started_s"], 3)
             self.store.write_json(self.key(name), record)
-
-

@@ -47,11 +47,16 @@ def run_in_child(run: Run, task: str, arguments: dict[str, Any], *, timeout_s: f
                 | {"arguments": arguments, "answer": str(answer), "parent": os.getpid()}
             )
         )
-        child = subprocess.Popen(
+        child = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             [sys.executable, "-m", "imagenet_tasks", "task", str(order)],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", bufsize=1,
-            env=child_environment(), cwd=Path(__file__).parent.parent,
-        )  # fmt: skip
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            bufsize=1,
+            env=child_environment(),
+            cwd=Path(__file__).parent.parent,
+        )
         late = threading.Event()
         timer = threading.Timer(timeout_s, lambda: (late.set(), child.kill()))
         timer.daemon = True
@@ -94,9 +99,7 @@ def answer_order(path: str) -> int:
     try:
         value = getattr(tasks, order["task"])(run, **order["arguments"])
     except errors.ImagenetTasksError as error:
-        Path(order["answer"]).write_text(
-            json.dumps({"error": {"type": type(error).__name__, "message": str(error)}})
-        )  # fmt: skip
+        Path(order["answer"]).write_text(json.dumps({"error": {"type": type(error).__name__, "message": str(error)}}))
         return 1
     Path(order["answer"]).write_text(json.dumps({"value": value}))
     return 0

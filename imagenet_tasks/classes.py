@@ -41,7 +41,11 @@ STUDY_CLASSES: tuple[ImageClass, ...] = tuple(
         ("n12582231", "palm", "any plant of the family Palmae with an unbranched trunk and large pinnate leaves"),
         ("n01910747", "jellyfish", "any of numerous gelatinous invertebrates with a bell and tentacles"),
         ("n03902125", "pay-phone", "a coin-operated telephone"),
-        ("n02685082", "aigrette", "a long plume (especially one of egret feathers) worn on a hat or a piece of jewelry"),
+        (
+            "n02685082",
+            "aigrette",
+            "a long plume (especially one of egret feathers) worn on a hat or a piece of jewelry",
+        ),
     )
 )
 

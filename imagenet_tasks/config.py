@@ -71,7 +71,6 @@ class TrainConfig:
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 64
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     require_gpu: bool = False
-    train_timeout_s: Annotated[float, Field(gt=0)] = 48 * 3600.0
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
 
 
@@ -158,9 +157,7 @@ def setting_names() -> dict[str, str]:
     """Returns each setting's name with the stage that it belongs to ('' for the run's own)."""
     own = {"classes": "", "force": ""}
     return own | {
-        field.name: stage
-        for stage in _STAGES
-        for field in dataclasses.fields(getattr(PROFILES["sample"], stage))
+        field.name: stage for stage in _STAGES for field in dataclasses.fields(getattr(PROFILES["sample"], stage))
     }
 
 

@@ -82,7 +82,7 @@ class RejectReason(StrEnum):
     UNREADABLE = "unreadable"
 
 
-class Rejected(Exception):  # noqa: N818 - a verdict on one picture, not an error of the program
+class Rejected(Exception):
     """One candidate is not usable.
 
     Args:

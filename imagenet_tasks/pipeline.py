@@ -20,19 +20,15 @@ def run_all(run: Run, profile: str, overrides: Mapping[str, Any], *, listeners: 
     Returns:
         What `write_report` returns.
     """
-    plan = tasks.plan_run(run, profile, overrides)
     prepared = []
-    for image_class in plan["classes"]:
+    for image_class in tasks.plan_run(run, profile, overrides):
         selection = tasks.download_class(run, image_class["class_id"], listeners=listeners)
         prepared.append(tasks.preprocess_class(run, selection, listeners=listeners))
-    dataset = tasks.build_dataset(run, prepared)
-    models = [tasks.train_baseline(run, dataset, trial, listeners=listeners) for trial in plan["trials"]]
-    baseline = tasks.evaluate_baseline(run, dataset, models)
+    trials = tasks.build_dataset(run, prepared)
+    baseline = tasks.evaluate_baseline(run, [tasks.train_baseline(run, trial, listeners=listeners) for trial in trials])
     if tasks.check_accuracy(run, baseline) == "augment":
-        repair = tasks.plan_augmentation(run, dataset, baseline)
-        added = [tasks.augment_class(run, dataset, chosen, listeners=listeners) for chosen in repair["chosen"]]
-        models = [
-            tasks.train_augmented(run, dataset, added, trial, listeners=listeners) for trial in repair["trials"]
-        ]
-        tasks.evaluate_augmented(run, dataset, baseline, models)
+        chosen = tasks.plan_augmentation(run, baseline)
+        added = [tasks.augment_class(run, choice, listeners=listeners) for choice in chosen]
+        models = [tasks.train_augmented(run, added, trial, listeners=listeners) for trial in trials]
+        tasks.evaluate_augmented(run, baseline, models)
     return tasks.write_report(run)

@@ -30,7 +30,9 @@ class Snapshot:
 
     def __str__(self) -> str:
         figures = "".join(
-            f", {name.replace('_', ' ')} {value:.4g}" if isinstance(value, float) else f", {name.replace('_', ' ')} {value}"
+            f", {name.replace('_', ' ')} {value:.4g}"
+            if isinstance(value, float)
+            else f", {name.replace('_', ' ')} {value}"
             for name, value in self.figures.items()
         )
         left = f", {self.remaining_s:.0f} s left" if self.remaining_s is not None and self.done < self.total else ""
@@ -59,9 +61,16 @@ class Progress:
     """
 
     def __init__(
-        self, *, task: str, item: str, label: str, total: int, unit: str,
-        listeners: tuple[Listener, ...] = (log_line,), interval_s: float = 10.0,
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        task: str,
+        item: str,
+        label: str,
+        total: int,
+        unit: str,
+        listeners: tuple[Listener, ...] = (log_line,),
+        interval_s: float = 10.0,
+    ) -> None:
         self.task, self.item, self.label, self.total, self.unit = task, item, label, total, unit
         self.done = 0
         self.figures: dict[str, Any] = {}
@@ -81,9 +90,16 @@ class Progress:
         self._told_s = time.monotonic()
         elapsed_s = self._told_s - self._started_s
         snapshot = Snapshot(
-            task=self.task, item=self.item, label=self.label, unit=self.unit, done=self.done, total=self.total,
-            elapsed_s=elapsed_s, remaining_s=elapsed_s / self.done * (self.total - self.done) if self.done else None,
-            updated_s=time.time(), figures=dict(self.figures),
-        )  # fmt: skip
+            task=self.task,
+            item=self.item,
+            label=self.label,
+            unit=self.unit,
+            done=self.done,
+            total=self.total,
+            elapsed_s=elapsed_s,
+            remaining_s=elapsed_s / self.done * (self.total - self.done) if self.done else None,
+            updated_s=time.time(),
+            figures=dict(self.figures),
+        )
         for listener in self._listeners:
             listener(snapshot)

@@ -86,7 +86,9 @@ class Store:
         try:
             return self.path(key).read_bytes()
         except FileNotFoundError as error:
-            raise ArtifactError(f"{self.path(key)}: expected a file, found none. Run the stage that writes it.") from error
+            raise ArtifactError(
+                f"{self.path(key)}: expected a file, found none. Run the stage that writes it."
+            ) from error
 
     def write_bytes(self, key: str, data: bytes, *, sync: bool = True) -> None:
         """Writes a file whole or not at all: a reader sees the old bytes or the new ones.

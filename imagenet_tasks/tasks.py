@@ -7,7 +7,7 @@ import contextlib
 import json
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from imagenet_tasks.artifacts import (
@@ -33,11 +33,10 @@ LOG: tuple[Listener, ...] = (log_line,)
 STEPS = ("download", "preprocess", "train", "evaluate", "augment", "retrain", "reevaluate", "report")
 
 
-def plan_run(run: Run, profile: str, overrides: Mapping[str, Any]) -> Json:
-    """Settles the run's settings and classes and writes them; all later tasks read them there.
+def plan_run(run: Run, profile: str, overrides: Mapping[str, Any]) -> list[Json]:
+    """Settles the run's settings and classes and writes them; returns the classes, to map over.
 
-    Returns:
-        The classes and the baseline's trials, to map over.
+    All later tasks read the settings there.
     """
     import dataclasses
 
@@ -48,18 +47,19 @@ def plan_run(run: Run, profile: str, overrides: Mapping[str, Any]) -> Json:
         named = bool(overrides.get("classes"))
         config = dataclasses.replace(config, classes=classes_of_run(config.download, config.classes, named=named))
         run.write_config(config)
-        trial = Trial(model=config.train.model, seed=config.train.seed, arm="baseline")
-        record["result"] = {
-            "profile": profile,
-            "classes": [{"class_id": c.class_id, "name": c.name} for c in config.classes],
-            "trials": [trial.as_dict() | {"name": trial.key}],
-        }
+        classes: list[Json] = [{"class_id": c.class_id, "name": c.name} for c in config.classes]
+        record["result"] = {"profile": profile, "classes": len(classes)}
         log.info(
             "Run %s: profile %s, %d classes, up to %d pictures each from %s, model %s; goal %.0f %%",
-            run.run_key, profile, len(config.classes), config.download.images_per_class, config.download.source,
-            config.train.model, 100 * config.evaluate.accuracy_goal,
-        )  # fmt: skip
-    return _result(record)
+            run.run_key,
+            profile,
+            len(config.classes),
+            config.download.images_per_class,
+            config.download.source,
+            config.train.model,
+            100 * config.evaluate.accuracy_goal,
+        )
+    return classes
 
 
 def download_class(run: Run, class_id: str, *, listeners: Sequence[Listener] = LOG) -> Json:
@@ -76,8 +76,14 @@ def download_class(run: Run, class_id: str, *, listeners: Sequence[Listener] = L
         ref, record["reused"] = download(run.store, config.download, image_class, progress=progress, force=force)
         record["result"] = ref.as_dict()
         done = "nothing to download, all here:" if record["reused"] else "downloaded:"
-        log.info("%s (%s): %s %d of %d pictures", image_class.name, class_id, done, ref.accepted,
-                 config.download.images_per_class)  # fmt: skip
+        log.info(
+            "%s (%s): %s %d of %d pictures",
+            image_class.name,
+            class_id,
+            done,
+            ref.accepted,
+            config.download.images_per_class,
+        )
     return _result(record)
 
 
@@ -87,18 +93,24 @@ def preprocess_class(run: Run, selection: Json, *, listeners: Sequence[Listener]
 
     config, ref = run.config, SelectionRef.from_dict(selection)
     with run.task("preprocess_class", ref.class_id) as record:
-        progress = _progress(run, "preprocess_class", ref.class_id, ref.class_id, ref.accepted, "pictures", listeners)
+        progress = _progress(run, "preprocess_class", ref.class_id, ref.name, ref.accepted, "pictures", listeners)
         array, record["reused"] = preprocess(
             run.store, config.preprocess, ref, progress=progress, salt=_salt(run, config, "preprocess")
         )
         record["result"] = {"selection": ref.as_dict(), "array": array.as_dict()}
-        _say(record, "%s: %d pictures of %dx%d", ref.class_id, array.count, config.preprocess.rows_px,
-             config.preprocess.columns_px)  # fmt: skip
+        _say(
+            record,
+            "%s: %d pictures of %dx%d",
+            ref.name,
+            array.count,
+            config.preprocess.rows_px,
+            config.preprocess.columns_px,
+        )
     return _result(record)
 
 
-def build_dataset(run: Run, prepared: Sequence[Json]) -> Json:
-    """Splits the classes' arrays; returns the dataset's fingerprint and counts."""
+def build_dataset(run: Run, prepared: Sequence[Json]) -> list[Json]:
+    """Splits the classes' arrays; returns the trials to train on the dataset, to map over."""
     from imagenet_tasks.preprocess.stage import build_dataset as build
 
     config = run.config
@@ -110,62 +122,74 @@ def build_dataset(run: Run, prepared: Sequence[Json]) -> Json:
         totals = {side: sum(getattr(c, side) for c in dataset.classes) for side in ("train", "validation", "test")}
         record["result"] = {"fingerprint": dataset.fingerprint, "classes": len(dataset.classes), **totals}
         _say(record, "%d classes: %d training, %d validation, %d test pictures", len(dataset.classes), *totals.values())
-    return _result(record)
+    trial = Trial(model=config.train.model, seed=config.train.seed, arm="baseline", dataset=dataset.fingerprint)
+    return [trial.as_dict()]
 
 
-def train_baseline(run: Run, dataset: Json, trial: Json, *, listeners: Sequence[Listener] = LOG) -> Json:
+def train_baseline(run: Run, trial: Json, *, listeners: Sequence[Listener] = LOG) -> Json:
     """Trains one baseline trial; returns a TrainedModel. Call it in a process of its own: it loads Keras."""
-    return _train(run, "train_baseline", dataset, trial, [], listeners)
+    return _train(run, "train_baseline", trial, [], listeners)
 
 
-def train_augmented(
-    run: Run, dataset: Json, added: Sequence[Json], trial: Json, *, listeners: Sequence[Listener] = LOG
-) -> Json:
-    """Trains one trial of the second round with the added pictures; returns a TrainedModel."""
-    return _train(run, "train_augmented", dataset, trial, added, listeners)
+def train_augmented(run: Run, added: Sequence[Json], trial: Json, *, listeners: Sequence[Listener] = LOG) -> Json:
+    """Trains a baseline trial again with the added pictures; returns a TrainedModel."""
+    return _train(run, "train_augmented", trial | {"arm": "targeted"}, added, listeners)
 
 
-def _train(
-    run: Run, task: str, dataset: Json, trial: Json, added: Sequence[Json], listeners: Sequence[Listener]
-) -> Json:  # fmt: skip
+def _train(run: Run, task: str, trial: Json, added: Sequence[Json], listeners: Sequence[Listener]) -> Json:
     config = run.config
-    wanted = Trial.from_dict({k: v for k, v in trial.items() if k != "name"})
+    wanted = Trial.from_dict(trial)
     arrays = [ClassArray.from_dict(a) for a in added]
     first_round = task == "train_baseline"
     epochs = config.train.epochs if first_round else config.train.retrain_epochs
     with run.task(task, wanted.key) as record:
         model = name_model(
-            config.train, dataset["fingerprint"], wanted, arrays, epochs=epochs,
+            config.train,
+            wanted,
+            arrays,
+            epochs=epochs,
             salt=_salt(run, config, "train" if first_round else "retrain"),
-        )  # fmt: skip
+        )
         record["reused"] = run.store.is_complete(model.folder)
         if not record["reused"]:
             from imagenet_tasks.train.stage import train
 
             progress = _progress(run, task, wanted.key, wanted.key, epochs, "pictures", listeners)
             train(
-                run.store, config.train, read_dataset(run.store, dataset), wanted, arrays, model, epochs=epochs,
+                run.store,
+                config.train,
+                read_dataset(run.store, wanted.dataset),
+                wanted,
+                arrays,
+                model,
+                epochs=epochs,
                 progress=progress,
-            )  # fmt: skip
+            )
         record["result"] = model.as_dict()
         training = json.loads(run.store.open_file(model.folder, "training.json").read_bytes())
         history = run.store.open_file(model.folder, "history.jsonl").read_text().splitlines()
-        _say(record, "%s: validation accuracy %.1f %% after %d epochs in %.0f s (%.0f pictures/s, %s)", wanted.key,
-             100 * json.loads(history[-1])["val_accuracy"], epochs, training["train_seconds"],
-             training["pictures_per_s"], training["precision"])  # fmt: skip
+        _say(
+            record,
+            "%s: validation accuracy %.1f %% after %d epochs in %.0f s (%.0f pictures/s, %s)",
+            wanted.key,
+            100 * json.loads(history[-1])["val_accuracy"],
+            epochs,
+            training["train_seconds"],
+            training["pictures_per_s"],
+            training["precision"],
+        )
     return _result(record)
 
 
-def evaluate_baseline(run: Run, dataset: Json, models: Sequence[Json]) -> Json:
+def evaluate_baseline(run: Run, models: Sequence[Json]) -> Json:
     """Measures the baseline's trials; returns the Evaluation of the best on validation."""
     from imagenet_tasks.evaluate.stage import evaluate
 
-    config = run.config
+    config, trained = run.config, [TrainedModel.from_dict(m) for m in models]
     with run.task("evaluate_baseline") as record:
         evaluation, record["reused"] = evaluate(
-            run.store, read_dataset(run.store, dataset), [TrainedModel.from_dict(m) for m in models],
-            salt=_salt(run, config, "evaluate"),
-        )  # fmt: skip
+            run.store, _dataset_of(run.store, trained), trained, salt=_salt(run, config, "evaluate")
+        )
         record["result"] = evaluation.as_dict()
         _say(record, "Baseline %s: %s", evaluation.model.trial.key, _accuracies(evaluation))
     return _result(record)
@@ -190,28 +214,27 @@ def check_accuracy(run: Run, evaluation: Json) -> Literal["augment", "report"]:
     return branch
 
 
-def plan_augmentation(run: Run, dataset: Json, evaluation: Json) -> Json:
-    """Chooses the classes to repair; returns them and the second round's trials, to map over."""
+def plan_augmentation(run: Run, evaluation: Json) -> list[Json]:
+    """Chooses the classes to repair; returns them, to map over."""
     from imagenet_tasks.augment.stage import plan_augmentation as plan_classes
 
     config = run.config
     with run.task("plan_augmentation") as record:
         baseline = Evaluation.from_dict(evaluation)
         plan, record["reused"] = plan_classes(
-            run.store, config.augment, read_dataset(run.store, dataset), baseline, salt=_salt(run, config, "augment")
+            run.store,
+            config.augment,
+            read_dataset(run.store, baseline.model.trial.dataset),
+            baseline,
+            salt=_salt(run, config, "augment"),
         )
-        trial = Trial(model=baseline.model.trial.model, seed=baseline.model.trial.seed, arm="targeted")
-        record["result"] = {
-            "fingerprint": plan.fingerprint,
-            "chosen": [chosen.as_dict() for chosen in plan.chosen],
-            "trials": [trial.as_dict() | {"name": trial.key}],
-        }
+        record["result"] = {"fingerprint": plan.fingerprint, "chosen": [c.class_id for c in plan.chosen]}
         for chosen in plan.chosen:
             log.info("%s (%s): +%d pictures: %s", chosen.name, chosen.class_id, chosen.pictures_to_add, chosen.why)
-    return _result(record)
+    return [chosen.as_dict() for chosen in plan.chosen]
 
 
-def augment_class(run: Run, dataset: Json, chosen: Json, *, listeners: Sequence[Listener] = LOG) -> Json:
+def augment_class(run: Run, chosen: Json, *, listeners: Sequence[Listener] = LOG) -> Json:
     """Makes changed copies of one chosen class's training pictures; returns a ClassArray."""
     from imagenet_tasks.augment.stage import augment_class as augment
 
@@ -221,75 +244,111 @@ def augment_class(run: Run, dataset: Json, chosen: Json, *, listeners: Sequence[
             run, "augment_class", choice.class_id, choice.name, choice.pictures_to_add, "pictures", listeners
         )
         array, record["reused"] = augment(
-            run.store, config.augment, read_dataset(run.store, dataset), choice, seed=config.train.seed,
-            progress=progress, salt=_salt(run, config, "augment"),
-        )  # fmt: skip
+            run.store,
+            config.augment,
+            read_dataset(run.store, choice.dataset),
+            choice,
+            seed=config.train.seed,
+            progress=progress,
+            salt=_salt(run, config, "augment"),
+        )
         record["result"] = array.as_dict()
         _say(record, "%s: %d changed pictures", choice.name, array.count)
     return _result(record)
 
 
-def evaluate_augmented(run: Run, dataset: Json, evaluation: Json, models: Sequence[Json]) -> Json:
+def evaluate_augmented(run: Run, evaluation: Json, models: Sequence[Json]) -> Json:
     """Measures the second round and compares it with the baseline; returns the Evaluation of the best."""
     from imagenet_tasks.evaluate.stage import evaluate
 
-    config, baseline = run.config, Evaluation.from_dict(evaluation)
+    config, baseline, trained = (
+        run.config,
+        Evaluation.from_dict(evaluation),
+        [TrainedModel.from_dict(m) for m in models],
+    )
     with run.task("evaluate_augmented") as record:
         augmented, record["reused"] = evaluate(
-            run.store, read_dataset(run.store, dataset), [TrainedModel.from_dict(m) for m in models],
-            against=baseline, salt=_salt(run, config, "reevaluate"),
-        )  # fmt: skip
+            run.store,
+            _dataset_of(run.store, trained),
+            trained,
+            against=baseline,
+            salt=_salt(run, config, "reevaluate"),
+        )
         record["result"] = augmented.as_dict()
         test = json.loads(run.store.open_file(augmented.folder, "comparison.json").read_bytes())["test"]
-        _say(record, "Augmented %s: %s; on test %+.1f points [%+.1f, %+.1f], p = %.3f: %s",
-             augmented.model.trial.key, _accuracies(augmented), 100 * test["difference"], 100 * test["interval"][0],
-             100 * test["interval"][1], test["p_value"], test["verdict"])  # fmt: skip
+        _say(
+            record,
+            "Augmented %s: %s; on test %+.1f points [%+.1f, %+.1f], p = %.3f: %s",
+            augmented.model.trial.key,
+            _accuracies(augmented),
+            100 * test["difference"],
+            100 * test["interval"][0],
+            100 * test["interval"][1],
+            test["p_value"],
+            test["verdict"],
+        )
     return _result(record)
 
 
 def write_report(run: Run) -> Json:
     """Writes the report and the run's index, on both branches; returns the figures that matter."""
-    from imagenet_tasks.report.stage import ReportInputs, write_report as write
+    from imagenet_tasks.report.stage import ReportInputs
+    from imagenet_tasks.report.stage import write_report as write
 
     config, store = run.config, run.store
     with run.task("write_report") as record:
         decision = run.result_of("check_accuracy")
         dataset, baseline = run.result_of("build_dataset"), run.result_of("evaluate_baseline")
         if decision is None or dataset is None or baseline is None:
-            raise ArtifactError(f"{run.folder}: expected records of the baseline's tasks; run the workflow from its start")
+            raise ArtifactError(
+                f"{run.folder}: expected records of the baseline's tasks; run the workflow from its start"
+            )
         repaired = decision["branch"] == "augment"
         plan, augmented = (run.result_of(t) if repaired else None for t in ("plan_augmentation", "evaluate_augmented"))
         added = [r["result"] for r in run.task_records() if r["task"] == "augment_class" and r["state"] == "success"]
-        ids = {c["class_id"] for c in plan["chosen"]} if plan else set()
+        ids = set(plan["chosen"]) if plan else set()
         inputs = ReportInputs(
-            run=run, config=config, decision=decision, dataset=read_dataset(store, dataset),
+            run=run,
+            config=config,
+            decision=decision,
+            dataset=read_dataset(store, dataset["fingerprint"]),
             baseline=Evaluation.from_dict(baseline),
-            plan=read_plan(store, plan) if plan else None,
+            plan=read_plan(store, plan["fingerprint"]) if plan else None,
             added=tuple(ClassArray.from_dict(a) for a in added if a["class_id"] in ids),
             augmented=Evaluation.from_dict(augmented) if augmented else None,
-        )  # fmt: skip
+        )
         result = write(inputs)
         record["result"] = result
         index = {
-            "dag_id": run.dag_id, "run_id": run.run_id, "run_key": run.run_key, "written_s": time.time(),
-            "tasks": run.task_records(), **result,
-        }  # fmt: skip
+            "dag_id": run.dag_id,
+            "run_id": run.run_id,
+            "run_key": run.run_key,
+            "written_s": time.time(),
+            "tasks": run.task_records(),
+            **result,
+        }
         store.write_json(run.key("run.json"), index)
         log.info("%s", result["headline"])
         log.info("Report: %s", store.path(run.key("report/report.html")))
     return _result(record)
 
 
-def read_dataset(store: Store, result: Json) -> Dataset:
-    """Returns the dataset that `build_dataset` named."""
-    folder = f"datasets/{result['fingerprint']}"
+def read_dataset(store: Store, fingerprint: str) -> Dataset:
+    """Returns the dataset that `build_dataset` wrote."""
+    folder = f"datasets/{fingerprint}"
     return Dataset.from_dict(json.loads(store.open_file(folder, "dataset.json").read_bytes()), where=folder)
 
 
-def read_plan(store: Store, result: Json) -> AugmentationPlan:
-    """Returns the plan that `plan_augmentation` named."""
-    folder = f"plans/{result['fingerprint']}"
+def read_plan(store: Store, fingerprint: str) -> AugmentationPlan:
+    """Returns the plan that `plan_augmentation` wrote."""
+    folder = f"plans/{fingerprint}"
     return AugmentationPlan.from_dict(json.loads(store.open_file(folder, "plan.json").read_bytes()), where=folder)
+
+
+def _dataset_of(store: Store, models: Sequence[TrainedModel]) -> Dataset:
+    if not models:
+        raise ArtifactError("expected at least one trained model, received none; look at the training's log")
+    return read_dataset(store, models[0].trial.dataset)
 
 
 def _salt(run: Run, config: RunConfig, step: str) -> str:
@@ -299,7 +358,7 @@ def _salt(run: Run, config: RunConfig, step: str) -> str:
 
 def _progress(
     run: Run, task: str, item: str, label: str, total: int, unit: str, listeners: Sequence[Listener]
-) -> Progress:  # fmt: skip
+) -> Progress:
     key = run.key(f"progress/{task}.{item}.json")
 
     def to_file(snapshot: Snapshot) -> None:
@@ -323,5 +382,3 @@ def _accuracies(evaluation: Evaluation) -> str:
         return "no pictures" if value is None else f"{100 * value:.1f} %"
 
     return f"validation {percent(evaluation.validation_accuracy)}, test {percent(evaluation.test_accuracy)}"
-
-

@@ -9,9 +9,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from imagenet_tasks.progress import Snapshot
 
 TITLES = {
-    "download_class": "download", "preprocess_class": "preprocess", "train_baseline": "train baseline",
-    "augment_class": "augment", "train_augmented": "train augmented",
-}  # fmt: skip
+    "download_class": "download",
+    "preprocess_class": "preprocess",
+    "train_baseline": "train baseline",
+    "augment_class": "augment",
+    "train_augmented": "train augmented",
+}
 
 
 class Bars:
@@ -20,9 +23,13 @@ class Bars:
     def __init__(self) -> None:
         self.console = Console(stderr=True)
         self._bars = Progress(
-            TextColumn("{task.description:<36}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[figures]}"),
-            TimeRemainingColumn(), console=self.console,
-        )  # fmt: skip
+            TextColumn("{task.description:<36}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[figures]}"),
+            TimeRemainingColumn(),
+            console=self.console,
+        )
         self._ids: dict[tuple[str, str], TaskID] = {}
 
     def __enter__(self) -> Self:

@@ -36,8 +36,15 @@ def lowest_recall(figures: dict[str, Any], dataset: Dataset, settings: AugmentCo
             why += "; taken for " + ", ".join(f"{name} ({count})" for name, count in taken_for)
         chosen.append(
             ChosenClass(
-                class_id=member["class_id"], name=member["name"], label=member["label"], recall=member["recall"],
-                support=member["support"], confused_with=taken_for, pictures_to_add=settings.pictures_to_add, why=why,
+                dataset=dataset.fingerprint,
+                class_id=member["class_id"],
+                name=member["name"],
+                label=member["label"],
+                recall=member["recall"],
+                support=member["support"],
+                confused_with=taken_for,
+                pictures_to_add=settings.pictures_to_add,
+                why=why,
             )
-        )  # fmt: skip
+        )
     return tuple(chosen)

@@ -37,9 +37,13 @@ def plan_augmentation(
         The plan, and whether it was there already.
     """
     mark = fingerprint(
-        stage="plan_augmentation", version=VERSION, evaluation=evaluation.fingerprint, salt=salt,
-        classes_to_augment=settings.classes_to_augment, pictures_to_add=settings.pictures_to_add,
-    )  # fmt: skip
+        stage="plan_augmentation",
+        version=VERSION,
+        evaluation=evaluation.fingerprint,
+        salt=salt,
+        classes_to_augment=settings.classes_to_augment,
+        pictures_to_add=settings.pictures_to_add,
+    )
     folder = f"plans/{mark}"
     if store.is_complete(folder):
         document = json.loads(store.open_file(folder, "plan.json").read_bytes())
@@ -54,9 +58,15 @@ def plan_augmentation(
 
 
 def augment_class(
-    store: Store, settings: AugmentConfig, dataset: Dataset, chosen: ChosenClass, *, seed: int, progress: Progress,
+    store: Store,
+    settings: AugmentConfig,
+    dataset: Dataset,
+    chosen: ChosenClass,
+    *,
+    seed: int,
+    progress: Progress,
     salt: str = "",
-) -> tuple[ClassArray, bool]:  # fmt: skip
+) -> tuple[ClassArray, bool]:
     """Makes changed copies of a class's training pictures; pictures of the other sides are never read.
 
     Args:
@@ -72,10 +82,15 @@ def augment_class(
         The array of changed pictures, and whether it was there already.
     """
     mark = fingerprint(
-        stage="augment_class", version=VERSION, dataset=dataset.fingerprint, class_id=chosen.class_id, seed=seed,
-        settings={k: v for k, v in dataclasses.asdict(settings).items() if k != "classes_to_augment"}, salt=salt,
+        stage="augment_class",
+        version=VERSION,
+        dataset=dataset.fingerprint,
+        class_id=chosen.class_id,
+        seed=seed,
+        settings={k: v for k, v in dataclasses.asdict(settings).items() if k != "classes_to_augment"},
+        salt=salt,
         pictures_to_add=chosen.pictures_to_add,
-    )  # fmt: skip
+    )
     array = ClassArray(class_id=chosen.class_id, fingerprint=mark, count=chosen.pictures_to_add)
     if store.is_complete(array.folder):
         progress.advance(array.count)
@@ -88,9 +103,9 @@ def augment_class(
     files = [file for file in selection.files if file.partition(".")[0] in train_ids]
     random = np.random.default_rng([seed, chosen.label])
     # Each training picture once before any is taken a second time.
-    order = np.concatenate(
-        [random.permutation(len(files)) for _ in range(-(-chosen.pictures_to_add // len(files)))]
-    )[: chosen.pictures_to_add]  # fmt: skip
+    order = np.concatenate([random.permutation(len(files)) for _ in range(-(-chosen.pictures_to_add // len(files)))])[
+        : chosen.pictures_to_add
+    ]
 
     def change(place: int) -> "np.ndarray":
         data = read_picture(store, chosen.class_id, files[order[place]])

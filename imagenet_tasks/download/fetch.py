@@ -103,7 +103,9 @@ class Fetcher:
         expected = response.headers.get("Content-Length", "")
         if expected.isdigit() and len(body) < int(expected):
             raise Rejected(
-                RejectReason.TRUNCATED_TRANSFER, may_pass=True, detail=f"expected {expected} bytes, received {len(body)}"
+                RejectReason.TRUNCATED_TRANSFER,
+                may_pass=True,
+                detail=f"expected {expected} bytes, received {len(body)}",
             )
         return bytes(body)
 

@@ -87,9 +87,15 @@ class _Download:
     """One class's download: a pool of threads asks, this thread keeps the books."""
 
     def __init__(
-        self, store: Store, settings: DownloadConfig, image_class: ImageClass, source: Source, records: Records,
-        progress: Progress, candidates: Sequence[str],
-    ) -> None:  # fmt: skip
+        self,
+        store: Store,
+        settings: DownloadConfig,
+        image_class: ImageClass,
+        source: Source,
+        records: Records,
+        progress: Progress,
+        candidates: Sequence[str],
+    ) -> None:
         self._store, self._settings, self._image_class = store, settings, image_class
         self._source, self._records, self._progress, self._candidates = source, records, progress, candidates
         self._files = set(records.accepted_files(candidates))
@@ -125,8 +131,8 @@ class _Download:
         if have < wanted and passing > asked / 2:
             raise SourceUnavailable(
                 f"{self._image_class.class_id} ({self._image_class.name}): {passing} of {asked} candidates failed for "
-                f"reasons that may pass ({self._records.rejected(self._candidates)}); have {have} of {wanted} pictures. "
-                "It is tried again later."
+                f"reasons that may pass ({self._records.rejected(self._candidates)}); have {have} of {wanted} "
+                "pictures. It is tried again later."
             )
 
     def _ask(self, candidate: str) -> Record:
@@ -144,9 +150,13 @@ class _Download:
         file = f"{hashlib.sha256(data).hexdigest()}.{verdict.suffix}"
         self._store.write_bytes(f"images/{self._image_class.class_id}/{file}", data, sync=False)
         return record | {
-            "state": "accepted", "reason": None, "file": file, "bytes": len(data), "width_px": verdict.width_px,
+            "state": "accepted",
+            "reason": None,
+            "file": file,
+            "bytes": len(data),
+            "width_px": verdict.width_px,
             "height_px": verdict.height_px,
-        }  # fmt: skip
+        }
 
     def _without_duplicate(self, record: Record) -> Record:
         if record["state"] != "accepted":
@@ -155,9 +165,12 @@ class _Download:
             self._files.add(record["file"])
             return record
         return {
-            "candidate": record["candidate"], "time_s": record["time_s"], "state": "rejected",
-            "reason": RejectReason.DUPLICATE.value, "detail": f"same bytes as {record['file']}",
-        }  # fmt: skip
+            "candidate": record["candidate"],
+            "time_s": record["time_s"],
+            "state": "rejected",
+            "reason": RejectReason.DUPLICATE.value,
+            "detail": f"same bytes as {record['file']}",
+        }
 
     def _save_now_and_then(self) -> None:
         if time.monotonic() - self._saved_s >= SAVE_EVERY_S:
@@ -171,15 +184,27 @@ def _select(
     rejected = records.rejected(candidates)
     files = tuple(records.accepted_files(candidates, settings.images_per_class))
     selection = Selection(
-        class_id=image_class.class_id, name=image_class.name, files=files, listed=len(candidates),
-        asked=len(files) + sum(rejected.values()), wanted=settings.images_per_class, rejected=rejected,
-    )  # fmt: skip
+        class_id=image_class.class_id,
+        name=image_class.name,
+        files=files,
+        listed=len(candidates),
+        asked=len(files) + sum(rejected.values()),
+        wanted=settings.images_per_class,
+        rejected=rejected,
+    )
     content = selection.as_dict()
-    ref = SelectionRef(class_id=image_class.class_id, fingerprint=fingerprint(**content), accepted=len(files))
+    ref = SelectionRef(
+        class_id=image_class.class_id, name=image_class.name, fingerprint=fingerprint(**content), accepted=len(files)
+    )
     store.write_json(ref.key, content)
     if len(files) < settings.images_per_class:
         log.warning(
-            "%s: %d of %d pictures: %d short after all %d candidates; rejected: %s", image_class.name, len(files),
-            settings.images_per_class, settings.images_per_class - len(files), len(candidates), rejected,
-        )  # fmt: skip
+            "%s: %d of %d pictures: %d short after all %d candidates; rejected: %s",
+            image_class.name,
+            len(files),
+            settings.images_per_class,
+            settings.images_per_class - len(files),
+            len(candidates),
+            rejected,
+        )
     return ref

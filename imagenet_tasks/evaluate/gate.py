@@ -21,7 +21,7 @@ def decide(accuracy: float | None, goal: float) -> Literal["augment", "report"]:
         raise ConfigError(f"accuracy_goal: expected a share from 0 to 1, received {goal!r} (50 % is 0.5)")
     if accuracy is None or not math.isfinite(accuracy) or not 0 <= accuracy <= 1:
         raise DataError(
-            f"check_accuracy: expected the baseline's validation accuracy as a share from 0 to 1, received {accuracy!r}. "
-            "The evaluation before it has no usable figure: look at its log."
+            f"check_accuracy: expected the baseline's validation accuracy as a share from 0 to 1, received "
+            f"{accuracy!r}. The evaluation before it has no usable figure: look at its log."
         )
     return "augment" if accuracy < goal else "report"

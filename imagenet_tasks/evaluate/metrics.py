@@ -34,11 +34,17 @@ def measure(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[Dat
     every_label = np.arange(len(classes))
     if len(labels) == 0:
         return {
-            "support": 0, "loss": None, "accuracy": None, "accuracy_interval": None, "top5_accuracy": None,
-            "balanced_accuracy": None, "chance_accuracy": 1 / len(classes), "majority_accuracy": None,
+            "support": 0,
+            "loss": None,
+            "accuracy": None,
+            "accuracy_interval": None,
+            "top5_accuracy": None,
+            "balanced_accuracy": None,
+            "chance_accuracy": 1 / len(classes),
+            "majority_accuracy": None,
             "per_class": [_class_figures(c, i, 0, 0, None, None, None) for i, c in enumerate(classes)],
             "confusion": np.zeros((len(classes), len(classes)), int).tolist(),
-        }  # fmt: skip
+        }
     probabilities = probabilities.astype(np.float64)
     probabilities /= probabilities.sum(axis=1, keepdims=True)  # float32 rows sum to 1 only nearly
     predicted = probabilities.argmax(axis=1)
@@ -70,14 +76,24 @@ def measure(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[Dat
 
 
 def _class_figures(
-    member: DatasetClass, label: int, support: int, predicted: int, precision: float | None, recall: float | None,
+    member: DatasetClass,
+    label: int,
+    support: int,
+    predicted: int,
+    precision: float | None,
+    recall: float | None,
     f1: float | None,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     def said(value: float | None, sayable: bool) -> float | None:
         return float(value) if value is not None and sayable and np.isfinite(value) else None
 
     return {
-        "class_id": member.class_id, "name": member.name, "label": label, "support": support, "predicted": predicted,
-        "precision": said(precision, predicted > 0), "recall": said(recall, support > 0),
+        "class_id": member.class_id,
+        "name": member.name,
+        "label": label,
+        "support": support,
+        "predicted": predicted,
+        "precision": said(precision, predicted > 0),
+        "recall": said(recall, support > 0),
         "f1": said(f1, support > 0 and predicted > 0),
-    }  # fmt: skip
+    }

@@ -34,15 +34,28 @@ def compare(labels: np.ndarray, before: np.ndarray, after: np.ndarray, *, seed: 
     low = high = 0.0
     if discordant:
         interval = bootstrap(
-            (difference,), np.mean, confidence_level=CONFIDENCE, n_resamples=5000, method="percentile",
-            rng=np.random.default_rng(seed), vectorized=True, batch=200,
-        ).confidence_interval  # fmt: skip
+            (difference,),
+            np.mean,
+            confidence_level=CONFIDENCE,
+            n_resamples=5000,
+            method="percentile",
+            rng=np.random.default_rng(seed),
+            vectorized=True,
+            batch=200,
+        ).confidence_interval
         low, high = float(interval.low), float(interval.high)
     verdict = "no difference shown"
     if p_value < 1 - CONFIDENCE:
         verdict = "helped" if only_after > only_before else "hurt"
     return {
-        "pictures": len(labels), "before": float(right_before.mean()), "after": float(right_after.mean()),
-        "difference": float(difference.mean()), "interval": [low, high], "p_value": p_value,
-        "only_before_right": only_before, "only_after_right": only_after, "verdict": verdict, "rule": RULE,
-    }  # fmt: skip
+        "pictures": len(labels),
+        "before": float(right_before.mean()),
+        "after": float(right_after.mean()),
+        "difference": float(difference.mean()),
+        "interval": [low, high],
+        "p_value": p_value,
+        "only_before_right": only_before,
+        "only_after_right": only_after,
+        "verdict": verdict,
+        "rule": RULE,
+    }

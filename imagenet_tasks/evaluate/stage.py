@@ -11,7 +11,6 @@ import numpy as np
 
 from imagenet_tasks.arrays import read_split
 from imagenet_tasks.artifacts import Dataset, Evaluation, Split, TrainedModel
-from imagenet_tasks.errors import DataError
 from imagenet_tasks.evaluate.metrics import measure
 from imagenet_tasks.evaluate.significance import compare
 from imagenet_tasks.storage import Store, fingerprint
@@ -35,16 +34,15 @@ def evaluate(
 
     Returns:
         The evaluation, and whether it was there already.
-
-    Raises:
-        DataError: where there is no model.
     """
-    if not models:
-        raise DataError("evaluate: expected at least one trained model, received none; look at the training's log")
     mark = fingerprint(
-        stage="evaluate", version=VERSION, dataset=dataset.fingerprint, models=[m.fingerprint for m in models],
-        against=against.fingerprint if against else None, salt=salt,
-    )  # fmt: skip
+        stage="evaluate",
+        version=VERSION,
+        dataset=dataset.fingerprint,
+        models=[m.fingerprint for m in models],
+        against=against.fingerprint if against else None,
+        salt=salt,
+    )
     folder = f"evaluations/{mark}"
     if store.is_complete(folder):
         document = json.loads(store.open_file(folder, "evaluation.json").read_bytes())
@@ -52,18 +50,17 @@ def evaluate(
     rows = {split: read_split(store, dataset, split) for split in HELD_OUT}
     labels = {split: np.array([row.label for row in rows[split]], int) for split in HELD_OUT}
     figures = [
-        {
-            split: measure(labels[split], _probabilities(store, model, split), dataset.classes)
-            for split in HELD_OUT
-        }
+        {split: measure(labels[split], _probabilities(store, model, split), dataset.classes) for split in HELD_OUT}
         for model in models
-    ]  # fmt: skip
+    ]
     best = max(range(len(models)), key=lambda i: figures[i]["validation"]["accuracy"] or 0.0)
     model, metrics = models[best], figures[best]
     evaluation = Evaluation(
-        fingerprint=mark, model=model, validation_accuracy=metrics["validation"]["accuracy"],
+        fingerprint=mark,
+        model=model,
+        validation_accuracy=metrics["validation"]["accuracy"],
         test_accuracy=metrics["test"]["accuracy"],
-    )  # fmt: skip
+    )
     trials = [
         {"trial": m.trial.as_dict(), "model": m.fingerprint}
         | {f"{split}_{name}": f[split][name] for split in HELD_OUT for name in ("accuracy", "loss")}
@@ -84,11 +81,13 @@ def evaluate(
         if against:
             comparison = {
                 split: compare(
-                    labels[split], _probabilities(store, against.model, split).argmax(axis=1),
-                    _probabilities(store, model, split).argmax(axis=1), seed=0,
+                    labels[split],
+                    _probabilities(store, against.model, split).argmax(axis=1),
+                    _probabilities(store, model, split).argmax(axis=1),
+                    seed=0,
                 )
                 for split in HELD_OUT
-            }  # fmt: skip
+            }
             (attempt / "comparison.json").write_text(json.dumps(comparison, indent=1, allow_nan=False))
     return evaluation, False
 

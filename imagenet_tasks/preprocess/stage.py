@@ -44,9 +44,14 @@ def preprocess_class(
         ChecksumMismatch: where a stored picture no longer has the bytes that were received.
     """
     mark = fingerprint(
-        stage="preprocess", version=VERSION, selection=ref.fingerprint, class_id=ref.class_id,
-        rows_px=settings.rows_px, columns_px=settings.columns_px, salt=salt,
-    )  # fmt: skip
+        stage="preprocess",
+        version=VERSION,
+        selection=ref.fingerprint,
+        class_id=ref.class_id,
+        rows_px=settings.rows_px,
+        columns_px=settings.columns_px,
+        salt=salt,
+    )
     array = ClassArray(class_id=ref.class_id, fingerprint=mark, count=ref.accepted)
     if store.is_complete(array.folder):
         progress.advance(array.count)
@@ -84,9 +89,13 @@ def side_of(image_id: str, settings: PreprocessConfig) -> Split:
 
 
 def build_dataset(
-    store: Store, download: DownloadConfig, settings: PreprocessConfig,
-    classes: Sequence[tuple[SelectionRef, ClassArray]], *, salt: str = "",
-) -> tuple[Dataset, bool]:  # fmt: skip
+    store: Store,
+    download: DownloadConfig,
+    settings: PreprocessConfig,
+    classes: Sequence[tuple[SelectionRef, ClassArray]],
+    *,
+    salt: str = "",
+) -> tuple[Dataset, bool]:
     """Splits the classes' arrays, leaves out pictures that lie in two classes, and judges the whole.
 
     Args:
@@ -107,9 +116,13 @@ def build_dataset(
     if short:
         raise TooFewImages("; ".join(_shortfall(store, ref, need) for ref, _ in short))
     mark = fingerprint(
-        stage="build_dataset", version=VERSION, arrays=[array.fingerprint for _, array in classes],
-        validation_share=settings.validation_share, test_share=settings.test_share, salt=salt,
-    )  # fmt: skip
+        stage="build_dataset",
+        version=VERSION,
+        arrays=[array.fingerprint for _, array in classes],
+        validation_share=settings.validation_share,
+        test_share=settings.test_share,
+        salt=salt,
+    )
     folder = f"datasets/{mark}"
     if store.is_complete(folder):
         document = json.loads(store.open_file(folder, "dataset.json").read_bytes())
@@ -129,10 +142,15 @@ def build_dataset(
         selection = Selection.from_dict(store.read_json(ref.key), where=ref.key)
         members.append(
             DatasetClass(
-                class_id=array.class_id, name=selection.name, array=array, selection=ref,
-                train=sides["train"], validation=sides["validation"], test=sides["test"],
+                class_id=array.class_id,
+                name=selection.name,
+                array=array,
+                selection=ref,
+                train=sides["train"],
+                validation=sides["validation"],
+                test=sides["test"],
             )
-        )  # fmt: skip
+        )
     dataset = Dataset(
         fingerprint=mark, rows_px=settings.rows_px, columns_px=settings.columns_px, classes=tuple(members)
     )

@@ -1,4 +1,4 @@
-"""Landscapes, plants and buildings of the study's classes. Each public function draws one subject in the pen's frame."""
+"""Landscapes, plants and the temple of the study's classes. A public function draws one subject in the pen's frame."""
 
 import numpy as np
 
@@ -20,12 +20,12 @@ def snowdrift(pen: Pen) -> None:
             pen.line([(-1.7, y), (1.7, y + 0.04)], 0.05, (110, 90, 72))
     elif buried == 1:
         for x in rng.uniform(-1.5, 1.5, 4):
-            for step in range(4):
-                width = 0.1 + 0.08 * step
-                top = level - 0.75 + 0.2 * step
+            for tier in range(4):
+                width = 0.1 + 0.08 * tier
+                top = level - 0.75 + 0.2 * tier
                 pen.poly(
                     [(x, top - 0.2), (x + width, top + 0.15), (x - width, top + 0.15)],
-                    shade((50, 75, 65), 0.1 * (step % 2)),
+                    shade((50, 75, 65), 0.1 * (tier % 2)),
                 )
     elif buried == 2:
         wall = any_colour(rng)
@@ -76,7 +76,7 @@ def cultivated_land(pen: Pen) -> None:
     crop = pick(rng, (95, 135, 55), (150, 160, 70), (205, 175, 85), (60, 100, 60), (200, 190, 150), soil)
     if rng.random() < 0.28:
         for y in np.arange(-1.9, 1.9, 0.62):
-            x: float = -2.2
+            x = -2.2
             while x < 2.2:
                 width, base = rng.uniform(0.5, 1.1), pick(rng, soil, crop, (180, 160, 95), (110, 130, 70))
                 slope = rng.uniform(-0.08, 0.08)

@@ -5,8 +5,8 @@ in degrees.
 """
 
 # Pose
-SCALE = (0.62, 1.2)  # half the size of the subject: small in the distance to cut off by the frame
-OFFSET = 0.35  # how far the subject's centre may lie from the middle, as a share of the room left and right of it
+SCALE = (0.70, 1.2)  # half the size of the subject: small in the distance to cut off by the frame
+OFFSET = 0.30  # how far the subject's centre may lie from the middle, as a share of the room left and right of it
 STRETCH = 0.18  # the subject is up to this much wider or narrower than drawn
 SHEAR = 0.12
 PERSPECTIVE = 0.15
@@ -17,8 +17,8 @@ LYING_SHARE = 0.04  # photos stored on their side or upside down: a quarter, hal
 CLUTTER = (0, 3)  # shapes behind the subject, least and most
 OCCLUDER_SHARE = 0.22  # pictures with something in front of the subject
 OCCLUDERS = (1, 2)
-ANY_PLACE_SHARE = 0.3  # backgrounds drawn from all kinds, not from those that are natural to the class
-FRAME_SHARE = 0.05  # a border or a caption around the photo
+ANY_PLACE_SHARE = 0.25  # backgrounds drawn from all kinds, not from those that are natural to the class
+FRAME_SHARE = 0.05  # a border around the photo
 
 # Light and camera
 CAST = 0.12  # colour cast: each channel is multiplied by up to 1 +- this

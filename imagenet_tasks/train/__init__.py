@@ -13,12 +13,22 @@ VERSION = 1  # raise when the same input would give another model
 
 
 def name_model(
-    settings: TrainConfig, dataset_fingerprint: str, trial: Trial, added: Sequence[ClassArray], *, epochs: int,
+    settings: TrainConfig,
+    trial: Trial,
+    added: Sequence[ClassArray],
+    *,
+    epochs: int,
     salt: str = "",
-) -> TrainedModel:  # fmt: skip
+) -> TrainedModel:
     """Returns the name of the model that a trial gives, before it is trained."""
     mark = fingerprint(
-        stage="train", version=VERSION, dataset=dataset_fingerprint, trial=trial.as_dict(), epochs=epochs,
-        batch_size=settings.batch_size, precision=settings.precision, added=[a.fingerprint for a in added], salt=salt,
-    )  # fmt: skip
+        stage="train",
+        version=VERSION,
+        trial=trial.as_dict(),
+        epochs=epochs,
+        batch_size=settings.batch_size,
+        precision=settings.precision,
+        added=[a.fingerprint for a in added],
+        salt=salt,
+    )
     return TrainedModel(trial=trial, fingerprint=mark)

@@ -1,5 +1,6 @@
 """Batches of uint8 pictures from memory, shuffled and optionally mirrored and shifted."""
 
+import math
 from typing import Any
 
 import keras
@@ -27,7 +28,7 @@ class Batches(keras.utils.PyDataset):
         self._order = self._random.permutation(len(labels))
 
     def __len__(self) -> int:
-        return -(-len(self._labels) // self._batch_size)
+        return math.ceil(len(self._labels) / self._batch_size)
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
         chosen = self._order[index * self._batch_size : (index + 1) * self._batch_size]

@@ -55,16 +55,26 @@ class _Watch(keras.callbacks.Callback):
         rate = self._pictures / seconds
         self.history.append({"epoch": epoch + 1, **figures, "seconds": seconds, "pictures_per_s": rate})
         self._progress.figures.update(
-            epoch=f"{epoch + 1}/{self._epochs}", loss=figures["loss"], accuracy=figures["accuracy"],
-            val_accuracy=figures["val_accuracy"], pictures_per_s=round(rate),
-        )  # fmt: skip
+            epoch=f"{epoch + 1}/{self._epochs}",
+            loss=figures["loss"],
+            accuracy=figures["accuracy"],
+            val_accuracy=figures["val_accuracy"],
+            pictures_per_s=round(rate),
+        )
         self._progress.tell()
 
 
 def train(
-    store: Store, settings: TrainConfig, dataset: Dataset, trial: Trial, added: Sequence[ClassArray],
-    model: TrainedModel, *, epochs: int, progress: Progress,
-) -> None:  # fmt: skip
+    store: Store,
+    settings: TrainConfig,
+    dataset: Dataset,
+    trial: Trial,
+    added: Sequence[ClassArray],
+    model: TrainedModel,
+    *,
+    epochs: int,
+    progress: Progress,
+) -> None:
     """Trains one trial and publishes its model with history, record, and probabilities for validation and test.
 
     Args:
@@ -97,14 +107,24 @@ def train(
         pictures, labels, batch_size=settings.batch_size, seed=trial.seed, flip_and_shift_px=recipe.flip_and_shift_px
     )
     network.compile(
-        recipe.optimizer(len(batches) * epochs), loss="sparse_categorical_crossentropy", metrics=["accuracy"],
+        recipe.optimizer(len(batches) * epochs),
+        loss="sparse_categorical_crossentropy",
+        metrics=["accuracy"],
         jit_compile=device.compile_with_xla,
-    )  # fmt: skip
+    )
     log.info(
         "%s: %s, %s parameters, %d training pictures (%d added), %d epochs, batch %d, %s on %s (%s)",
-        trial.key, trial.model, f"{network.count_params():,}", len(labels), sum(a.count for a in added), epochs,
-        settings.batch_size, device.precision, device.kind, device.name,
-    )  # fmt: skip
+        trial.key,
+        trial.model,
+        f"{network.count_params():,}",
+        len(labels),
+        sum(a.count for a in added),
+        epochs,
+        settings.batch_size,
+        device.precision,
+        device.kind,
+        device.name,
+    )
     progress.total = epochs * len(labels)
     watch = _Watch(progress, len(labels), settings.batch_size, epochs)
     network.fit(
@@ -118,11 +138,20 @@ def train(
             probabilities = network.predict(data, batch_size=256, verbose=0) if len(data) else np.empty((0, 1))
             np.save(folder / f"probabilities_{split}.npy", probabilities.astype(np.float32), allow_pickle=False)
         record = {
-            "trial": trial.as_dict(), "parameters": network.count_params(), "epochs": epochs,
-            "batch_size": settings.batch_size, "training_pictures": len(labels),
-            "added_pictures": sum(a.count for a in added), "device": device.kind, "device_name": device.name,
-            "precision": device.precision, "backend": keras.backend.backend(), "keras": keras.__version__,
-            "python": platform.python_version(), "train_seconds": train_s,
-            "pictures_per_s": epochs * len(labels) / train_s, "seconds": time.monotonic() - started_s,
-        }  # fmt: skip
+            "trial": trial.as_dict(),
+            "parameters": network.count_params(),
+            "epochs": epochs,
+            "batch_size": settings.batch_size,
+            "training_pictures": len(labels),
+            "added_pictures": sum(a.count for a in added),
+            "device": device.kind,
+            "device_name": device.name,
+            "precision": device.precision,
+            "backend": keras.backend.backend(),
+            "keras": keras.__version__,
+            "python": platform.python_version(),
+            "train_seconds": train_s,
+            "pictures_per_s": epochs * len(labels) / train_s,
+            "seconds": time.monotonic() - started_s,
+        }
         (folder / "training.json").write_text(json.dumps(record, indent=1))

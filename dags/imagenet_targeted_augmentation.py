@@ -1,0 +1,239 @@
+"""The workflow in Airflow: its form, graph, retries and routing. The work itself is in `imagenet_tasks`."""
+
+import os
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule, dag, get_current_context, task
+
+from imagenet_tasks.artifacts import Run
+from imagenet_tasks.classes import CLASS_ID_PATTERN
+from imagenet_tasks.config import FORCE_FROM, MAX_CLASSES, MODELS, PROFILES, SOURCES
+from imagenet_tasks.errors import ArtifactError, ConfigError, DataError, NonFiniteLoss
+from imagenet_tasks.storage import Store, default_home
+
+DAG_ID = "imagenet_targeted_augmentation"
+GPU = {"queue": os.environ.get("IMAGENET_GPU_QUEUE", "gpu"), "pool": os.environ.get("IMAGENET_GPU_POOL", "gpu")}
+TRAIN_TIMEOUT = timedelta(hours=48)
+RETRIES = 3
+
+DOC = """
+### Train, find what is confused, repair it, and show whether that helped
+
+Gets pictures of the chosen classes, trains a baseline, and evaluates it. Where **validation** accuracy is below the
+goal (50 %), it makes more training pictures of just the classes that the model confuses most, trains again from
+scratch, and compares both models on the **test** pictures, which decide nothing.
+
+| to ... | do |
+|---|---|
+| try it | *Trigger*, profile `sample`: drawn pictures, minutes on two cores. Its numbers say nothing about ImageNet. |
+| use your pictures | profile `best` or `seed`, source `folder`, location: a directory or URL, a folder or .tar per class |
+| read the result | the run's *Report* tab, or the last lines of the log of `write_report` |
+| see why it branched | the log of `check_accuracy` |
+| run again | the same settings reuse all finished work; `force` redoes it from a step on |
+
+**Queues**: training goes to queue and pool `gpu` (one training at a time); everything else to the default queue.
+**Retries**: what may pass (network, a killed worker) is tried again up to three times with growing pauses; a wrong
+setting or too few pictures fails at once and says what to change.
+**Schedule**: weekly, with the profile's settings, unless the environment sets IMAGENET_SCHEDULE (a cron expression, or
+`none`). Artifacts lie below IMAGENET_HOME.
+"""
+
+
+def _override(kind: str | list[str], title: str, help_text: str, section: str, **schema: Any) -> Param:
+    """A form field that is empty by default, which means "as the profile says"."""
+    kinds = [kind] if isinstance(kind, str) else kind
+    return Param(
+        None, type=["null", *kinds], title=title, section=section,
+        description_md=f"{help_text} Empty: as the profile says.", **schema,
+    )  # fmt: skip
+
+
+PARAMS: dict[str, Param] = {
+    "profile": Param(
+        os.environ.get("IMAGENET_PROFILE", "sample"), type="string", enum=list(PROFILES), title="Profile",
+        section="What to run",
+        description_md="\n".join(f"- **{name}**: {config.description}." for name, config in PROFILES.items()),
+    ),
+    "classes": _override(
+        "array", "Classes", "Two or more: wnids, names of the study's classes, or names of the source's folders, one a "
+        "line. With a folder that lacks the profile's classes: all that it has.", "What to run",
+        items={"type": "string", "pattern": rf"^(?!n\d+$){CLASS_ID_PATTERN.removeprefix('^')}|^n\d{{8}}$"},
+        minItems=2, maxItems=MAX_CLASSES, uniqueItems=True,
+    ),
+    "source": _override("string", "Source", "`sample`: drawn pictures; `folder`: your own.", "Pictures",
+                        enum=[None, *SOURCES]),
+    "location": _override("string", "Location", "Directory or fsspec URL with a folder or .tar archive per class (for "
+                          "`folder`), or the sample server's address.", "Pictures", maxLength=1000),
+    "images_per_class": _override("integer", "Pictures per class", "At most so many are used.", "Pictures",
+                                  minimum=1, maximum=100_000),
+    "model": _override("string", "Model", "`compact` (0.3 M parameters, fast) or `convnet1` (the study's).", "Training",
+                       enum=[None, *MODELS]),
+    "epochs": _override("integer", "Epochs, baseline", "", "Training", minimum=1, maximum=10_000),
+    "retrain_epochs": _override("integer", "Epochs, after augmentation", "", "Training", minimum=1, maximum=10_000),
+    "seed": _override("integer", "Seed", "Of weights, order and augmentation.", "Training",
+                      minimum=0, maximum=2**31 - 1),
+    "accuracy_goal": _override("number", "Accuracy goal", "A share: 0.5 is 50 %. Strictly below it, on validation, the "
+                               "repair is tried.", "Repair", minimum=0, maximum=1),
+    "classes_to_augment": _override("integer", "Classes to augment", "Those with the lowest recall on validation.",
+                                    "Repair", minimum=1, maximum=MAX_CLASSES),
+    "pictures_to_add": _override("integer", "Pictures to add per class", "", "Repair", minimum=1, maximum=100_000),
+    "force": Param("", type="string", enum=list(FORCE_FROM), title="Force from", section="Rerun",
+                   values_display={"": "nothing: reuse finished work"},
+                   description_md="Do this step and all after it again, although finished work is there."),
+}  # fmt: skip
+
+
+def _schedule() -> str | None:
+    wanted = os.environ.get("IMAGENET_SCHEDULE", "@weekly").strip()
+    return None if wanted.lower() in ("", "none") else wanted
+
+
+def _run() -> Run:
+    context = get_current_context()
+    return Run(Store(default_home()), context["dag_run"].dag_id, context["run_id"])
+
+
+@dag(
+    dag_id=DAG_ID,
+    dag_display_name="ImageNet: train, repair, report",
+    description="Trains a classifier, repairs the classes that it confuses, and shows whether that helped",
+    doc_md=DOC,
+    params=PARAMS,
+    schedule=_schedule(),
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    catchup=False,
+    max_active_runs=1,
+    tags=["imagenet", "training"],
+    default_args={
+        "retries": RETRIES,
+        "retry_delay": timedelta(seconds=30),
+        "retry_exponential_backoff": 2.0,
+        "max_retry_delay": timedelta(minutes=10),
+        "retry_policy": ExceptionRetryPolicy(
+            rules=[
+                RetryRule(
+                    exception=[ConfigError, DataError, ArtifactError, NonFiniteLoss],
+                    action=RetryAction.FAIL,
+                    reason="trying again cannot help",
+                )
+            ]
+        ),
+        "execution_timeout": timedelta(minutes=30),
+    },
+)
+def imagenet_targeted_augmentation() -> None:
+    """Builds the graph."""
+
+    @task(doc_md="Settles the settings and the classes of this run; a wrong setting fails here, before any work.")
+    def plan_run() -> list[dict[str, Any]]:
+        from imagenet_tasks import tasks
+
+        params = dict(get_current_context()["params"])
+        return tasks.plan_run(_run(), params.pop("profile"), params)
+
+    @task(
+        map_index_template="{{ task.op_kwargs['image_class']['name'] }}",
+        execution_timeout=timedelta(hours=12),
+        doc_md="Gets one class's pictures: bounded requests, each picture decoded and judged; a retry asks only for "
+        "what has no final answer. The log counts accepted and rejected pictures.",
+    )
+    def download_class(image_class: dict[str, Any]) -> dict[str, Any]:
+        from imagenet_tasks import tasks
+
+        return tasks.download_class(_run(), image_class["class_id"])
+
+    @task(
+        map_index_template="{{ task.op_kwargs['selection']['name'] }}",
+        execution_timeout=timedelta(hours=4),
+        doc_md="Decodes one class's pictures and resizes them to 68 rows by 45 columns, once.",
+    )
+    def preprocess_class(selection: dict[str, Any]) -> dict[str, Any]:
+        from imagenet_tasks import tasks
+
+        return tasks.preprocess_class(_run(), selection)
+
+    @task(doc_md="Splits by content hash into training, validation and test; too few pictures stop the run here.")
+    def build_dataset(prepared: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        from imagenet_tasks import tasks
+
+        return tasks.build_dataset(_run(), list(prepared))
+
+    @task(
+        map_index_template="{{ task.op_kwargs['trial']['model'] }}, seed {{ task.op_kwargs['trial']['seed'] }}",
+        execution_timeout=TRAIN_TIMEOUT,
+        doc_md="Trains one baseline trial in a child process; a log line per epoch with accuracy and time left.",
+        **GPU,
+    )
+    def train_baseline(trial: dict[str, Any]) -> dict[str, Any]:
+        from imagenet_tasks.child import run_in_child
+
+        return run_in_child(_run(), "train_baseline", {"trial": trial}, timeout_s=TRAIN_TIMEOUT.total_seconds())
+
+    @task(doc_md="Measures the baseline on validation (which decides) and on test (which only reports).")
+    def evaluate_baseline(models: list[dict[str, Any]]) -> dict[str, Any]:
+        from imagenet_tasks import tasks
+
+        return tasks.evaluate_baseline(_run(), list(models))
+
+    @task.branch(doc_md="Strictly below the goal, on validation: augment. Else: report.")
+    def check_accuracy(evaluation: dict[str, Any]) -> str:
+        from imagenet_tasks import tasks
+
+        branch = tasks.check_accuracy(_run(), evaluation)
+        return {"augment": "plan_augmentation", "report": "write_report"}[branch]
+
+    @task(doc_md="Chooses the classes with the lowest recall on validation, and says why.")
+    def plan_augmentation(evaluation: dict[str, Any]) -> list[dict[str, Any]]:
+        from imagenet_tasks import tasks
+
+        return tasks.plan_augmentation(_run(), evaluation)
+
+    @task(
+        map_index_template="{{ task.op_kwargs['chosen']['name'] }}",
+        doc_md="Makes changed copies (rotation, zoom crop, flips) of one class's training pictures.",
+    )
+    def augment_class(chosen: dict[str, Any]) -> dict[str, Any]:
+        from imagenet_tasks import tasks
+
+        return tasks.augment_class(_run(), chosen)
+
+    @task(
+        map_index_template="{{ task.op_kwargs['trial']['model'] }}, seed {{ task.op_kwargs['trial']['seed'] }}",
+        execution_timeout=TRAIN_TIMEOUT,
+        doc_md="Trains again from scratch, with the added pictures in the training split alone.",
+        **GPU,
+    )
+    def train_augmented(trial: dict[str, Any], added: list[dict[str, Any]]) -> dict[str, Any]:
+        from imagenet_tasks.child import run_in_child
+
+        arguments = {"trial": trial, "added": list(added)}
+        return run_in_child(_run(), "train_augmented", arguments, timeout_s=TRAIN_TIMEOUT.total_seconds())
+
+    @task(doc_md="Measures the second model and tests whether it differs from the first by more than chance.")
+    def evaluate_augmented(evaluation: dict[str, Any], models: list[dict[str, Any]]) -> dict[str, Any]:
+        from imagenet_tasks import tasks
+
+        return tasks.evaluate_augmented(_run(), evaluation, list(models))
+
+    @task(
+        trigger_rule="none_failed_min_one_success",
+        doc_md="Writes report.html and report.json, on both branches. The run's Report tab shows it.",
+    )
+    def write_report() -> dict[str, Any]:
+        from imagenet_tasks import tasks
+
+        return tasks.write_report(_run())
+
+    selections = download_class.expand(image_class=plan_run())
+    trials = build_dataset(preprocess_class.expand(selection=selections))
+    baseline = evaluate_baseline(train_baseline.expand(trial=trials))
+    branch = check_accuracy(baseline)
+    chosen = plan_augmentation(baseline)
+    added = augment_class.expand(chosen=chosen)
+    augmented = evaluate_augmented(baseline, train_augmented.partial(added=added).expand(trial=trials))
+    branch >> [chosen, report := write_report()]
+    augmented >> report
+
+
+imagenet_targeted_augmentation()

@@ -1,0 +1,1 @@
+"""What the plugin shows. Reads artifacts, never writes one."""
