@@ -6,6 +6,8 @@ from typing import Any
 from imagenet_tasks.artifacts import AugmentationPlan, ClassArray, Dataset, Evaluation, Run
 from imagenet_tasks.config import RunConfig
 
+HTML, JSON = "report/report.html", "report/report.json"
+
 
 @dataclass(frozen=True, kw_only=True)
 class ReportInputs:
@@ -22,5 +24,35 @@ class ReportInputs:
 
 
 def write_report(inputs: ReportInputs) -> dict[str, Any]:
-    """Writes report/report.html and report/report.json of the run; returns the figures that matter."""
-    raise NotImplementedError
+    """Writes report/report.html and report/report.json of the run.
+
+    Args:
+        inputs: the run's artifacts; they are read, never changed.
+
+    Returns:
+        The figures that matter as small plain JSON: 'headline', 'verdict', accuracies (None where not tried), the
+        chosen classes, and the storage keys of both files.
+
+    Raises:
+        ArtifactError: where an artifact is missing or damaged.
+    """
+    from imagenet_tasks.report.figures import collect
+    from imagenet_tasks.report.page import render
+    from imagenet_tasks.report.pictures import augmentation_samples, class_samples
+
+    run = inputs.run
+    figures = collect(inputs)
+    page = render(
+        figures, inputs.config, samples=class_samples(run.store, inputs.dataset),
+        changes=augmentation_samples(run.store, inputs.dataset, inputs.added),
+    )  # fmt: skip
+    run.store.write_json(run.key(JSON), figures)
+    run.store.write_bytes(run.key(HTML), page.encode())
+    verdict = figures["verdict"]
+    return {
+        "profile": inputs.config.profile, "branch": inputs.decision["branch"], "verdict": verdict["word"],
+        "headline": verdict["headline"], "validation_before": verdict["validation"]["before"],
+        "validation_after": verdict["validation"]["after"], "test_before": verdict["test"]["before"],
+        "test_after": verdict["test"]["after"], "chosen": [c.class_id for c in inputs.plan.chosen] if inputs.plan else [],
+        "report": run.key(HTML), "report_json": run.key(JSON),
+    }  # fmt: skip

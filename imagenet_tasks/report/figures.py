@@ -1,0 +1,207 @@
+"""Collects every number of the report from the run's artifacts into one plain dictionary: what report.json holds."""
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+from imagenet_tasks.artifacts import Dataset, Evaluation, Selection
+from imagenet_tasks.errors import ArtifactError
+from imagenet_tasks.report import settings, wording
+from imagenet_tasks.storage import Store
+
+if TYPE_CHECKING:
+    from imagenet_tasks.report.stage import ReportInputs
+
+PAIRS = 10  # how many of the most confused pairs are listed
+
+
+def collect(inputs: "ReportInputs") -> dict[str, Any]:
+    """Returns the report's figures as plain JSON; None where something cannot be said.
+
+    Raises:
+        ArtifactError: where an artifact is missing or damaged, or the run decided for a repair that was not evaluated.
+    """
+    run, config, dataset = inputs.run, inputs.config, inputs.dataset
+    store = run.store
+    repaired = inputs.decision["branch"] == "augment"
+    if repaired and (inputs.augmented is None or inputs.plan is None):
+        raise ArtifactError(
+            f"{run.folder}: the run decided for a repair, but has no evaluation of it. Run evaluate_augmented first."
+        )
+    models = {"before": _model(store, inputs.baseline)}
+    comparison = None
+    if inputs.augmented:
+        models["after"] = _model(store, inputs.augmented)
+        comparison = _read(store, inputs.augmented.folder, "comparison.json")
+    chosen = [c.as_dict() for c in inputs.plan.chosen] if inputs.plan else []
+    targeted = {c["class_id"] for c in chosen}
+    return {
+        "run": {
+            "dag_id": run.dag_id, "run_id": run.run_id, "run_key": run.run_key, "profile": config.profile,
+            "description": config.description, "source": config.download.source, "written_s": time.time(),
+        },
+        "verdict": _verdict(inputs, models, comparison, targeted),
+        "decision": inputs.decision,
+        "tasks": _tasks(inputs),
+        "models": models,
+        "classes": _classes(dataset, models, targeted),
+        "confused_pairs": _confused_pairs(dataset, models),
+        "augmentation": {
+            "chosen": chosen,
+            "settings": settings.settings_by_stage(config)["augment"],
+            "added": {a.class_id: a.count for a in inputs.added},
+        } if repaired else None,
+        "data": _data(store, dataset),
+        "settings": settings.settings_by_stage(config) | {"command": settings.command(config)},
+        "versions": settings.versions(),
+        "fingerprints": _fingerprints(inputs),
+    }  # fmt: skip
+
+
+def _read(store: Store, folder: str, name: str) -> Any:
+    return json.loads(store.open_file(folder, name).read_bytes())
+
+
+def _model(store: Store, evaluation: Evaluation) -> dict[str, Any]:
+    metrics = _read(store, evaluation.folder, "metrics.json")
+    history = store.open_file(evaluation.model.folder, "history.jsonl").read_text().splitlines()
+    return {
+        "trial": evaluation.model.trial.key,
+        "training": _read(store, evaluation.model.folder, "training.json"),
+        "history": [json.loads(line) for line in history],
+        "validation": metrics["validation"],
+        "test": metrics["test"],
+        "trials": metrics["trials"],
+    }
+
+
+def _verdict(
+    inputs: "ReportInputs", models: dict[str, Any], comparison: dict[str, Any] | None, targeted: set[str]
+) -> dict[str, Any]:
+    goal = inputs.decision["accuracy_goal"]
+    baseline = models["before"]["test"]
+    verdict: dict[str, Any] = {
+        "word": comparison["test"]["verdict"] if comparison else "not tried", "goal": goal,
+        "chance": baseline["chance_accuracy"], "majority": baseline["majority_accuracy"],
+    }  # fmt: skip
+    for split in ("validation", "test"):
+        before = models["before"][split]
+        figures = {
+            "pictures": before["support"], "before": before["accuracy"],
+            "before_interval": before["accuracy_interval"], "after": None, "after_interval": None, "difference": None,
+            "interval": None, "p_value": None,
+        }  # fmt: skip
+        if comparison:
+            figures["after_interval"] = models["after"][split]["accuracy_interval"]
+            figures |= {k: v for k, v in comparison[split].items() if k != "verdict"}
+        verdict[split] = figures
+    after = verdict["validation"]["after"]
+    verdict["goal_met_after"] = None if after is None else after >= goal
+    verdict["targeted"] = _share_right(models, targeted) if targeted else None
+    verdict["others"] = _share_right(models, {c.class_id for c in inputs.dataset.classes} - targeted)
+    verdict["headline"], verdict["sentence"] = wording.headline(verdict), wording.sentence(verdict)
+    return verdict
+
+
+def _share_right(models: dict[str, Any], ids: set[str]) -> dict[str, Any]:
+    """Returns how many test pictures of some classes each model got right."""
+    labels = [c["label"] for c in models["before"]["test"]["per_class"] if c["class_id"] in ids]
+    support = sum(models["before"]["test"]["per_class"][label]["support"] for label in labels)
+    right = {role: sum(model["test"]["confusion"][i][i] for i in labels) for role, model in models.items()}
+    share = {role: count / support if support else None for role, count in right.items()}
+    return {"classes": len(labels), "support": support, "right": right, "share": share}
+
+
+def _tasks(inputs: "ReportInputs") -> dict[str, Any]:
+    groups: dict[str, dict[str, Any]] = {}
+    begun = None
+    ended = 0.0
+    for record in inputs.run.task_records():
+        if record["seconds"] is None:  # the report itself is still running
+            continue
+        begun = record["started_s"] if begun is None else begun
+        ended = max(ended, record["started_s"] + record["seconds"])
+        row = groups.setdefault(
+            record["task"], {"task": record["task"], "count": 0, "reused": 0, "failed": 0, "seconds": 0.0}
+        )
+        row["count"] += 1
+        row["reused"] += bool(record["reused"])
+        row["failed"] += record["state"] == "failed"
+        row["seconds"] = round(row["seconds"] + record["seconds"], 3)
+    wall_s = round(ended - begun, 3) if begun is not None else None
+    return {"groups": list(groups.values()), "started_s": begun, "wall_s": wall_s}
+
+
+def _classes(dataset: Dataset, models: dict[str, Any], targeted: set[str]) -> list[dict[str, Any]]:
+    """Returns per-class figures, the largest gain first; without a second model the lowest recall first."""
+    rows = []
+    for label, member in enumerate(dataset.classes):
+        row: dict[str, Any] = {
+            "class_id": member.class_id, "name": member.name, "label": label, "targeted": member.class_id in targeted,
+            "support": models["before"]["test"]["per_class"][label]["support"], "change": None,
+        }  # fmt: skip
+        for role, model in models.items():
+            test, validation = model["test"]["per_class"][label], model["validation"]["per_class"][label]
+            row[role] = {k: test[k] for k in ("recall", "precision", "f1", "predicted")} | {
+                "validation_recall": validation["recall"], "validation_support": validation["support"],
+            }  # fmt: skip
+        if "after" in row and row["before"]["recall"] is not None:
+            row["change"] = row["after"]["recall"] - row["before"]["recall"]
+        rows.append(row)
+    if "after" in models:
+        return sorted(rows, key=lambda r: (r["change"] is None, -(r["change"] or 0.0), r["label"]))
+    return sorted(rows, key=lambda r: (r["before"]["recall"] is None, r["before"]["recall"] or 0.0, r["label"]))
+
+
+def _confused_pairs(dataset: Dataset, models: dict[str, Any]) -> list[dict[str, Any]]:
+    """Returns the pairs (true, predicted) with the most mistakes over both models."""
+    matrices = {role: model["test"]["confusion"] for role, model in models.items()}
+    pairs = [
+        {"true": true.name, "predicted": predicted.name, "support": models["before"]["test"]["per_class"][i]["support"]}
+        | {role: matrix[i][j] for role, matrix in matrices.items()}
+        for i, true in enumerate(dataset.classes)
+        for j, predicted in enumerate(dataset.classes)
+        if i != j and any(matrix[i][j] for matrix in matrices.values())
+    ]
+    return sorted(pairs, key=lambda p: (-p["before"], -p.get("after", 0)))[:PAIRS]
+
+
+def _data(store: Store, dataset: Dataset) -> dict[str, Any]:
+    rows = []
+    for member in dataset.classes:
+        key = member.selection.key
+        selection = Selection.from_dict(store.read_json(key), where=key)
+        rows.append(
+            {
+                "class_id": member.class_id, "name": member.name, "listed": selection.listed, "asked": selection.asked,
+                "wanted": selection.wanted, "accepted": len(selection.files), "rejected": dict(selection.rejected),
+                "train": member.train, "validation": member.validation, "test": member.test,
+            }
+        )  # fmt: skip
+    totals: dict[str, Any] = {
+        name: sum(row[name] for row in rows)
+        for name in ("listed", "asked", "wanted", "accepted", "train", "validation", "test")
+    }
+    reasons: dict[str, int] = {}
+    for row in rows:
+        for reason, count in row["rejected"].items():
+            reasons[reason] = reasons.get(reason, 0) + count
+    totals["rejected"] = dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
+    quality = _read(store, dataset.folder, "data_quality.json")
+    return {
+        "rows_px": dataset.rows_px, "columns_px": dataset.columns_px, "classes": rows, "totals": totals,
+        "label_conflicts": quality["label_conflicts"], "warnings": quality["warnings"],
+    }  # fmt: skip
+
+
+def _fingerprints(inputs: "ReportInputs") -> dict[str, str]:
+    marks = {
+        "dataset": inputs.dataset.folder, "baseline model": inputs.baseline.model.folder,
+        "baseline evaluation": inputs.baseline.folder,
+    }  # fmt: skip
+    if inputs.plan:
+        marks["augmentation plan"] = inputs.plan.folder
+    marks |= {f"changed pictures, {a.class_id}": a.folder for a in inputs.added}
+    if inputs.augmented:
+        marks |= {"retrained model": inputs.augmented.model.folder, "comparison": inputs.augmented.folder}
+    return marks

@@ -1,0 +1,121 @@
+"""Numbers and verdicts in words: one place for how a share, a difference or a time is written."""
+
+import datetime
+from typing import Any
+
+DASH = "–"  # what cannot be said is a dash, not 0
+NBSP = "\u00a0"
+MINUS = "−"
+
+VERDICTS = {
+    "helped": "The repair helped",
+    "hurt": "The repair hurt",
+    "no difference shown": "No difference shown",
+    "not tried": "No repair was needed",
+}
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """Returns a share in [0, 1] as a percentage, or a dash."""
+    return DASH if share is None else f"{100 * share:.{digits}f}{NBSP}%"
+
+
+def points(difference: float | None) -> str:
+    """Returns a difference of shares in signed percentage points, or a dash."""
+    if difference is None:
+        return DASH
+    rounded = round(100 * difference, 1)
+    if rounded == 0:
+        return "0.0"
+    return f"{'+' if rounded > 0 else MINUS}{abs(rounded):.1f}"
+
+
+def interval(bounds: tuple[float, float] | list[float] | None) -> str:
+    """Returns an interval of shares as percentages, or a dash."""
+    return DASH if bounds is None else f"{100 * bounds[0]:.1f} to {100 * bounds[1]:.1f}{NBSP}%"
+
+
+def p_value(value: float | None) -> str:
+    """Returns 'p = 0.0489' or 'p < 0.001', or a dash."""
+    if value is None:
+        return DASH
+    return f"p{NBSP}<{NBSP}0.001" if value < 0.001 else f"p{NBSP}={NBSP}{value:.3g}"
+
+
+def number(value: float | None, digits: int = 0) -> str:
+    """Returns a number with a thin gap between thousands, or a dash."""
+    return DASH if value is None else f"{value:,.{digits}f}".replace(",", "\u202f")
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """Returns the count with its noun: '1 picture', '3 pictures'."""
+    return f"{number(count)}{NBSP}{one if count == 1 else many or one + 's'}"
+
+
+def duration(seconds: float | None) -> str:
+    """Returns a time as people say it, or a dash."""
+    if seconds is None:
+        return DASH
+    if seconds < 10:
+        return f"{seconds:.1f}{NBSP}s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}{NBSP}s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes}{NBSP}min {rest:02d}{NBSP}s"
+    return f"{minutes // 60}{NBSP}h {minutes % 60:02d}{NBSP}min"
+
+
+def moment(seconds: float | None) -> str:
+    """Returns a Unix time as date and time in UTC, or a dash."""
+    if seconds is None:
+        return DASH
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def headline(verdict: dict[str, Any]) -> str:
+    """Returns the run in one line of plain text, for a log or a list."""
+    test, goal = verdict["test"], verdict["goal"]
+    if verdict["word"] == "not tried":
+        return _plain(
+            f"Test accuracy {percent(test['before'])}{_within(test['before_interval'])}; validation "
+            f"{percent(verdict['validation']['before'])} meets the goal of {goal:.4g}: no repair tried"
+        )
+    low, high = (points(bound) for bound in test["interval"])
+    return _plain(
+        f"Test accuracy {percent(test['before'])} -> {percent(test['after'])} ({points(test['difference'])} points, "
+        f"95 % interval {low} to {high}): {verdict['word']}"
+    )
+
+
+def sentence(verdict: dict[str, Any]) -> str:
+    """Returns the verdict as one sentence for a reader who reads nothing else."""
+    test, word = verdict["test"], verdict["word"]
+    if word == "not tried":
+        return (
+            f"The baseline already met the goal: its validation accuracy is {percent(verdict['validation']['before'])}, "
+            f"the goal is {percent(verdict['goal'], 0)}. No class was repaired, and there is no second model to compare."
+        )
+    change = (
+        f"from {percent(test['before'])} to {percent(test['after'])} on the same {number(test['pictures'])} test pictures"
+    )
+    chance = p_value(test["p_value"])
+    if word == "helped":
+        return f"Accuracy rose {change}. A gain this large is hardly chance ({chance})."
+    if word == "hurt":
+        return (
+            f"Accuracy fell {change}. A loss this large is hardly chance ({chance}): keep the baseline, not the "
+            "retrained model."
+        )
+    if test["difference"] == 0:
+        return f"Accuracy stayed at {percent(test['before'])} on the same {number(test['pictures'])} test pictures."
+    return f"Accuracy went {change}. A difference of this size can be chance ({chance}), so the repair did not show a help."
+
+
+def _within(bounds: list[float] | None) -> str:
+    return "" if bounds is None else f" (95 % interval {100 * bounds[0]:.1f} to {100 * bounds[1]:.1f})"
+
+
+def _plain(text: str) -> str:
+    return text.replace(NBSP, " ").replace(MINUS, "-")
