@@ -40,9 +40,9 @@ def plan_run(run: Run, profile: str, overrides: Mapping[str, Any]) -> list[Json]
     """
     import dataclasses
 
-    from imagenet_tasks.download.stage import classes_of_run
-
     with run.task("plan_run") as record:
+        from imagenet_tasks.download.stage import classes_of_run
+
         config = make_config(profile, overrides)
         named = bool(overrides.get("classes"))
         config = dataclasses.replace(config, classes=classes_of_run(config.download, config.classes, named=named))
@@ -64,11 +64,11 @@ def plan_run(run: Run, profile: str, overrides: Mapping[str, Any]) -> list[Json]
 
 def download_class(run: Run, class_id: str, *, listeners: Sequence[Listener] = LOG) -> Json:
     """Gets one class's pictures; returns a SelectionRef."""
-    from imagenet_tasks.download.stage import download_class as download
-
     config = run.config
     image_class = next(c for c in config.classes if c.class_id == class_id)
     with run.task("download_class", class_id) as record:
+        from imagenet_tasks.download.stage import download_class as download
+
         progress = _progress(
             run, "download_class", class_id, image_class.name, config.download.images_per_class, "pictures", listeners
         )
@@ -89,10 +89,10 @@ def download_class(run: Run, class_id: str, *, listeners: Sequence[Listener] = L
 
 def preprocess_class(run: Run, selection: Json, *, listeners: Sequence[Listener] = LOG) -> Json:
     """Decodes and resizes one class's pictures; returns the selection and its ClassArray."""
-    from imagenet_tasks.preprocess.stage import preprocess_class as preprocess
-
     config, ref = run.config, SelectionRef.from_dict(selection)
     with run.task("preprocess_class", ref.class_id) as record:
+        from imagenet_tasks.preprocess.stage import preprocess_class as preprocess
+
         progress = _progress(run, "preprocess_class", ref.class_id, ref.name, ref.accepted, "pictures", listeners)
         array, record["reused"] = preprocess(
             run.store, config.preprocess, ref, progress=progress, salt=_salt(run, config, "preprocess")
@@ -111,10 +111,10 @@ def preprocess_class(run: Run, selection: Json, *, listeners: Sequence[Listener]
 
 def build_dataset(run: Run, prepared: Sequence[Json]) -> list[Json]:
     """Splits the classes' arrays; returns the trials to train on the dataset, to map over."""
-    from imagenet_tasks.preprocess.stage import build_dataset as build
-
     config = run.config
     with run.task("build_dataset") as record:
+        from imagenet_tasks.preprocess.stage import build_dataset as build
+
         pairs = [(SelectionRef.from_dict(p["selection"]), ClassArray.from_dict(p["array"])) for p in prepared]
         dataset, record["reused"] = build(
             run.store, config.download, config.preprocess, pairs, salt=_salt(run, config, "preprocess")
@@ -183,10 +183,10 @@ def _train(run: Run, task: str, trial: Json, added: Sequence[Json], listeners: S
 
 def evaluate_baseline(run: Run, models: Sequence[Json]) -> Json:
     """Measures the baseline's trials; returns the Evaluation of the best on validation."""
-    from imagenet_tasks.evaluate.stage import evaluate
-
     config, trained = run.config, [TrainedModel.from_dict(m) for m in models]
     with run.task("evaluate_baseline") as record:
+        from imagenet_tasks.evaluate.stage import evaluate
+
         evaluation, record["reused"] = evaluate(
             run.store, _dataset_of(run.store, trained), trained, salt=_salt(run, config, "evaluate")
         )
@@ -197,10 +197,10 @@ def evaluate_baseline(run: Run, models: Sequence[Json]) -> Json:
 
 def check_accuracy(run: Run, evaluation: Json) -> Literal["augment", "report"]:
     """Decides, on validation, whether the repair is tried; writes decision.json."""
-    from imagenet_tasks.evaluate.gate import decide
-
     config = run.config
     with run.task("check_accuracy") as record:
+        from imagenet_tasks.evaluate.gate import decide
+
         accuracy, goal = evaluation["validation_accuracy"], config.evaluate.accuracy_goal
         branch = decide(accuracy, goal)
         why = (
@@ -216,10 +216,10 @@ def check_accuracy(run: Run, evaluation: Json) -> Literal["augment", "report"]:
 
 def plan_augmentation(run: Run, evaluation: Json) -> list[Json]:
     """Chooses the classes to repair; returns them, to map over."""
-    from imagenet_tasks.augment.stage import plan_augmentation as plan_classes
-
     config = run.config
     with run.task("plan_augmentation") as record:
+        from imagenet_tasks.augment.stage import plan_augmentation as plan_classes
+
         baseline = Evaluation.from_dict(evaluation)
         plan, record["reused"] = plan_classes(
             run.store,
@@ -236,10 +236,10 @@ def plan_augmentation(run: Run, evaluation: Json) -> list[Json]:
 
 def augment_class(run: Run, chosen: Json, *, listeners: Sequence[Listener] = LOG) -> Json:
     """Makes changed copies of one chosen class's training pictures; returns a ClassArray."""
-    from imagenet_tasks.augment.stage import augment_class as augment
-
     config, choice = run.config, ChosenClass.from_dict(chosen)
     with run.task("augment_class", choice.class_id) as record:
+        from imagenet_tasks.augment.stage import augment_class as augment
+
         progress = _progress(
             run, "augment_class", choice.class_id, choice.name, choice.pictures_to_add, "pictures", listeners
         )
@@ -259,14 +259,14 @@ def augment_class(run: Run, chosen: Json, *, listeners: Sequence[Listener] = LOG
 
 def evaluate_augmented(run: Run, evaluation: Json, models: Sequence[Json]) -> Json:
     """Measures the second round and compares it with the baseline; returns the Evaluation of the best."""
-    from imagenet_tasks.evaluate.stage import evaluate
-
     config, baseline, trained = (
         run.config,
         Evaluation.from_dict(evaluation),
         [TrainedModel.from_dict(m) for m in models],
     )
     with run.task("evaluate_augmented") as record:
+        from imagenet_tasks.evaluate.stage import evaluate
+
         augmented, record["reused"] = evaluate(
             run.store,
             _dataset_of(run.store, trained),
@@ -293,10 +293,10 @@ def evaluate_augmented(run: Run, evaluation: Json, models: Sequence[Json]) -> Js
 def write_report(run: Run) -> Json:
     """Writes the report and the run's index, on both branches; returns the figures that matter."""
     from imagenet_tasks.report.stage import ReportInputs
-    from imagenet_tasks.report.stage import write_report as write
-
     config, store = run.config, run.store
     with run.task("write_report") as record:
+        from imagenet_tasks.report.stage import write_report as write
+
         decision = run.result_of("check_accuracy")
         dataset, baseline = run.result_of("build_dataset"), run.result_of("evaluate_baseline")
         if decision is None or dataset is None or baseline is None:

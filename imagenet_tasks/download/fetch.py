@@ -25,6 +25,10 @@ PLACEHOLDER_NAMES = ("photo_unavailable", "no_image_available", "image_not_found
 BACKOFF_CAP_S = 4.0
 
 
+class _TooSlow(Rejected):
+    """The total deadline passed. It is not asked for again at once: that would only cost the same time again."""
+
+
 class Fetcher:
     """Fetches URLs over reused connections; may be called from many threads.
 
@@ -59,7 +63,8 @@ class Fetcher:
             try:
                 return self._fetch_once(url)
             except Rejected as rejected:
-                if not rejected.may_pass or attempt == self._settings.attempts:
+                last = attempt == self._settings.attempts or isinstance(rejected, _TooSlow)
+                if last or not rejected.may_pass:
                     raise
                 time.sleep(random.uniform(0, min(BACKOFF_CAP_S, 0.5 * 2**attempt)))
         raise AssertionError("unreachable: the last attempt returns or raises")
@@ -89,7 +94,7 @@ class Fetcher:
             raise Rejected(RejectReason.CONNECTION, may_pass=True, detail=type(error).__name__) from error
 
     def _read(self, response: requests.Response, deadline_s: float) -> bytes:
-        max_bytes = self._settings.max_bytes
+        max_bytes, total_timeout_s = self._settings.max_bytes, self._settings.total_timeout_s
         body = bytearray()
         # read1 returns what one receive brought: the total deadline is looked at however slowly bytes drip.
         while piece := response.raw.read1(65536):
@@ -97,9 +102,7 @@ class Fetcher:
             if len(body) > max_bytes:
                 raise Rejected(RejectReason.TOO_LARGE, detail=f"more than {max_bytes} bytes")
             if time.monotonic() > deadline_s:
-                raise Rejected(
-                    RejectReason.TIMEOUT, may_pass=True, detail=f"not whole after {self._settings.total_timeout_s:g} s"
-                )
+                raise _TooSlow(RejectReason.TIMEOUT, may_pass=True, detail=f"not whole after {total_timeout_s:g} s")
         expected = response.headers.get("Content-Length", "")
         if expected.isdigit() and len(body) < int(expected):
             raise Rejected(

@@ -1,6 +1,5 @@
 """The settings of a run beside its profile's, the command that repeats it, and the versions of what it ran on."""
 
-import dataclasses
 import importlib.metadata
 import re
 import shlex
@@ -71,7 +70,7 @@ def versions() -> dict[str, str | None]:
 
 def settings_by_stage(config: RunConfig) -> dict[str, dict[str, Any]]:
     """Returns all settings as plain JSON, by stage."""
-    return {
-        stage: dataclasses.asdict(getattr(config, stage))
-        for stage in dict.fromkeys(stage for stage in setting_names().values() if stage)
-    } | {"classes": {c.class_id: c.name for c in config.classes}, "force": {"from": config.force}}
+    stages: dict[str, dict[str, Any]] = {}
+    for row in setting_rows(config):
+        stages.setdefault(row["stage"], {})[row["name"]] = row["value"]
+    return stages | {"classes": {c.class_id: c.name for c in config.classes}, "force": {"from": config.force}}

@@ -20,6 +20,11 @@ def percent(share: float | None, digits: int = 1) -> str:
     return DASH if share is None else f"{100 * share:.{digits}f}{NBSP}%"
 
 
+def goal(share: float) -> str:
+    """Returns the goal as it was set: '50 %', '42.5 %'."""
+    return f"{100 * share:.4g}{NBSP}%"
+
+
 def points(difference: float | None) -> str:
     """Returns a difference of shares in signed percentage points, or a dash."""
     if difference is None:
@@ -76,11 +81,11 @@ def moment(seconds: float | None) -> str:
 
 def headline(verdict: dict[str, Any]) -> str:
     """Returns the run in one line of plain text, for a log or a list."""
-    test, goal = verdict["test"], verdict["goal"]
+    test = verdict["test"]
     if verdict["word"] == "not tried":
         return _plain(
             f"Test accuracy {percent(test['before'])}{_within(test['before_interval'])}; validation "
-            f"{percent(verdict['validation']['before'])} meets the goal of {goal:.4g}: no repair tried"
+            f"{percent(verdict['validation']['before'])} meets the goal of {goal(verdict['goal'])}: no repair tried"
         )
     low, high = (points(bound) for bound in test["interval"])
     return _plain(
@@ -95,7 +100,7 @@ def sentence(verdict: dict[str, Any]) -> str:
     if word == "not tried":
         return (
             f"The baseline already met the goal: its validation accuracy is {percent(verdict['validation']['before'])}, "
-            f"the goal is {percent(verdict['goal'], 0)}. No class was repaired, and there is no second model to compare."
+            f"the goal is {goal(verdict['goal'])}. No class was repaired, and there is no second model to compare."
         )
     change = (
         f"from {percent(test['before'])} to {percent(test['after'])} on the same {number(test['pictures'])} test pictures"

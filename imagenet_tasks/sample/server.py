@@ -159,16 +159,6 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         _LOG.debug("%s %s", self.address_string(), format % args)
 
-    def do_GET(self) -> None:
-        """Answers GET and HEAD; a client that hangs up in the middle ends the connection."""
-        try:
-            self._route()
-        except (ConnectionError, TimeoutError) as error:
-            self.close_connection = True
-            _LOG.debug("sample server: the client hung up (%s)", error)
-
-    do_HEAD = do_GET  # noqa: N815 - the base class's name
-
     def _refuse(self) -> None:
         self.close_connection = True  # the body of the request stays unread
         self._answer(405, b"only GET and HEAD\n", "text/plain; charset=utf-8", Allow="GET, HEAD", Connection="close")
@@ -198,7 +188,8 @@ class _Handler(BaseHTTPRequestHandler):
         host = self.headers.get("Host", "")
         return f"http://{host}" if _HOST.fullmatch(host) else self.server.url
 
-    def _route(self) -> None:
+    def do_GET(self) -> None:
+        """Answers GET and HEAD."""
         path = self.path.partition("?")[0]
         if path == "/classes.json":
             listed = [{"class_id": c.class_id, "name": c.name} for c in STUDY_CLASSES]
@@ -219,6 +210,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self._not_found()
         else:
             self._not_found()
+
+    do_HEAD = do_GET  # noqa: N815 - the base class's name
 
     def _candidate(self, class_id: str, index: int) -> None:
         seed = self.server.seed

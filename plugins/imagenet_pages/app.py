@@ -19,6 +19,7 @@ from airflow.api_fastapi.core_api.security import requires_access_dag
 from airflow.models.dagrun import DagRun
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from sqlalchemy import select
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
@@ -26,7 +27,7 @@ from imagenet_tasks.artifacts import Run
 from imagenet_tasks.errors import ConfigError
 from imagenet_tasks.storage import Store, default_home
 
-from .records import REPORT, REPORT_JSON, UNREADABLE, read_report, view_run
+from .records import REPORT, REPORT_JSON, UNREADABLE, read_file, view_run
 
 REFRESH_S = 10
 READ = ["GET", "HEAD"]
@@ -70,7 +71,14 @@ def show_run(dag_id: str, run_id: str, session: SessionDep) -> Response:
     view = view_run(run, None if state is None else str(getattr(state, "value", state)))
     if view.is_current:
         return show_last_report(dag_id, run_id)
-    return _page("run.html", view=view, dag_id=dag_id, run_id=run_id, refresh_s=REFRESH_S if view.live else None)
+    return _page(
+        "run.html",
+        200 if view.known else 404,
+        view=view,
+        dag_id=dag_id,
+        run_id=run_id,
+        refresh_s=REFRESH_S if view.live else None,
+    )
 
 
 def show_last_report(dag_id: str, run_id: str) -> Response:
@@ -102,6 +110,8 @@ def show_error(request: Request, error: Exception) -> Response:
 
 
 def _run(dag_id: str, run_id: str) -> Run:
+    if not run_id.isprintable():  # PostgreSQL raises at a NUL
+        raise HTTPException(404)
     try:
         return Run(Store(default_home()), dag_id, run_id)
     except ConfigError as error:
@@ -110,7 +120,7 @@ def _run(dag_id: str, run_id: str) -> Run:
 
 def _read(dag_id: str, run_id: str, name: str) -> bytes:
     try:
-        content = read_report(_run(dag_id, run_id), name)
+        content = read_file(_run(dag_id, run_id), name)
     except UNREADABLE as error:
         raise HTTPException(404, "This run's report cannot be read.") from error
     if content is None:
@@ -119,7 +129,11 @@ def _read(dag_id: str, run_id: str, name: str) -> bytes:
 
 
 def _clock(moment_s: float) -> str:
-    return f"{datetime.fromtimestamp(moment_s, UTC):%H:%M:%S}"
+    return f"{datetime.fromtimestamp(moment_s, UTC):%d %b %H:%M:%S}"
+
+
+def _breakable(text: str) -> Markup:
+    return Markup("_<wbr>").join(text.split("_"))  # join escapes the parts
 
 
 def _duration(seconds: float) -> str:
@@ -135,7 +149,7 @@ _templates = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
     autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
 )  # fmt: skip
-_templates.filters |= {"clock": _clock, "duration": _duration}
+_templates.filters |= {"clock": _clock, "duration": _duration, "breakable": _breakable}
 
 
 def _page(name: str, status: int = 200, headers: dict[str, str] | None = None, **values: Any) -> Response:

@@ -5,26 +5,27 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass as checked
 
 from imagenet_tasks.artifacts import Run
+from imagenet_tasks.config import from_json
 from imagenet_tasks.errors import ArtifactError, ImagenetTasksError
 
 REPORT = "report/report.html"
 REPORT_JSON = "report/report.json"
 MESSAGE_CHARACTERS = 2000
 UNREADABLE = (ImagenetTasksError, OSError, ValueError)
-_RECORD = ConfigDict(extra="ignore", allow_inf_nan=False)
+_LENIENT = ConfigDict(extra="ignore", allow_inf_nan=False)
 
 State = Literal["running", "success", "failed", "stopped"]
 Moment = Annotated[float, Field(ge=0, le=4e9)]
 Duration = Annotated[float, Field(ge=0, le=1e9)]
 
 
-@checked(frozen=True, kw_only=True, config=_RECORD)
+@checked(frozen=True, kw_only=True, config=_LENIENT)
 class TaskError:
     """How a task failed."""
 
@@ -32,7 +33,7 @@ class TaskError:
     message: str
 
 
-@checked(frozen=True, kw_only=True, config=_RECORD)
+@checked(frozen=True, kw_only=True, config=_LENIENT)
 class TaskRecord:
     """What a task wrote of itself; `stopped` is a task that the run's end left running."""
 
@@ -46,12 +47,22 @@ class TaskRecord:
     label: str = ""
     progress: str = ""
 
+    @property
+    def took_s(self) -> float:
+        """How long it took, or has taken so far."""
+        return self.seconds if self.seconds is not None else max(0.0, time.time() - self.started_s)
 
-@checked(frozen=True, kw_only=True, config=_RECORD)
+
+@checked(frozen=True, kw_only=True, config=_LENIENT)
 class _Progress:
     done: Annotated[int, Field(ge=0)]
     total: Annotated[int, Field(ge=0)]
     unit: str
+    updated_s: Moment
+
+
+_RECORD_TYPE = TypeAdapter(TaskRecord)
+_PROGRESS_TYPE = TypeAdapter(_Progress)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,9 +96,7 @@ class TaskGroup:
     @property
     def seconds(self) -> float:
         """From the first start to the last end; to now where one still runs."""
-        now_s = time.time()
-        ends = (r.started_s + r.seconds if r.seconds is not None else now_s for r in self.records)
-        return max(0.0, max(ends) - self.started_s)
+        return max(record.started_s + record.took_s for record in self.records) - self.started_s
 
     @property
     def shown(self) -> tuple[TaskRecord, ...]:
@@ -116,6 +125,11 @@ class RunView:
         return self.airflow_state in ("queued", "running")
 
     @property
+    def known(self) -> bool:
+        """Whether there is such a run at all."""
+        return bool(self.airflow_state or self.groups or self.has_report or self.damaged)
+
+    @property
     def failed(self) -> tuple[TaskRecord, ...]:
         """The records of failed tasks."""
         return tuple(record for group in self.groups for record in group.records if record.state == "failed")
@@ -128,25 +142,22 @@ def view_run(run: Run, airflow_state: str | None) -> RunView:
     if not live:  # a killed process writes no end
         records = [replace(r, state="stopped") if r.state == "running" else r for r in records]
     try:
-        has_report = bool(read_report(run, REPORT))
+        has_report = bool(read_file(run, REPORT))
     except UNREADABLE:
         has_report, damaged = False, [*damaged, REPORT]
     last = records[-1] if records else None  # in order of their start
-    is_current = last is not None and (last.task, last.state) == ("write_report", "success")
+    is_of_last_attempt = last is not None and (last.task, last.state) == ("write_report", "success")
     return RunView(
         airflow_state=airflow_state,
         groups=tuple(_group(records)),
         has_report=has_report,
-        is_current=has_report
-        and not live
-        and last is not None
-        and (last.task, last.state) == ("write_report", "success"),
+        is_current=has_report and is_of_last_attempt and not live,
         damaged=tuple(damaged),
     )
 
 
-def read_report(run: Run, name: str) -> bytes | None:
-    """Returns the bytes of a file of the report, or None where there is none.
+def read_file(run: Run, name: str) -> bytes | None:
+    """Returns the bytes of a file of the run, or None where there is none.
 
     Raises:
         ArtifactError: where there is something else than a file with content below the root.
@@ -177,7 +188,7 @@ def _read_records(run: Run) -> tuple[list[TaskRecord], list[str]]:
     labels = _labels(run)
     for name in names:
         try:
-            record = TypeAdapter(TaskRecord).validate_python(_read_json(run, f"tasks/{name}"))
+            record = _RECORD_TYPE.validate_json(read_file(run, f"tasks/{name}") or b"")
         except UNREADABLE:
             damaged.append(f"tasks/{name}")
             continue
@@ -187,24 +198,19 @@ def _read_records(run: Run) -> tuple[list[TaskRecord], list[str]]:
     return sorted(records, key=lambda r: (r.started_s, r.task, r.item)), damaged
 
 
-def _read_json(run: Run, name: str) -> Any:
-    if run.store.is_local and not Path(str(run.store.path(run.key(name)))).is_file():
-        raise ArtifactError(f"{name}: expected a plain file")
-    return run.store.read_json(run.key(name))
-
-
 def _labels(run: Run) -> dict[str, str]:
     with contextlib.suppress(*UNREADABLE):
-        return {image_class.class_id: image_class.name for image_class in run.config.classes}
+        if content := read_file(run, "config.json"):
+            return {image_class.class_id: image_class.name for image_class in from_json(content.decode()).classes}
     return {}
 
 
 def _progress(run: Run, record: TaskRecord) -> str:
     with contextlib.suppress(*UNREADABLE):
-        value = _read_json(run, f"progress/{record.task}.{record.item}.json")
-        if value["updated_s"] >= record.started_s:  # an earlier attempt's file is still there
-            progress = TypeAdapter(_Progress).validate_python(value)
-            return f"{progress.done:,} of {progress.total:,} {progress.unit}"
+        if content := read_file(run, f"progress/{record.task}.{record.item}.json"):
+            progress = _PROGRESS_TYPE.validate_json(content)
+            if progress.updated_s >= record.started_s:  # else it is of an earlier attempt
+                return f"{progress.done:,} of {progress.total:,} {progress.unit}"
     return ""
 
 

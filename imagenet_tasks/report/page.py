@@ -1,0 +1,112 @@
+"""Fills the page's template. Everything in it is escaped but the charts, which are escaped where they are drawn."""
+
+from typing import Any
+
+from imagenet_tasks.config import RunConfig
+from imagenet_tasks.report import charts, settings, wording
+
+CLASSES_PER_CHART = 30
+
+
+def render(
+    figures: dict[str, Any], config: RunConfig, *, samples: dict[str, list[str]],
+    changes: dict[str, list[dict[str, Any]]],
+) -> str:  # fmt: skip
+    """Returns the report as one HTML page without scripts that needs nothing from anywhere.
+
+    Args:
+        figures: what `collect` returns.
+        config: the run's settings.
+        samples: by class id, training pictures as data: addresses.
+        changes: by class id, originals and their changed copies as data: addresses.
+    """
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("imagenet_tasks.report"), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters |= {
+        "percent": wording.percent, "points": wording.points, "interval": wording.interval, "number": wording.number,
+        "p_value": wording.p_value, "duration": wording.duration, "moment": wording.moment, "goal": wording.goal,
+        "plural": wording.plural, "said": settings.said, "direction": _direction,
+    }  # fmt: skip
+    classes = figures["classes"]
+    by_label = sorted(classes, key=lambda row: row["label"])
+    return environment.get_template("report.html.j2").render(
+        f=figures, v=figures["verdict"], words=wording.VERDICTS, samples=samples, changes=changes,
+        charts=_charts(figures, by_label), mistakes=_mistakes(figures, by_label), by_label=by_label,
+        repaired="after" in figures["models"], roles=list(figures["models"]), role_names=ROLES, rows=settings.setting_rows(config), said_tasks=TASKS,
+        class_counts=_class_counts(classes),
+    )  # fmt: skip
+
+
+ROLES = {"before": "Baseline", "after": "Retrained"}
+TASKS = {
+    "plan_run": "Settle the settings and classes",
+    "download_class": "Get each class's pictures",
+    "preprocess_class": "Decode and resize them",
+    "build_dataset": "Split and check the data",
+    "train_baseline": "Train the baseline",
+    "evaluate_baseline": "Measure the baseline",
+    "check_accuracy": "Compare with the goal",
+    "plan_augmentation": "Choose the classes to repair",
+    "augment_class": "Make changed copies",
+    "train_augmented": "Train again with them",
+    "evaluate_augmented": "Measure and compare",
+    "write_report": "Write this report",
+}
+
+
+def _charts(figures: dict[str, Any], by_label: list[dict[str, Any]]) -> dict[str, Any]:
+    models, classes = figures["models"], figures["classes"]
+    names = [row["name"] for row in by_label]
+    # Halves of nearly the same height: 32 classes are 16 and 16, not 30 and 2.
+    parts = -(-len(classes) // CLASSES_PER_CHART)
+    size = -(-len(classes) // parts)
+    accuracy, _ = charts.learning_curves(models, "accuracy", goal=figures["verdict"]["goal"])
+    loss, beyond = charts.learning_curves(models, "loss")
+    return {
+        "difference": charts.difference_chart(figures["verdict"]) if "after" in models else None,
+        "accuracy": accuracy, "loss": loss, "beyond": beyond,
+        "classes": [
+            charts.class_chart(classes[start : start + size], f"classes-{start}")
+            for start in range(0, len(classes), size)
+        ],
+        "confusion": {
+            role: charts.confusion_chart(model["test"]["confusion"], names, role) for role, model in models.items()
+        },
+    }  # fmt: skip
+
+
+def _mistakes(figures: dict[str, Any], by_label: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Returns each model's confusion matrix as a list: per class the right answers and what else was answered."""
+    listed = {}
+    for role, model in figures["models"].items():
+        rows = []
+        for i, counts in enumerate(model["test"]["confusion"]):
+            wrong = sorted(((n, j) for j, n in enumerate(counts) if n and j != i), key=lambda pair: (-pair[0], pair[1]))
+            rows.append(
+                {
+                    "name": by_label[i]["name"], "support": sum(counts), "right": counts[i],
+                    "wrong": [(by_label[j]["name"], n) for n, j in wrong],
+                }
+            )  # fmt: skip
+        listed[role] = rows
+    return listed
+
+
+def _class_counts(classes: list[dict[str, Any]]) -> dict[str, int]:
+    changes = [row["change"] for row in classes if row["change"] is not None]
+    return {
+        "better": sum(change > 0 for change in changes),
+        "worse": sum(change < 0 for change in changes),
+        "same": sum(change == 0 for change in changes),
+    }
+
+
+def _direction(difference: float | None) -> str:
+    """Returns the CSS class of a signed number."""
+    if not difference:
+        return ""
+    return "up" if difference > 0 else "down"

@@ -1,0 +1,115 @@
+"""The plugin inside the real Airflow application, with artifacts of each test's own."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from imagenet_tasks.artifacts import Run
+from imagenet_tasks.config import make_config
+from imagenet_tasks.storage import Store
+
+DAG_ID = "imagenet_targeted_augmentation"
+RUN_ID = "manual__2026-11-23T04:45:08.123+00:00"
+
+
+def address(run_id: str = RUN_ID, dag_id: str = DAG_ID, *, file: str = "") -> str:
+    """Returns the address that Airflow's page asks for."""
+    return f"/imagenet/report/{quote(dag_id, safe='')}/{quote(run_id, safe='')}{file and '/' + file}"
+
+
+def write_record(run: Run, task: str, item: str = "", **changes: Any) -> None:
+    """Writes a task's record as `Run.task` does."""
+    record = {
+        "task": task, "item": item, "state": "success", "started_s": time.time() - 60, "seconds": 2.5,
+        "reused": False, "result": None, "error": None,
+    } | changes  # fmt: skip
+    run.store.write_json(run.key(f"tasks/{task}.{item}.json" if item else f"tasks/{task}.json"), record)
+
+
+@pytest.fixture(scope="session")
+def airflow_app() -> Any:
+    """Airflow's web application, with our plugin found by Airflow itself, on a fresh database."""
+    from airflow.api_fastapi.app import create_app, purge_cached_app
+    from airflow.utils.db import initdb
+
+    initdb()
+    purge_cached_app()
+    return create_app()
+
+
+@pytest.fixture(scope="session")
+def tokens(airflow_app: Any) -> dict[str, str]:
+    """A token of a viewer, and one of a user without rights."""
+    from airflow.api_fastapi.app import get_auth_manager
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+
+    manager = get_auth_manager()
+    return {
+        role: manager.generate_jwt(SimpleAuthManagerUser(username=name, role=given))
+        for role, name, given in (("viewer", "vera", "viewer"), ("none", "nemo", None))
+    }
+
+
+@pytest.fixture(scope="session")
+def anonymous(airflow_app: Any) -> Any:
+    """A browser that nobody has signed in to."""
+    from fastapi.testclient import TestClient
+
+    return TestClient(airflow_app, raise_server_exceptions=False, follow_redirects=False)
+
+
+@pytest.fixture(scope="session")
+def viewer(airflow_app: Any, tokens: dict[str, str]) -> Any:
+    """A browser of a user who may read all workflows."""
+    from fastapi.testclient import TestClient
+
+    headers = {"authorization": f"Bearer {tokens['viewer']}"}
+    return TestClient(airflow_app, headers=headers, raise_server_exceptions=False, follow_redirects=False)
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """An empty root for artifacts."""
+    monkeypatch.setenv("IMAGENET_HOME", str(tmp_path / "home"))
+    return Store(tmp_path / "home")
+
+
+@pytest.fixture
+def run(store: Store) -> Run:
+    """A run that has been planned."""
+    run = Run(store, DAG_ID, RUN_ID)
+    run.write_config(make_config("sample", {}))
+    write_record(run, "plan_run", started_s=time.time() - 100)
+    return run
+
+
+@pytest.fixture
+def airflow_state(airflow_app: Any) -> Iterator[Any]:
+    """Sets the state in which Airflow has the run."""
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+    from airflow.utils.state import DagRunState
+    from airflow.utils.types import DagRunType
+
+    def set_state(state: str) -> None:
+        with create_session() as session:
+            session.add(
+                DagRun(dag_id=DAG_ID, run_id=RUN_ID, run_type=DagRunType.MANUAL, state=DagRunState(state))
+            )
+
+    yield set_state
+    with create_session() as session:
+        session.query(DagRun).filter_by(dag_id=DAG_ID).delete()
+
+
+@pytest.fixture
+def report(run: Run) -> Run:
+    """A run with a report of its last attempt."""
+    write_record(run, "write_report", started_s=time.time() - 1)
+    run.store.write_bytes(run.key("report/report.html"), b"<!doctype html><title>Report</title><h1>51.7 %</h1>")
+    run.store.write_json(run.key("report/report.json"), {"test_accuracy": 0.517})
+    return run
