@@ -4,7 +4,7 @@ import os
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule, dag, get_current_context, task
+from airflow.sdk import ExceptionRetryPolicy, Label, Param, RetryAction, RetryRule, dag, get_current_context, task
 
 from imagenet_tasks.artifacts import Run
 from imagenet_tasks.classes import CLASS_ID_PATTERN
@@ -27,7 +27,7 @@ scratch, and compares both models on the **test** pictures, which decide nothing
 | to ... | do |
 |---|---|
 | try it | *Trigger*, profile `sample`: drawn pictures, minutes on two cores. Its numbers say nothing about ImageNet. |
-| use your pictures | profile `best` or `seed`, source `folder`, location: a directory or URL, a folder or .tar per class |
+| use your pictures | profile `best` or `seed`, location: a directory or URL with a folder or .tar per class |
 | read the result | the run's *Report* tab, or the last lines of the log of `write_report` |
 | see why it branched | the log of `check_accuracy` |
 | run again | the same settings reuse all finished work; `force` redoes it from a step on |
@@ -49,6 +49,7 @@ def _override(kind: str | list[str], title: str, help_text: str, section: str, *
     )  # fmt: skip
 
 
+AS_PROFILE = {"null": "as the profile says"}
 PARAMS: dict[str, Param] = {
     "profile": Param(
         os.environ.get("IMAGENET_PROFILE", "sample"), type="string", enum=list(PROFILES), title="Profile",
@@ -62,13 +63,13 @@ PARAMS: dict[str, Param] = {
         minItems=2, maxItems=MAX_CLASSES, uniqueItems=True,
     ),
     "source": _override("string", "Source", "`sample`: drawn pictures; `folder`: your own.", "Pictures",
-                        enum=[None, *SOURCES]),
+                        enum=[None, *SOURCES], values_display=AS_PROFILE),
     "location": _override("string", "Location", "Directory or fsspec URL with a folder or .tar archive per class (for "
                           "`folder`), or the sample server's address.", "Pictures", maxLength=1000),
     "images_per_class": _override("integer", "Pictures per class", "At most so many are used.", "Pictures",
                                   minimum=1, maximum=100_000),
     "model": _override("string", "Model", "`compact` (0.3 M parameters, fast) or `convnet1` (the study's).", "Training",
-                       enum=[None, *MODELS]),
+                       enum=[None, *MODELS], values_display=AS_PROFILE),
     "epochs": _override("integer", "Epochs, baseline", "", "Training", minimum=1, maximum=10_000),
     "retrain_epochs": _override("integer", "Epochs, after augmentation", "", "Training", minimum=1, maximum=10_000),
     "seed": _override("integer", "Seed", "Of weights, order and augmentation.", "Training",
@@ -78,9 +79,10 @@ PARAMS: dict[str, Param] = {
     "classes_to_augment": _override("integer", "Classes to augment", "Those with the lowest recall on validation.",
                                     "Repair", minimum=1, maximum=MAX_CLASSES),
     "pictures_to_add": _override("integer", "Pictures to add per class", "", "Repair", minimum=1, maximum=100_000),
-    "force": Param("", type="string", enum=list(FORCE_FROM), title="Force from", section="Rerun",
-                   values_display={"": "nothing: reuse finished work"},
-                   description_md="Do this step and all after it again, although finished work is there."),
+    "force": Param(None, type=["null", "string"], enum=[None, *FORCE_FROM[1:]], title="Force from", section="Rerun",
+                   values_display={"null": "nothing: reuse all finished work"},
+                   description_md="Do this step and all after it again, although its finished work is there. "
+                   "Empty: reuse it."),
 }  # fmt: skip
 
 
@@ -232,7 +234,9 @@ def imagenet_targeted_augmentation() -> None:
     chosen = plan_augmentation(baseline)
     added = augment_class.expand(chosen=chosen)
     augmented = evaluate_augmented(baseline, train_augmented.partial(added=added).expand(trial=trials))
-    branch >> [chosen, report := write_report()]
+    report = write_report()
+    branch >> Label("below the goal") >> chosen
+    branch >> Label("goal met") >> report
     augmented >> report
 
 

@@ -29,14 +29,15 @@ class Snapshot:
         return asdict(self)
 
     def __str__(self) -> str:
-        figures = "".join(
-            f", {name.replace('_', ' ')} {value:.4g}"
-            if isinstance(value, float)
-            else f", {name.replace('_', ' ')} {value}"
-            for name, value in self.figures.items()
-        )
+        figures = "".join(f", {name.replace('_', ' ')} {_said(name, value)}" for name, value in self.figures.items())
         left = f", {self.remaining_s:.0f} s left" if self.remaining_s is not None and self.done < self.total else ""
         return f"{self.label}: {self.done}/{self.total} {self.unit}{figures}{left}"
+
+
+def _said(name: str, value: Any) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    return f"{100 * value:.1f} %" if name.endswith("accuracy") else f"{value:.4g}"
 
 
 Listener = Callable[[Snapshot], None]

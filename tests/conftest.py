@@ -16,6 +16,6 @@ os.environ |= {
     "AIRFLOW__CORE__DAGS_FOLDER": str(_REPOSITORY / "dags"),
     "AIRFLOW__CORE__PLUGINS_FOLDER": str(_REPOSITORY / "plugins"),
     "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,vera:viewer",
-    "AIRFLOW__API_AUTH__JWT_SECRET": "a secret of the tests, long enough that no part of Airflow warns of it, at 64 bytes",
+    "AIRFLOW__API_AUTH__JWT_SECRET": "s" * 80,
     "IMAGENET_HOME": str(_HOME / "imagenet"),
 }

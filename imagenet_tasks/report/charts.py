@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from imagenet_tasks.report import wording
-from imagenet_tasks.report.svg import AFTER, BEFORE, GRID, INK, MUTED, ON_FILL, SURFACE, WORSE, blank, drawing, inline
+from imagenet_tasks.report.svg import AFTER, BEFORE, FONT_PX, GRID, INK, MUTED, SURFACE, WORSE, blank, drawing, inline
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,6 +25,7 @@ def difference_chart(verdict: dict[str, Any]) -> Markup:
     """Draws the difference between the models with its interval, beside no difference."""
     test = verdict["test"]
     low, high = (100 * bound for bound in test["interval"])
+    said_low, said_high = (wording.points(bound) for bound in test["interval"])
     middle = 100 * test["difference"]
     colour = {"helped": AFTER, "hurt": WORSE}.get(verdict["word"], BEFORE)
     with _chart("difference"):
@@ -43,8 +44,7 @@ def difference_chart(verdict: dict[str, Any]) -> Markup:
         axes.text(0.5, 1.12, "no difference", transform=axes.transAxes, ha="center", color=MUTED)
         return inline(
             axes, "difference", title="Difference in test accuracy, after minus before",
-            description=f"{wording.points(test['difference'])} points, 95 % interval {wording.points(test['interval'][0])}"
-            f" to {wording.points(test['interval'][1])}.",
+            description=f"{wording.points(test['difference'])} points, 95 % interval {said_low} to {said_high}.",
         )  # fmt: skip
 
 
@@ -135,13 +135,13 @@ def class_chart(rows: Sequence[dict[str, Any]], name: str) -> Markup:
 
 
 def confusion_chart(matrix: Sequence[Sequence[int]], names: Sequence[str], role: str) -> Markup:
-    """Draws a confusion matrix, rows true and columns predicted: the stronger the colour, the larger the row's share."""
+    """Draws a confusion matrix, rows true and columns predicted; the colour is the share of the row."""
     from matplotlib.patches import Rectangle
 
     count = len(names)
     cell = 44 if count <= 6 else 26 if count <= 12 else 19 if count <= MOST_COUNTED_CLASSES else 10
-    font = min(FONT_OF_CELL, cell * 0.62) if count <= MOST_COUNTED_CLASSES else 8.0
-    left, top = (118, 112) if count <= MOST_COUNTED_CLASSES else (100, 94)
+    counted = count <= MOST_COUNTED_CLASSES
+    left, top, font = (118, 112, FONT_PX) if counted else (100, 94, 8.0)
     with _chart(f"confusion-{role}"):
         axes = blank(left + cell * count + 10, top + cell * count + 10, left=left, right=10, top=top, bottom=10)
         axes.set(xlim=(0, count), ylim=(count, 0), xticks=_middles(count), yticks=_middles(count))
@@ -154,6 +154,11 @@ def confusion_chart(matrix: Sequence[Sequence[int]], names: Sequence[str], role:
         for i in range(count + 1):
             axes.plot([0, count], [i, i], color=GRID, linewidth=0.5, clip_on=False)
             axes.plot([i, i], [0, count], color=GRID, linewidth=0.5, clip_on=False)
+        for text, down_px in (("answer →", 18), ("true ↓", 6)):
+            axes.annotate(
+                text, (0, 1), xycoords="axes fraction", xytext=(-6, down_px), textcoords="offset points", ha="right",
+                color=MUTED, fontsize=font,
+            )  # fmt: skip
         right = 0
         for i, row in enumerate(matrix):
             right += row[i]
@@ -161,22 +166,17 @@ def confusion_chart(matrix: Sequence[Sequence[int]], names: Sequence[str], role:
                 if not value:  # an empty cell is left empty: 60 classes have 3600 of them
                     continue
                 share = value / sum(row)
-                colour = AFTER if i == j else WORSE
-                axes.add_patch(Rectangle((j, i), 1, 1, facecolor=colour, alpha=0.12 + 0.88 * share, linewidth=0))
-                if count <= MOST_COUNTED_CLASSES:
-                    axes.text(
-                        j + 0.5, i + 0.5, str(value), ha="center", va="center_baseline", fontsize=font,
-                        color=ON_FILL if share > 0.5 else INK,
-                    )  # fmt: skip
+                # Behind a count the colour stays light enough for the ink of either theme.
+                alpha = 0.1 + 0.52 * share if counted else 0.2 + 0.8 * share
+                axes.add_patch(Rectangle((j, i), 1, 1, facecolor=AFTER if i == j else WORSE, alpha=alpha, linewidth=0))
+                if counted:
+                    axes.text(j + 0.5, i + 0.5, str(value), ha="center", va="center_baseline", fontsize=font)
         total = sum(map(sum, matrix))
         return inline(
             axes, f"confusion-{role}", title=f"Confusion matrix of the model {role} the repair"
             if role == "after" else "Confusion matrix of the baseline", most=1.2,
             description=f"{right} of {total} test pictures are on the diagonal. The table below lists all mistakes.",
         )  # fmt: skip
-
-
-FONT_OF_CELL = 10.0
 
 
 @contextmanager

@@ -167,7 +167,7 @@ def _confused_pairs(dataset: Dataset, models: dict[str, Any]) -> list[dict[str, 
 
 
 def _data(store: Store, dataset: Dataset) -> dict[str, Any]:
-    rows = []
+    rows: list[dict[str, Any]] = []
     for member in dataset.classes:
         key = member.selection.key
         selection = Selection.from_dict(store.read_json(key), where=key)
@@ -196,12 +196,12 @@ def _data(store: Store, dataset: Dataset) -> dict[str, Any]:
 
 def _fingerprints(inputs: "ReportInputs") -> dict[str, str]:
     marks = {
-        "dataset": inputs.dataset.folder, "baseline model": inputs.baseline.model.folder,
-        "baseline evaluation": inputs.baseline.folder,
+        "Dataset": inputs.dataset.folder, "Baseline model": inputs.baseline.model.folder,
+        "Baseline evaluation": inputs.baseline.folder,
     }  # fmt: skip
     if inputs.plan:
-        marks["augmentation plan"] = inputs.plan.folder
-    marks |= {f"changed pictures, {a.class_id}": a.folder for a in inputs.added}
+        marks["Augmentation plan"] = inputs.plan.folder
+    marks |= {f"Changed pictures of {a.class_id}": a.folder for a in inputs.added}
     if inputs.augmented:
-        marks |= {"retrained model": inputs.augmented.model.folder, "comparison": inputs.augmented.folder}
+        marks |= {"Retrained model": inputs.augmented.model.folder, "Comparison": inputs.augmented.folder}
     return marks

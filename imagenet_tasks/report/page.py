@@ -34,10 +34,10 @@ def render(
     classes = figures["classes"]
     by_label = sorted(classes, key=lambda row: row["label"])
     return environment.get_template("report.html.j2").render(
-        f=figures, v=figures["verdict"], words=wording.VERDICTS, samples=samples, changes=changes,
-        charts=_charts(figures, by_label), mistakes=_mistakes(figures, by_label), by_label=by_label,
-        repaired="after" in figures["models"], roles=list(figures["models"]), role_names=ROLES, rows=settings.setting_rows(config), said_tasks=TASKS,
-        class_counts=_class_counts(classes),
+        f=figures, v=figures["verdict"], words=wording.VERDICTS, said_tasks=TASKS, role_names=ROLES,
+        roles=list(figures["models"]), repaired="after" in figures["models"], by_label=by_label,
+        class_counts=_class_counts(classes), charts=_charts(figures, by_label), mistakes=_mistakes(figures, by_label),
+        samples=samples, changes=changes, rows=settings.setting_rows(config),
     )  # fmt: skip
 
 

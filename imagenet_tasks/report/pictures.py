@@ -11,10 +11,10 @@ from imagenet_tasks.storage import Store
 if TYPE_CHECKING:
     import numpy as np
 
-MOST_PICTURES = 180  # about 2 kB each: the page stays far below 5 MB with any number of classes
+MOST_PICTURES = 240  # about 2 kB each: the page stays far below 5 MB with any number of classes
 MOST_CHANGED_CLASSES = 12
 ORIGINALS = 6
-COPIES = 3
+COPIES = 2
 
 
 def class_samples(store: Store, dataset: Dataset) -> dict[str, list[str]]:

@@ -48,11 +48,11 @@ def write_report(inputs: ReportInputs) -> dict[str, Any]:
     )  # fmt: skip
     run.store.write_json(run.key(JSON), figures)
     run.store.write_bytes(run.key(HTML), page.encode())
-    verdict = figures["verdict"]
+    verdict, chosen = figures["verdict"], inputs.plan.chosen if inputs.plan else ()
     return {
         "profile": inputs.config.profile, "branch": inputs.decision["branch"], "verdict": verdict["word"],
         "headline": verdict["headline"], "validation_before": verdict["validation"]["before"],
         "validation_after": verdict["validation"]["after"], "test_before": verdict["test"]["before"],
-        "test_after": verdict["test"]["after"], "chosen": [c.class_id for c in inputs.plan.chosen] if inputs.plan else [],
+        "test_after": verdict["test"]["after"], "chosen": [c.class_id for c in chosen],
         "report": run.key(HTML), "report_json": run.key(JSON),
     }  # fmt: skip

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK, MUTED, GRID = "#010101", "#020202", "#030303"
-BEFORE, AFTER, WORSE, ON_FILL, SURFACE = "#040404", "#050505", "#060606", "#070707", "#080808"
+BEFORE, AFTER, WORSE, SURFACE = "#040404", "#050505", "#060606", "#070707"
 VARIABLES = {
     INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--line)", BEFORE: "var(--before)", AFTER: "var(--after)",
-    WORSE: "var(--worse)", ON_FILL: "var(--on-fill)", SURFACE: "var(--surface)",
+    WORSE: "var(--worse)", SURFACE: "var(--surface)",
 }  # fmt: skip
 FONT_PX = 10.0
 

@@ -61,6 +61,8 @@ def duration(seconds: float | None) -> str:
     """Returns a time as people say it, or a dash."""
     if seconds is None:
         return DASH
+    if seconds < 0.05:
+        return f"<{NBSP}0.1{NBSP}s"
     if seconds < 10:
         return f"{seconds:.1f}{NBSP}s"
     whole = round(seconds)
@@ -98,24 +100,27 @@ def sentence(verdict: dict[str, Any]) -> str:
     """Returns the verdict as one sentence for a reader who reads nothing else."""
     test, word = verdict["test"], verdict["word"]
     if word == "not tried":
+        met = percent(verdict["validation"]["before"])
         return (
-            f"The baseline already met the goal: its validation accuracy is {percent(verdict['validation']['before'])}, "
-            f"the goal is {goal(verdict['goal'])}. No class was repaired, and there is no second model to compare."
+            f"The baseline already met the goal: its validation accuracy is {met}, the goal "
+            f"is {goal(verdict['goal'])}. No class was repaired, and there is no second model to compare."
         )
-    change = (
-        f"from {percent(test['before'])} to {percent(test['after'])} on the same {number(test['pictures'])} test pictures"
-    )
+    same = f"on the same {plural(test['pictures'], 'test picture')}"
+    change = f"from {percent(test['before'])} to {percent(test['after'])} {same}"
     chance = p_value(test["p_value"])
     if word == "helped":
-        return f"Accuracy rose {change}. A gain this large is hardly chance ({chance})."
+        return f"Accuracy rose {change}. Chance alone rarely gives a gain this large ({chance})."
     if word == "hurt":
         return (
-            f"Accuracy fell {change}. A loss this large is hardly chance ({chance}): keep the baseline, not the "
-            "retrained model."
+            f"Accuracy fell {change}. Chance alone rarely gives a loss this large ({chance}): keep the baseline, "
+            "not the retrained model."
         )
     if test["difference"] == 0:
-        return f"Accuracy stayed at {percent(test['before'])} on the same {number(test['pictures'])} test pictures."
-    return f"Accuracy went {change}. A difference of this size can be chance ({chance}), so the repair did not show a help."
+        return f"Accuracy stayed at {percent(test['before'])} {same}: it is not shown that the repair helped."
+    return (
+        f"Accuracy went {change}. A difference of this size can be chance ({chance}), so it is not shown that the "
+        "repair helped."
+    )
 
 
 def _within(bounds: list[float] | None) -> str:

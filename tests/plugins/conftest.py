@@ -1,33 +1,22 @@
 """The plugin inside the real Airflow application, with artifacts of each test's own."""
 
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pytest
+
+with warnings.catch_warnings():  # Starlette wants httpx2, which Airflow does not bring; Airflow imports this too
+    warnings.filterwarnings("ignore", "Using `httpx` with `starlette.testclient` is deprecated")
+    from fastapi.testclient import TestClient
+
+from report_runs import DAG_ID, RUN_ID, write_record
 
 from imagenet_tasks.artifacts import Run
 from imagenet_tasks.config import make_config
 from imagenet_tasks.storage import Store
-
-DAG_ID = "imagenet_targeted_augmentation"
-RUN_ID = "manual__2026-11-23T04:45:08.123+00:00"
-
-
-def address(run_id: str = RUN_ID, dag_id: str = DAG_ID, *, file: str = "") -> str:
-    """Returns the address that Airflow's page asks for."""
-    return f"/imagenet/report/{quote(dag_id, safe='')}/{quote(run_id, safe='')}{file and '/' + file}"
-
-
-def write_record(run: Run, task: str, item: str = "", **changes: Any) -> None:
-    """Writes a task's record as `Run.task` does."""
-    record = {
-        "task": task, "item": item, "state": "success", "started_s": time.time() - 60, "seconds": 2.5,
-        "reused": False, "result": None, "error": None,
-    } | changes  # fmt: skip
-    run.store.write_json(run.key(f"tasks/{task}.{item}.json" if item else f"tasks/{task}.json"), record)
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +27,9 @@ def airflow_app() -> Any:
 
     initdb()
     purge_cached_app()
-    return create_app()
+    with warnings.catch_warnings():  # Airflow reads plugins/.airflowignore by way of a deprecated class
+        warnings.filterwarnings("ignore", "GitWildMatchPattern", DeprecationWarning)
+        return create_app()
 
 
 @pytest.fixture(scope="session")
@@ -57,18 +48,17 @@ def tokens(airflow_app: Any) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def anonymous(airflow_app: Any) -> Any:
     """A browser that nobody has signed in to."""
-    from fastapi.testclient import TestClient
-
-    return TestClient(airflow_app, raise_server_exceptions=False, follow_redirects=False)
+    return browser(airflow_app)
 
 
 @pytest.fixture(scope="session")
 def viewer(airflow_app: Any, tokens: dict[str, str]) -> Any:
     """A browser of a user who may read all workflows."""
-    from fastapi.testclient import TestClient
+    return browser(airflow_app, authorization=f"Bearer {tokens['viewer']}")
 
-    headers = {"authorization": f"Bearer {tokens['viewer']}"}
-    return TestClient(airflow_app, headers=headers, raise_server_exceptions=False, follow_redirects=False)
+
+def browser(app: Any, **headers: str) -> Any:
+    return TestClient(app, headers=headers, raise_server_exceptions=False, follow_redirects=False)
 
 
 @pytest.fixture
@@ -97,9 +87,7 @@ def airflow_state(airflow_app: Any) -> Iterator[Any]:
 
     def set_state(state: str) -> None:
         with create_session() as session:
-            session.add(
-                DagRun(dag_id=DAG_ID, run_id=RUN_ID, run_type=DagRunType.MANUAL, state=DagRunState(state))
-            )
+            session.add(DagRun(dag_id=DAG_ID, run_id=RUN_ID, run_type=DagRunType.MANUAL, state=DagRunState(state)))
 
     yield set_state
     with create_session() as session:

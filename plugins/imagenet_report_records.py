@@ -100,8 +100,8 @@ class TaskGroup:
 
     @property
     def shown(self) -> tuple[TaskRecord, ...]:
-        """The records worth a line of their own: those that have not succeeded."""
-        return tuple(record for record in self.records if record.state != "success")
+        """The classes and trials worth a line of their own: those that have not succeeded."""
+        return tuple(record for record in self.records if record.item and record.state != "success")
 
 
 @dataclass(frozen=True, kw_only=True)

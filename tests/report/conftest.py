@@ -1,0 +1,141 @@
+"""Builds a small run through the stages' public functions; only the models are made up, so that no Keras is loaded."""
+
+import functools
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from imagenet_tasks.arrays import read_split, write_array
+from imagenet_tasks.artifacts import ClassArray, Dataset, Run, Selection, SelectionRef, TrainedModel, Trial
+from imagenet_tasks.augment.stage import plan_augmentation
+from imagenet_tasks.classes import ImageClass
+from imagenet_tasks.config import PROFILES, RunConfig
+from imagenet_tasks.evaluate.stage import evaluate
+from imagenet_tasks.preprocess.stage import build_dataset
+from imagenet_tasks.report.stage import ReportInputs
+from imagenet_tasks.storage import Store
+
+PICTURES = 40
+ROWS, COLUMNS = 24, 16
+BuildRun = Callable[..., ReportInputs]
+
+
+@pytest.fixture(scope="session")
+def build_run(tmp_path_factory: pytest.TempPathFactory) -> BuildRun:
+    """Returns a function that builds a run: `after` is the retrained model's accuracy, None where none was tried.
+
+    The same arguments give the same run, which is built once.
+    """
+
+    @functools.cache
+    def build(
+        *, names: tuple[str, ...] = ("cow", "cobra", "palm"), before: float = 0.3, after: float | None = 0.8,
+        source: str = "folder", never_answered: int | None = None, without_test: str | None = None,
+    ) -> ReportInputs:  # fmt: skip
+        store = Store(tmp_path_factory.mktemp("home"))
+        config = _config(names, source)
+        run = Run(store, "imagenet_tasks", "manual__2026-01-01T00:00:00+00:00")
+        run.write_config(config)
+        for task, items in (("plan_run", [""]), ("download_class", [c.class_id for c in config.classes])):
+            for item in items:
+                with run.task(task, item) as record:
+                    record["reused"] = task == "download_class"
+        dataset = _dataset(store, config, without_test)
+        baseline_model = _model(store, dataset, "baseline", before, never_answered)
+        baseline, _ = evaluate(store, dataset, [baseline_model])
+        decision = {
+            "branch": "report" if after is None else "augment", "validation_accuracy": baseline.validation_accuracy,
+            "accuracy_goal": 0.25 if after is None else 0.99, "why": "",
+        }  # fmt: skip
+        if after is None:
+            return ReportInputs(
+                run=run, config=config, decision=decision, dataset=dataset, baseline=baseline, plan=None, added=(),
+                augmented=None,
+            )  # fmt: skip
+        plan, _ = plan_augmentation(store, config.augment, dataset, baseline)
+        added = tuple(_changed(store, dataset, chosen.class_id) for chosen in plan.chosen)
+        retrained = _model(store, dataset, "targeted", after, never_answered)
+        augmented, _ = evaluate(store, dataset, [retrained], against=baseline)
+        return ReportInputs(
+            run=run, config=config, decision=decision, dataset=dataset, baseline=baseline, plan=plan, added=added,
+            augmented=augmented,
+        )  # fmt: skip
+
+    return build
+
+
+def _config(names: Sequence[str], source: str) -> RunConfig:
+    profile = PROFILES["best"]
+    return replace(
+        profile,
+        classes=tuple(ImageClass(class_id=f"n{i:08d}", name=name) for i, name in enumerate(names)),
+        download=replace(profile.download, source=source, images_per_class=PICTURES, location="/pictures"),
+        preprocess=replace(
+            profile.preprocess, rows_px=ROWS, columns_px=COLUMNS, validation_share=0.3, test_share=0.4
+        ),
+        augment=replace(profile.augment, classes_to_augment=2, pictures_to_add=5),
+    )  # fmt: skip
+
+
+def _dataset(store: Store, config: RunConfig, without_test: str | None) -> Dataset:
+    random = np.random.default_rng(0)
+    pairs = []
+    for member in config.classes:
+        ids = [hashlib.sha256(f"{member.class_id} {i}".encode()).hexdigest() for i in range(PICTURES)]
+        if member.name == without_test:  # an id that begins with f is on the side of training
+            ids = ["f" + image_id[1:] for image_id in ids]
+        selection = Selection(
+            class_id=member.class_id, name=member.name, files=tuple(f"{i}.jpg" for i in ids), listed=60, asked=50,
+            wanted=PICTURES, rejected={"gone": 7, "timeout": 3},
+        )  # fmt: skip
+        ref = SelectionRef(class_id=member.class_id, name=member.name, fingerprint="5e1ec7", accepted=PICTURES)
+        store.write_json(ref.key, selection.as_dict())
+        array = ClassArray(class_id=member.class_id, fingerprint=f"a44a{member.class_id}", count=PICTURES)
+        pictures = random.integers(0, 255, (PICTURES, ROWS, COLUMNS, 3), np.uint8)
+        write_array(store, array, list(pictures), ids, shape=(ROWS, COLUMNS, 3))
+        pairs.append((ref, array))
+    dataset, _ = build_dataset(store, config.download, config.preprocess, pairs)
+    return dataset
+
+
+def _model(store: Store, dataset: Dataset, arm: Any, accuracy: float, never_answered: int | None) -> TrainedModel:
+    """Publishes a model whose answers are right for the first `accuracy` of the pictures, in a fixed order."""
+    model = TrainedModel(
+        trial=Trial(model="compact", seed=0, arm=arm, dataset=dataset.fingerprint), fingerprint=f"d0de1{arm}"
+    )
+    count = len(dataset.classes)
+    with store.publish(model.folder) as folder:
+        for split in ("validation", "test"):
+            labels = np.array([row.label for row in read_split(store, dataset, split)])
+            places = np.random.default_rng(1).permutation(len(labels)) / len(labels)
+            answers = np.where(places < accuracy, labels, (labels + 1) % count)
+            if never_answered is not None:
+                answers[answers == never_answered] = (never_answered + 1) % count
+            probabilities = np.full((len(labels), count), 0.01, np.float32)
+            probabilities[np.arange(len(labels)), answers] = 1.0
+            np.save(folder / f"probabilities_{split}.npy", probabilities, allow_pickle=False)
+        entries = [
+            {"epoch": e, "accuracy": 0.1 * e, "loss": 3 / e, "val_accuracy": 0.09 * e, "val_loss": 3.2 / e}
+            for e in (1, 2, 3)
+        ]
+        (folder / "history.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+        record = {
+            "parameters": 310516, "epochs": 3, "training_pictures": 100, "added_pictures": 0, "device": "cpu",
+            "device_name": "CPU", "precision": "float32", "backend": "tensorflow", "keras": "3", "python": "3.11",
+            "train_seconds": 12.0, "pictures_per_s": 25.0,
+        }  # fmt: skip
+        (folder / "training.json").write_text(json.dumps(record))
+    return model
+
+
+def _changed(store: Store, dataset: Dataset, class_id: str) -> ClassArray:
+    ids = [row.image_id for row in read_split(store, dataset, "train") if row.class_id == class_id][:4]
+    array = ClassArray(class_id=class_id, fingerprint=f"cafe{class_id}", count=5)
+    pictures = [np.full((ROWS, COLUMNS, 3), 40 * i, np.uint8) for i in range(5)]
+    write_array(store, array, pictures, [*ids, ids[0]], shape=(ROWS, COLUMNS, 3))
+    return array

@@ -1,0 +1,266 @@
+import functools
+import json
+import math
+from dataclasses import replace
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from imagenet_tasks.errors import ArtifactError
+from imagenet_tasks.report import settings, wording
+from imagenet_tasks.report.stage import ReportInputs, write_report
+
+HOSTILE = "</script></title></style><img src=x onerror=alert(1)>"
+ADDRESSES = {"src", "href", "xlink:href", "action", "formaction", "data", "poster", "srcset", "background"}
+VOID = {"meta", "img", "br", "hr", "link", "input"}
+
+
+class Page(HTMLParser):
+    """Reads a page as a browser does: its elements, its text, and the text of elements that have an id."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.text_of: dict[str, str] = {}
+        self.rows: list[list[str]] = []
+        self.open: list[str] = []
+        self._ids: list[str | None] = []
+        self.text = ""
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes = {name: value or "" for name, value in attrs}
+        self.elements.append((tag, attributes))
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th") and self.rows:
+            self.rows[-1].append("")
+        if tag not in VOID:
+            self.open.append(tag)
+            self._ids.append(attributes.get("id"))
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag, f"</{tag}> closes something else"
+            self._ids.pop()
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.text += data
+        for name in filter(None, self._ids):
+            self.text_of[name] = self.text_of.get(name, "") + data
+        if self.rows and ("td" in self.open or "th" in self.open):
+            self.rows[-1][-1] += data
+
+
+@functools.cache
+def _report(folder: str) -> tuple[dict[str, Any], Page, dict[str, Any]]:
+    inputs = RUNS[folder]
+    result = write_report(inputs)
+    store = inputs.run.store
+    html = store.read_bytes(result["report"]).decode()
+    return result, Page(html), json.loads(store.read_bytes(result["report_json"]), parse_constant=pytest.fail)
+
+
+RUNS: dict[str, ReportInputs] = {}
+
+
+def report(inputs: ReportInputs) -> tuple[dict[str, Any], Page, dict[str, Any]]:
+    """Returns the stage's result, the page and the JSON; a run's report is written once."""
+    folder = str(inputs.run.store.root)
+    RUNS[folder] = inputs
+    return _report(folder)
+
+
+def test_a_gain_is_said_with_the_numbers_of_the_comparison(build_run):
+    inputs = build_run(before=0.3, after=0.8)
+    result, page, figures = report(inputs)
+    folder = inputs.augmented.folder
+    test = json.loads(inputs.run.store.open_file(folder, "comparison.json").read_bytes())["test"]
+    assert result["verdict"] == test["verdict"] == "helped"
+    assert "The repair helped" in page.text
+    assert (result["test_before"], result["test_after"]) == (test["before"], test["after"])
+    assert page.text_of["test-before"] == wording.percent(test["before"])
+    assert page.text_of["test-after"] == wording.percent(test["after"])
+    assert page.text_of["test-difference"].startswith(wording.points(test["difference"]))
+    assert {k: figures["verdict"]["test"][k] for k in test if k != "verdict"} == {
+        k: v for k, v in test.items() if k != "verdict"
+    }
+    low, high = test["interval"]
+    assert result["headline"] == (
+        f"Test accuracy {100 * test['before']:.1f} % -> {100 * test['after']:.1f} % ({100 * test['difference']:+.1f} "
+        f"points, 95 % interval {100 * low:+.1f} to {100 * high:+.1f}): helped"
+    )
+    assert result["chosen"] == [c.class_id for c in inputs.plan.chosen]
+
+
+def test_a_loss_is_said_as_plainly(build_run):
+    result, page, _ = report(build_run(before=0.8, after=0.3))
+    assert result["verdict"] == "hurt"
+    assert "The repair hurt" in page.text
+    assert "keep the baseline" in page.text
+
+
+def test_no_difference_shown_claims_neither(build_run):
+    result, page, _ = report(build_run(before=0.5, after=0.54))
+    assert result["verdict"] == "no difference shown"
+    assert "No difference shown" in page.text
+    assert "it is not shown that the repair helped" in page.text
+
+
+def test_two_models_with_the_same_answers_show_no_difference(build_run):
+    result, page, _ = report(build_run(before=0.5, after=0.5))
+    assert result["verdict"] == "no difference shown"
+    assert page.text_of["test-difference"].startswith("0.0")
+
+
+def test_without_a_repair_each_section_of_the_second_model_says_so(build_run):
+    result, page, figures = report(build_run(before=0.6, after=None))
+    assert (result["branch"], result["verdict"], result["chosen"]) == ("report", "not tried", [])
+    assert result["test_after"] is result["validation_after"] is None
+    assert page.text.count("no repair was tried") == 4  # curves, classes, confusion, augmentation
+    assert "after" not in figures["models"]
+    assert figures["augmentation"] is None
+    assert "no repair tried" in result["headline"]
+
+
+@pytest.mark.parametrize("after", [0.8, None])
+def test_a_hostile_class_name_is_text_everywhere(build_run, after):
+    _, page, _ = report(build_run(names=(HOSTILE, "$x_{$", "<!--", "palm & 'co\"", "猫"), after=after))
+    assert HOSTILE in page.text
+    assert "猫" in page.text
+    assert not page.open
+    assert not [attributes for _, attributes in page.elements if any(name.startswith("on") for name in attributes)]
+    assert all(attributes["src"].startswith("data:image/jpeg;") for tag, attributes in page.elements if tag == "img")
+
+
+@pytest.mark.parametrize("after", [0.8, None])
+def test_the_page_runs_nothing_and_asks_nobody(build_run, after):
+    _, page, _ = report(build_run(after=after))
+    tags = {tag for tag, _ in page.elements}
+    assert not tags & {"script", "iframe", "object", "embed", "link", "form", "base"}
+    for tag, attributes in page.elements:
+        for name in ADDRESSES & attributes.keys():
+            assert attributes[name].startswith(("data:", "#")), (tag, name, attributes[name][:80])
+        assert "url(" not in attributes.get("style", "")
+    policy = next(a["content"] for t, a in page.elements if a.get("http-equiv") == "Content-Security-Policy")
+    assert policy.startswith("default-src 'none'; style-src 'unsafe-inline'; img-src data:;")
+
+
+def test_ids_are_unique_and_all_references_lead_to_one(build_run):
+    _, page, _ = report(build_run(names=tuple(f"class {i}" for i in range(35))))
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    references = {a["href"][1:] for _, a in page.elements if a.get("href", "").startswith("#")}
+    references |= {a["clip-path"][5:-1] for _, a in page.elements if "clip-path" in a}
+    labelled = {name for _, a in page.elements for name in a.get("aria-labelledby", "").split()}
+    assert references | labelled <= set(ids)
+    assert all(a.get("alt") for tag, a in page.elements if tag == "img")
+    charts = [a for tag, a in page.elements if tag == "svg" and a.get("class") == "chart"]
+    assert charts
+    assert all("aria-labelledby" in chart for chart in charts)
+
+
+def test_what_cannot_be_said_is_a_dash(build_run):
+    inputs = build_run(names=("cow", "cobra", "palm"), never_answered=0, without_test="palm")
+    _, page, figures = report(inputs)
+    by_name = {row["name"]: row for row in figures["classes"]}
+    assert by_name["palm"]["before"]["recall"] is by_name["palm"]["change"] is None
+    assert by_name["cow"]["before"]["precision"] is None
+    palm = next(row for row in page.rows if row[0].replace("◆", "").startswith("palm") and len(row) == 10)
+    assert palm[1:] == ["0", *[wording.DASH] * 4, *palm[6:8], wording.DASH, wording.DASH]
+    cow = next(row for row in page.rows if row[0].replace("◆", "").startswith("cow") and len(row) == 10)
+    assert cow[6:] == [wording.DASH] * 4
+
+
+def test_the_json_holds_the_figures_that_the_page_shows(build_run):
+    result, page, figures = report(build_run())
+    assert figures["verdict"]["headline"] == result["headline"]
+    assert figures["verdict"]["sentence"] in page.text
+    shown = {row[0].replace("◆", "").split(" n0")[0]: row for row in page.rows if len(row) == 10}
+    for row in figures["classes"]:
+        expected = [
+            wording.number(row["support"]), wording.percent(row["before"]["validation_recall"]),
+            wording.percent(row["before"]["recall"]), wording.percent(row["after"]["recall"]),
+            wording.points(row["change"]), wording.percent(row["before"]["precision"]),
+        ]  # fmt: skip
+        assert shown[row["name"]][1:7] == expected
+    totals = figures["data"]["totals"]
+    assert totals["rejected"] == {"gone": 21, "timeout": 9}
+    assert (totals["listed"], totals["asked"], totals["accepted"]) == (180, 150, 120)
+    assert sum(totals[split] for split in ("train", "validation", "test")) == 120
+    groups = {group["task"]: group for group in figures["tasks"]["groups"]}
+    assert (groups["download_class"]["count"], groups["download_class"]["reused"]) == (3, 3)
+
+
+def test_drawn_pictures_are_named_as_such(build_run):
+    _, page, _ = report(build_run(source="sample"))
+    assert "say nothing about ImageNet" in page.text
+
+
+def test_real_pictures_are_not_called_drawn(build_run):
+    _, page, _ = report(build_run(source="folder"))
+    assert "say nothing about ImageNet" not in page.text
+
+
+@pytest.mark.parametrize("count", [2, 60])
+def test_few_and_many_classes_fit(build_run, count):
+    inputs = build_run(names=tuple(f"a class with a long name {i}" for i in range(count)))
+    result, page, _ = report(inputs)
+    assert len(inputs.run.store.read_bytes(result["report"])) < 5_000_000
+    charts = [a for tag, a in page.elements if tag == "svg" and a.get("class") == "chart"]
+    assert len(charts) == (6 if count == 2 else 7)
+
+
+def test_a_repair_without_its_evaluation_is_an_error_and_not_half_a_report(build_run):
+    inputs = replace(build_run(), augmented=None)
+    with pytest.raises(ArtifactError, match="evaluate_augmented"):
+        write_report(inputs)
+
+
+def test_the_command_repeats_the_run_and_shows_no_secret(build_run):
+    inputs = build_run(names=("cow", "cobra"))
+    config = replace(
+        inputs.config, download=replace(inputs.config.download, location="https://me:word@host/p q?signature=5")
+    )
+    command = settings.command(config)
+    assert command.startswith(
+        "python -m imagenet_tasks run --profile best --source folder --location 'https://host/p q"
+    )
+    assert "word" not in command
+    assert "signature" not in command
+    assert "--set classes=n00000000,n00000001" in command
+    assert "--set images_per_class=40" in command
+    assert "epochs" not in command  # as the profile says
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(None, "–"), (0.0, "0.0 %"), (1.0, "100.0 %"), (0.30987, "31.0 %")]
+)  # fmt: skip
+def test_shares_are_percentages(share, text):
+    assert wording.percent(share).replace(wording.NBSP, " ") == text
+
+
+@pytest.mark.parametrize(
+    ("difference", "text"), [(None, "–"), (0.0744, "+7.4"), (-0.0744, "−7.4"), (-0.0001, "0.0"), (0.0, "0.0")]
+)  # fmt: skip
+def test_differences_are_signed_points_without_a_negative_zero(difference, text):
+    assert wording.points(difference) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(None, "–"), (0.01, "< 0.1 s"), (3.21, "3.2 s"), (59.6, "1 min 00 s"), (78, "1 min 18 s"), (7260, "2 h 01 min")],
+)  # fmt: skip
+def test_durations_read_as_people_say_them(seconds, text):
+    assert wording.duration(seconds).replace(wording.NBSP, " ") == text
+
+
+def test_a_p_value_below_the_limit_never_reads_as_the_limit():
+    assert wording.p_value(0.0496).endswith("0.0496")
+    assert wording.p_value(math.ulp(1.0)).endswith("0.001")
