@@ -149,6 +149,10 @@ class LocalAirflow:
             raise LocalAirflowError(f"{method} {path}: HTTP {response.status_code}: {response.text[:500]}")
         return response.json() if response.content else None
 
+    def get(self, address: str) -> requests.Response:
+        """Returns a page as the logged-in user sees it."""
+        return self._session.get(address, timeout=30)
+
     def pages(self, path: str, key: str) -> Iterator[dict[str, Any]]:
         """Yields all entries of a list of the REST API, which gives at most 100 at a time."""
         offset = 0

@@ -1,13 +1,19 @@
 """Fetches one URL within bounds: connect, read and total deadlines, a byte cap, redirects and attempts."""
 
+import http.client
+import io
 import random
+import socket
 import time
+from contextvars import ContextVar
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
+from urllib.parse import urljoin
 
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from imagenet_tasks import __version__
 from imagenet_tasks.config import DownloadConfig
@@ -23,10 +29,75 @@ MAY_PASS = {408, 425, 429, 500, 502, 503, 504}
 # Where hosts send a request for a picture that they no longer have, answering 200 with a picture that says so.
 PLACEHOLDER_NAMES = ("photo_unavailable", "no_image_available", "image_not_found")
 BACKOFF_CAP_S = 4.0
+_NO_URL = (
+    requests.exceptions.InvalidURL,
+    requests.exceptions.MissingSchema,
+    urllib3.exceptions.LocationParseError,  # a host's name that is too long
+    UnicodeError,
+)
+_DEADLINE_S: ContextVar[float] = ContextVar("deadline_s")  # of this thread's fetch, in time.monotonic()
 
 
 class _TooSlow(Rejected):
     """The total deadline passed. It is not asked for again at once: that would only cost the same time again."""
+
+
+class _Received(io.RawIOBase):
+    """What a socket receives, until the deadline. The socket's own timeout is per receive, also while headers drip."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock, self._read_timeout_s = sock, sock.gettimeout()
+        self._raw: Any = sock.makefile("rb", buffering=0)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> Any:
+        left_s = _DEADLINE_S.get() - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError("the total deadline passed")
+        self._sock.settimeout(left_s if self._read_timeout_s is None else min(left_s, self._read_timeout_s))
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Response(http.client.HTTPResponse):
+    def __init__(self, sock: socket.socket, *args: Any, **others: Any) -> None:
+        super().__init__(sock, *args, **others)
+        self.fp.close()
+        self.fp = io.BufferedReader(_Received(sock))
+
+
+class _HTTPConnection(HTTPConnection):
+    response_class = _Response
+
+
+class _HTTPSConnection(HTTPSConnection):
+    response_class = _Response
+
+
+class _HTTPPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _HTTPConnection
+
+
+class _HTTPSPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _HTTPSConnection
+
+
+class _Adapter(HTTPAdapter):
+    def init_poolmanager(self, *args: Any, **others: Any) -> None:
+        super().init_poolmanager(*args, **others)
+        self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+
+
+class _Session(requests.Session):
+    """Leaves redirects to the fetcher: requests would read the whole body of each, however large or slow."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None
 
 
 class Fetcher:
@@ -38,10 +109,9 @@ class Fetcher:
 
     def __init__(self, settings: DownloadConfig) -> None:
         self._settings = settings
-        self._session = requests.Session()
+        self._session = _Session()
         self._session.headers.update(HEADERS)
-        self._session.max_redirects = settings.max_redirects
-        adapter = HTTPAdapter(pool_connections=settings.download_threads, pool_maxsize=settings.download_threads)
+        adapter = _Adapter(pool_connections=settings.download_threads, pool_maxsize=settings.download_threads)
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, adapter)
 
@@ -70,28 +140,37 @@ class Fetcher:
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _fetch_once(self, url: str) -> bytes:
-        settings = self._settings
-        deadline_s = time.monotonic() + settings.total_timeout_s
+        deadline_s = time.monotonic() + self._settings.total_timeout_s
+        _DEADLINE_S.set(deadline_s)
         try:
-            with self._session.get(
-                url, stream=True, timeout=(settings.connect_timeout_s, settings.read_timeout_s)
-            ) as response:
-                _judge_answer(response)
-                return self._read(response, deadline_s)
-        except requests.TooManyRedirects as error:
-            raise Rejected(RejectReason.TOO_MANY_REDIRECTS, detail=f"more than {settings.max_redirects}") from error
+            return self._follow(url, deadline_s)
         except requests.exceptions.InvalidSchema as error:
             raise Rejected(RejectReason.BLOCKED_SCHEME, detail="only http and https are asked") from error
-        except (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema, UnicodeError) as error:
+        except _NO_URL as error:
             raise Rejected(RejectReason.INVALID_URL, detail=type(error).__name__) from error
         except (requests.exceptions.SSLError, urllib3.exceptions.SSLError) as error:
             raise Rejected(RejectReason.TLS, detail=type(error).__name__) from error
         except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
-            raise Rejected(RejectReason.TIMEOUT, may_pass=True, detail=type(error).__name__) from error
-        except urllib3.exceptions.IncompleteRead as error:
-            raise Rejected(RejectReason.TRUNCATED_TRANSFER, may_pass=True, detail=str(error)) from error
+            kind = _TooSlow if time.monotonic() >= deadline_s else Rejected
+            raise kind(RejectReason.TIMEOUT, may_pass=True, detail=type(error).__name__) from error
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            raise Rejected(RejectReason.CONNECTION, may_pass=True, detail=type(error).__name__) from error
+            cut = isinstance(error.__cause__, urllib3.exceptions.IncompleteRead)
+            reason = RejectReason.TRUNCATED_TRANSFER if cut else RejectReason.CONNECTION
+            detail = str(error.__cause__) if cut else type(error).__name__
+            raise Rejected(reason, may_pass=True, detail=detail) from error
+
+    def _follow(self, url: str, deadline_s: float) -> bytes:
+        settings = self._settings
+        for _ in range(settings.max_redirects + 1):
+            with self._session.get(
+                url, stream=True, timeout=(settings.connect_timeout_s, settings.read_timeout_s)
+            ) as response:
+                if not response.is_redirect:
+                    _judge_answer(response)
+                    return self._read(response, deadline_s)
+                target = response.headers["location"].encode("latin-1").decode(errors="replace")
+                url = urljoin(response.url, target)
+        raise Rejected(RejectReason.TOO_MANY_REDIRECTS, detail=f"more than {settings.max_redirects}")
 
     def _read(self, response: requests.Response, deadline_s: float) -> bytes:
         max_bytes, total_timeout_s = self._settings.max_bytes, self._settings.total_timeout_s

@@ -8,7 +8,7 @@ import os
 import tarfile
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Protocol
 
 from upath import UPath
@@ -84,6 +84,7 @@ class FolderSource:
     def __init__(self, location: str, max_bytes: int) -> None:
         self._root = UPath(location).expanduser()
         self._max_bytes = max_bytes
+        self._files = ExitStack()
         self._archives: dict[str, tuple[tarfile.TarFile, threading.Lock]] = {}
         self._members: dict[str, tuple[str, tarfile.TarInfo]] = {}
         try:
@@ -125,10 +126,11 @@ class FolderSource:
             self._judge_size(member.size)
             with lock:  # one file position for all threads
                 file = tar.extractfile(member)
-                data = file.read() if file else b""
-            if len(data) < member.size:
-                raise Rejected(RejectReason.TRUNCATED_TRANSFER, detail="the archive ends within this member")
-            return data
+                try:
+                    return file.read() if file else b""
+                except tarfile.ReadError as error:
+                    detail = "the archive ends within this member"
+                    raise Rejected(RejectReason.TRUNCATED_TRANSFER, detail=detail) from error
         path = self._root / locator
         try:
             self._judge_size(path.stat().st_size)
@@ -138,8 +140,7 @@ class FolderSource:
 
     def close(self) -> None:
         """Closes the archives."""
-        for tar, _ in self._archives.values():
-            tar.close()
+        self._files.close()
 
     def _judge_size(self, size_bytes: int) -> None:
         if size_bytes > self._max_bytes:
@@ -151,7 +152,8 @@ class FolderSource:
 
     def _list_archive(self, path: UPath) -> list[str]:
         try:
-            tar = tarfile.open(fileobj=path.open("rb"), mode="r:")  # noqa: SIM115 - closed by close()
+            file = self._files.enter_context(path.open("rb"))
+            tar = self._files.enter_context(tarfile.open(fileobj=file, mode="r:"))  # noqa: SIM115 - so it is
             self._archives[path.name] = (tar, threading.Lock())
             files = [member for member in _members(tar) if member.isfile()]
         except (tarfile.TarError, OSError) as error:

@@ -98,7 +98,8 @@ class _Download:
     ) -> None:
         self._store, self._settings, self._image_class = store, settings, image_class
         self._source, self._records, self._progress, self._candidates = source, records, progress, candidates
-        self._files = set(records.accepted_files(candidates))
+        self._place = {candidate: place for place, candidate in enumerate(candidates)}
+        self._holders = {file[0]: c for c in candidates if (file := records.accepted_files([c]))}
         self._saved_s = time.monotonic()
 
     def run(self, open_candidates: Sequence[str], have: int) -> None:
@@ -159,17 +160,26 @@ class _Download:
         }
 
     def _without_duplicate(self, record: Record) -> Record:
+        """Returns the record, or where its bytes are known that of the later one of the two in the list.
+
+        So it does not matter which of the two was answered first.
+        """
         if record["state"] != "accepted":
             return record
-        if record["file"] not in self._files:
-            self._files.add(record["file"])
+        file, candidate = record["file"], record["candidate"]
+        holder = self._holders.setdefault(file, candidate)
+        if self._place[candidate] < self._place[holder]:
+            self._holders[file] = candidate
+            self._records.put(record)
+            candidate = holder
+        elif holder == candidate:
             return record
         return {
-            "candidate": record["candidate"],
+            "candidate": candidate,
             "time_s": record["time_s"],
             "state": "rejected",
             "reason": RejectReason.DUPLICATE.value,
-            "detail": f"same bytes as {record['file']}",
+            "detail": f"same bytes as {file}",
         }
 
     def _save_now_and_then(self) -> None:

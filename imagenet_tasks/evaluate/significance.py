@@ -7,7 +7,7 @@ from scipy.stats import binomtest, bootstrap
 
 CONFIDENCE = 0.95
 RULE = (
-    "McNemar's exact test on the test pictures that just one of the two models got right: 'helped' or 'hurt' where "
+    "McNemar's exact test on the pictures that just one of the two models got right: 'helped' or 'hurt' where "
     "its p-value is below 0.05, else 'no difference shown'. The interval is a paired bootstrap over the pictures."
 )
 

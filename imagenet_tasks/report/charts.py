@@ -226,7 +226,8 @@ def _role(role: str) -> str:
 
 
 def _short(name: str, most: int) -> str:
-    return name if len(name) <= most else name[: most - 1].rstrip() + "…"
+    """Returns the name's beginning and end: long names often differ in their last word or number."""
+    return name if len(name) <= most else f"{name[: most - 6].rstrip()}…{name[-5:].lstrip()}"
 
 
 def _signed(value: float) -> str:

@@ -1,9 +1,15 @@
 """One URL within bounds, over real sockets."""
 
+import datetime
 import gzip
+import ipaddress
+import ssl
 import threading
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from fakes.pictures import picture
 from fakes.web import FaultServer, answers, cuts, drips, drips_headers, endless, in_turn, redirects, resets, silent
 
@@ -166,7 +172,7 @@ def test_a_broken_connection_may_pass(web):
     assert (refusal.reason, refusal.may_pass, web.requests["/x"]) == (RejectReason.CONNECTION, True, 2)
 
 
-@pytest.mark.parametrize("url", ["http://", "no scheme", "http://[::1", "http://exa mple/", "http://" + "a" * 300 + "/"])
+@pytest.mark.parametrize("url", ["http://", "no scheme", "http://[::1", "http://exa mple/", f"http://{'a' * 300}/"])
 def test_f12_what_is_no_url_is_rejected_for_good(url):
     with Fetcher(settings()) as fetcher, pytest.raises(Rejected) as caught:
         fetcher.fetch(url)
@@ -185,3 +191,42 @@ def test_connections_are_used_again(web):
         for _ in range(5):
             fetcher.fetch(web.url + "/x")
     assert (web.requests["/x"], len(web._connections)) == (5, 1)
+
+
+@pytest.fixture
+def tls_web(tmp_path):
+    """A server whose certificate nobody vouches for; the certificate lies in `tmp_path`."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "loopback")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (tmp_path / "key.pem").write_bytes(private)
+    (tmp_path / "certificate.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "certificate.pem", tmp_path / "key.pem")
+    with FaultServer(tls=context) as server:
+        server.routes["/x"] = answers(picture(1))
+        yield server
+
+
+def test_f11_a_certificate_that_nobody_vouches_for_is_refused(tls_web):
+    refusal = rejected(tls_web)
+    assert (refusal.reason, refusal.may_pass, tls_web.requests["/x"]) == (RejectReason.TLS, False, 0)
+
+
+def test_f11_a_certificate_that_the_system_trusts_is_accepted(tls_web, tmp_path, monkeypatch):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "certificate.pem"))
+    assert fetched(tls_web) == picture(1)
+
+
+def test_f03_a_body_that_drips_over_tls_is_cut_at_the_total_deadline(tls_web, tmp_path, monkeypatch):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "certificate.pem"))
+    tls_web.routes["/x"] = drips_headers()
+    assert (rejected(tls_web).reason, tls_web.requests["/x"]) == (RejectReason.TIMEOUT, 1)

@@ -43,7 +43,7 @@ def fill(folder: Path, seeds, *, kind: str = "PNG") -> Path:
     return folder
 
 
-def add_member(tar: tarfile.TarFile, name: str, data: bytes = b"", kind: bytes = tarfile.REGTYPE, link: str = "") -> None:
+def add_member(tar: tarfile.TarFile, name: str, data=b"", kind: bytes = tarfile.REGTYPE, link: str = "") -> None:
     member = tarfile.TarInfo(name)
     member.type, member.linkname, member.size = kind, link, len(data)
     tar.addfile(member, io.BytesIO(data) if data else None)

@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import ssl
 import struct
 import threading
 from collections import Counter
@@ -19,7 +20,8 @@ class FaultServer:
     that a path's behaviour could send before the client hung up.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self.routes: dict[str, Behaviour] = {}
         self.requests: Counter[str] = Counter()
         self.headers: dict[str, dict[str, str]] = {}
@@ -32,6 +34,10 @@ class FaultServer:
     def __enter__(self):
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.web = self
+        if self._tls:
+            self._server.socket = self._tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self._accepting = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
         self._accepting.start()
         return self
@@ -49,7 +55,7 @@ class FaultServer:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self._server.server_address[1]}"
 
     def offer(self, class_id: str, names: list[str]) -> None:
         """Lists `/p/<name>` of each name as the class's candidates."""

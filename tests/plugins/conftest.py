@@ -27,9 +27,7 @@ def airflow_app() -> Any:
 
     initdb()
     purge_cached_app()
-    with warnings.catch_warnings():  # Airflow reads plugins/.airflowignore by way of a deprecated class
-        warnings.filterwarnings("ignore", "GitWildMatchPattern", DeprecationWarning)
-        return create_app()
+    return create_app()
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,8 @@ import subprocess
 import sys
 
 HEAVY = (
-    "keras", "tensorflow", "numpy", "PIL", "sklearn", "scipy", "matplotlib", "requests", "fsspec", "upath",
-    "imagenet_pages", "imagenet_tasks", "airflow.api_fastapi.core_api.security",
+    "keras", "tensorflow", "numpy", "PIL", "sklearn", "scipy", "matplotlib", "requests", "fastapi", "starlette",
+    "airflow.api_fastapi",
 )  # fmt: skip
 SCRIPT = """
 import json, sys, time

@@ -219,12 +219,12 @@ def test_no_page_runs_code(viewer, run, airflow_state):
 
 
 def test_an_unforeseen_error_says_nothing_of_the_inside(viewer, run, monkeypatch):
-    import imagenet_pages.app
+    import imagenet_report_app
 
     def fail(*arguments: object) -> None:
         raise RuntimeError(f"inside {run.store.root}")
 
-    monkeypatch.setattr(imagenet_pages.app, "view_run", fail)
+    monkeypatch.setattr(imagenet_report_app, "view_run", fail)
     answer = viewer.get(address())
     assert answer.status_code == 500
     assert "API server says what" in answer.text

@@ -1,1 +1,0 @@
-"""What the plugin shows. Reads artifacts, never writes one."""

@@ -1,0 +1,143 @@
+"""The DAG's structure, and what reading it costs."""
+
+import os
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPOSITORY = Path(__file__).parent.parent.parent
+UPSTREAM = {
+    "plan_run": set(),
+    "download_class": {"plan_run"},
+    "preprocess_class": {"download_class"},
+    "build_dataset": {"preprocess_class"},
+    "train_baseline": {"build_dataset"},
+    "evaluate_baseline": {"train_baseline"},
+    "check_accuracy": {"evaluate_baseline"},
+    "plan_augmentation": {"check_accuracy", "evaluate_baseline"},
+    "augment_class": {"plan_augmentation"},
+    "train_augmented": {"augment_class", "build_dataset"},
+    "evaluate_augmented": {"train_augmented", "evaluate_baseline"},
+    "write_report": {"check_accuracy", "evaluate_augmented"},
+}
+MAPPED = {"download_class", "preprocess_class", "train_baseline", "augment_class", "train_augmented"}
+
+
+def test_the_graph_is_the_one_of_the_design(dag: Any) -> None:
+    assert {t.task_id: t.upstream_task_ids for t in dag.tasks} == UPSTREAM
+
+
+def test_the_per_class_and_per_trial_tasks_are_mapped_and_named(dag: Any) -> None:
+    assert {t.task_id for t in dag.tasks if t.is_mapped} == MAPPED
+    assert all(dag.get_task(task_id).map_index_template for task_id in MAPPED)
+
+
+def test_only_training_goes_to_the_gpu_queue_and_pool(dag: Any) -> None:
+    training = {"train_baseline", "train_augmented"}
+    assert {t.task_id for t in dag.tasks if t.queue == "gpu"} == training
+    assert {t.task_id for t in dag.tasks if t.pool == "gpu"} == training
+
+
+def test_every_task_has_a_time_limit_a_doc_and_retries_with_growing_pauses(dag: Any) -> None:
+    for task in dag.tasks:
+        assert isinstance(task.execution_timeout, timedelta), task.task_id
+        assert task.doc_md, task.task_id
+        assert task.retries == 3, task.task_id
+        assert task.retry_exponential_backoff == 2.0, task.task_id
+
+
+@pytest.mark.parametrize("name", ["ConfigError", "DataError", "TooFewImages", "ArtifactError", "NonFiniteLoss"])
+def test_what_retrying_cannot_help_fails_at_once(dag: Any, name: str) -> None:
+    from imagenet_tasks import errors
+
+    decision = dag.get_task("plan_run").retry_policy.evaluate(getattr(errors, name)("x"), 1, 3)
+    assert decision.action.value == "fail"
+
+
+@pytest.mark.parametrize("name", ["SourceUnavailable", "TrainingError"])
+def test_what_may_pass_is_tried_again(dag: Any, name: str) -> None:
+    from imagenet_tasks import errors
+
+    decision = dag.get_task("download_class").retry_policy.evaluate(getattr(errors, name)("x"), 1, 3)
+    assert decision.action.value != "fail"
+
+
+def test_the_report_is_written_on_both_branches(dag: Any) -> None:
+    assert dag.get_task("write_report").trigger_rule == "none_failed_min_one_success"
+
+
+def test_it_does_not_catch_up_and_runs_once_at_a_time(dag: Any) -> None:
+    assert dag.catchup is False
+    assert dag.max_active_runs == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(None, "0 0 * * 0"), ("none", None), ("", None), ("30 4 * * 1", "30 4 * * 1")]
+)
+def test_the_schedule_is_weekly_unless_the_environment_sets_another(value: str | None, expected: str | None) -> None:
+    environment = {k: v for k, v in os.environ.items() if k != "IMAGENET_SCHEDULE"}
+    if value is not None:
+        environment["IMAGENET_SCHEDULE"] = value
+    code = (
+        "import imagenet_targeted_augmentation as m; d = m.imagenet_targeted_augmentation(); "
+        "print('schedule', getattr(d.timetable, 'expression', None))"
+    )
+    printed = _python(code, environment)
+    assert f"schedule {expected}" in printed.replace("@weekly", "0 0 * * 0")
+
+
+def test_all_overrides_of_the_form_are_settings_and_empty_by_default(dag: Any) -> None:
+    from imagenet_tasks.config import PROFILES, make_config
+
+    params = dict(dag.params)
+    assert params.pop("profile") in PROFILES
+    assert set(params.values()) == {None}
+    assert make_config("seed", params) == PROFILES["seed"]
+
+
+def test_every_field_of_the_form_has_a_title_a_section_and_help(dag: Any) -> None:
+    for name in dag.params:
+        schema = dag.params.get_param(name).schema
+        assert schema["title"], name
+        assert schema["section"], name
+        assert schema["description_md"].strip(), name
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("classes", ["cobra"]),
+        ("classes", []),
+        ("classes", ["cobra", "cobra"]),
+        ("classes", ["n123", "cobra"]),
+        ("classes", ["<img onerror=alert(1)>", "cobra"]),
+        ("profile", "nonsense"),
+        ("epochs", 0),
+        ("accuracy_goal", 41),
+        ("images_per_class", "many"),
+        ("source", "ftp"),
+    ],
+)
+def test_f52_the_form_refuses_what_cannot_be_run(dag: Any, name: str, value: Any) -> None:
+    from airflow.sdk.exceptions import ParamValidationError
+
+    with pytest.raises(ParamValidationError):
+        dag.params.get_param(name).resolve(value)
+
+
+def test_f50_reading_the_dag_file_imports_nothing_heavy() -> None:
+    heavy = ["keras", "tensorflow", "numpy", "PIL", "sklearn", "scipy", "matplotlib", "requests"]
+    before = "import sys, airflow.sdk; before = set(sys.modules); import imagenet_targeted_augmentation"
+    code = f"{before}; print('heavy', [m for m in {heavy} if m in set(sys.modules) - before])"
+    assert "heavy []" in _python(code, dict(os.environ))
+
+
+def _python(code: str, environment: dict[str, str]) -> str:
+    environment |= {"PYTHONPATH": f"{REPOSITORY}{os.pathsep}{REPOSITORY / 'dags'}"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout

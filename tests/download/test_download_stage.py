@@ -1,0 +1,299 @@
+"""One class's pictures through real sockets: what is chosen, what is recorded, what is asked for again."""
+
+import hashlib
+import json
+import subprocess
+import sys
+import threading
+
+import pytest
+from fakes.pictures import COBRA, fill, picture, quiet
+from fakes.web import FaultServer, answers, cuts, in_turn, redirects, resets, silent
+
+from imagenet_tasks.artifacts import Selection
+from imagenet_tasks.classes import find_class
+from imagenet_tasks.config import DownloadConfig
+from imagenet_tasks.download.stage import download_class
+from imagenet_tasks.errors import ConfigError, SourceUnavailable
+from imagenet_tasks.progress import Progress
+from imagenet_tasks.storage import Store
+
+CLASS = find_class(COBRA)
+PLACEHOLDER = "/images/photo_unavailable.png"
+
+
+@pytest.fixture
+def web():
+    with FaultServer() as server:
+        yield server
+
+
+def settings(web, wanted, **others) -> DownloadConfig:
+    bounds = {"read_timeout_s": 0.3, "total_timeout_s": 5, "attempts": 1, "download_threads": 4, "max_bytes": 100_000}
+    return DownloadConfig(source="sample", location=web.url, images_per_class=wanted, **bounds | others)
+
+
+def offer(web, behaviours: dict) -> None:
+    web.offer(COBRA, list(behaviours))
+    web.routes |= {f"/p/{name}": behaviour for name, behaviour in behaviours.items()}
+
+
+def good(count: int, start: int = 0) -> dict:
+    return {f"{i:03d}.jpg": answers(picture(i)) for i in range(start, start + count)}
+
+
+def get(home, web, wanted, *, force=False, **others) -> tuple[Selection, bool]:
+    store = Store(home)
+    ref, reused = download_class(store, settings(web, wanted, **others), CLASS, progress=quiet(), force=force)
+    return Selection.from_dict(store.read_json(ref.key)), reused
+
+
+def records(home) -> dict[str, dict]:
+    lines = (home / "images" / COBRA / "records.jsonl").read_text().splitlines()
+    return {r["candidate"].removeprefix("/p/"): r for r in map(json.loads, lines)}
+
+
+def file_of(seed: int) -> str:
+    return hashlib.sha256(picture(seed)).hexdigest() + ".jpg"
+
+
+def test_pictures_are_stored_as_received_under_their_own_hash(web, tmp_path):
+    offer(web, good(3))
+    selection, reused = get(tmp_path, web, 3)
+    assert not reused
+    assert selection.files == tuple(file_of(i) for i in range(3))
+    for seed in range(3):
+        assert (tmp_path / "images" / COBRA / file_of(seed)).read_bytes() == picture(seed)
+
+
+@pytest.mark.parametrize("threads", [1, 3, 16])
+def test_never_more_than_wanted_are_accepted_nor_asked_for(web, tmp_path, threads):
+    offer(web, good(20))
+    selection, _ = get(tmp_path, web, 7, download_threads=threads)
+    assert len(selection.files) == 7
+    assert web.asked() == {f"{i:03d}.jpg": 1 for i in range(7)}
+    assert sum(r["state"] == "accepted" for r in records(tmp_path).values()) == 7
+
+
+def test_each_candidate_has_a_record_with_its_final_state_and_reason(web, tmp_path):
+    web.routes[PLACEHOLDER] = answers(picture(99))
+    offer(
+        web,
+        {
+            "gone": answers(b"", status=404),
+            "gone-too": answers(b"", status=410),
+            "html": answers(b"<!DOCTYPE html><html>private</html>" * 9, kind="text/html"),
+            "placeholder": redirects(PLACEHOLDER),
+            "half": answers(picture(1, rows=300, columns=400)[:1500]),
+            "huge": answers(b"x" * 100_001),
+            "tiny": answers(picture(2, rows=5, columns=5)),
+            "loop": redirects("/p/loop"),
+            "scheme": redirects("file:///etc/passwd"),
+            "good": answers(picture(3)),
+        },
+    )
+    get(tmp_path, web, 100)
+    found = {name: (r["state"], r["reason"]) for name, r in records(tmp_path).items()}
+    assert found == {
+        "gone": ("rejected", "gone"),
+        "gone-too": ("rejected", "gone"),
+        "html": ("rejected", "not_an_image"),
+        "placeholder": ("rejected", "placeholder"),
+        "half": ("rejected", "truncated_image"),
+        "huge": ("rejected", "too_large"),
+        "tiny": ("rejected", "too_small"),
+        "loop": ("rejected", "too_many_redirects"),
+        "scheme": ("rejected", "blocked_scheme"),
+        "good": ("accepted", None),
+    }
+
+
+def test_a_second_run_asks_for_nothing_and_gives_the_same_selection(web, tmp_path):
+    offer(web, good(4) | {"gone": answers(b"", status=404), "html": answers(b"<html>", kind="text/html")})
+    first, _ = get(tmp_path, web, 100)
+    asked = web.asked()
+    second, reused = get(tmp_path, web, 100)
+    assert (second, reused, web.asked()) == (first, True, asked)
+
+
+def test_a_second_run_that_wants_more_asks_only_for_more(web, tmp_path):
+    offer(web, good(10))
+    get(tmp_path, web, 3)
+    selection, reused = get(tmp_path, web, 6)
+    assert (len(selection.files), reused) == (6, False)
+    assert web.asked() == {f"{i:03d}.jpg": 1 for i in range(6)}
+
+
+def test_a_run_that_wants_fewer_uses_the_first_ones(web, tmp_path):
+    offer(web, good(5))
+    get(tmp_path, web, 5)
+    selection, reused = get(tmp_path, web, 2)
+    assert (selection.files, reused) == ((file_of(0), file_of(1)), True)
+
+
+def delayed(seconds: dict[int, float]) -> dict:
+    """Twelve candidates: 2 and 5 are gone, 7 has the bytes of 1, and each answers after its delay."""
+    behaviours = {}
+    for i in range(12):
+        body = picture(1 if i == 7 else i)
+        behaviours[f"{i:03d}.jpg"] = answers(body, status=404 if i in (2, 5) else 200, after_s=seconds.get(i, 0.0))
+    return behaviours
+
+
+@pytest.mark.parametrize(
+    "slow", [{}, {0: 0.25, 1: 0.25}, {1: 0.5, 3: 0.1}, {4: 0.2, 6: 0.2, 9: 0.2}], ids=["none", "first", "twin", "last"]
+)
+def test_the_order_of_answers_does_not_change_the_selection(web, tmp_path, slow):
+    offer(web, delayed(slow))
+    selection, _ = get(tmp_path, web, 8, download_threads=12, read_timeout_s=5)
+    assert selection.files == tuple(file_of(i) for i in (0, 1, 3, 4, 6, 8, 9, 10))
+    assert selection.rejected == {"gone": 2, "duplicate": 1}
+    assert records(tmp_path)["007.jpg"]["reason"] == "duplicate"
+
+
+def test_f25_the_same_bytes_twice_count_once(web, tmp_path):
+    offer(web, {"a": answers(picture(1)), "b": answers(picture(1)), "c": answers(picture(2))})
+    selection, _ = get(tmp_path, web, 3)
+    assert selection.files == (file_of(1), file_of(2))
+    assert records(tmp_path)["b"] | {"time_s": 0} == {
+        "candidate": "/p/b",
+        "time_s": 0,
+        "state": "rejected",
+        "reason": "duplicate",
+        "detail": f"same bytes as {file_of(1)}",
+    }
+
+
+def test_a_candidate_that_is_listed_twice_is_asked_for_once(web, tmp_path):
+    offer(web, good(2))
+    web.offer(COBRA, ["000.jpg", "000.jpg", "001.jpg"])
+    selection, _ = get(tmp_path, web, 5)
+    assert (selection.listed, web.asked()) == (2, {"000.jpg": 1, "001.jpg": 1})
+
+
+@pytest.mark.parametrize("fault", [resets, silent, answers(b"", status=503), cuts(b"x", said=99)])
+def test_f15_an_interrupted_class_goes_on_where_it_was(web, tmp_path, fault):
+    offer(web, good(4) | {name: fault for name in good(6, start=4)})
+    with pytest.raises(SourceUnavailable):
+        get(tmp_path / "home", web, 10, download_threads=2)
+    before = web.asked()
+    assert sum(before.values()) == 10
+    assert {r["state"] for name, r in records(tmp_path / "home").items() if name >= "004.jpg"} == {"open"}
+
+    offer(web, good(10))
+    continued, _ = get(tmp_path / "home", web, 10)
+    assert web.asked() == before | {name: 2 for name in good(6, start=4)}
+    uninterrupted, _ = get(tmp_path / "other", web, 10)
+    assert continued == uninterrupted
+
+
+def test_f15_a_killed_task_leaves_a_class_that_the_next_one_finishes(web, tmp_path):
+    offer(web, good(3) | {name: silent for name in good(5, start=3)})
+    code = (
+        "from imagenet_tasks.storage import Store; from imagenet_tasks.config import DownloadConfig; "
+        "from imagenet_tasks.download.stage import download_class; from imagenet_tasks.classes import find_class; "
+        "from imagenet_tasks.progress import Progress; "
+        f"s = DownloadConfig(source='sample', location={web.url!r}, images_per_class=8, read_timeout_s=60); "
+        "p = Progress(task='t', item='', label='', total=8, unit='u', interval_s=0, "
+        "listeners=(lambda s: print(s.done, flush=True),)); "
+        f"download_class(Store({str(tmp_path)!r}), s, find_class({COBRA!r}), progress=p)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as child:
+        for line in child.stdout:
+            if line.strip() == "3":
+                break
+        child.kill()
+    offer(web, good(8))
+    selection, _ = get(tmp_path, web, 8)
+    assert selection.files == tuple(file_of(i) for i in range(8))
+
+
+def test_f16_most_candidates_failing_for_reasons_that_may_pass_is_no_shortage(web, tmp_path):
+    offer(web, good(2) | {f"b{i}": answers(b"", status=503) for i in range(3)})
+    with pytest.raises(SourceUnavailable, match=r"3 of 5 candidates.*http_error.*have 2 of 10"):
+        get(tmp_path, web, 10)
+
+
+def test_f16_a_minority_failing_for_reasons_that_may_pass_is_a_shortage(web, tmp_path):
+    offer(web, good(3) | {f"b{i}": answers(b"", status=503) for i in range(2)})
+    selection, _ = get(tmp_path, web, 10)
+    assert (len(selection.files), selection.rejected) == (3, {"http_error": 2})
+
+
+def test_f16_candidates_that_are_gone_are_a_shortage(web, tmp_path):
+    offer(web, good(1) | {f"b{i}": answers(b"", status=404) for i in range(9)})
+    selection, _ = get(tmp_path, web, 10)
+    assert (len(selection.files), selection.rejected, selection.listed) == (1, {"gone": 9}, 10)
+
+
+def test_what_may_pass_is_asked_for_again_by_the_next_run(web, tmp_path):
+    offer(web, good(3) | {"late": in_turn(answers(b"", status=503), answers(picture(50)))})
+    get(tmp_path, web, 4)
+    selection, reused = get(tmp_path, web, 4)
+    assert (len(selection.files), reused, web.asked()["late"]) == (4, False, 2)
+    assert web.asked()["000.jpg"] == 1
+
+
+def test_force_asks_again_for_what_was_rejected_and_not_for_what_is_here(web, tmp_path):
+    offer(web, good(2) | {"back": in_turn(answers(b"", status=404), answers(picture(50)))})
+    get(tmp_path, web, 3)
+    assert get(tmp_path, web, 3)[1]
+    selection, reused = get(tmp_path, web, 3, force=True)
+    assert (len(selection.files), reused) == (3, False)
+    assert web.asked() == {"000.jpg": 1, "001.jpg": 1, "back": 2}
+
+
+def test_a_stored_picture_that_was_deleted_is_asked_for_again(web, tmp_path):
+    offer(web, good(3))
+    first, _ = get(tmp_path, web, 3)
+    (tmp_path / "images" / COBRA / file_of(1)).unlink()
+    second, _ = get(tmp_path, web, 3)
+    assert second == first
+    assert web.asked() == {"000.jpg": 1, "001.jpg": 2, "002.jpg": 1}
+    assert (tmp_path / "images" / COBRA / file_of(1)).read_bytes() == picture(1)
+
+
+def test_f04_no_thread_is_left_after_a_class(web, tmp_path):
+    offer(web, good(5) | {f"s{i}": silent for i in range(3)})
+    before = set(threading.enumerate()) - set(web._threads)
+    get(tmp_path, web, 10)
+    assert set(threading.enumerate()) - set(web._threads) <= before
+
+
+def test_f32_two_downloads_of_one_class_at_once_give_one_complete_set(tmp_path):
+    fill(tmp_path / "data" / COBRA, range(60))
+    code = (
+        "from imagenet_tasks.storage import Store; from imagenet_tasks.config import DownloadConfig; "
+        "from imagenet_tasks.download.stage import download_class; from imagenet_tasks.classes import find_class; "
+        "from imagenet_tasks.progress import Progress; "
+        f"s = DownloadConfig(source='folder', location={str(tmp_path / 'data')!r}, images_per_class=50); "
+        "p = Progress(task='t', item='', label='', total=50, unit='u', listeners=()); "
+        f"ref, reused = download_class(Store({str(tmp_path / 'home')!r}), s, find_class({COBRA!r}), progress=p); "
+        "print(ref.fingerprint, ref.accepted, reused)"
+    )
+    children = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    said = sorted(child.communicate()[0].split() for child in children)
+    assert [s[1:] for s in said] == [["50", "False"], ["50", "True"]]
+    assert said[0][0] == said[1][0]
+    assert len(records(tmp_path / "home")) == 50
+    assert len(list((tmp_path / "home" / "images" / COBRA).glob("*.png"))) == 50
+
+
+def test_the_progress_counts_accepted_pictures_and_rejected_candidates(web, tmp_path):
+    offer(web, good(3) | {"gone": answers(b"", status=404)})
+    heard = []
+    progress = Progress(task="t", item="", label="", total=4, unit="u", listeners=(heard.append,), interval_s=0)
+    download_class(Store(tmp_path), settings(web, 4), CLASS, progress=progress)
+    assert (heard[-1].done, heard[-1].figures) == (3, {"rejected": 1})
+
+
+def test_a_class_without_candidates_has_an_empty_selection(web, tmp_path):
+    offer(web, {})
+    selection, _ = get(tmp_path, web, 5)
+    assert (selection.files, selection.listed, selection.rejected) == ((), 0, {})
+
+
+def test_a_missing_location_is_a_config_error(tmp_path):
+    missing = DownloadConfig(source="folder", location=str(tmp_path / "nowhere"))
+    with pytest.raises(ConfigError, match="nowhere"):
+        download_class(Store(tmp_path), missing, CLASS, progress=quiet())

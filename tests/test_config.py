@@ -1,0 +1,186 @@
+"""The settings: what the profiles hold, how a setting is overridden, and what a wrong one says."""
+
+import dataclasses
+from collections import Counter
+
+import pytest
+
+from imagenet_tasks.classes import STUDY_CLASSES
+from imagenet_tasks.config import PROFILES, from_json, make_config, parse_classes, setting_names, to_json
+from imagenet_tasks.errors import ConfigError
+
+STAGES = ("download", "preprocess", "train", "evaluate", "augment")
+
+
+def test_the_seed_profile_is_the_run_that_was_asked_for():
+    config = make_config("seed")
+    assert config.classes == STUDY_CLASSES and len(config.classes) == 20
+    assert config.download.images_per_class == 800
+    assert (config.train.model, config.train.batch_size, config.train.epochs) == ("convnet1", 128, 32)
+    assert 1 - config.preprocess.validation_share - config.preprocess.test_share == pytest.approx(0.8)
+    assert (config.preprocess.rows_px, config.preprocess.columns_px) == (68, 45)
+    assert config.evaluate.accuracy_goal == 0.5
+    assert (config.augment.classes_to_augment, config.augment.pictures_to_add) == (3, 100)
+    assert config.train.retrain_epochs == 48
+
+
+def test_the_sample_profile_needs_no_data_and_little_time():
+    config = make_config("sample")
+    assert (config.download.source, config.download.images_per_class) == ("sample", 100)
+    assert (config.train.model, config.train.epochs, config.train.require_gpu) == ("compact", 12, False)
+    assert config.classes == STUDY_CLASSES
+
+
+def test_the_best_profile_trains_the_compact_model_on_the_studys_classes():
+    config = make_config("best")
+    assert (config.download.source, config.download.images_per_class, config.train.model) == ("folder", 800, "compact")
+    assert config.classes == STUDY_CLASSES
+
+
+def test_no_two_stages_have_a_setting_of_one_name():
+    names = [f.name for stage in STAGES for f in dataclasses.fields(getattr(PROFILES["seed"], stage))]
+    assert [name for name, count in Counter([*names, "classes", "force"]).items() if count > 1] == []
+    assert set(setting_names()) == {*names, "classes", "force"}
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("nothing", [None, "", [], ()])
+def test_nothing_means_as_the_profile_says(profile, nothing):
+    assert make_config(profile, dict.fromkeys(setting_names(), nothing)) == PROFILES[profile]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("accuracy_goal", 0, 0.0),
+        ("accuracy_goal", "0.6", 0.6),
+        ("epochs", "3", 3),
+        ("horizontal_flip", False, False),
+        ("vertical_flip", "false", False),
+        ("require_gpu", "true", True),
+        ("validation_share", 0.0, 0.0),
+        ("location", "s3://bucket/x", "s3://bucket/x"),
+        ("force", "train", "train"),
+        ("seed", 0, 0),
+    ],
+)
+def test_an_override_replaces_the_profiles_value_and_no_other(name, value, expected):
+    config = make_config("seed", {name: value})
+    stage = setting_names()[name]
+    assert getattr(getattr(config, stage) if stage else config, name) == expected
+    changed = {name: getattr(getattr(PROFILES["seed"], stage) if stage else PROFILES["seed"], name)}
+    restored = dataclasses.replace(config, **{stage: dataclasses.replace(getattr(config, stage), **changed)}) if (
+        stage
+    ) else dataclasses.replace(config, **changed)
+    assert restored == PROFILES["seed"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("source", "web"),
+        ("images_per_class", 0),
+        ("images_per_class", "many"),
+        ("images_per_class", 1.5),
+        ("download_threads", 0),
+        ("connect_timeout_s", 0),
+        ("read_timeout_s", -1),
+        ("total_timeout_s", float("inf")),
+        ("attempts", 11),
+        ("max_redirects", -1),
+        ("max_bytes", 10),
+        ("max_pixels", 0),
+        ("min_side_px", 0),
+        ("max_aspect", 0.5),
+        ("rows_px", 8),
+        ("columns_px", 4096),
+        ("validation_share", 1.0),
+        ("validation_share", float("nan")),
+        ("test_share", -0.1),
+        ("min_images_per_class", 0),
+        ("model", "convnet9"),
+        ("epochs", 0),
+        ("retrain_epochs", -3),
+        ("batch_size", "128.5"),
+        ("precision", "float16"),
+        ("require_gpu", "perhaps"),
+        ("seed", -1),
+        ("accuracy_goal", 41),
+        ("accuracy_goal", "50 %"),
+        ("accuracy_goal", float("nan")),
+        ("classes_to_augment", 0),
+        ("pictures_to_add", 0),
+        ("rotation_deg", 181),
+        ("zoom_share", 1.0),
+        ("horizontal_flip", 7),
+        ("force", "everything"),
+    ],
+)
+def test_a_bad_value_is_refused_naming_the_setting_and_what_was_received(name, value):
+    with pytest.raises(ConfigError) as caught:
+        make_config("seed", {name: value})
+    assert name in str(caught.value)
+    assert repr(value) in str(caught.value)
+
+
+def test_an_unknown_setting_is_refused_with_the_settings_there_are():
+    with pytest.raises(ConfigError, match="epoch: no such setting.*epochs"):
+        make_config("seed", {"epoch": 3})
+
+
+def test_an_unknown_profile_is_refused_with_the_profiles_there_are():
+    with pytest.raises(ConfigError, match="'study'.*sample, seed, best"):
+        make_config("study")
+
+
+def test_shares_that_leave_no_training_pictures_are_refused():
+    with pytest.raises(ConfigError, match=r"validation_share \+ test_share is 1"):
+        make_config("seed", {"validation_share": 0.5, "test_share": 0.5})
+
+
+@pytest.mark.parametrize("rows, columns", [(36, 45), (68, 36)])
+def test_a_size_that_the_model_cannot_take_is_refused_before_anything_is_downloaded(rows, columns):
+    with pytest.raises(ConfigError, match=f"convnet1.*37.*{rows}x{columns}"):
+        make_config("seed", {"rows_px": rows, "columns_px": columns})
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_settings_survive_their_json(profile):
+    config = make_config(profile, {"accuracy_goal": 0.37, "classes": ["cobra", "Motorbikes"], "force": "train"})
+    assert from_json(to_json(config)) == config
+
+
+def test_an_unknown_field_in_the_json_is_refused():
+    with pytest.raises(ConfigError, match="surprise"):
+        from_json(to_json(PROFILES["seed"]).replace('"force"', '"surprise"'))
+
+
+@pytest.mark.parametrize(
+    "value", ["cobra, n02403454", "cobra\nn02403454\n", ["n01747885", "cow"], ("COBRA", " cow "), "cobra,,cow,"]
+)
+def test_classes_are_a_list_or_a_text_with_commas_or_lines(value):
+    assert [c.class_id for c in parse_classes(value)] == ["n01747885", "n02403454"]
+    assert [c.class_id for c in make_config("seed", {"classes": value}).classes] == ["n01747885", "n02403454"]
+
+
+@pytest.mark.parametrize(
+    ("classes", "said"),
+    [
+        (["cobra"], "one class"),
+        (["cobra", "cow", "n01747885"], "n01747885 named more than once"),
+        (["cobra", "n123"], "'n123'"),
+        (["cobra", "<img onerror=alert(1)>"], "'<img onerror"),
+        (["cobra", "../../etc"], r"'\.\./\.\./etc'"),
+        (["cobra", "a\0b"], r"'a\\x00b'"),
+        (["cobra", "x" * 65], "x" * 65),
+        (["cobra", "dog."], r"'dog\.'"),
+    ],
+)
+def test_f52_classes_that_cannot_be_are_refused_by_name(classes, said):
+    with pytest.raises(ConfigError, match=f"classes.*{said}"):
+        make_config("seed", {"classes": classes})
+
+
+def test_f52_a_list_of_blanks_is_refused_and_not_taken_for_no_list():
+    with pytest.raises(ConfigError, match="classes"):
+        make_config("seed", {"classes": " , ,"})

@@ -1,0 +1,67 @@
+"""Progress is told at a bearable rate, and its end always."""
+
+import logging
+
+from imagenet_tasks.progress import Progress, log_line
+
+
+def progress(heard: list, **others) -> Progress:
+    settings = {"task": "t", "item": "i", "label": "cobra", "total": 5, "unit": "pictures", "interval_s": 3600}
+    return Progress(**settings | others, listeners=(heard.append,))
+
+
+def test_between_two_snapshots_nothing_is_told_but_the_end_always_is():
+    heard = []
+    counting = progress(heard)
+    for _ in range(5):
+        counting.advance()
+    assert [s.done for s in heard] == [5]
+
+
+def test_without_an_interval_each_step_is_told():
+    heard = []
+    counting = progress(heard, interval_s=0)
+    for _ in range(5):
+        counting.advance()
+    assert [s.done for s in heard] == [1, 2, 3, 4, 5]
+
+
+def test_figures_stay_until_they_change():
+    heard = []
+    counting = progress(heard, interval_s=0)
+    counting.advance(rejected=2)
+    counting.advance(loss=0.5)
+    assert [s.figures for s in heard] == [{"rejected": 2}, {"rejected": 2, "loss": 0.5}]
+
+
+def test_what_is_left_is_unknown_before_the_first_step_and_nothing_at_the_end():
+    heard = []
+    counting = progress(heard)
+    counting.tell()
+    counting.advance(5)
+    assert (heard[0].remaining_s, heard[1].remaining_s) == (None, 0)
+
+
+def test_a_snapshot_is_plain_json_values():
+    heard = []
+    progress(heard).advance(5, rejected=1)
+    assert heard[0].as_dict() | {"elapsed_s": 0, "updated_s": 0} == {
+        "task": "t",
+        "item": "i",
+        "label": "cobra",
+        "unit": "pictures",
+        "done": 5,
+        "total": 5,
+        "elapsed_s": 0,
+        "remaining_s": 0,
+        "updated_s": 0,
+        "figures": {"rejected": 1},
+    }
+
+
+def test_the_logs_line_says_what_how_far_and_its_figures(caplog):
+    heard = []
+    progress(heard).advance(5, rejected=1, val_accuracy=0.5)
+    with caplog.at_level(logging.INFO):
+        log_line(heard[0])
+    assert caplog.messages == ["cobra: 5/5 pictures, rejected 1, val accuracy 0.5"]
