@@ -31,7 +31,8 @@ def lowest_recall(figures: dict[str, Any], dataset: Dataset, settings: AugmentCo
         )
         taken_for = tuple((dataset.classes[label].name, count) for count, label in others[:3])
         right = row[member["label"]]
-        why = f"recall {100 * member['recall']:.1f} % on validation ({right} of {member['support']}), number {place} from below"
+        share = f"{100 * member['recall']:.1f} %"
+        why = f"recall {share} on validation ({right} of {member['support']}), number {place} from below"
         if taken_for:
             why += "; taken for " + ", ".join(f"{name} ({count})" for name, count in taken_for)
         chosen.append(
