@@ -58,7 +58,12 @@ def run_in_child(run: Run, task: str, arguments: dict[str, Any], *, timeout_s: f
             cwd=Path(__file__).parent.parent,
         )
         late = threading.Event()
-        timer = threading.Timer(timeout_s, lambda: (late.set(), child.kill()))
+
+        def end_late() -> None:
+            late.set()
+            child.kill()
+
+        timer = threading.Timer(timeout_s, end_late)
         timer.daemon = True
         timer.start()
         try:

@@ -293,6 +293,7 @@ def evaluate_augmented(run: Run, evaluation: Json, models: Sequence[Json]) -> Js
 def write_report(run: Run) -> Json:
     """Writes the report and the run's index, on both branches; returns the figures that matter."""
     from imagenet_tasks.report.stage import ReportInputs
+
     config, store = run.config, run.store
     with run.task("write_report") as record:
         from imagenet_tasks.report.stage import write_report as write
