@@ -60,6 +60,8 @@ def find_class(text: str) -> ImageClass:
         ConfigError: where the text can be neither.
     """
     wanted = text.strip()
+    if re.fullmatch(r"N\d+", wanted):  # a wnid in capitals
+        wanted = wanted.lower()
     known = _BY_ID.get(wanted) or _BY_NAME.get(wanted.casefold())
     if known:
         return known

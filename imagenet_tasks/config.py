@@ -22,6 +22,7 @@ SOURCES = ("sample", "folder")
 MODELS = ("compact", "convnet1")
 FORCE_FROM = ("", "download", "preprocess", "train", "evaluate", "augment", "report")
 MAX_CLASSES = 1000
+LEAST_SIDE_PX = {"convnet1": 37}  # its convolutions and poolings leave nothing of a smaller picture
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -114,6 +115,16 @@ class RunConfig:
         twice = sorted({i for i in ids if ids.count(i) > 1})
         if twice:
             raise ValueError(f"classes: {', '.join(twice)} named more than once; name each class once")
+        least_px, rows_px, columns_px = (
+            LEAST_SIDE_PX.get(self.train.model, 1),
+            self.preprocess.rows_px,
+            self.preprocess.columns_px,
+        )
+        if min(rows_px, columns_px) < least_px:
+            raise ValueError(
+                f"rows_px, columns_px: {self.train.model} needs at least {least_px} of each, received "
+                f"{rows_px}x{columns_px}; give more, or choose another model"
+            )
 
 
 PROFILES: dict[str, RunConfig] = {
@@ -165,10 +176,15 @@ def parse_classes(value: str | list[str] | tuple[str, ...]) -> tuple[ImageClass,
     """Returns the classes of a list, or of a text with one class per comma or line.
 
     Raises:
-        ConfigError: where an entry is no class.
+        ConfigError: where an entry is no class, or there is none.
     """
+    if not isinstance(value, str | list | tuple):
+        raise ConfigError(f"classes: expected a list, or a text with one class per comma or line; received {value!r}")
     entries = value.replace("\n", ",").split(",") if isinstance(value, str) else list(value)
-    return tuple(find_class(str(entry)) for entry in entries if str(entry).strip())
+    found = tuple(find_class(str(entry)) for entry in entries if str(entry).strip())
+    if not found:
+        raise ConfigError(f"classes: expected at least two, received {value!r}")
+    return found
 
 
 def make_config(profile: str, overrides: Mapping[str, Any] | None = None) -> RunConfig:

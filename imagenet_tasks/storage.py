@@ -185,7 +185,7 @@ class Store:
             (attempt / MARKER).write_text(json.dumps({"files": contents}, indent=1))
             if self.is_local:
                 self._rename_into_place(attempt, Path(str(target)))
-            else:
+            elif not self.is_complete(folder):
                 for name in (*contents, MARKER):  # the marker last
                     target.joinpath(name).write_bytes((attempt / name).read_bytes())
         finally:

@@ -97,7 +97,7 @@ def test_an_artifact_survives_its_json():
 @pytest.mark.parametrize("change", [{"count": "many"}, {"surprise": 1}, {"count": None}])
 def test_a_value_with_other_fields_is_no_artifact(change):
     value = ClassArray(class_id="c", fingerprint="f", count=1).as_dict() | change
-    with pytest.raises(ArtifactError, match=f"arrays/f: not a ClassArray.*{next(iter(change))}|(?s:.)*"):
+    with pytest.raises(ArtifactError, match=f"(?s)arrays/f: not a ClassArray.*{next(iter(change))}"):
         ClassArray.from_dict(value, where="arrays/f")
 
 

@@ -61,7 +61,7 @@ def test_a_snapshot_is_plain_json_values():
 
 def test_the_logs_line_says_what_how_far_and_its_figures(caplog):
     heard = []
-    progress(heard).advance(5, rejected=1, val_accuracy=0.5)
+    progress(heard).advance(5, rejected=1, loss=0.25)
     with caplog.at_level(logging.INFO):
         log_line(heard[0])
-    assert caplog.messages == ["cobra: 5/5 pictures, rejected 1, val accuracy 0.5"]
+    assert caplog.messages == ["cobra: 5/5 pictures, rejected 1, loss 0.25"]

@@ -32,7 +32,7 @@ def transform(picture: Image.Image, settings: AugmentConfig, random: "np.random.
     crop_w, crop_h = width * kept, height * kept
     left, top = margin_x + across * (width - crop_w), margin_y + down * (height - crop_h)
     box = tuple(round(edge) for edge in (left, top, left + crop_w, top + crop_h))
-    changed = turned.crop(box)  # type: ignore[arg-type]
+    changed = turned.crop(box)
     if mirror:
         changed = changed.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     if upside_down:

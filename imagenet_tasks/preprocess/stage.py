@@ -8,7 +8,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from imagenet_tasks import images
 from imagenet_tasks.arrays import read_picture, write_array
@@ -173,7 +173,7 @@ def _shortfall(store: Store, ref: SelectionRef, need: int) -> str:
     )
 
 
-def _judge_quality(dataset: Dataset, conflicts: int) -> dict[str, object]:
+def _judge_quality(dataset: Dataset, conflicts: int) -> dict[str, Any]:
     totals = {split: sum(getattr(c, split) for c in dataset.classes) for split in SPLITS}
     warnings = [
         f"{c.name}: no {split} pictures among {c.array.count}; its {split} figures are empty"

@@ -1,0 +1,329 @@
+"""One picture: what is refused and why, how it is decoded, and that one resize is as good as the study's two."""
+
+import io
+import struct
+import tarfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fakes.pictures import encode, picture
+from PIL import Image
+
+from imagenet_tasks.classes import STUDY_CLASSES
+from imagenet_tasks.errors import Rejected, RejectReason
+from imagenet_tasks.images import decode, judge, resize, to_array
+from imagenet_tasks.sample.drawings import picture_bytes
+
+PHOTOS = Path(__file__).parents[2] / "shared" / "data" / "caltech20"
+LIMITS = {"max_pixels": 50_000_000, "min_side_px": 24, "max_aspect": 8.0}
+RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
+
+
+def reason(data: bytes, **limits) -> RejectReason:
+    with pytest.raises(Rejected) as caught:
+        judge(data, **LIMITS | limits)
+    assert not caught.value.may_pass
+    return caught.value.reason
+
+
+def photo(rows: int = 300, columns: int = 400, kind: str = "JPEG", **options) -> bytes:
+    random = np.random.default_rng(0)
+    small = Image.fromarray(random.integers(0, 256, (30, 40, 3), dtype=np.uint8))
+    return encode(small.resize((columns, rows), Image.Resampling.BICUBIC), kind, **options)
+
+
+# What is accepted
+
+
+@pytest.mark.parametrize(("kind", "suffix"), [("JPEG", "jpg"), ("PNG", "png"), ("WEBP", "webp"), ("BMP", "bmp")])
+def test_a_listed_format_is_accepted_with_its_size(kind, suffix):
+    verdict = judge(photo(kind=kind), **LIMITS)
+    assert (verdict.width_px, verdict.height_px, verdict.suffix) == (400, 300, suffix)
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"<!DOCTYPE html><html></html>", b"plain text", b"\0" * 1000, b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM"],
+    ids=["empty", "html", "text", "zeros", "jpeg's start", "png's start", "bmp's start"],
+)
+def test_f20_what_is_no_picture_is_refused(data):
+    assert reason(data) == RejectReason.NOT_AN_IMAGE
+
+
+@pytest.mark.parametrize("kind", ["GIF", "TIFF", "EPS", "PDF"])
+def test_f20_a_picture_of_another_format_is_refused_whatever_it_is_called(kind):
+    assert reason(photo(kind=kind)) == RejectReason.UNSUPPORTED_FORMAT
+
+
+@pytest.mark.parametrize("start", [b"8BPS\0\1", b"MM\0*", b"II*\0"])
+def test_f20_a_picture_of_another_format_is_known_by_its_first_bytes(start):
+    assert reason(start + bytes(100)) == RejectReason.UNSUPPORTED_FORMAT
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP"])
+@pytest.mark.parametrize("kept", [0.5, 0.9])
+def test_f21_half_a_picture_is_refused(kind, kept):
+    data = photo(kind=kind)
+    assert reason(data[: int(len(data) * kept)]) in (RejectReason.TRUNCATED_IMAGE, RejectReason.NOT_AN_IMAGE)
+
+
+@pytest.mark.parametrize("missing", [30, 200])
+def test_f21_a_jpeg_without_its_last_bytes_is_refused(missing):
+    assert reason(photo()[:-missing]) == RejectReason.TRUNCATED_IMAGE
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "BMP"])
+def test_f21_a_picture_without_its_last_bytes_is_refused(kind):
+    assert reason(photo(kind=kind)[:-30]) in (RejectReason.TRUNCATED_IMAGE, RejectReason.NOT_AN_IMAGE)
+
+
+def chunk(name: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+def giant_png(side: int = 20_000) -> bytes:
+    """400 megapixels, one bit each, of a single value: some 50 kB."""
+    squeeze = zlib.compressobj(9)
+    body = b"".join(squeeze.compress(bytes(1 + side // 8) * 1000) for _ in range(side // 1000)) + squeeze.flush()
+    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+
+
+def test_f22_a_small_file_of_400_megapixels_is_refused(monkeypatch):
+    data = giant_png()
+    assert len(data) < 60_000
+    assert reason(data) == RejectReason.TOO_MANY_PIXELS
+
+
+@pytest.mark.parametrize("side", [8_000, 10_000])
+def test_f22_the_size_is_judged_from_the_header_before_decoding(side):
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    only_a_header = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"this is no pixel data")
+    assert reason(only_a_header) == RejectReason.TOO_MANY_PIXELS
+
+
+def test_f22_a_picture_of_just_as_many_pixels_is_accepted():
+    assert judge(photo(300, 400), **LIMITS | {"max_pixels": 120_000}).width_px == 400
+    assert reason(photo(300, 400), max_pixels=119_999) == RejectReason.TOO_MANY_PIXELS
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (23, 100), (100, 23)])
+def test_f24_a_small_picture_is_refused(rows, columns):
+    assert reason(photo(rows, columns, "PNG")) == RejectReason.TOO_SMALL
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(24, 193), (193, 24), (30, 5000)])
+def test_f24_a_stripe_is_refused(rows, columns):
+    assert reason(photo(rows, columns, "PNG")) == RejectReason.BAD_ASPECT
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(24, 192), (192, 24), (24, 24)])
+def test_f24_a_picture_at_the_limits_is_accepted(rows, columns):
+    assert judge(photo(rows, columns, "PNG"), **LIMITS).height_px == rows
+
+
+# How it is decoded: the upper half red and the lower half blue, in each mode. `at_least` lets a JPEG be scaled.
+
+AT_LEAST = pytest.mark.parametrize("at_least", [None, (16, 16), (60, 60)])
+
+
+def flag(rows: int = 240, columns: int = 160) -> Image.Image:
+    """The upper half red; of the lower one the left is blue, the right is white."""
+    drawn = Image.new("RGB", (columns, rows), RED)
+    drawn.paste(BLUE, (0, rows // 2, columns, rows))
+    drawn.paste(WHITE, (columns // 2, rows // 2, columns, rows))
+    return drawn
+
+
+def corners(picture: Image.Image) -> list[tuple[int, ...]]:
+    """The colours in the middle of the upper left, lower left and lower right quarters."""
+    width, height = picture.size
+    return [picture.getpixel((width * x // 4, height * y // 4)) for x, y in ((1, 1), (1, 3), (3, 3))]
+
+
+def near(colours, expected, tolerance=12) -> bool:
+    return bool((np.abs(np.array(colours, int) - np.array(expected, int)) <= tolerance).all())
+
+
+@AT_LEAST
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP"])
+def test_each_format_is_decoded_to_rgb(kind, at_least):
+    decoded = decode(encode(flag(), kind, **({"subsampling": 0, "quality": 95} if kind == "JPEG" else {})), at_least=at_least)
+    assert decoded.mode == "RGB"
+    assert near(corners(decoded), [RED, BLUE, WHITE])
+
+
+@AT_LEAST
+def test_f23_cmyk_has_its_true_colours(at_least):
+    decoded = decode(encode(flag().convert("CMYK"), quality=95), at_least=at_least)
+    assert decoded.mode == "RGB"
+    assert near(corners(decoded), [RED, BLUE, WHITE])
+
+
+@AT_LEAST
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_f23_grey_has_three_equal_channels(kind, at_least):
+    drawn = Image.new("L", (160, 240), 40)
+    drawn.paste(200, (0, 120, 160, 240))
+    decoded = decode(encode(drawn, kind), at_least=at_least)
+    assert decoded.mode == "RGB"
+    assert near(corners(decoded), [(40,) * 3, (200,) * 3, (200,) * 3], 2)
+
+
+@AT_LEAST
+@pytest.mark.parametrize("mode", ["P", "1"])
+def test_f23_a_palette_and_black_and_white_are_converted(mode, at_least):
+    drawn = flag().convert(mode, dither=Image.Dither.NONE)
+    decoded = decode(encode(drawn, "PNG"), at_least=at_least)
+    assert decoded.mode == "RGB"
+    assert near(corners(decoded), corners(drawn.convert("RGB")))
+
+
+@AT_LEAST
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_f23_alpha_lies_over_white(kind, at_least):
+    drawn = flag().convert("RGBA")
+    drawn.putalpha(Image.new("L", drawn.size, 128))
+    drawn.paste((0, 0, 0, 0), (0, 120, 80, 240))
+    decoded = decode(encode(drawn, kind, **({"lossless": True} if kind == "WEBP" else {})), at_least=at_least)
+    assert decoded.mode == "RGB"
+    assert near(corners(decoded), [(255, 127, 127), WHITE, WHITE])
+
+
+@pytest.mark.parametrize("mode", ["LA", "P"])
+def test_f23_alpha_of_grey_and_palette_lies_over_white(mode):
+    if mode == "LA":
+        data = encode(Image.merge("LA", [Image.new("L", (80, 80), 0), Image.new("L", (80, 80), 128)]), "PNG")
+        expected = (127, 127, 127)
+    else:
+        drawn = Image.new("P", (80, 80), 0)
+        drawn.putpalette([10, 20, 30])
+        data, expected = encode(drawn, "PNG", transparency=0), WHITE
+    assert near(corners(decode(data)), [expected] * 3, 2)
+
+
+@AT_LEAST
+def test_f23_sixteen_bits_are_scaled_and_not_clipped(at_least):
+    levels = np.zeros((240, 160), np.uint16)
+    levels[:120], levels[120:, :80], levels[120:, 80:] = 0x4000, 0x8000, 0xFFFF
+    decoded = decode(encode(Image.fromarray(levels), "PNG"), at_least=at_least)
+    assert decoded.mode == "RGB"
+    assert corners(decoded) == [(0x40,) * 3, (0x80,) * 3, (0xFF,) * 3]
+
+
+ORIENTED = {  # what has to be done to a picture so that the orientation undoes it
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
+
+@AT_LEAST
+@pytest.mark.parametrize("orientation", ORIENTED)
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_f23_a_picture_that_exif_says_is_rotated_stands_upright(orientation, kind, at_least):
+    drawn, exif = flag(), Image.Exif()
+    if ORIENTED[orientation] is not None:
+        drawn = drawn.transpose(ORIENTED[orientation])
+    exif[0x0112] = orientation
+    options = {"subsampling": 0, "quality": 95} if kind == "JPEG" else {}
+    decoded = decode(encode(drawn, kind, exif=exif, **options), at_least=at_least)
+    assert decoded.width / decoded.height == pytest.approx(160 / 240)
+    assert near(corners(decoded), [RED, BLUE, WHITE])
+
+
+BROKEN_EXIF = {
+    "no TIFF": b"Exif\0\0this is no TIFF header",
+    "cut": b"Exif\0\0MM\0*\0\0\0\x08\0\x09\x01\x12",
+    "far away": b"Exif\0\0II*\0\xff\xff\xff\x7f",
+    "orientation is text": b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x02\0\x04\0\0\0abc\0\0\0\0\0",
+    "orientation 99": b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x63\0\0\0\0\0\0\0",
+    "orientation without value": b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\0\0\0\0\0\0\0\0\0\0\0\0",
+    "two orientations": b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x02\0\0\0\x06\0\x06\0\0\0\0\0",
+}
+
+
+@AT_LEAST
+@pytest.mark.parametrize("exif", BROKEN_EXIF.values(), ids=BROKEN_EXIF)
+def test_f23_a_picture_with_broken_exif_is_used_as_it_lies(exif, at_least):
+    data = encode(flag(), exif=exif, subsampling=0, quality=95)
+    assert judge(data, **LIMITS).width_px == 160
+    assert near(corners(decode(data, at_least=at_least)), [RED, BLUE, WHITE])
+
+
+@pytest.mark.parametrize("kind", ["WEBP", "PNG"])
+def test_f23_of_an_animation_the_first_picture_is_taken(kind):
+    data = encode(flag(), kind, save_all=True, append_images=[Image.new("RGB", (160, 240), GREEN)], duration=100)
+    assert judge(data, **LIMITS).height_px == 240
+    assert near(corners(decode(data)), [RED, BLUE, WHITE])
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_scaled_decode_is_not_smaller_than_asked_for(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    drawn = Image.new("RGB", (1600, 800))
+    scaled = decode(encode(drawn, exif=exif), at_least=(136, 90))
+    full = decode(encode(drawn, exif=exif))
+    assert scaled.height >= 136 and scaled.width >= 90
+    assert scaled.width * scaled.height < full.width * full.height / 3
+
+
+def test_what_cannot_be_decoded_is_refused():
+    with pytest.raises(Rejected) as caught:
+        decode(photo()[:-200])
+    assert caught.value.reason == RejectReason.TRUNCATED_IMAGE
+
+
+# The resize
+
+
+def test_an_array_has_the_shape_and_type_that_was_asked_for():
+    array = to_array(photo(), rows_px=68, columns_px=45)
+    assert (array.shape, array.dtype) == ((68, 45, 3), np.uint8)
+
+
+def test_a_resize_keeps_rows_and_columns_apart():
+    array = resize(flag(), rows_px=68, columns_px=45)
+    assert near([array[10, 10], array[60, 5], array[60, 40]], [RED, BLUE, WHITE])
+
+
+def two_steps(data: bytes) -> np.ndarray:
+    """The study's way: 450 rows and 300 columns first, then 0.15 of that; the same filter family."""
+    whole = Image.open(io.BytesIO(data)).convert("RGB")
+    first = whole.resize((300, 450), Image.Resampling.BICUBIC)
+    return np.asarray(first.resize((45, 68), Image.Resampling.BICUBIC), int)
+
+
+def mean_difference(pictures: list[bytes]) -> float:
+    return float(np.mean([np.abs(to_array(p, rows_px=68, columns_px=45) - two_steps(p)).mean() for p in pictures]))
+
+
+@pytest.mark.skipif(not PHOTOS.is_dir(), reason=f"no photos at {PHOTOS}")
+def test_one_resize_is_within_two_grey_levels_of_the_studys_two_on_real_photos():
+    photos = []
+    for path in sorted(PHOTOS.glob("*.tar")):
+        with tarfile.open(path) as tar:
+            photos += [tar.extractfile(member).read() for member in tar.getmembers()[:30:6]]
+    assert len(photos) >= 80
+    assert mean_difference(photos) < 2
+
+
+def test_one_resize_is_within_two_grey_levels_of_the_studys_two_on_drawn_pictures():
+    drawn = [picture_bytes(c.class_id, index) for c in STUDY_CLASSES for index in (0, 1)]
+    assert mean_difference(drawn) < 2
+
+
+def test_a_small_picture_is_enlarged():
+    array = to_array(picture(1, rows=24, columns=24), rows_px=68, columns_px=45)
+    assert array.shape == (68, 45, 3)
