@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: help demo ui test check format lock clean
+.PHONY: help demo ui test check format bench-train bench-preprocess screenshots lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -30,6 +30,15 @@ check: $(VENV)/installed-dev ## lint, format, types, layers
 format: $(VENV)/installed-dev ## put the code into its format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+bench-train: $(VENV)/installed ## print pictures per second by model and precision
+	$(BIN)/python -m benchmarks.train
+
+bench-preprocess: $(VENV)/installed ## print pictures per second of preprocessing beside the study's two steps
+	$(BIN)/python -m benchmarks.preprocess
+
+screenshots: $(VENV)/installed-dev ## make the README's pictures from a run in real Airflow (needs chromium)
+	$(BIN)/python -m tools.screenshots
 
 lock: $(VENV)/installed-dev ## write requirements.txt and requirements-dev.txt from pyproject.toml
 	$(BIN)/uv pip compile -q pyproject.toml --generate-hashes --no-emit-index-url --python-version 3.11 \

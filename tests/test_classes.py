@@ -42,7 +42,7 @@ def test_another_wnid_or_folder_names_itself(folder, name):
 
 @pytest.mark.parametrize(
     "text",
-    ["", " ", "n123", "N123", "n1234567", "..", ".hidden", "a/b", "a\\b", "a\0b", "a\nb", "dog.", "x" * 65, "é", "<b>", "~"],
+    ["", " ", "n123", "N123", "n1234567", "..", ".hidden", "a/b", "a\\b", "a\0b", "a\nb", "dog.", "x" * 65, "é", "<b>"],
 )
 def test_f52_what_can_name_no_folder_is_refused(text):
     with pytest.raises(ConfigError, match=r"^classes: .*is not a class"):

@@ -70,9 +70,11 @@ def test_an_override_replaces_the_profiles_value_and_no_other(name, value, expec
     stage = setting_names()[name]
     assert getattr(getattr(config, stage) if stage else config, name) == expected
     changed = {name: getattr(getattr(PROFILES["seed"], stage) if stage else PROFILES["seed"], name)}
-    restored = dataclasses.replace(config, **{stage: dataclasses.replace(getattr(config, stage), **changed)}) if (
-        stage
-    ) else dataclasses.replace(config, **changed)
+    restored = (
+        dataclasses.replace(config, **{stage: dataclasses.replace(getattr(config, stage), **changed)})
+        if (stage)
+        else dataclasses.replace(config, **changed)
+    )
     assert restored == PROFILES["seed"]
 
 

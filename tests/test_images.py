@@ -94,7 +94,7 @@ def giant_png(side: int = 20_000) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
 
 
-def test_f22_a_small_file_of_400_megapixels_is_refused(monkeypatch):
+def test_f22_a_small_file_of_400_megapixels_is_refused():
     data = giant_png()
     assert len(data) < 60_000
     assert reason(data) == RejectReason.TOO_MANY_PIXELS
@@ -153,7 +153,8 @@ def near(colours, expected, tolerance=12) -> bool:
 @AT_LEAST
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP"])
 def test_each_format_is_decoded_to_rgb(kind, at_least):
-    decoded = decode(encode(flag(), kind, **({"subsampling": 0, "quality": 95} if kind == "JPEG" else {})), at_least=at_least)
+    options = {"subsampling": 0, "quality": 95} if kind == "JPEG" else {}
+    decoded = decode(encode(flag(), kind, **options), at_least=at_least)
     assert decoded.mode == "RGB"
     assert near(corners(decoded), [RED, BLUE, WHITE])
 
@@ -249,7 +250,7 @@ BROKEN_EXIF = {
     "orientation is text": b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x02\0\x04\0\0\0abc\0\0\0\0\0",
     "orientation 99": b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x63\0\0\0\0\0\0\0",
     "orientation without value": b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\0\0\0\0\0\0\0\0\0\0\0\0",
-    "two orientations": b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x02\0\0\0\x06\0\x06\0\0\0\0\0",
+    "two orientations": b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x02\0\0\0\x01\0\x01\0\0\0\0\0",
 }
 
 

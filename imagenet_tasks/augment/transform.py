@@ -1,5 +1,6 @@
 """Changes one picture as the study did: rotation, zoom crop, horizontal and vertical flip."""
 
+import math
 from typing import TYPE_CHECKING
 
 from PIL import Image
@@ -26,7 +27,10 @@ def transform(picture: Image.Image, settings: AugmentConfig, random: "np.random.
     across, down = random.random(2)
     mirror = settings.horizontal_flip and random.random() < 0.5
     upside_down = settings.vertical_flip and random.random() < 0.5
-    margin_y, margin_x = height // 2, width // 2
+    # As much mirrored edge as the turned frame reaches over, and two pixels for the resampling.
+    cos, sin = abs(math.cos(math.radians(angle_deg))), abs(math.sin(math.radians(angle_deg)))
+    margin_x = max(0, math.ceil((width * cos + height * sin - width) / 2)) + 2
+    margin_y = max(0, math.ceil((width * sin + height * cos - height) / 2)) + 2
     padded = np.pad(np.asarray(picture), ((margin_y, margin_y), (margin_x, margin_x), (0, 0)), mode="reflect")
     turned = Image.fromarray(padded).rotate(angle_deg, Image.Resampling.BICUBIC)
     crop_w, crop_h = width * kept, height * kept
