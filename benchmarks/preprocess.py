@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from imagenet_tasks.classes import STUDY_CLASSES
 from imagenet_tasks.images import to_array
-from imagenet_tasks.sample.drawings import SUBJECTS, picture_bytes
+from imagenet_tasks.sample.drawings import picture_bytes
 
 
 def two_steps(data: bytes) -> np.ndarray:
@@ -45,7 +46,8 @@ def main() -> None:
     if options.pictures:
         pictures = [path.read_bytes() for path in sorted(options.pictures.rglob("*.jpg"))[: options.count]]
     else:
-        pictures = [picture_bytes(class_id, i) for class_id in SUBJECTS for i in range(options.count // len(SUBJECTS))]
+        each = options.count // len(STUDY_CLASSES)
+        pictures = [picture_bytes(c.class_id, index) for c in STUDY_CLASSES for index in range(each)]
     size = sum(map(len, pictures)) / len(pictures) / 1000
     print(f"{len(pictures)} pictures of {size:.0f} kB on average")
     speeds = {"two steps": 0.0, "ours": 0.0}

@@ -270,12 +270,12 @@ def test_f23_of_an_animation_the_first_picture_is_taken(kind):
 
 
 @pytest.mark.parametrize("orientation", [1, 6])
-def test_a_scaled_decode_is_not_smaller_than_asked_for(orientation):
+@pytest.mark.parametrize("size", [(1600, 800), (800, 1600)])
+def test_a_scaled_decode_is_not_smaller_than_asked_for(size, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
-    drawn = Image.new("RGB", (1600, 800))
-    scaled = decode(encode(drawn, exif=exif), at_least=(136, 90))
-    full = decode(encode(drawn, exif=exif))
+    data = encode(Image.new("RGB", size), exif=exif)
+    scaled, full = decode(data, at_least=(136, 90)), decode(data)
     assert scaled.height >= 136 and scaled.width >= 90
     assert scaled.width * scaled.height < full.width * full.height / 3
 

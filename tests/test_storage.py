@@ -1,6 +1,5 @@
 """Atomic writes, published folders, checksums and keys: on a real disk with real processes, and on an object store."""
 
-import itertools
 import json
 import signal
 import subprocess
@@ -263,13 +262,13 @@ def test_f30_a_publisher_killed_after_the_rename_has_published(tmp_path):
 
 def test_f32_publishers_in_many_processes_at_once_give_one_complete_set(tmp_path):
     code = PUBLISH + (
-        "import time\nwhile not Path(sys.argv[1], 'go').exists(): time.sleep(0.001)\n"
+        "import time\nPath(sys.argv[1], 'ready' + sys.argv[2]).touch()\n"
+        "while len(list(Path(sys.argv[1]).glob('ready*'))) < 3: time.sleep(0.001)\n"
         "for i in range(25):\n"
         "    with store.publish(f'models/{i}') as folder:\n"
         "        for name in 'abc': (folder / name).write_text(sys.argv[2])\n"
     )
     writers = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path), str(n)]) for n in range(3)]
-    (tmp_path / "go").write_text("")
     assert [w.wait() for w in writers] == [0, 0, 0]
     store = Store(tmp_path)
     assert sorted(p.name for p in (tmp_path / "models").iterdir()) == sorted(map(str, range(25)))
@@ -335,16 +334,17 @@ def test_a_file_that_was_deleted_is_an_artifact_error(tmp_path):
 def test_the_lock_of_a_key_keeps_other_processes_out(tmp_path, kind):
     root = str(tmp_path) if kind == "local" else "memory://lock-test"
     code = PUBLISH + (
-        "import time\nfor _ in range(20):\n"
+        "import time\nhere = Path(sys.argv[2])\n(here / ('ready' + sys.argv[3])).touch()\n"
+        "while len(list(here.glob('ready*'))) < 2: time.sleep(0.001)\n"
+        "for _ in range(20):\n"
         "    with store.lock('images/n1'):\n"
-        "        with open(sys.argv[2], 'a') as f: f.write('in ')\n"
+        "        with open(here / 'log', 'a') as f: f.write('in ')\n"
         "        time.sleep(0.002)\n"
-        "        with open(sys.argv[2], 'a') as f: f.write('out ')\n"
+        "        with open(here / 'log', 'a') as f: f.write('out ')\n"
     )
-    log = tmp_path / "log"
-    holders = [subprocess.Popen([sys.executable, "-c", code, root, str(log)]) for _ in range(2)]
+    holders = [subprocess.Popen([sys.executable, "-c", code, root, str(tmp_path), str(n)]) for n in range(2)]
     assert [h.wait() for h in holders] == [0, 0]
-    assert log.read_text().split() == list(itertools.chain.from_iterable([["in", "out"]] * 40))
+    assert (tmp_path / "log").read_text().split() == ["in", "out"] * 40
 
 
 def test_a_marker_is_plain_json_beside_its_files(tmp_path):

@@ -173,7 +173,7 @@ def test_a_candidate_that_is_listed_twice_is_asked_for_once(web, tmp_path):
 
 @pytest.mark.parametrize("fault", [resets, silent, answers(b"", status=503), cuts(b"x", said=99)])
 def test_f15_an_interrupted_class_goes_on_where_it_was(web, tmp_path, fault):
-    offer(web, good(4) | {name: fault for name in good(6, start=4)})
+    offer(web, good(4) | dict.fromkeys(good(6, start=4), fault))
     with pytest.raises(SourceUnavailable):
         get(tmp_path / "home", web, 10, download_threads=2)
     before = web.asked()
@@ -182,13 +182,13 @@ def test_f15_an_interrupted_class_goes_on_where_it_was(web, tmp_path, fault):
 
     offer(web, good(10))
     continued, _ = get(tmp_path / "home", web, 10)
-    assert web.asked() == before | {name: 2 for name in good(6, start=4)}
+    assert web.asked() == before | dict.fromkeys(good(6, start=4), 2)
     uninterrupted, _ = get(tmp_path / "other", web, 10)
     assert continued == uninterrupted
 
 
 def test_f15_a_killed_task_leaves_a_class_that_the_next_one_finishes(web, tmp_path):
-    offer(web, good(3) | {name: silent for name in good(5, start=3)})
+    offer(web, good(3) | dict.fromkeys(good(5, start=3), silent))
     code = (
         "from imagenet_tasks.storage import Store; from imagenet_tasks.config import DownloadConfig; "
         "from imagenet_tasks.download.stage import download_class; from imagenet_tasks.classes import find_class; "
@@ -263,15 +263,21 @@ def test_f04_no_thread_is_left_after_a_class(web, tmp_path):
 def test_f32_two_downloads_of_one_class_at_once_give_one_complete_set(tmp_path):
     fill(tmp_path / "data" / COBRA, range(60))
     code = (
+        "import sys, time; from pathlib import Path; "
         "from imagenet_tasks.storage import Store; from imagenet_tasks.config import DownloadConfig; "
         "from imagenet_tasks.download.stage import download_class; from imagenet_tasks.classes import find_class; "
         "from imagenet_tasks.progress import Progress; "
         f"s = DownloadConfig(source='folder', location={str(tmp_path / 'data')!r}, images_per_class=50); "
         "p = Progress(task='t', item='', label='', total=50, unit='u', listeners=()); "
+        f"here = Path({str(tmp_path)!r}); "
+        "(here / ('ready' + sys.argv[1])).touch()\n"
+        "while len(list(here.glob('ready*'))) < 2: time.sleep(0.001)\n"
         f"ref, reused = download_class(Store({str(tmp_path / 'home')!r}), s, find_class({COBRA!r}), progress=p); "
         "print(ref.fingerprint, ref.accepted, reused)"
     )
-    children = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    children = [
+        subprocess.Popen([sys.executable, "-c", code, name], stdout=subprocess.PIPE, text=True) for name in "ab"
+    ]
     said = sorted(child.communicate()[0].split() for child in children)
     assert [s[1:] for s in said] == [["50", "False"], ["50", "True"]]
     assert said[0][0] == said[1][0]

@@ -226,7 +226,7 @@ def test_f11_a_certificate_that_the_system_trusts_is_accepted(tls_web, tmp_path,
     assert fetched(tls_web) == picture(1)
 
 
-def test_f03_a_body_that_drips_over_tls_is_cut_at_the_total_deadline(tls_web, tmp_path, monkeypatch):
+def test_f03_a_header_that_drips_over_tls_is_cut_at_the_total_deadline(tls_web, tmp_path, monkeypatch):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "certificate.pem"))
     tls_web.routes["/x"] = drips_headers()
     assert (rejected(tls_web).reason, tls_web.requests["/x"]) == (RejectReason.TIMEOUT, 1)

@@ -1,0 +1,132 @@
+"""`python -m imagenet_tasks`, as a person starts it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from imagenet_tasks.config import make_config, to_json
+
+REPOSITORY = Path(__file__).parent.parent
+DATA = REPOSITORY.parent / "shared" / "data" / "tiny20"
+CLASSES = "n01910747,n03085013,n03902125,n02403003"
+NO_DATA = pytest.mark.skipif(not DATA.is_dir(), reason=f"no pictures at {DATA}")
+
+
+def command(*arguments, **environment) -> subprocess.CompletedProcess:
+    # Python's own default for warnings: this test run's filters are not a person's.
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONWARNINGS"} | environment
+    return subprocess.run(
+        [sys.executable, "-m", "imagenet_tasks", *arguments],
+        cwd=REPOSITORY,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_config_prints_the_effective_settings_as_json():
+    done = command("config", "--profile", "seed", "--set", "epochs=3", "--set", "classes=cobra,cow")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == to_json(make_config("seed", {"epochs": 3, "classes": "cobra,cow"})) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["config", "--set", "epochs=0"], "train.epochs: input should be greater than or equal to 1; received '0'"),
+        (["config", "--set", "epoch=3"], "epoch: no such setting"),
+        (["config", "--set", "epochs"], "expected name=value"),
+        (["config", "--set", "classes=cobra"], "classes: received one class"),
+        (["config", "--set", "accuracy_goal=41"], "accuracy_goal"),
+        (["run", "--set", "classes=n123,cow"], "'n123' is not a class"),
+        (["run", "--source", "folder"], "location"),
+        (["run", "--source", "folder", "--location", "/nowhere/at/all"], "/nowhere/at/all"),
+    ],
+)
+def test_a_wrong_setting_is_one_clear_line_and_status_2(arguments, said, tmp_path):
+    home = ["--home", str(tmp_path)] if arguments[0] == "run" else []
+    done = command(*arguments, *home)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr.strip().splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert len([line for line in done.stderr.splitlines() if line.strip()]) == 1
+
+
+@pytest.mark.parametrize("arguments", [[], ["dance"], ["config", "--profile", "study"], ["run", "--source", "web"]])
+def test_a_wrong_command_is_status_2_with_what_there_is(arguments):
+    done = command(*arguments)
+    assert done.returncode == 2
+    assert "usage" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_too_few_pictures_are_one_clear_line_and_status_1(tmp_path):
+    for name in ("dog", "cat"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+    done = command("run", "--source", "folder", "--location", str(tmp_path / "data"), "--home", str(tmp_path / "home"))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "error: TooFewImages: cat (cat): has 0 pictures, needs 20" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+# The whole workflow on real pictures: once for real, and then again with nothing to do.
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    return tmp_path_factory.mktemp("home")
+
+
+def workflow(home, *arguments) -> tuple[dict, str]:
+    few = {"classes": CLASSES, "images_per_class": 30, "epochs": 1, "retrain_epochs": 1, "batch_size": 32}
+    few |= {"accuracy_goal": 1.0, "classes_to_augment": 1, "pictures_to_add": 10, "rows_px": 32, "columns_px": 32}
+    settings = [text for name, value in few.items() for text in ("--set", f"{name}={value}")]
+    place = ["--source", "folder", "--location", str(DATA), "--home", str(home)]
+    done = command("run", "--profile", "sample", *place, *settings, *arguments)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1]), done.stderr
+
+
+@pytest.fixture(scope="module")
+def first(home):
+    return workflow(home)
+
+
+@NO_DATA
+def test_the_last_line_of_a_run_says_how_it_ended_and_where_its_report_is(first):
+    summary, _ = first
+    assert summary["branch"] == "augment"
+    assert len(summary["chosen"]) == 1
+    shares = [summary[f"{split}_{when}"] for split in ("validation", "test") for when in ("before", "after")]
+    assert all(0 <= share <= 1 for share in shares)
+    assert Path(summary["report"]).is_file()
+    assert (summary["tasks"], summary["tasks_reused"]) == (15, 0)
+
+
+@NO_DATA
+def test_a_run_leaves_its_records_and_decision(first, home):
+    (folder,) = (home / "runs" / "imagenet_tasks").iterdir()
+    decision = json.loads((folder / "decision.json").read_text())
+    assert (decision["branch"], decision["accuracy_goal"]) == ("augment", 1.0)
+    states = {json.loads(path.read_text())["state"] for path in (folder / "tasks").iterdir()}
+    assert states == {"success"}
+
+
+@NO_DATA
+def test_f34_a_second_run_has_nothing_to_do_and_says_so(first, home):
+    again, said = workflow(home)
+    assert (again["tasks"], again["tasks_reused"]) == (15, 15)
+    assert "nothing to do" in said
+    own = ("run_id", "report", "seconds", "tasks_reused")
+    assert {k: v for k, v in again.items() if k not in own} == {k: v for k, v in first[0].items() if k not in own}
+
+
+@NO_DATA
+def test_f48_a_goal_that_is_met_leads_straight_to_the_report(first, home):
+    summary, _ = workflow(home, "--set", "accuracy_goal=0")
+    assert (summary["branch"], summary["tasks"], summary["tasks_reused"]) == ("report", 11, 11)
+    assert (summary["validation_before"], summary["test_after"]) == (first[0]["validation_before"], None)
+    assert Path(summary["report"]).is_file()
