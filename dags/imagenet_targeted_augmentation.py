@@ -9,12 +9,21 @@ from airflow.sdk import ExceptionRetryPolicy, Label, Param, RetryAction, RetryRu
 from imagenet_tasks.artifacts import Run
 from imagenet_tasks.classes import CLASS_ID_PATTERN
 from imagenet_tasks.config import FORCE_FROM, MAX_CLASSES, MODELS, PROFILES, SOURCES
-from imagenet_tasks.errors import ArtifactError, ConfigError, DataError, NonFiniteLoss
+from imagenet_tasks.errors import (
+    AcceleratorMissing,
+    ArtifactError,
+    ConfigError,
+    DataError,
+    NonFiniteLoss,
+    TrainingTimeout,
+)
 from imagenet_tasks.storage import Store, default_home
 
 DAG_ID = "imagenet_targeted_augmentation"
+LOCATION = os.environ.get("IMAGENET_LOCATION") or None  # of runs that name none, such as scheduled ones
 GPU = {"queue": os.environ.get("IMAGENET_GPU_QUEUE", "gpu"), "pool": os.environ.get("IMAGENET_GPU_POOL", "gpu")}
 TRAIN_TIMEOUT = timedelta(hours=48)
+CHILD_TIMEOUT_S = TRAIN_TIMEOUT.total_seconds() - 600  # the child ends with its own error, not with Airflow's
 RETRIES = 3
 
 DOC = """
@@ -115,7 +124,14 @@ def _run() -> Run:
         "retry_policy": ExceptionRetryPolicy(
             rules=[
                 RetryRule(
-                    exception=[ConfigError, DataError, ArtifactError, NonFiniteLoss],
+                    exception=[
+                        ConfigError,
+                        DataError,
+                        ArtifactError,
+                        NonFiniteLoss,
+                        AcceleratorMissing,
+                        TrainingTimeout,
+                    ],
                     action=RetryAction.FAIL,
                     reason="trying again cannot help",
                 )
@@ -132,7 +148,11 @@ def imagenet_targeted_augmentation() -> None:
         from imagenet_tasks import tasks
 
         params = dict(get_current_context()["params"])
-        return tasks.plan_run(_run(), params.pop("profile"), params)
+        profile = params.pop("profile")
+        source = params["source"] or PROFILES[profile].download.source
+        if source == "folder":
+            params["location"] = params["location"] or LOCATION
+        return tasks.plan_run(_run(), profile, params)
 
     @task(
         map_index_template="{{ task.op_kwargs['image_class']['name'] }}",
@@ -170,7 +190,7 @@ def imagenet_targeted_augmentation() -> None:
     def train_baseline(trial: dict[str, Any]) -> dict[str, Any]:
         from imagenet_tasks.child import run_in_child
 
-        return run_in_child(_run(), "train_baseline", {"trial": trial}, timeout_s=TRAIN_TIMEOUT.total_seconds())
+        return run_in_child(_run(), "train_baseline", {"trial": trial}, timeout_s=CHILD_TIMEOUT_S)
 
     @task(doc_md="Measures the baseline on validation (which decides) and on test (which only reports).")
     def evaluate_baseline(models: list[dict[str, Any]]) -> dict[str, Any]:
@@ -210,7 +230,7 @@ def imagenet_targeted_augmentation() -> None:
         from imagenet_tasks.child import run_in_child
 
         arguments = {"trial": trial, "added": list(added)}
-        return run_in_child(_run(), "train_augmented", arguments, timeout_s=TRAIN_TIMEOUT.total_seconds())
+        return run_in_child(_run(), "train_augmented", arguments, timeout_s=CHILD_TIMEOUT_S)
 
     @task(doc_md="Measures the second model and tests whether it differs from the first by more than chance.")
     def evaluate_augmented(evaluation: dict[str, Any], models: list[dict[str, Any]]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import Any
 
 from imagenet_tasks.artifacts import Run
 from imagenet_tasks.config import PROFILES, SOURCES, make_config, to_json
-from imagenet_tasks.errors import ConfigError, ImagenetTasksError
+from imagenet_tasks.errors import ConfigError, ImagenetTasksError, without_secrets
 from imagenet_tasks.storage import Store, default_home
 
 
@@ -31,6 +31,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except ImagenetTasksError as error:
         sys.stderr.write(f"error: {type(error).__name__}: {error}\n")
+        return 1
+    except (OSError, ImportError) as error:  # a full disk, a folder that cannot be written, a missing fsspec driver
+        sys.stderr.write(f"error: {type(error).__name__}: {without_secrets(str(error))}\n")
         return 1
     except KeyboardInterrupt:
         sys.stderr.write("stopped; run the same command again to go on\n")

@@ -14,6 +14,7 @@ runs/<dag_id>/<run_key>/                      config.json, tasks/, progress/, de
 import contextlib
 import re
 import time
+import uuid
 from collections.abc import Iterator
 from typing import Any, Literal, Self
 
@@ -21,7 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from imagenet_tasks.config import STRICT, RunConfig, from_json, to_json
-from imagenet_tasks.errors import ArtifactError, ConfigError
+from imagenet_tasks.errors import ArtifactError, ConfigError, without_secrets
 from imagenet_tasks.storage import Store, safe_key
 
 Split = Literal["train", "validation", "test"]
@@ -51,30 +52,37 @@ class JsonArtifact:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Selection(JsonArtifact):
-    """The pictures of one class that a run uses, in the order of the source, with what became of the candidates."""
+    """The pictures of one class that a run uses, in the order of the source."""
 
     class_id: str
-    name: str
     files: tuple[str, ...]
-    listed: int
-    asked: int
-    wanted: int
-    rejected: dict[str, int]
+
+    @staticmethod
+    def key(class_id: str, fingerprint: str) -> str:
+        """Returns the key of a selection's file."""
+        return f"images/{class_id}/selected-{fingerprint}.json"
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class SelectionRef(JsonArtifact):
-    """Points to a Selection."""
+    """Points to a Selection, with what became of the candidates that this run looked at.
+
+    The fingerprint follows from the pictures alone: the same pictures are the same work, however they were found.
+    """
 
     class_id: str
     name: str
     fingerprint: str
     accepted: int
+    listed: int
+    asked: int
+    wanted: int
+    rejected: dict[str, int]
 
     @property
     def key(self) -> str:
         """The key of the selection's file."""
-        return f"images/{self.class_id}/selected-{self.fingerprint}.json"
+        return Selection.key(self.class_id, self.fingerprint)
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -96,12 +104,12 @@ class ClassArray(JsonArtifact):
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class DatasetClass:
-    """One class of a dataset: its label is its place in the list."""
+    """One class of a dataset: its label is its place in the list; `selection` is the fingerprint of its pictures."""
 
     class_id: str
     name: str
     array: ClassArray
-    selection: SelectionRef
+    selection: str
     train: int
     validation: int
     test: int
@@ -255,15 +263,19 @@ class Run:
             "reused": False,
             "result": None,
             "error": None,
+            "attempt": uuid.uuid4().hex,
         }
-        self.store.write_json(self.key(name), record)
+        key = self.key(name)
+        self.store.write_json(key, record)
         try:
             yield record
             record["state"] = "success"
         except BaseException as error:
             record["state"] = "failed"
-            record["error"] = {"type": type(error).__name__, "message": str(error)}
+            record["error"] = {"type": type(error).__name__, "message": without_secrets(str(error))}
             raise
         finally:
             record["seconds"] = round(time.time() - record["started_s"], 3)
-            self.store.write_json(self.key(name), record)
+            # An attempt that was given up and fails late must not hide what the next one does.
+            if record["state"] == "success" or self.store.read_json(key).get("attempt") == record["attempt"]:
+                self.store.write_json(key, record)

@@ -37,7 +37,8 @@ def run_in_child(run: Run, task: str, arguments: dict[str, Any], *, timeout_s: f
 
     Raises:
         ImagenetTasksError: the one that the child raised.
-        TrainingError: where the child crashed or ran out of time.
+        TrainingTimeout: where the child ran out of time.
+        TrainingError: where it crashed.
     """
     with tempfile.TemporaryDirectory(prefix="imagenet-task-") as folder:
         order, answer = Path(folder, "order.json"), Path(folder, "answer.json")
@@ -81,10 +82,15 @@ def run_in_child(run: Run, task: str, arguments: dict[str, Any], *, timeout_s: f
     if result and "error" in result:
         kind = getattr(errors, result["error"]["type"], errors.TrainingError)
         raise kind(result["error"]["message"])
+    if late.is_set():
+        raise errors.TrainingTimeout(
+            f"{task}: ended after {timeout_s:.0f} s, the most it may take. Train for fewer epochs."
+        )
     if result is None or code != 0:
         ended = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
-        why = f"it ran longer than {timeout_s:.0f} s" if late.is_set() else f"it ended by {ended} without an answer"
-        raise errors.TrainingError(f"{task}: the child process failed: {why}. Its last lines are above.")
+        raise errors.TrainingError(
+            f"{task}: the child process ended by {ended} without an answer. Its last lines are above."
+        )
     return result["value"]
 
 

@@ -6,7 +6,8 @@ A field's name is unique over all stages, so that `--set epochs=3` and the trigg
 import dataclasses
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
+from urllib.parse import urlsplit
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -18,9 +19,10 @@ STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
-SOURCES = ("sample", "folder")
-MODELS = ("compact", "convnet1")
-FORCE_FROM = ("", "download", "preprocess", "train", "evaluate", "augment", "report")
+SourceName = Literal["sample", "folder"]
+ModelName = Literal["compact", "convnet1"]
+StepName = Literal["", "download", "preprocess", "train", "evaluate", "augment", "report"]
+SOURCES, MODELS, FORCE_FROM = get_args(SourceName), get_args(ModelName), get_args(StepName)
 MAX_CLASSES = 1000
 LEAST_SIDE_PX = {"convnet1": 37}  # its convolutions and poolings leave nothing of a smaller picture
 
@@ -29,7 +31,7 @@ LEAST_SIDE_PX = {"convnet1": 37}  # its convolutions and poolings leave nothing 
 class DownloadConfig:
     """Where the pictures come from, how many are wanted, and what is accepted as a picture."""
 
-    source: Literal["sample", "folder"] = "sample"
+    source: SourceName = "sample"
     location: str = ""
     images_per_class: Annotated[int, Field(ge=1, le=100_000)] = 800
     download_threads: Annotated[int, Field(ge=1, le=128)] = 16
@@ -39,9 +41,16 @@ class DownloadConfig:
     attempts: Annotated[int, Field(ge=1, le=10)] = 2
     max_redirects: Annotated[int, Field(ge=0, le=20)] = 5
     max_bytes: Annotated[int, Field(ge=1_000, le=500_000_000)] = 20_000_000
-    max_pixels: Annotated[int, Field(ge=1_000, le=1_000_000_000)] = 50_000_000
+    max_pixels: Annotated[int, Field(ge=1_000, le=170_000_000)] = 50_000_000
     min_side_px: Annotated[int, Field(ge=1, le=10_000)] = 24
     max_aspect: Annotated[float, Field(ge=1.0, le=1000.0)] = 8.0
+
+    def __post_init__(self) -> None:
+        if "@" in urlsplit(self.location).netloc:
+            raise ValueError(
+                "location: expected no user name or password in the URL, since settings are written to files; give "
+                "credentials to the storage driver through the environment"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -66,7 +75,7 @@ class PreprocessConfig:
 class TrainConfig:
     """The model and its schedule. The learning rate and the optimiser belong to the model."""
 
-    model: Literal["compact", "convnet1"] = "compact"
+    model: ModelName = "compact"
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 20
     retrain_epochs: Annotated[int, Field(ge=1, le=10_000)] = 20
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 64
@@ -101,7 +110,7 @@ class RunConfig:
     profile: str
     description: str
     classes: Annotated[tuple[ImageClass, ...], Field(max_length=MAX_CLASSES)] = ()
-    force: Literal["", "download", "preprocess", "train", "evaluate", "augment", "report"] = ""
+    force: StepName = ""
     download: DownloadConfig
     preprocess: PreprocessConfig
     train: TrainConfig

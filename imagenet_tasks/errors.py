@@ -9,12 +9,15 @@ ImagenetTasksError
 ├── ArtifactError           a file of an earlier stage is missing or damaged
 │   └── ChecksumMismatch
 └── TrainingError           training did not end with a usable model
-    └── NonFiniteLoss
+    ├── NonFiniteLoss       never retried
+    ├── AcceleratorMissing  never retried
+    └── TrainingTimeout     never retried
 
 A picture that cannot be used is data, not a failure of the stage: the code that judges it raises `Rejected`, which
 never leaves the stage and becomes a record with its `RejectReason`.
 """
 
+import re
 from enum import StrEnum
 
 
@@ -58,6 +61,14 @@ class NonFiniteLoss(TrainingError):
     """The loss became NaN or infinite."""
 
 
+class AcceleratorMissing(TrainingError):
+    """A GPU was asked for, and the worker has none."""
+
+
+class TrainingTimeout(TrainingError):
+    """Training ran longer than it may."""
+
+
 class RejectReason(StrEnum):
     """Why a candidate is not among the pictures of its class."""
 
@@ -96,3 +107,9 @@ class Rejected(Exception):
         self.reason = reason
         self.may_pass = may_pass
         self.detail = detail
+
+
+def without_secrets(text: str) -> str:
+    """Returns the text with user names, passwords and queries taken out of the URLs in it."""
+    text = re.sub(r"(\b[\w+.-]+://)[^/\s'\"@]*@", r"\1***@", text)
+    return re.sub(r"(\b[\w+.-]+://[^\s'\"?]*)\?[^\s'\"]*", r"\1?***", text)

@@ -54,7 +54,8 @@ def judge(data: bytes, *, max_pixels: int, min_side_px: int, max_aspect: float) 
             raise Rejected(RejectReason.TOO_SMALL, detail=f"{width_px}x{height_px}, at least {min_side_px} a side")
         if max(width_px, height_px) > max_aspect * min(width_px, height_px):
             raise Rejected(RejectReason.BAD_ASPECT, detail=f"{width_px}x{height_px}, at most {max_aspect:g} to 1")
-        suffix = FORMATS[picture.format or ""]
+        # Pillow calls a JPEG with further pictures behind the first, as many cameras write, MPO.
+        suffix = FORMATS.get(picture.format or "", FORMATS["JPEG"])
         # A scaled decode reads every byte of the file, so it finds a cut one, at a fraction of the cost.
         picture.draft("RGB", (max(1, width_px // 8), max(1, height_px // 8)))
         _load(picture)

@@ -73,7 +73,7 @@ class Progress:
         interval_s: float = 10.0,
     ) -> None:
         self.task, self.item, self.label, self.total, self.unit = task, item, label, total, unit
-        self.done = 0
+        self.done = self._resumed = 0
         self.figures: dict[str, Any] = {}
         self._listeners = listeners
         self._interval_s = interval_s
@@ -86,10 +86,15 @@ class Progress:
         if self.done >= self.total or time.monotonic() - self._told_s >= self._interval_s:
             self.tell()
 
+    def resume(self, count: int, **figures: Any) -> None:
+        """Counts what was done before this attempt, which says nothing about the time that is left."""
+        self._resumed = count
+        self.advance(count, **figures)
+
     def tell(self) -> None:
         """Tells the listeners now."""
         self._told_s = time.monotonic()
-        elapsed_s = self._told_s - self._started_s
+        elapsed_s, fresh = self._told_s - self._started_s, self.done - self._resumed
         snapshot = Snapshot(
             task=self.task,
             item=self.item,
@@ -98,7 +103,7 @@ class Progress:
             done=self.done,
             total=self.total,
             elapsed_s=elapsed_s,
-            remaining_s=elapsed_s / self.done * (self.total - self.done) if self.done else None,
+            remaining_s=elapsed_s / fresh * (self.total - self.done) if fresh else None,
             updated_s=time.time(),
             figures=dict(self.figures),
         )

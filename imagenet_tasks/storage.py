@@ -62,7 +62,7 @@ class Store:
         self.root = UPath(root)
         self.is_local = self.root.protocol in ("", "file")
         if self.is_local:
-            self.root = UPath(Path(str(self.root)).expanduser().absolute())
+            self.root = UPath(Path(self.root.path).expanduser().absolute())
 
     def path(self, key: str) -> UPath:
         """Returns the path of a key.
@@ -182,12 +182,15 @@ class Store:
             contents = {
                 p.relative_to(attempt).as_posix(): {"bytes": p.stat().st_size, "sha256": sha256_of(p)} for p in files
             }
-            (attempt / MARKER).write_text(json.dumps({"files": contents}, indent=1))
+            # An object store renames nothing: there each attempt has a folder of its own, and the marker names it.
+            inner = "" if self.is_local else f"{uuid.uuid4().hex[:12]}/"
+            (attempt / MARKER).write_text(json.dumps({"files": contents, "inner": inner}, indent=1))
             if self.is_local:
                 self._rename_into_place(attempt, Path(str(target)))
             elif not self.is_complete(folder):
-                for name in (*contents, MARKER):  # the marker last
-                    target.joinpath(name).write_bytes((attempt / name).read_bytes())
+                for name in contents:
+                    target.joinpath(inner + name).write_bytes((attempt / name).read_bytes())
+                target.joinpath(MARKER).write_bytes((attempt / MARKER).read_bytes())
         finally:
             shutil.rmtree(attempt, ignore_errors=True)
 
@@ -211,8 +214,9 @@ class Store:
             ArtifactError: where the folder or the file is missing.
             ChecksumMismatch: where the bytes are not those that were written.
         """
-        expected = self.read_marker(folder)["files"].get(name)
-        source = self.path(f"{folder}/{name}")
+        marker = self.read_marker(folder)
+        expected = marker["files"].get(name)
+        source = self.path(f"{folder}/{marker['inner']}{name}")
         if expected is None or not source.exists():
             raise ArtifactError(f"{source}: expected this file of a finished artifact, found none. Force its stage.")
         local = Path(str(source)) if self.is_local else self._cached(source, expected["sha256"])

@@ -292,12 +292,11 @@ def evaluate_augmented(run: Run, evaluation: Json, models: Sequence[Json]) -> Js
 
 def write_report(run: Run) -> Json:
     """Writes the report and the run's index, on both branches; returns the figures that matter."""
-    from imagenet_tasks.report.stage import ReportInputs
-
     config, store = run.config, run.store
     with run.task("write_report") as record:
-        from imagenet_tasks.report.stage import write_report as write
+        from imagenet_tasks.report import stage
 
+        records = [r for r in run.task_records() if r["state"] == "success"]
         decision = run.result_of("check_accuracy")
         dataset, baseline = run.result_of("build_dataset"), run.result_of("evaluate_baseline")
         if decision is None or dataset is None or baseline is None:
@@ -306,31 +305,32 @@ def write_report(run: Run) -> Json:
             )
         repaired = decision["branch"] == "augment"
         plan, augmented = (run.result_of(t) if repaired else None for t in ("plan_augmentation", "evaluate_augmented"))
-        added = [r["result"] for r in run.task_records() if r["task"] == "augment_class" and r["state"] == "success"]
+        selections = [SelectionRef.from_dict(r["result"]) for r in records if r["task"] == "download_class"]
+        added = [r["result"] for r in records if r["task"] == "augment_class"]
         ids = set(plan["chosen"]) if plan else set()
-        inputs = ReportInputs(
+        inputs = stage.ReportInputs(
             run=run,
             config=config,
             decision=decision,
             dataset=read_dataset(store, dataset["fingerprint"]),
+            selections=tuple(selections),
             baseline=Evaluation.from_dict(baseline),
             plan=read_plan(store, plan["fingerprint"]) if plan else None,
             added=tuple(ClassArray.from_dict(a) for a in added if a["class_id"] in ids),
             augmented=Evaluation.from_dict(augmented) if augmented else None,
         )
-        result = write(inputs)
-        record["result"] = result
-        index = {
-            "dag_id": run.dag_id,
-            "run_id": run.run_id,
-            "run_key": run.run_key,
-            "written_s": time.time(),
-            "tasks": run.task_records(),
-            **result,
-        }
-        store.write_json(run.key("run.json"), index)
+        record["result"] = result = stage.write_report(inputs)
         log.info("%s", result["headline"])
-        log.info("Report: %s", store.path(run.key("report/report.html")))
+        log.info("Report: %s", store.path(result["report"]))
+    index = {
+        "dag_id": run.dag_id,
+        "run_id": run.run_id,
+        "run_key": run.run_key,
+        "written_s": time.time(),
+        "tasks": run.task_records(),
+        **result,
+    }
+    store.write_json(run.key("run.json"), index)
     return _result(record)
 
 

@@ -52,7 +52,8 @@ def dockerfile_stages() -> dict[str, str]:
 
 def mounts(service: dict) -> dict[str, list[str]]:
     """Target folder -> [source, options...] of a service's volumes in their short form."""
-    return {target: [source, *options] for source, target, *options in (v.split(":") for v in service["volumes"])}
+    parts = (re.split(r":(?![^{}]*\})", volume) for volume in service["volumes"])  # not at the `:` of `${NAME:-default}`
+    return {target: [source, *options] for source, target, *options in parts}
 
 
 # The schema.
@@ -201,6 +202,24 @@ def test_tasks_find_the_api_server(services):
     assert url == "http://api-server:8080/execution/"
 
 
+def test_redis_hands_no_training_that_still_runs_to_a_second_worker(services):
+    dag = (ROOT / "dags/imagenet_targeted_augmentation.py").read_text()
+    (hours,) = re.findall(r"^TRAIN_TIMEOUT = timedelta\(hours=(\d+)\)$", dag, flags=re.MULTILINE)
+    timeout = services["worker-gpu"]["environment"]["AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT"]
+    assert int(timeout) > int(hours) * 3600
+
+
+@pytest.mark.parametrize(("name", "default"), [("SCHEDULE", "@weekly"), ("PROFILE", "sample"), ("LOCATION", "")])
+def test_what_scheduled_runs_do_can_be_set_and_has_the_dags_defaults(services, name, default):
+    value = services["dag-processor"]["environment"][f"IMAGENET_{name}"]
+    assert value == f"${{IMAGENET_{name}:-{default}}}"
+
+
+def test_every_variable_that_the_file_takes_is_documented_at_its_top():
+    head, body = COMPOSE.read_text().split("\nx-airflow-common", 1)
+    assert {name for name in re.findall(r"\$\{(\w+)", body) if not re.search(rf"^#   {name} ", head, re.MULTILINE)} == set()
+
+
 def test_every_airflow_setting_exists_in_the_installed_airflow(services):
     """Airflow ignores a misspelt variable without a word."""
     package = Path(find_spec("airflow").submodule_search_locations[0])
@@ -274,6 +293,11 @@ def test_workers_write_to_the_named_volume_of_the_pictures(services, name):
     assert mounts(services[name])[home] == ["imagenet"]
 
 
+@pytest.mark.parametrize("name", ["worker", "worker-gpu"])
+def test_workers_can_read_own_pictures_and_not_write_them(services, name):
+    assert mounts(services[name])["/pictures"] == ["${IMAGENET_PICTURES:-./pictures}", "ro"]
+
+
 def test_the_pages_can_read_the_artifacts_and_not_write_them(services):
     assert mounts(services["api-server"])["/opt/imagenet"] == ["imagenet", "ro"]
 
@@ -284,7 +308,7 @@ def test_the_database_is_on_a_named_volume(services):
 
 def test_every_named_volume_is_declared_and_used(compose, services):
     used = {source for s in services.values() if "volumes" in s for source, *_ in mounts(s).values()}
-    assert {source for source in used if not source.startswith(".")} == set(compose["volumes"])
+    assert {source for source in used if not source.startswith((".", "$"))} == set(compose["volumes"])
 
 
 def test_only_the_api_server_is_published_and_on_loopback_only(services):
@@ -324,8 +348,10 @@ def test_the_build_sees_nothing_but_what_the_image_needs():
     assert {rule for rule in rules if rule.startswith("!")} == {"!requirements.txt", "!imagenet_tasks"}
 
 
-def test_the_folders_of_the_volumes_belong_to_the_user_of_the_image(services):
+def test_the_folders_of_the_volumes_belong_to_the_user_of_the_image(compose, services):
     """A new named volume takes the owner of the folder that it covers: without one it is root's, and writing fails."""
     (created,) = re.findall(r"install -d -o airflow -g airflow \\\n(.*)", dockerfile_stages()["dependencies"])
-    targets = {target for name in AIRFLOW_PROCESSES for target in mounts(services[name])}
+    all_mounts = [mount for name in AIRFLOW_PROCESSES for mount in mounts(services[name]).items()]
+    targets = {target for target, (source, *_) in all_mounts if source in compose["volumes"]}
+    assert targets == {"/opt/airflow/auth", "/opt/airflow/logs", "/opt/imagenet"}
     assert targets <= set(created.split())

@@ -77,6 +77,8 @@ def _ui(airflow: LocalAirflow) -> int:
 
 def _demo(airflow: LocalAirflow, settings: dict[str, Any], parts: dict[str, float]) -> int:
     started_s = time.monotonic()
+    for unfinished in airflow.fail_unfinished_runs():  # one run at a time: ours would wait for it
+        console.print(f"Run {unfinished} was interrupted: marked failed. Its finished work is reused.")
     run_id = airflow.trigger(profile="sample", **settings)
     run = Run(Store(airflow.imagenet_home), DAG_ID, run_id)
     console.print(f"Run {run_id}, profile sample: drawn pictures, whose numbers say nothing about ImageNet\n")

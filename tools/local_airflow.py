@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 import requests
 
@@ -21,6 +22,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 DAG_ID = "imagenet_targeted_augmentation"
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 START_TIMEOUT_S = 180.0
+STOP_TIMEOUT_S = 20.0
 
 
 class LocalAirflowError(Exception):
@@ -48,6 +50,7 @@ class LocalAirflow:
         self._settings = settings or {}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._session = requests.Session()
+        self._session.trust_env = False  # a proxy of the environment does not reach this machine's loopback
 
     def __enter__(self) -> Self:
         try:
@@ -93,6 +96,9 @@ class LocalAirflow:
             "PYTHONUNBUFFERED": "1",
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
         }
+        # Where the environment names a proxy: not for what the components ask each other. Programs read either name.
+        direct = [host for name in ("NO_PROXY", "no_proxy") for host in os.environ.get(name, "").split(",") if host]
+        ours |= dict.fromkeys(("NO_PROXY", "no_proxy"), ",".join(dict.fromkeys([*direct, "127.0.0.1", "localhost"])))
         return os.environ | ours | {"IMAGENET_SCHEDULE": os.environ.get("IMAGENET_SCHEDULE", "none")} | self._settings
 
     def start(self) -> None:
@@ -116,15 +122,16 @@ class LocalAirflow:
             self.call("POST", "/pools", json={"name": "gpu", "slots": 1, "description": "one training at a time"})
 
     def stop(self) -> None:
-        """Ends what was started, each with its children."""
+        """Ends what was started, each with all that it started in turn."""
         for process in self._processes.values():
             _signal_group(process, signal.SIGTERM)
-        deadline_s = time.monotonic() + 20
+        deadline_s = time.monotonic() + STOP_TIMEOUT_S
         for process in self._processes.values():
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=max(0.1, deadline_s - time.monotonic()))
-            _signal_group(process, signal.SIGKILL)  # also what a component left behind
+            _signal_group(process, signal.SIGKILL)
             process.wait()
+        _kill_sessions({process.pid for process in self._processes.values()})
         self._processes.clear()
         self._session.close()
 
@@ -167,6 +174,14 @@ class LocalAirflow:
         """Triggers the DAG; returns the run's id."""
         run = self.call("POST", f"/dags/{DAG_ID}/dagRuns", json={"logical_date": None, "conf": params})
         return str(run["dag_run_id"])
+
+    def fail_unfinished_runs(self) -> list[str]:
+        """Marks the DAG's queued and running runs failed; returns their ids."""
+        unfinished = list(self.pages(f"/dags/{DAG_ID}/dagRuns?state=queued&state=running", "dag_runs"))
+        ids = [str(run["dag_run_id"]) for run in unfinished]
+        for run_id in ids:
+            self.call("PATCH", f"/dags/{DAG_ID}/dagRuns/{quote(run_id, safe='')}", json={"state": "failed"})
+        return ids
 
     def run_state(self, run_id: str) -> str:
         """Returns the state of a run."""
@@ -257,6 +272,32 @@ def _free_port() -> int:
 def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, number)
+
+
+def _kill_sessions(leaders: set[int]) -> None:
+    """Kills every process of the sessions that these processes led.
+
+    Airflow puts each task into a process group of its own, where a signal to the scheduler's group does not reach it;
+    its session stays the scheduler's. Repeated until none is left, since a process may start another meanwhile.
+    """
+    deadline_s = time.monotonic() + 5
+    while time.monotonic() < deadline_s:
+        members = [int(folder.name) for folder in Path("/proc").glob("[0-9]*") if _session_of(folder) in leaders]
+        if not members:
+            return
+        for pid in members:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.05)
+
+
+def _session_of(process: Path) -> int | None:
+    """Returns the session of a process of /proc, None where it has ended (a zombie only waits to be noticed)."""
+    try:
+        state, _, _, session = (process / "stat").read_text().rpartition(")")[2].split()[:4]
+    except OSError:
+        return None
+    return None if state == "Z" else int(session)
 
 
 def _end_with_parent() -> None:

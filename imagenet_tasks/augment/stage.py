@@ -98,7 +98,8 @@ def augment_class(
     import numpy as np
 
     member = dataset.classes[chosen.label]
-    selection = Selection.from_dict(store.read_json(member.selection.key), where=member.selection.key)
+    key = Selection.key(member.class_id, member.selection)
+    selection = Selection.from_dict(store.read_json(key), where=key)
     train_ids = {row.image_id for row in read_split(store, dataset, "train") if row.label == chosen.label}
     files = [file for file in selection.files if file.partition(".")[0] in train_ids]
     random = np.random.default_rng([seed, chosen.label])

@@ -87,10 +87,18 @@ class _HTTPSPool(urllib3.HTTPSConnectionPool):
     ConnectionCls = _HTTPSConnection
 
 
+POOLS = {"http": _HTTPPool, "https": _HTTPSPool}
+
+
 class _Adapter(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **others: Any) -> None:
         super().init_poolmanager(*args, **others)
-        self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+        self.poolmanager.pool_classes_by_scheme = POOLS
+
+    def proxy_manager_for(self, *args: Any, **others: Any) -> Any:
+        manager = super().proxy_manager_for(*args, **others)
+        manager.pool_classes_by_scheme = POOLS
+        return manager
 
 
 class _Session(requests.Session):

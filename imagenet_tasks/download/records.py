@@ -13,8 +13,9 @@ Record = dict[str, Any]
 class Records:
     """The records of one class, by candidate.
 
-    A record has `candidate`, `state` (accepted; rejected, which is final; open, to be asked again), `reason`,
-    `detail`, `file`, `bytes`, `width_px`, `height_px`, `time_s` (Unix time). Read and written under the class's lock.
+    A record has `candidate`, `basis` (what else its verdict depends on), `state` (accepted; rejected, which is final;
+    open, to be asked again), `reason`, `detail`, `file`, `bytes`, `width_px`, `height_px`, `time_s` (Unix time). Read
+    and written under the class's lock.
 
     Args:
         store: where they lie.
@@ -37,6 +38,11 @@ class Records:
     def put(self, record: Record) -> None:
         """Adds or replaces a candidate's record."""
         self._records[record["candidate"]] = record
+
+    def is_stale(self, candidate: str, basis: str) -> bool:
+        """Tells whether the record was made from other bytes or by other limits than are in force now."""
+        record = self._records.get(candidate)
+        return record is not None and record.get("basis") != basis
 
     def drop(self, candidate: str) -> None:
         """Forgets a candidate, so that it is asked for again."""

@@ -7,7 +7,7 @@ import json
 import os
 import tarfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Protocol
 
@@ -16,7 +16,14 @@ from upath import UPath
 from imagenet_tasks.classes import ImageClass, find_class
 from imagenet_tasks.config import DownloadConfig
 from imagenet_tasks.download.fetch import Fetcher
-from imagenet_tasks.errors import ConfigError, Rejected, RejectReason, SourceUnavailable
+from imagenet_tasks.errors import (
+    ConfigError,
+    DataError,
+    Rejected,
+    RejectReason,
+    SourceUnavailable,
+    without_secrets,
+)
 
 
 class Source(Protocol):
@@ -25,8 +32,11 @@ class Source(Protocol):
     def classes(self) -> tuple[ImageClass, ...]:
         """Returns the classes that the source has, in a fixed order."""
 
-    def candidates(self, class_id: str) -> Sequence[str]:
-        """Returns the locators of a class's candidates in a fixed order; [] where the class is unknown."""
+    def candidates(self, class_id: str) -> Mapping[str, str]:
+        """Returns a class's candidates in a fixed order: locator, and a version that changes when its bytes do.
+
+        Empty where the class is unknown. A locator names its candidate among those of all sources.
+        """
 
     def fetch(self, locator: str) -> bytes:
         """Returns a candidate's bytes; raises Rejected where that fails."""
@@ -46,16 +56,19 @@ class ListServerSource:
 
     def classes(self) -> tuple[ImageClass, ...]:
         """Returns the classes of /classes.json."""
-        entries = json.loads(self._get("/classes.json"))
-        return tuple(find_class(entry["class_id"]) for entry in entries)
+        try:
+            return tuple(find_class(entry["class_id"]) for entry in json.loads(self._get("/classes.json")))
+        except (ValueError, TypeError, KeyError) as error:
+            raise ConfigError(self._no_list("/classes.json", "something that is no list of classes")) from error
 
-    def candidates(self, class_id: str) -> Sequence[str]:
+    def candidates(self, class_id: str) -> Mapping[str, str]:
         """Returns the lines of /lists/<class_id>.txt, without the server's own address where they begin with it.
 
-        So a record stays that of its picture when the server moves to another port.
+        So a record stays that of its picture when the server moves to another port. A URL has no version: its answer
+        is taken once.
         """
         lines = (line.strip() for line in self._get(f"/lists/{class_id}.txt").decode(errors="replace").splitlines())
-        return [line.removeprefix(self._base_url) for line in lines if line]
+        return {line.removeprefix(self._base_url): "" for line in lines if line}
 
     def fetch(self, locator: str) -> bytes:
         """Returns the body of the URL."""
@@ -65,10 +78,15 @@ class ListServerSource:
         try:
             return self._fetcher.fetch(self._base_url + path)
         except Rejected as rejected:
-            raise SourceUnavailable(
-                f"source {self._base_url}{path}: expected a list, received {rejected}. Is the server running? "
-                "`make demo` and `make ui` start it; IMAGENET_SAMPLE_URL or the setting `location` says where it is."
-            ) from rejected
+            kind = SourceUnavailable if rejected.may_pass else ConfigError
+            raise kind(self._no_list(path, str(rejected))) from rejected
+
+    def _no_list(self, path: str, received: str) -> str:
+        return without_secrets(
+            f"location: expected a list of pictures at {self._base_url}{path}, received {received}. For a folder of "
+            "pictures set source to 'folder'. For the built-in pictures leave source and location empty: `make demo` "
+            "and `make ui` start their server, and IMAGENET_SAMPLE_URL says where it is."
+        )
 
 
 class FolderSource:
@@ -82,11 +100,12 @@ class FolderSource:
     """
 
     def __init__(self, location: str, max_bytes: int) -> None:
-        self._root = UPath(location).expanduser()
+        self._root = UPath(location).expanduser().absolute()
         self._max_bytes = max_bytes
         self._files = ExitStack()
         self._archives: dict[str, tuple[tarfile.TarFile, threading.Lock]] = {}
         self._members: dict[str, tuple[str, tarfile.TarInfo]] = {}
+        self._paths: dict[str, UPath] = {}
         try:
             entries = sorted(self._root.iterdir(), key=lambda path: path.name)
         except (FileNotFoundError, NotADirectoryError) as error:
@@ -111,11 +130,11 @@ class FolderSource:
         """Returns a class per folder or archive."""
         return tuple(self._classes.values())
 
-    def candidates(self, class_id: str) -> Sequence[str]:
-        """Returns '<folder>/<file>' or '<archive>.tar#<member>' for each file, in order of their names."""
-        found: list[str] = []
+    def candidates(self, class_id: str) -> Mapping[str, str]:
+        """Returns '<path>' or '<archive>.tar#<member>' for each file in order of their names, with size and time."""
+        found: dict[str, str] = {}
         for entry in self._entries.get(class_id, []):
-            found += self._list_archive(entry) if entry.suffix == ".tar" else self._list_folder(entry)
+            found |= self._list_archive(entry) if entry.suffix == ".tar" else self._list_folder(entry)
         return found
 
     def fetch(self, locator: str) -> bytes:
@@ -131,7 +150,7 @@ class FolderSource:
                 except tarfile.ReadError as error:
                     detail = "the archive ends within this member"
                     raise Rejected(RejectReason.TRUNCATED_TRANSFER, detail=detail) from error
-        path = self._root / locator
+        path = self._paths[locator]
         try:
             self._judge_size(path.stat().st_size)
             return path.read_bytes()
@@ -146,21 +165,30 @@ class FolderSource:
         if size_bytes > self._max_bytes:
             raise Rejected(RejectReason.TOO_LARGE, detail=f"{size_bytes} bytes, at most {self._max_bytes}")
 
-    def _list_folder(self, folder: UPath) -> list[str]:
-        files = sorted(p.name for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
-        return [f"{folder.name}/{name}" for name in files]
+    def _list_folder(self, folder: UPath) -> dict[str, str]:
+        files = sorted(
+            (p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")), key=lambda p: p.name
+        )
+        self._paths |= {str(path): path for path in files}
+        return {str(path): _version(path) for path in files}
 
-    def _list_archive(self, path: UPath) -> list[str]:
+    def _list_archive(self, path: UPath) -> dict[str, str]:
         try:
             file = self._files.enter_context(path.open("rb"))
             tar = self._files.enter_context(tarfile.open(fileobj=file, mode="r:"))  # noqa: SIM115 - so it is
             self._archives[path.name] = (tar, threading.Lock())
-            files = [member for member in _members(tar) if member.isfile()]
-        except (tarfile.TarError, OSError) as error:
-            raise SourceUnavailable(f"{path}: expected a tar archive, could not read it: {error}") from error
-        for member in files:
-            self._members[f"{path.name}#{member.name}"] = (path.name, member)
-        return sorted(f"{path.name}#{member.name}" for member in files)
+            files = sorted((member for member in _members(tar) if member.isfile()), key=lambda member: member.name)
+        except tarfile.TarError as error:
+            raise DataError(f"{path}: expected a tar archive, could not read it: {error}. Replace the file.") from error
+        except OSError as error:
+            raise SourceUnavailable(f"{path}: could not be read: {error}") from error
+        self._members |= {f"{path}#{member.name}": (path.name, member) for member in files}
+        return {f"{path}#{member.name}": f"{_version(path)} {member.offset}" for member in files}
+
+
+def _version(path: UPath) -> str:
+    stat = path.stat()
+    return f"{stat.st_size} {stat.st_mtime}"
 
 
 def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:

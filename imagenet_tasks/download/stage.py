@@ -4,7 +4,7 @@ import hashlib
 import logging
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from imagenet_tasks import images
@@ -19,6 +19,7 @@ from imagenet_tasks.storage import Store, fingerprint
 
 log = logging.getLogger(__name__)
 SAVE_EVERY_S = 10.0
+LIMITS = ("max_bytes", "max_pixels", "min_side_px", "max_aspect")  # what a verdict on a picture depends on
 
 
 def classes_of_run(settings: DownloadConfig, wanted: tuple[ImageClass, ...], *, named: bool) -> tuple[ImageClass, ...]:
@@ -67,19 +68,24 @@ def download_class(
         SourceUnavailable: where most candidates failed for reasons that may pass.
     """
     with store.lock(f"images/{image_class.class_id}"), open_source(settings) as source:
-        candidates = list(dict.fromkeys(source.candidates(image_class.class_id)))
+        bases = {
+            candidate: fingerprint(version=version, limits=[getattr(settings, name) for name in LIMITS])
+            for candidate, version in source.candidates(image_class.class_id).items()
+        }
+        candidates = list(bases)
         records = Records(store, image_class.class_id)
         present = set(store.names(f"images/{image_class.class_id}"))
-        for candidate in candidates:
+        for candidate, basis in bases.items():
             file = records.accepted_files([candidate], 1)
-            if (file and file[0] not in present) or (force and not file):
+            if records.is_stale(candidate, basis) or (file and file[0] not in present) or (force and not file):
                 records.drop(candidate)
         wanted = settings.images_per_class
         have = len(records.accepted_files(candidates, wanted))
-        progress.advance(have, rejected=sum(records.rejected(candidates).values()))
+        final = sum(records.is_final(candidate) for candidate in candidates)
+        progress.resume(have, rejected=final - len(records.accepted_files(candidates)))
         open_candidates = [c for c in candidates if not records.is_final(c)] if have < wanted else []
         if open_candidates:
-            _Download(store, settings, image_class, source, records, progress, candidates).run(open_candidates, have)
+            _Download(store, settings, image_class, source, records, progress, bases).run(open_candidates, have)
         return _select(store, settings, image_class, candidates, records), not open_candidates
 
 
@@ -94,12 +100,13 @@ class _Download:
         source: Source,
         records: Records,
         progress: Progress,
-        candidates: Sequence[str],
+        bases: Mapping[str, str],
     ) -> None:
         self._store, self._settings, self._image_class = store, settings, image_class
-        self._source, self._records, self._progress, self._candidates = source, records, progress, candidates
-        self._place = {candidate: place for place, candidate in enumerate(candidates)}
-        self._holders = {file[0]: c for c in candidates if (file := records.accepted_files([c]))}
+        self._source, self._records, self._progress, self._bases = source, records, progress, bases
+        self._candidates = list(bases)
+        self._place = {candidate: place for place, candidate in enumerate(bases)}
+        self._holders = {file[0]: c for c in bases if (file := records.accepted_files([c]))}
         self._saved_s = time.monotonic()
 
     def run(self, open_candidates: Sequence[str], have: int) -> None:
@@ -139,7 +146,7 @@ class _Download:
     def _ask(self, candidate: str) -> Record:
         """Fetches, judges and stores one candidate."""
         settings = self._settings
-        record: Record = {"candidate": candidate, "time_s": round(time.time(), 3)}
+        record: Record = {"candidate": candidate, "basis": self._bases[candidate], "time_s": round(time.time(), 3)}
         try:
             data = self._source.fetch(candidate)
             verdict = images.judge(
@@ -176,6 +183,7 @@ class _Download:
             return record
         return {
             "candidate": candidate,
+            "basis": self._bases[candidate],
             "time_s": record["time_s"],
             "state": "rejected",
             "reason": RejectReason.DUPLICATE.value,
@@ -191,22 +199,24 @@ class _Download:
 def _select(
     store: Store, settings: DownloadConfig, image_class: ImageClass, candidates: Sequence[str], records: Records
 ) -> SelectionRef:
-    rejected = records.rejected(candidates)
     files = tuple(records.accepted_files(candidates, settings.images_per_class))
-    selection = Selection(
+    looked_at = candidates  # of those after the last picture in use, another run may have records
+    if len(files) == settings.images_per_class:
+        last = next(i for i, c in enumerate(candidates) if records.accepted_files([c]) == [files[-1]])
+        looked_at = candidates[: last + 1]
+    rejected = records.rejected(looked_at)
+    selection = Selection(class_id=image_class.class_id, files=files)
+    ref = SelectionRef(
         class_id=image_class.class_id,
         name=image_class.name,
-        files=files,
+        fingerprint=fingerprint(**selection.as_dict()),
+        accepted=len(files),
         listed=len(candidates),
         asked=len(files) + sum(rejected.values()),
         wanted=settings.images_per_class,
         rejected=rejected,
     )
-    content = selection.as_dict()
-    ref = SelectionRef(
-        class_id=image_class.class_id, name=image_class.name, fingerprint=fingerprint(**content), accepted=len(files)
-    )
-    store.write_json(ref.key, content)
+    store.write_json(ref.key, selection.as_dict())
     if len(files) < settings.images_per_class:
         log.warning(
             "%s: %d of %d pictures: %d short after all %d candidates; rejected: %s",

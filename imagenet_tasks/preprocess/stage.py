@@ -114,7 +114,7 @@ def build_dataset(
     need = min(settings.min_images_per_class, download.images_per_class)
     short = [(ref, array) for ref, array in classes if array.count < need]
     if short:
-        raise TooFewImages("; ".join(_shortfall(store, ref, need) for ref, _ in short))
+        raise TooFewImages("; ".join(_shortfall(ref, need) for ref, _ in short))
     mark = fingerprint(
         stage="build_dataset",
         version=VERSION,
@@ -139,13 +139,12 @@ def build_dataset(
             side = "label_conflict" if image_id in conflicts else side_of(image_id, settings)
             sides[side] += 1
             rows.writerow([image_id, array.class_id, label, row, side])
-        selection = Selection.from_dict(store.read_json(ref.key), where=ref.key)
         members.append(
             DatasetClass(
                 class_id=array.class_id,
-                name=selection.name,
+                name=ref.name,
                 array=array,
-                selection=ref,
+                selection=ref.fingerprint,
                 train=sides["train"],
                 validation=sides["validation"],
                 test=sides["test"],
@@ -164,11 +163,10 @@ def build_dataset(
     return dataset, False
 
 
-def _shortfall(store: Store, ref: SelectionRef, need: int) -> str:
-    selection = Selection.from_dict(store.read_json(ref.key), where=ref.key)
-    reasons = ", ".join(f"{reason} {count}" for reason, count in list(selection.rejected.items())[:3]) or "none"
+def _shortfall(ref: SelectionRef, need: int) -> str:
+    reasons = ", ".join(f"{reason} {count}" for reason, count in list(ref.rejected.items())[:3]) or "none"
     return (
-        f"{ref.class_id} ({selection.name}): has {ref.accepted} pictures, needs {need}; {selection.listed} candidates, "
+        f"{ref.class_id} ({ref.name}): has {ref.accepted} pictures, needs {need}; {ref.listed} candidates, "
         f"rejected: {reasons}. Leave the class out, lower min_images_per_class, or give a source with more pictures"
     )
 

@@ -4,7 +4,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
-from imagenet_tasks.artifacts import Dataset, Evaluation, Selection
+from imagenet_tasks.artifacts import Dataset, Evaluation
 from imagenet_tasks.errors import ArtifactError
 from imagenet_tasks.report import settings, wording
 from imagenet_tasks.storage import Store
@@ -51,7 +51,7 @@ def collect(inputs: "ReportInputs") -> dict[str, Any]:
             "settings": settings.settings_by_stage(config)["augment"],
             "added": {a.class_id: a.count for a in inputs.added},
         } if repaired else None,
-        "data": _data(store, dataset),
+        "data": _data(inputs),
         "settings": settings.settings_by_stage(config) | {"command": settings.command(config)},
         "versions": settings.versions(),
         "fingerprints": _fingerprints(inputs),
@@ -166,15 +166,16 @@ def _confused_pairs(dataset: Dataset, models: dict[str, Any]) -> list[dict[str, 
     return sorted(pairs, key=lambda p: (-p["before"], -p.get("after", 0)))[:PAIRS]
 
 
-def _data(store: Store, dataset: Dataset) -> dict[str, Any]:
+def _data(inputs: "ReportInputs") -> dict[str, Any]:
+    dataset = inputs.dataset
     rows: list[dict[str, Any]] = []
+    selections = {selection.class_id: selection for selection in inputs.selections}
     for member in dataset.classes:
-        key = member.selection.key
-        selection = Selection.from_dict(store.read_json(key), where=key)
+        selection = selections[member.class_id]
         rows.append(
             {
                 "class_id": member.class_id, "name": member.name, "listed": selection.listed, "asked": selection.asked,
-                "wanted": selection.wanted, "accepted": len(selection.files), "rejected": dict(selection.rejected),
+                "wanted": selection.wanted, "accepted": selection.accepted, "rejected": dict(selection.rejected),
                 "train": member.train, "validation": member.validation, "test": member.test,
             }
         )  # fmt: skip
@@ -187,7 +188,7 @@ def _data(store: Store, dataset: Dataset) -> dict[str, Any]:
         for reason, count in row["rejected"].items():
             reasons[reason] = reasons.get(reason, 0) + count
     totals["rejected"] = dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
-    quality = _read(store, dataset.folder, "data_quality.json")
+    quality = _read(inputs.run.store, dataset.folder, "data_quality.json")
     return {
         "rows_px": dataset.rows_px, "columns_px": dataset.columns_px, "classes": rows, "totals": totals,
         "label_conflicts": quality["label_conflicts"], "warnings": quality["warnings"],

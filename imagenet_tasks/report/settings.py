@@ -1,11 +1,11 @@
 """The settings of a run beside its profile's, the command that repeats it, and the versions of what it ran on."""
 
 import importlib.metadata
-import re
 import shlex
 from typing import Any
 
 from imagenet_tasks.config import PROFILES, RunConfig, setting_names
+from imagenet_tasks.errors import without_secrets
 
 PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn", "scipy", "pillow", "matplotlib", "jinja2")
 OWN_OPTIONS = ("source", "location")  # the command line has options of their own for these
@@ -50,11 +50,6 @@ def command(config: RunConfig) -> str:
 def said(value: Any) -> str:
     """Returns a setting's value as it is typed."""
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def without_secrets(location: str) -> str:
-    """Returns an address without the name and password or the signed query that it may carry."""
-    return re.sub(r"\?.*", "?...", re.sub(r"//[^/@]*@", "//", location)) if "://" in location else location
 
 
 def versions() -> dict[str, str | None]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from imagenet_tasks.artifacts import AugmentationPlan, ClassArray, Dataset, Evaluation, Run
+from imagenet_tasks.artifacts import AugmentationPlan, ClassArray, Dataset, Evaluation, Run, SelectionRef
 from imagenet_tasks.config import RunConfig
 
 HTML, JSON = "report/report.html", "report/report.json"
@@ -11,12 +11,17 @@ HTML, JSON = "report/report.html", "report/report.json"
 
 @dataclass(frozen=True, kw_only=True)
 class ReportInputs:
-    """What the report is made of. `plan` and `augmented` are None on the branch without a repair."""
+    """What the report is made of.
+
+    `selections` says what this run downloaded of each class. `plan` and `augmented` are None on the branch without a
+    repair.
+    """
 
     run: Run
     config: RunConfig
     decision: dict[str, Any]
     dataset: Dataset
+    selections: tuple[SelectionRef, ...]
     baseline: Evaluation
     plan: AugmentationPlan | None
     added: tuple[ClassArray, ...]

@@ -291,7 +291,7 @@ class SampleServer:
 
 
 def serve(
-    host: str = "127.0.0.1", port: int = 8890, *, seed: int = 0, ready: Callable[[str], None] | None = None
+    host: str = "127.0.0.1", port: int = 8765, *, seed: int = 0, ready: Callable[[str], None] | None = None
 ) -> None:
     """Serves the sample until SIGTERM or SIGINT, or until the process that started this one is gone.
 

@@ -20,7 +20,11 @@ def name_model(
     epochs: int,
     salt: str = "",
 ) -> TrainedModel:
-    """Returns the name of the model that a trial gives, before it is trained."""
+    """Returns the name of the model that a trial gives, before it is trained.
+
+    The device is not part of it: a model trained on a CPU is the same work as one trained on a GPU, and its record
+    says which it was.
+    """
     mark = fingerprint(
         stage="train",
         version=VERSION,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import keras
 
-from imagenet_tasks.errors import TrainingError
+from imagenet_tasks.errors import AcceleratorMissing
 
 log = logging.getLogger(__name__)
 
@@ -29,11 +29,11 @@ def choose_device(precision: str, *, require_gpu: bool) -> Device:
         require_gpu: whether a CPU is not enough.
 
     Raises:
-        TrainingError: where a GPU is required and there is none.
+        AcceleratorMissing: where a GPU is required and there is none.
     """
     gpus = keras.distribution.list_devices("gpu")
     if require_gpu and not gpus:
-        raise TrainingError(
+        raise AcceleratorMissing(
             f"require_gpu: expected a GPU, the {keras.backend.backend()} backend sees none on this worker. Start it "
             "with its GPU (see docker-compose.yaml, worker-gpu), or set require_gpu to false to train on the CPU."
         )

@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import platform
+import statistics
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -31,7 +32,7 @@ class _Watch(keras.callbacks.Callback):
         super().__init__()
         self.history: list[dict[str, float]] = []
         self._progress, self._pictures, self._batch_size, self._epochs = progress, pictures, batch_size, epochs
-        self._epoch_started_s = 0.0
+        self._epoch_started_s = self._trained_s = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._epoch_started_s = time.monotonic()
@@ -44,13 +45,16 @@ class _Watch(keras.callbacks.Callback):
         else:
             self._progress.done += done
 
+    def on_test_begin(self, logs: Any = None) -> None:  # the validation after an epoch is not training
+        self._trained_s = time.monotonic()
+
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        seconds = time.monotonic() - self._epoch_started_s
+        seconds = max(self._trained_s, self._epoch_started_s + 1e-9) - self._epoch_started_s
         figures = {name: float(value) for name, value in (logs or {}).items()}
         if not all(math.isfinite(figures[name]) for name in ("loss", "val_loss") if name in figures):
             raise NonFiniteLoss(
                 f"epoch {epoch + 1}: the loss is {figures['loss']} (validation {figures.get('val_loss')}); expected a "
-                "number. Lower the learning rate, or train in float32 (precision=float32)."
+                "number. Train in float32 (precision=float32), or another model."
             )
         rate = self._pictures / seconds
         self.history.append({"epoch": epoch + 1, **figures, "seconds": seconds, "pictures_per_s": rate})
@@ -89,7 +93,7 @@ def train(
 
     Raises:
         NonFiniteLoss: where the loss became NaN or infinite.
-        TrainingError: where the device asked for is not there.
+        AcceleratorMissing: where the device asked for is not there.
     """
     started_s = time.monotonic()
     device = choose_device(settings.precision, require_gpu=settings.require_gpu)
@@ -151,7 +155,8 @@ def train(
             "keras": keras.__version__,
             "python": platform.python_version(),
             "train_seconds": train_s,
-            "pictures_per_s": epochs * len(labels) / train_s,
+            # The median epoch: the first one compiles the model.
+            "pictures_per_s": statistics.median(entry["pictures_per_s"] for entry in watch.history),
             "seconds": time.monotonic() - started_s,
         }
         (folder / "training.json").write_text(json.dumps(record, indent=1))

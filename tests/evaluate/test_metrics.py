@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from imagenet_tasks.artifacts import ClassArray, DatasetClass, SelectionRef
+from imagenet_tasks.artifacts import ClassArray, DatasetClass
 from imagenet_tasks.errors import ConfigError, DataError
 from imagenet_tasks.evaluate.gate import decide
 from imagenet_tasks.evaluate.metrics import measure
@@ -18,7 +18,7 @@ def classes(count: int) -> list[DatasetClass]:
             class_id=f"n0000000{i}",
             name=f"class {i}",
             array=ClassArray(class_id=f"n0000000{i}", fingerprint="f", count=0),
-            selection=SelectionRef(class_id=f"n0000000{i}", name=f"class {i}", fingerprint="f", accepted=0),
+            selection="f",
             train=0,
             validation=0,
             test=0,

@@ -52,9 +52,11 @@ def build_run(tmp_path_factory: pytest.TempPathFactory) -> BuildRun:
             "branch": "report" if after is None else "augment", "validation_accuracy": baseline.validation_accuracy,
             "accuracy_goal": 0.25 if after is None else 0.99, "why": "",
         }  # fmt: skip
+        selections = tuple(selection_of(member) for member in config.classes)
         if after is None:
             return ReportInputs(
-                run=run, config=config, decision=decision, dataset=dataset, baseline=baseline, plan=None, added=(),
+                run=run, config=config, decision=decision, dataset=dataset, selections=selections, baseline=baseline,
+                plan=None, added=(),
                 augmented=None,
             )  # fmt: skip
         plan, _ = plan_augmentation(store, config.augment, dataset, baseline)
@@ -62,7 +64,8 @@ def build_run(tmp_path_factory: pytest.TempPathFactory) -> BuildRun:
         retrained = _model(store, dataset, "targeted", after, never_answered)
         augmented, _ = evaluate(store, dataset, [retrained], against=baseline)
         return ReportInputs(
-            run=run, config=config, decision=decision, dataset=dataset, baseline=baseline, plan=plan, added=added,
+            run=run, config=config, decision=decision, dataset=dataset, selections=selections, baseline=baseline,
+                plan=plan, added=added,
             augmented=augmented,
         )  # fmt: skip
 
@@ -82,6 +85,13 @@ def _config(names: Sequence[str], source: str) -> RunConfig:
     )  # fmt: skip
 
 
+def selection_of(member: ImageClass) -> SelectionRef:
+    return SelectionRef(
+        class_id=member.class_id, name=member.name, fingerprint="5e1ec7", accepted=PICTURES, listed=60, asked=50,
+        wanted=PICTURES, rejected={"gone": 7, "timeout": 3},
+    )  # fmt: skip
+
+
 def _dataset(store: Store, config: RunConfig, without_test: str | None) -> Dataset:
     random = np.random.default_rng(0)
     pairs = []
@@ -89,11 +99,8 @@ def _dataset(store: Store, config: RunConfig, without_test: str | None) -> Datas
         ids = [hashlib.sha256(f"{member.class_id} {i}".encode()).hexdigest() for i in range(PICTURES)]
         if member.name == without_test:  # an id that begins with f is on the side of training
             ids = ["f" + image_id[1:] for image_id in ids]
-        selection = Selection(
-            class_id=member.class_id, name=member.name, files=tuple(f"{i}.jpg" for i in ids), listed=60, asked=50,
-            wanted=PICTURES, rejected={"gone": 7, "timeout": 3},
-        )  # fmt: skip
-        ref = SelectionRef(class_id=member.class_id, name=member.name, fingerprint="5e1ec7", accepted=PICTURES)
+        selection = Selection(class_id=member.class_id, files=tuple(f"{i}.jpg" for i in ids))
+        ref = selection_of(member)
         store.write_json(ref.key, selection.as_dict())
         array = ClassArray(class_id=member.class_id, fingerprint=f"a44a{member.class_id}", count=PICTURES)
         pictures = random.integers(0, 255, (PICTURES, ROWS, COLUMNS, 3), np.uint8)
