@@ -131,6 +131,8 @@ def _sample_url() -> Iterator[str]:
         return
     from imagenet_tasks.sample.server import SampleServer
 
+    for name in ("NO_PROXY", "no_proxy"):  # a proxy of the environment does not reach this machine's loopback
+        os.environ[name] = ",".join(filter(None, (os.environ.get(name), "127.0.0.1")))
     with SampleServer() as server:
         yield server.url
 

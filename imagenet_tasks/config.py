@@ -145,7 +145,7 @@ PROFILES: dict[str, RunConfig] = {
         preprocess=PreprocessConfig(validation_share=0.2, test_share=0.2),
         train=TrainConfig(model="compact", epochs=12, retrain_epochs=12, batch_size=64),
         evaluate=EvaluateConfig(),
-        augment=AugmentConfig(pictures_to_add=60),
+        augment=AugmentConfig(pictures_to_add=10),  # the study's share: 100 beside 640 training pictures
     ),
     "seed": RunConfig(
         profile="seed",
