@@ -12,11 +12,12 @@ runs/<dag_id>/<run_key>/                      config.json, tasks/, progress/, de
 """
 
 import contextlib
+import json
 import re
 import time
 import uuid
 from collections.abc import Iterator
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -48,6 +49,27 @@ class JsonArtifact:
             return TypeAdapter(cls).validate_python(value)
         except ValidationError as error:
             raise ArtifactError(f"{where or cls.__name__}: not a {cls.__name__}: {error}") from error
+
+    @classmethod
+    def read(cls, store: Store, folder: str, name: str) -> Self:
+        """Returns the object that a file of a published folder describes.
+
+        Raises:
+            ArtifactError: where there is no such file, or it describes something else.
+        """
+        return cls.from_dict(json.loads(store.open_file(folder, name).read_bytes()), where=f"{folder}/{name}")
+
+
+class Published(JsonArtifact):
+    """An artifact that is a published folder, named by its fingerprint."""
+
+    PARENT: ClassVar[str]
+    fingerprint: str
+
+    @property
+    def folder(self) -> str:
+        """The published folder."""
+        return f"{self.PARENT}/{self.fingerprint}"
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -86,20 +108,16 @@ class SelectionRef(JsonArtifact):
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
-class ClassArray(JsonArtifact):
+class ClassArray(Published):
     """Points to uint8 pictures (count, rows, columns, 3) of one class, memory-mappable, and their image ids.
 
     For augmented pictures an id is the source picture's, and repeats where a picture was changed more than once.
     """
 
+    PARENT: ClassVar[str] = "arrays"
     class_id: str
     fingerprint: str
     count: int
-
-    @property
-    def folder(self) -> str:
-        """The published folder."""
-        return f"arrays/{self.fingerprint}"
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -116,18 +134,14 @@ class DatasetClass:
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
-class Dataset(JsonArtifact):
+class Dataset(Published):
     """Points to a split of the classes' arrays; split.csv beside it gives each picture's side."""
 
+    PARENT: ClassVar[str] = "datasets"
     fingerprint: str
     rows_px: int
     columns_px: int
     classes: tuple[DatasetClass, ...]
-
-    @property
-    def folder(self) -> str:
-        """The published folder."""
-        return f"datasets/{self.fingerprint}"
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -146,31 +160,23 @@ class Trial(JsonArtifact):
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
-class TrainedModel(JsonArtifact):
+class TrainedModel(Published):
     """Points to a trained model."""
 
+    PARENT: ClassVar[str] = "models"
     trial: Trial
     fingerprint: str
 
-    @property
-    def folder(self) -> str:
-        """The published folder."""
-        return f"models/{self.fingerprint}"
-
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
-class Evaluation(JsonArtifact):
+class Evaluation(Published):
     """Points to the evaluation of one round's models; the figures are those of the best one on validation."""
 
+    PARENT: ClassVar[str] = "evaluations"
     fingerprint: str
     model: TrainedModel
     validation_accuracy: float | None
     test_accuracy: float | None
-
-    @property
-    def folder(self) -> str:
-        """The published folder."""
-        return f"evaluations/{self.fingerprint}"
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -189,17 +195,13 @@ class ChosenClass(JsonArtifact):
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
-class AugmentationPlan(JsonArtifact):
+class AugmentationPlan(Published):
     """Which classes get more pictures."""
 
+    PARENT: ClassVar[str] = "plans"
     fingerprint: str
     strategy: str
     chosen: tuple[ChosenClass, ...]
-
-    @property
-    def folder(self) -> str:
-        """The published folder."""
-        return f"plans/{self.fingerprint}"
 
 
 class Run:

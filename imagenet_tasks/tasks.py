@@ -315,7 +315,9 @@ def write_report(run: Run) -> Json:
             dataset=read_dataset(store, dataset["fingerprint"]),
             selections=tuple(selections),
             baseline=Evaluation.from_dict(baseline),
-            plan=read_plan(store, plan["fingerprint"]) if plan else None,
+            plan=AugmentationPlan.read(store, f"{AugmentationPlan.PARENT}/{plan['fingerprint']}", "plan.json")
+            if plan
+            else None,
             added=tuple(ClassArray.from_dict(a) for a in added if a["class_id"] in ids),
             augmented=Evaluation.from_dict(augmented) if augmented else None,
         )
@@ -336,14 +338,7 @@ def write_report(run: Run) -> Json:
 
 def read_dataset(store: Store, fingerprint: str) -> Dataset:
     """Returns the dataset that `build_dataset` wrote."""
-    folder = f"datasets/{fingerprint}"
-    return Dataset.from_dict(json.loads(store.open_file(folder, "dataset.json").read_bytes()), where=folder)
-
-
-def read_plan(store: Store, fingerprint: str) -> AugmentationPlan:
-    """Returns the plan that `plan_augmentation` wrote."""
-    folder = f"plans/{fingerprint}"
-    return AugmentationPlan.from_dict(json.loads(store.open_file(folder, "plan.json").read_bytes()), where=folder)
+    return Dataset.read(store, f"datasets/{fingerprint}", "dataset.json")
 
 
 def _dataset_of(store: Store, models: Sequence[TrainedModel]) -> Dataset:

@@ -1,6 +1,5 @@
 """The stages `plan_augmentation` (which classes, and why) and `augment_class` (more training pictures of one)."""
 
-import dataclasses
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ from imagenet_tasks.storage import Store, fingerprint
 if TYPE_CHECKING:
     import numpy as np
 
+CHANGES = ("rotation_deg", "zoom_share", "horizontal_flip", "vertical_flip")
 VERSION = 1  # raise when the same input would give another plan or other pictures
 
 
@@ -46,8 +46,7 @@ def plan_augmentation(
     )
     folder = f"plans/{mark}"
     if store.is_complete(folder):
-        document = json.loads(store.open_file(folder, "plan.json").read_bytes())
-        return AugmentationPlan.from_dict(document, where=folder), True
+        return AugmentationPlan.read(store, folder, "plan.json"), True
     figures: dict[str, Any] = json.loads(store.open_file(evaluation.folder, "metrics.json").read_bytes())
     plan = AugmentationPlan(
         fingerprint=mark, strategy="recall", chosen=lowest_recall(figures["validation"], dataset, settings)
@@ -87,7 +86,9 @@ def augment_class(
         dataset=dataset.fingerprint,
         class_id=chosen.class_id,
         seed=seed,
-        settings={k: v for k, v in dataclasses.asdict(settings).items() if k != "classes_to_augment"},
+        settings={
+            k: v for k, v in dataclasses.asdict(settings).items() if k not in ("classes_to_augment", "pictures_to_add")
+        },
         salt=salt,
         pictures_to_add=chosen.pictures_to_add,
     )

@@ -45,8 +45,7 @@ def evaluate(
     )
     folder = f"evaluations/{mark}"
     if store.is_complete(folder):
-        document = json.loads(store.open_file(folder, "evaluation.json").read_bytes())
-        return Evaluation.from_dict(document, where=folder), True
+        return Evaluation.read(store, folder, "evaluation.json"), True
     rows = {split: read_split(store, dataset, split) for split in HELD_OUT}
     labels = {split: np.array([row.label for row in rows[split]], int) for split in HELD_OUT}
     figures = [

@@ -125,8 +125,7 @@ def build_dataset(
     )
     folder = f"datasets/{mark}"
     if store.is_complete(folder):
-        document = json.loads(store.open_file(folder, "dataset.json").read_bytes())
-        return Dataset.from_dict(document, where=folder), True
+        return Dataset.read(store, folder, "dataset.json"), True
     ids = [json.loads(store.open_file(array.folder, "ids.json").read_bytes()) for _, array in classes]
     holders = Counter(image_id for class_ids in ids for image_id in set(class_ids))
     conflicts = {image_id for image_id, count in holders.items() if count > 1}
