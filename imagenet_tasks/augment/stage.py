@@ -86,9 +86,7 @@ def augment_class(
         dataset=dataset.fingerprint,
         class_id=chosen.class_id,
         seed=seed,
-        settings={
-            k: v for k, v in dataclasses.asdict(settings).items() if k not in ("classes_to_augment", "pictures_to_add")
-        },
+        changes={name: getattr(settings, name) for name in CHANGES},
         salt=salt,
         pictures_to_add=chosen.pictures_to_add,
     )
