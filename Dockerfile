@@ -18,9 +18,10 @@ RUN useradd --uid 50000 --create-home airflow \
  && install -d -o airflow -g airflow \
       /opt/airflow /opt/airflow/auth /opt/airflow/dags /opt/airflow/logs /opt/airflow/plugins /opt/imagenet
 
-# The full lock: each file is checked against its hash, and wheels only, so nothing is built and no compiler is needed.
+# The full lock and nothing beside it: each file is checked against its hash, and wheels only, so nothing is built and no
+# compiler is needed.
 COPY requirements.txt /tmp/requirements.txt
-RUN pip install --require-hashes --only-binary=:all: -r /tmp/requirements.txt
+RUN pip install --require-hashes --no-deps --only-binary=:all: -r /tmp/requirements.txt && pip check
 
 WORKDIR /opt/airflow-project
 

@@ -40,31 +40,41 @@ bench-preprocess: $(VENV)/installed ## print pictures per second of preprocessin
 screenshots: $(VENV)/installed-dev ## make the README's pictures from a run in real Airflow (needs chromium)
 	$(BIN)/python -m tools.screenshots
 
+# One lock for every Python of pyproject.toml: --universal, from the oldest on.
+COMPILE := $(BIN)/uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes \
+  --no-emit-index-url --custom-compile-command "make lock"
 lock: $(VENV)/installed-dev ## write requirements.txt and requirements-dev.txt from pyproject.toml
-	$(BIN)/uv pip compile -q pyproject.toml --generate-hashes --no-emit-index-url --python-version 3.11 \
-	  --custom-compile-command "make lock" -o requirements.txt
-	$(BIN)/uv pip compile -q pyproject.toml --group dev -c requirements.txt --generate-hashes --no-emit-index-url \
-	  --python-version 3.11 --custom-compile-command "make lock" -o requirements-dev.txt
+	$(UV_INDEX); $(COMPILE) -o requirements.txt
+	$(UV_INDEX); $(COMPILE) --group dev -c requirements.txt -o requirements-dev.txt
 
 clean: ## remove the environment and what the demo left
 	rm -rf $(VENV) .local
 
-# uv installs the lock in seconds. It comes from the same package registry, in the version that the lock names.
+# uv installs the lock in seconds. It comes from the same package registry, in the version that the lock names. Debian's
+# python3 has no ensurepip without its package python3-venv: there, python3's own pip does.
 $(VENV)/bin/uv: requirements-dev.txt
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
-	  { echo "python3 cannot make virtual environments; on Debian: apt-get install python3-venv" >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q --disable-pip-version-check \
-	  "uv==$$(sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements-dev.txt)"
+	@if $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null; then \
+	  $(PYTHON) -m venv $(VENV); pip="$(BIN)/python -m pip"; \
+	elif $(PYTHON) -m pip --version >/dev/null 2>&1; then \
+	  $(PYTHON) -m venv --without-pip $(VENV); pip="$(PYTHON) -m pip --python $(BIN)/python"; \
+	else \
+	  echo "$(PYTHON) has neither venv nor pip; on Debian: apt-get install python3-venv" >&2; exit 1; \
+	fi; \
+	$$pip install -q --disable-pip-version-check "uv==$$(sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements-dev.txt)"
 	touch $@
 
+# uv does not read pip's settings: an index that they name is passed on, unless uv has one of its own.
+UV_INDEX = index=$${UV_DEFAULT_INDEX:-$${UV_INDEX_URL:-$${PIP_INDEX_URL:-$$( \
+  $(PYTHON) -m pip config get global.index-url 2>/dev/null || true)}}}; \
+  [ -z "$$index" ] || export UV_DEFAULT_INDEX="$$index"
+
 $(VENV)/installed: requirements.txt $(VENV)/bin/uv
-	started=$$(date +%s.%N); \
+	@$(UV_INDEX); started=$$(date +%s.%N); \
 	$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements.txt; \
 	echo "$$(date +%s.%N) - $$started" | $(PYTHON) -c 'print(round(eval(input()), 1))' > $(VENV)/install_seconds; \
 	echo "Installed in $$(cat $(VENV)/install_seconds) s"
 	touch $@
 
 $(VENV)/installed-dev: requirements-dev.txt $(VENV)/installed
-	$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements-dev.txt
+	@$(UV_INDEX); $(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements-dev.txt
 	touch $@

@@ -126,12 +126,15 @@ class LocalAirflow:
         for process in self._processes.values():
             _signal_group(process, signal.SIGTERM)
         deadline_s = time.monotonic() + STOP_TIMEOUT_S
-        for process in self._processes.values():
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=max(0.1, deadline_s - time.monotonic()))
-            _signal_group(process, signal.SIGKILL)
-            process.wait()
-        _kill_sessions({process.pid for process in self._processes.values()})
+        try:
+            for process in self._processes.values():
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(timeout=max(0.1, deadline_s - time.monotonic()))
+        finally:  # a second Ctrl+C ends the waiting, and nothing lives on
+            for process in self._processes.values():
+                _signal_group(process, signal.SIGKILL)
+                process.wait()
+            _kill_sessions({process.pid for process in self._processes.values()})
         self._processes.clear()
         self._session.close()
 

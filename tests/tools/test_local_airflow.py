@@ -1,7 +1,9 @@
 """What `make demo` and `make ui` start: how it ends, what it is told, and the runs that an earlier call left."""
 
 import os
+import signal
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import pytest
 from tools import local_airflow
 from tools.local_airflow import DAG_ID, LocalAirflow
 
-# Like Airflow's supervisor: a task in a process group of its own, which starts a training process. Each ignores SIGTERM.
+# Like Airflow: a component, a task in a process group of its own, its training process. Each ignores SIGTERM.
 COMPONENT = """
 import os, pathlib, signal, subprocess, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -39,10 +41,11 @@ def is_alive(pid: int) -> bool:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("interrupted", [False, True], ids=["in time", "by a second Ctrl+C"])
 def test_stop_ends_a_task_in_a_process_group_of_its_own_and_its_training_process(
-    airflow: LocalAirflow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    airflow: LocalAirflow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interrupted: bool
 ) -> None:
-    monkeypatch.setattr(local_airflow, "STOP_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(local_airflow, "STOP_TIMEOUT_S", 30 if interrupted else 0.2)
     script = tmp_path / "component.py"
     script.write_text(COMPONENT)
     airflow._launch("scheduler", [str(script), "component", str(tmp_path)])
@@ -54,7 +57,12 @@ def test_stop_ends_a_task_in_a_process_group_of_its_own_and_its_training_process
     assert task[1] == training[1] == task[0]  # the group is the task's own
     assert task[2] == training[2] == component[0]  # the session is the component's
 
-    airflow.stop()
+    if interrupted:
+        threading.Timer(0.3, os.kill, [os.getpid(), signal.SIGINT]).start()
+        with pytest.raises(KeyboardInterrupt):
+            airflow.stop()
+    else:
+        airflow.stop()
 
     assert [pid for pid, *_ in (component, task, training) if is_alive(pid)] == []
     assert is_alive(os.getpid())
