@@ -1,5 +1,6 @@
 """A run's folder: its settings, and what its tasks say of themselves."""
 
+import contextlib
 import json
 
 import pytest
@@ -70,6 +71,60 @@ def test_a_task_that_fails_is_recorded_with_its_error_and_hands_nothing_on(run, 
     (written,) = run.task_records()
     assert (written["state"], written["error"]) == ("failed", {"type": type(error).__name__, "message": str(error)})
     assert run.result_of("build_dataset") is None
+
+
+SECRETS = [
+    ("https://me:word@host/x", "https://***@host/x"),
+    ("GET https://host/x?sig=word: 403", "GET https://host/x?*** 403"),
+    ("'https://host/x?sig=word'", "'https://host/x?***'"),
+    ("s3://key:word@bucket/a and abfs://c/b?sas=word", "s3://***@bucket/a and abfs://c/b?***"),
+]
+
+
+@pytest.mark.parametrize(("said", "written"), SECRETS)
+def test_a_failed_tasks_record_hides_secrets(run, said, written):
+    with pytest.raises(OSError, match="word"), run.task("download_class", "n1"):
+        raise OSError(said)
+    (record,) = run.task_records()
+    assert record["error"] == {"type": "OSError", "message": written}
+    assert b"word" not in run.store.read_bytes(run.key("tasks/download_class.n1.json"))
+
+
+def test_an_old_attempt_that_fails_late_does_not_hide_what_a_newer_one_did(run):
+    with pytest.raises(DataError), run.task("build_dataset"):
+        with run.task("build_dataset") as newer:
+            newer["result"] = 2
+        raise DataError("given up")
+    (written,) = run.task_records()
+    assert (written["state"], written["result"], written["error"]) == ("success", 2, None)
+    assert run.result_of("build_dataset") == 2
+
+
+def test_an_old_attempt_that_fails_late_does_not_hide_that_a_newer_one_runs(run):
+    with contextlib.ExitStack() as newer:
+        with pytest.raises(DataError), run.task("build_dataset"):
+            record = newer.enter_context(run.task("build_dataset"))
+            raise DataError("given up")
+        assert [(r["state"], r["attempt"]) for r in run.task_records()] == [("running", record["attempt"])]
+        record["result"] = 2
+    assert run.result_of("build_dataset") == 2
+
+
+def test_an_old_attempt_that_fails_late_does_not_hide_how_a_newer_one_failed(run):
+    with pytest.raises(DataError, match="old"), run.task("build_dataset"):
+        with pytest.raises(DataError, match="newer"), run.task("build_dataset"):
+            raise DataError("newer")
+        raise DataError("old")
+    assert [r["error"]["message"] for r in run.task_records()] == ["newer"]
+
+
+def test_an_attempt_that_succeeds_is_on_record_although_a_newer_one_began(run):
+    with run.task("build_dataset") as old, contextlib.ExitStack() as newer:
+        newer.enter_context(run.task("build_dataset"))
+        with pytest.raises(DataError), newer.pop_all():
+            raise DataError("newer")
+        old["result"] = 1
+    assert [(r["state"], r["result"]) for r in run.task_records()] == [("success", 1)]
 
 
 def test_the_last_attempt_of_a_task_is_the_one_on_record(run):

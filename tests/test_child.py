@@ -16,7 +16,14 @@ from fakes.pictures import COBRA, COW, fill
 
 from imagenet_tasks.artifacts import Run
 from imagenet_tasks.child import NOISE, run_in_child
-from imagenet_tasks.errors import ConfigError, DataError, TooFewImages, TrainingError
+from imagenet_tasks.errors import (
+    AcceleratorMissing,
+    ConfigError,
+    DataError,
+    TooFewImages,
+    TrainingError,
+    TrainingTimeout,
+)
 from imagenet_tasks.storage import Store
 
 REPOSITORY = Path(__file__).parent.parent
@@ -74,7 +81,13 @@ def test_a_real_task_runs_in_a_child_and_keeps_its_record(run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("kind", "error"), [("DataError", DataError), ("TooFewImages", TooFewImages), ("ConfigError", ConfigError)]
+    ("kind", "error"),
+    [
+        ("DataError", DataError),
+        ("TooFewImages", TooFewImages),
+        ("ConfigError", ConfigError),
+        ("AcceleratorMissing", AcceleratorMissing),
+    ],
 )
 def test_an_error_of_ours_keeps_its_type_and_message(run, kind, error):
     with pytest.raises(error) as caught:
@@ -110,8 +123,10 @@ def is_alive(pid: int) -> bool:
 
 
 def test_a_child_that_takes_too_long_is_killed(run, tmp_path):
-    with pytest.raises(TrainingError, match=r"sleep: .*longer than 6 s"):
+    started_s = time.monotonic()
+    with pytest.raises(TrainingTimeout, match=r"sleep: ended after 6 s, the most it may take"):
         child(run, "sleep", timeout_s=6, file=str(tmp_path / "pid"))
+    assert 6 <= time.monotonic() - started_s < 40
     assert not is_alive(int((tmp_path / "pid").read_text()))
 
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from fakes.pictures import fill
 
 from imagenet_tasks.config import make_config, to_json
 
@@ -70,6 +71,48 @@ def test_too_few_pictures_are_one_clear_line_and_status_1(tmp_path):
     assert (done.returncode, done.stdout) == (1, "")
     assert "error: TooFewImages: cat (cat): has 0 pictures, needs 20" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("home", "said"),
+    [("{file}/below", "NotADirectoryError"), ("{file}", "Error: "), ("abfs://x/y", "ImportError: Install adlfs")],
+)
+def test_a_home_that_cannot_be_used_is_one_clear_line_and_status_1(tmp_path, home, said):
+    (tmp_path / "file").write_text("x")
+    for name in ("dog", "cat"):
+        fill(tmp_path / "data" / name, [1])
+    place = ["--source", "folder", "--location", str(tmp_path / "data")]
+    done = command("run", *place, "--home", home.format(file=tmp_path / "file"))
+    assert (done.returncode, done.stdout) == (1, "")
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    assert len(lines) == 1 and lines[0].startswith("error: ") and said in lines[0]
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / "file").read_text() == "x"
+
+
+@pytest.mark.parametrize("place", [["--home", "nothing://x"], ["--source", "folder", "--location", "nothing://x"]])
+def test_a_url_of_an_unknown_kind_is_one_clear_line(tmp_path, place):
+    done = command("run", "--home", str(tmp_path), *place)
+    assert done.returncode in (1, 2)
+    assert "Traceback" not in done.stderr and "nothing" in done.stderr
+    assert len([line for line in done.stderr.splitlines() if line.strip()]) == 1
+
+
+def test_a_location_with_a_password_is_refused_without_repeating_it(tmp_path):
+    place = ["--source", "folder", "--location", "https://me:word@host/x", "--home", str(tmp_path / "home")]
+    done = command("run", *place)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "location: expected no user name or password" in done.stderr and "word@" not in done.stderr
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_file_that_is_no_archive_is_named_and_status_1(tmp_path):
+    fill(tmp_path / "data" / "dog", [1])
+    (tmp_path / "data" / "cat.tar").write_text("no archive")
+    place = ["--source", "folder", "--location", str(tmp_path / "data"), "--home", str(tmp_path / "home")]
+    done = command("run", *place)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"error: DataError: {tmp_path}/data/cat.tar: expected a tar archive" in done.stderr
 
 
 # The whole workflow on real pictures: once for real, and then again with nothing to do.

@@ -126,6 +126,27 @@ def test_a_bad_value_is_refused_naming_the_setting_and_what_was_received(name, v
     assert repr(value) in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "location", ["https://me:5ec7e7@host/x", "https://me@host/x", "s3://key:5ec7e7@bucket/x", "https://:5ec7e7@host"]
+)
+def test_a_location_with_a_user_name_or_a_password_is_refused_without_repeating_it(location):
+    with pytest.raises(ConfigError, match=r"location: expected no user name or password") as caught:
+        make_config("best", {"location": location})
+    assert "5ec7e7" not in str(caught.value) and location not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "location", ["/data/me@home", "data/a@b", "~/x", "s3://bucket/a@b", "https://host/x?sig=a@b", "C:\\data", "[x]"]
+)
+def test_a_location_with_an_at_sign_elsewhere_is_taken(location):
+    assert make_config("best", {"location": location}).download.location == location
+
+
+def test_a_location_that_is_no_url_is_refused_by_the_settings_name():
+    with pytest.raises(ConfigError, match="location"):
+        make_config("best", {"location": "http://[x"})
+
+
 def test_an_unknown_setting_is_refused_with_the_settings_there_are():
     with pytest.raises(ConfigError, match=r"epoch: no such setting.*epochs"):
         make_config("seed", {"epoch": 3})

@@ -2,6 +2,8 @@
 
 import io
 import struct
+import subprocess
+import sys
 import tarfile
 import zlib
 from pathlib import Path
@@ -41,6 +43,47 @@ def photo(rows: int = 300, columns: int = 400, kind: str = "JPEG", **options) ->
 def test_a_listed_format_is_accepted_with_its_size(kind, suffix):
     verdict = judge(photo(kind=kind), **LIMITS)
     assert (verdict.width_px, verdict.height_px, verdict.suffix) == (400, 300, suffix)
+
+
+def mpo(**options) -> bytes:
+    """A JPEG with a further picture behind the first, as many cameras write it."""
+    return encode(flag(), "MPO", save_all=True, append_images=[Image.new("RGB", (160, 240), GREEN)], **options)
+
+
+def test_a_jpeg_with_further_pictures_is_accepted_as_a_jpeg():
+    with Image.open(io.BytesIO(mpo())) as opened:
+        assert (opened.format, opened.n_frames) == ("MPO", 2)
+    verdict = judge(mpo(), **LIMITS)
+    assert (verdict.width_px, verdict.height_px, verdict.suffix) == (160, 240, "jpg")
+
+
+@pytest.mark.parametrize("at_least", [None, (16, 16), (60, 60)])
+def test_of_a_jpeg_with_further_pictures_the_first_is_taken(at_least):
+    assert near(corners(decode(mpo(quality=95, subsampling=0), at_least=at_least)), [RED, BLUE, WHITE])
+
+
+def test_a_jpeg_with_further_pictures_is_accepted_in_a_process_that_has_seen_none(tmp_path):
+    (tmp_path / "x.jpg").write_bytes(mpo())
+    code = (
+        "import sys; from pathlib import Path; from imagenet_tasks.images import judge, to_array; "
+        "data = Path(sys.argv[1]).read_bytes(); "
+        "assert 'PIL.MpoImagePlugin' not in sys.modules; "
+        "print(judge(data, max_pixels=50_000_000, min_side_px=24, max_aspect=8.0).suffix, "
+        "to_array(data, rows_px=68, columns_px=45).shape)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "x.jpg")],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parent.parent,
+    )
+    assert (done.stdout, done.stderr) == ("jpg (68, 45, 3)\n", "")
+
+
+def test_a_jpeg_with_further_pictures_is_held_to_the_limits_and_must_be_whole():
+    assert reason(mpo(), min_side_px=161) == RejectReason.TOO_SMALL
+    assert reason(mpo(), max_pixels=160 * 240 - 1) == RejectReason.TOO_MANY_PIXELS
+    assert reason(mpo()[:1500]) == RejectReason.TRUNCATED_IMAGE
 
 
 # What is refused

@@ -1,6 +1,7 @@
 """Progress is told at a bearable rate, and its end always."""
 
 import logging
+import time
 
 from imagenet_tasks.progress import Progress, log_line
 
@@ -40,6 +41,38 @@ def test_what_is_left_is_unknown_before_the_first_step_and_nothing_at_the_end():
     counting.tell()
     counting.advance(5)
     assert (heard[0].remaining_s, heard[1].remaining_s) == (None, 0)
+
+
+def test_what_was_done_before_counts_as_done_and_not_into_the_time_that_is_left(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    heard = []
+    counting = progress(heard, total=100, interval_s=0)
+    counting.resume(80, rejected=3)
+    assert (heard[-1].done, heard[-1].remaining_s, heard[-1].figures) == (80, None, {"rejected": 3})
+    now[0] += 10.0
+    counting.advance(5)
+    assert (heard[-1].done, heard[-1].elapsed_s, heard[-1].remaining_s) == (85, 10.0, 30.0)
+    counting.advance(15)
+    assert (heard[-1].done, heard[-1].remaining_s) == (100, 0)
+
+
+def test_without_anything_done_before_all_of_it_counts_into_the_time_that_is_left(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    heard = []
+    counting = progress(heard, total=100, interval_s=0)
+    counting.resume(0)
+    now[0] += 10.0
+    counting.advance(20)
+    assert heard[-1].remaining_s == 40.0
+
+
+def test_where_all_was_done_before_the_end_is_told():
+    heard = []
+    progress(heard).resume(5)
+    assert [(s.done, s.remaining_s) for s in heard] == [(5, None)]
+    assert str(heard[0]) == "cobra: 5/5 pictures"
 
 
 def test_a_snapshot_is_plain_json_values():

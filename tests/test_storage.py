@@ -95,6 +95,23 @@ def test_the_environment_names_the_home(monkeypatch, tmp_path):
     assert default_home() == str(Path.home() / "imagenet")
 
 
+def test_a_file_url_is_its_path(tmp_path):
+    url = Store(tmp_path.as_uri())
+    assert (url.is_local, str(url.root)) == (True, str(tmp_path))
+    assert str(Store("file:///x").path("a/b")) == "/x/a/b"
+    url.write_bytes("a", b"x")
+    publish(url, "models/f", b="one")
+    assert Store(tmp_path).read_bytes("a") == (tmp_path / "a").read_bytes() == b"x"
+    assert text_of(Store(tmp_path), "models/f", "b") == "one"
+
+
+@pytest.mark.parametrize("root", ["~/x", "file:///x/../x"])
+def test_a_local_root_is_absolute(root, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert Path(str(Store(root).root)).is_absolute()
+    assert Store("~/x").root.path == "/home/me/x"
+
+
 # Single files
 
 
@@ -232,6 +249,67 @@ def test_on_an_object_store_the_marker_comes_last(remote, monkeypatch):
     assert written[-1] == MARKER
 
 
+def test_on_an_object_store_the_files_lie_in_an_inner_folder_that_the_marker_names(remote):
+    publish(remote, "models/f", a="one", b="two")
+    inner = remote.read_marker("models/f")["inner"]
+    assert inner.endswith("/") and len(inner) > 8
+    assert set(remote.names("models/f")) == {MARKER, inner.rstrip("/")}
+    assert sorted(remote.names(f"models/f/{inner}")) == ["a", "b"]
+    assert text_of(remote, "models/f", "a") == "one"
+
+
+def test_on_a_disk_the_files_lie_in_the_folder_itself(tmp_path):
+    publish(Store(tmp_path), "models/f", a="one")
+    assert Store(tmp_path).read_marker("models/f")["inner"] == ""
+    assert sorted(p.name for p in (tmp_path / "models" / "f").iterdir()) == ["a", MARKER]
+
+
+@pytest.mark.parametrize("stopped_at", [0, 1, 2])
+@pytest.mark.parametrize("last", ["first attempt", "second attempt"])
+def test_f32_two_attempts_that_interleave_on_an_object_store_leave_one_of_them_whole(
+    remote, monkeypatch, stopped_at, last
+):
+    """While the first attempt is about to write its n-th file (the marker is the last), a second one publishes."""
+    kind = type(remote.root)
+    write, written, second = kind.write_bytes, [], []
+
+    def interleaved(self, data):
+        if not second and len(written) == stopped_at:
+            second.append(True)
+            publish(remote, "models/f", a="second", b="second")
+            if last == "second attempt":  # ... whose marker arrives after that of the first
+                marker = remote.read_bytes(f"models/f/{MARKER}")
+                second.append(lambda: write(remote.path(f"models/f/{MARKER}"), marker))
+        written.append(self.name)
+        write(self, data)
+
+    monkeypatch.setattr(kind, "write_bytes", interleaved)
+    publish(remote, "models/f", a="first", b="first")
+    for late in second[1:]:
+        late()
+    assert sorted(written) == ["a", "a", "b", "b", MARKER, MARKER]
+    expected = "second" if last == "second attempt" else "first"
+    assert [text_of(remote, "models/f", name) for name in "ab"] == [expected] * 2
+
+
+def test_f32_a_reader_that_has_read_the_marker_of_one_attempt_still_finds_its_files_after_another(remote, monkeypatch):
+    kind = type(remote.root)
+    write = kind.write_bytes
+    markers = []
+
+    def then_second(self, data):
+        if self.name == MARKER and not markers:
+            markers.append(None)
+            publish(remote, "models/f", a="second")
+            markers[0] = remote.read_marker("models/f")
+        write(self, data)
+
+    monkeypatch.setattr(kind, "write_bytes", then_second)
+    publish(remote, "models/f", a="first")
+    monkeypatch.setattr(remote, "read_marker", lambda folder: markers[0])
+    assert text_of(remote, "models/f", "a") == "second"
+
+
 def test_f30_an_object_store_whose_writer_died_half_way_has_no_folder_and_the_next_attempt_finishes(remote):
     remote.write_bytes("models/f/a", b"half")  # what a killed publisher leaves: files without a marker
     assert not remote.is_complete("models/f")
@@ -297,7 +375,7 @@ def test_f33_a_flipped_bit_is_found_before_use(tmp_path, place):
 
 def test_f33_a_flipped_bit_is_found_on_an_object_store(remote):
     publish(remote, "models/f", a="one")
-    remote.write_bytes("models/f/a", b"onf")
+    remote.write_bytes(f"models/f/{remote.read_marker('models/f')['inner']}a", b"onf")
     with pytest.raises(ChecksumMismatch):
         remote.open_file("models/f", "a")
 

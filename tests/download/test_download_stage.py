@@ -5,12 +5,13 @@ import json
 import subprocess
 import sys
 import threading
+from dataclasses import dataclass
 
 import pytest
 from fakes.pictures import COBRA, fill, picture, quiet
 from fakes.web import FaultServer, answers, cuts, in_turn, redirects, resets, silent
 
-from imagenet_tasks.artifacts import Selection
+from imagenet_tasks.artifacts import Selection, SelectionRef
 from imagenet_tasks.classes import find_class
 from imagenet_tasks.config import DownloadConfig
 from imagenet_tasks.download.stage import download_class
@@ -42,10 +43,21 @@ def good(count: int, start: int = 0) -> dict:
     return {f"{i:03d}.jpg": answers(picture(i)) for i in range(start, start + count)}
 
 
-def get(home, web, wanted, *, force=False, **others) -> tuple[Selection, bool]:
+@dataclass
+class Chosen:
+    """What a run uses of the class, and what it says of that."""
+
+    files: tuple[str, ...]
+    ref: SelectionRef
+
+
+def get(home, web, wanted, *, force=False, **others) -> tuple[Chosen, bool]:
     store = Store(home)
     ref, reused = download_class(store, settings(web, wanted, **others), CLASS, progress=quiet(), force=force)
-    return Selection.from_dict(store.read_json(ref.key)), reused
+    selection = Selection.from_dict(store.read_json(ref.key))
+    assert (selection.class_id, len(selection.files)) == (ref.class_id, ref.accepted) == (COBRA, ref.accepted)
+    assert (ref.wanted, ref.asked) == (wanted, ref.accepted + sum(ref.rejected.values()))
+    return Chosen(selection.files, ref), reused
 
 
 def records(home) -> dict[str, dict]:
@@ -62,6 +74,7 @@ def test_pictures_are_stored_as_received_under_their_own_hash(web, tmp_path):
     selection, reused = get(tmp_path, web, 3)
     assert not reused
     assert selection.files == tuple(file_of(i) for i in range(3))
+    assert (selection.ref.listed, selection.ref.asked, selection.ref.rejected) == (3, 3, {})
     for seed in range(3):
         assert (tmp_path / "images" / COBRA / file_of(seed)).read_bytes() == picture(seed)
 
@@ -147,7 +160,7 @@ def test_the_order_of_answers_does_not_change_the_selection(web, tmp_path, slow)
     offer(web, delayed(slow))
     selection, _ = get(tmp_path, web, 8, download_threads=12, read_timeout_s=5)
     assert selection.files == tuple(file_of(i) for i in (0, 1, 3, 4, 6, 8, 9, 10))
-    assert selection.rejected == {"gone": 2, "duplicate": 1}
+    assert selection.ref.rejected == {"gone": 2, "duplicate": 1}
     assert records(tmp_path)["007.jpg"]["reason"] == "duplicate"
 
 
@@ -157,6 +170,7 @@ def test_f25_the_same_bytes_twice_count_once(web, tmp_path):
     assert selection.files == (file_of(1), file_of(2))
     assert records(tmp_path)["b"] | {"time_s": 0} == {
         "candidate": "/p/b",
+        "basis": records(tmp_path)["a"]["basis"],
         "time_s": 0,
         "state": "rejected",
         "reason": "duplicate",
@@ -168,7 +182,7 @@ def test_a_candidate_that_is_listed_twice_is_asked_for_once(web, tmp_path):
     offer(web, good(2))
     web.offer(COBRA, ["000.jpg", "000.jpg", "001.jpg"])
     selection, _ = get(tmp_path, web, 5)
-    assert (selection.listed, web.asked()) == (2, {"000.jpg": 1, "001.jpg": 1})
+    assert (selection.ref.listed, web.asked()) == (2, {"000.jpg": 1, "001.jpg": 1})
 
 
 @pytest.mark.parametrize("fault", [resets, silent, answers(b"", status=503), cuts(b"x", said=99)])
@@ -217,13 +231,80 @@ def test_f16_most_candidates_failing_for_reasons_that_may_pass_is_no_shortage(we
 def test_f16_a_minority_failing_for_reasons_that_may_pass_is_a_shortage(web, tmp_path):
     offer(web, good(3) | {f"b{i}": answers(b"", status=503) for i in range(2)})
     selection, _ = get(tmp_path, web, 10)
-    assert (len(selection.files), selection.rejected) == (3, {"http_error": 2})
+    assert (len(selection.files), selection.ref.rejected) == (3, {"http_error": 2})
 
 
 def test_f16_candidates_that_are_gone_are_a_shortage(web, tmp_path):
     offer(web, good(1) | {f"b{i}": answers(b"", status=404) for i in range(9)})
     selection, _ = get(tmp_path, web, 10)
-    assert (len(selection.files), selection.rejected, selection.listed) == (1, {"gone": 9}, 10)
+    assert (len(selection.files), selection.ref.rejected, selection.ref.listed) == (1, {"gone": 9}, 10)
+
+
+def test_rejects_are_counted_up_to_the_last_picture_in_use_whatever_another_run_asked_for(web, tmp_path):
+    gone = answers(b"", status=404)
+    order = {"g0": gone, **good(2), "g1": gone, **good(1, start=2), "g2": gone, "g3": gone, **good(1, start=3)}
+    offer(web, order)
+    alone, _ = get(tmp_path / "alone", web, 3)
+    assert (alone.ref.listed, alone.ref.asked, alone.ref.rejected) == (8, 5, {"gone": 2})
+    all_of_them, _ = get(tmp_path / "shared", web, 4)
+    assert (all_of_them.ref.asked, all_of_them.ref.rejected) == (8, {"gone": 4})
+    after, reused = get(tmp_path / "shared", web, 3)
+    assert (after, reused) == (alone, True)
+
+
+def test_where_pictures_are_short_all_rejects_are_counted(web, tmp_path):
+    gone = answers(b"", status=404)
+    offer(web, {"g0": gone, **good(2), "g1": gone, "g2": gone})
+    short, _ = get(tmp_path, web, 3)
+    assert (short.ref.asked, short.ref.rejected) == (5, {"gone": 3})
+
+
+@pytest.mark.parametrize(
+    "limit", [{"max_bytes": 99_999}, {"max_pixels": 10**6}, {"min_side_px": 25}, {"max_aspect": 7}]
+)
+def test_other_limits_ask_anew_for_what_was_accepted_and_for_what_was_rejected(web, tmp_path, limit):
+    offer(web, good(2) | {"text": answers(b"no picture")})
+    before, _ = get(tmp_path, web, 3)
+    after, reused = get(tmp_path, web, 3, **limit)
+    assert (after, reused) == (before, False)
+    assert set(web.asked().values()) == {2}
+
+
+def test_other_settings_than_the_limits_ask_for_nothing_again(web, tmp_path):
+    offer(web, good(2) | {"text": answers(b"no picture")})
+    before, _ = get(tmp_path, web, 3)
+    others = {"read_timeout_s": 9, "total_timeout_s": 9, "connect_timeout_s": 9, "attempts": 2, "max_redirects": 1}
+    after, reused = get(tmp_path, web, 3, download_threads=1, **others)
+    assert (after, reused) == (before, True)
+    assert set(web.asked().values()) == {1}
+
+
+def test_stricter_limits_take_pictures_away_and_looser_ones_bring_them_back(web, tmp_path):
+    offer(web, {"s": answers(picture(1, rows=30, columns=30)), "l": answers(picture(2, rows=60, columns=60))})
+    both = tuple(hashlib.sha256(picture(s, rows=n, columns=n)).hexdigest() + ".jpg" for s, n in ((1, 30), (2, 60)))
+    assert get(tmp_path, web, 2)[0].files == both
+    strict, _ = get(tmp_path, web, 2, min_side_px=50)
+    assert (strict.files, strict.ref.rejected) == (both[1:], {"too_small": 1})
+    assert get(tmp_path, web, 2)[0].files == both
+
+
+def test_a_record_without_a_basis_is_asked_for_anew(web, tmp_path):
+    offer(web, good(2))
+    before, _ = get(tmp_path, web, 2)
+    old = [{k: v for k, v in r.items() if k != "basis"} for r in records(tmp_path).values()]
+    (tmp_path / "images" / COBRA / "records.jsonl").write_text("".join(json.dumps(r) + "\n" for r in old))
+    assert get(tmp_path, web, 2) == (before, False)
+    assert web.asked() == {"000.jpg": 2, "001.jpg": 2}
+
+
+def test_the_selections_name_follows_from_its_pictures_alone(web, tmp_path):
+    offer(web, good(3))
+    few, _ = get(tmp_path / "a", web, 3)
+    offer(web, {"gone": answers(b"", status=404)} | good(3))
+    same, _ = get(tmp_path / "b", web, 50, max_aspect=7)
+    assert same.ref.fingerprint == few.ref.fingerprint and same.ref.rejected != few.ref.rejected
+    offer(web, dict(reversed(good(3).items())))
+    assert get(tmp_path / "c", web, 3)[0].ref.fingerprint != few.ref.fingerprint
 
 
 def test_what_may_pass_is_asked_for_again_by_the_next_run(web, tmp_path):
@@ -296,7 +377,7 @@ def test_the_progress_counts_accepted_pictures_and_rejected_candidates(web, tmp_
 def test_a_class_without_candidates_has_an_empty_selection(web, tmp_path):
     offer(web, {})
     selection, _ = get(tmp_path, web, 5)
-    assert (selection.files, selection.listed, selection.rejected) == ((), 0, {})
+    assert (selection.files, selection.ref.listed, selection.ref.rejected) == ((), 0, {})
 
 
 def test_a_missing_location_is_a_config_error(tmp_path):

@@ -1,11 +1,14 @@
 """Where pictures come from: folders, archives, and a server's lists."""
 
+import gzip
+import os
 import tarfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from fakes.pictures import COBRA, COW, PANDA, add_member, fill, picture, quiet
-from fakes.web import FaultServer, answers
+from fakes.web import FaultServer, answers, redirects, resets, silent
 
 from imagenet_tasks.classes import STUDY_CLASSES, find_class
 from imagenet_tasks.config import DownloadConfig
@@ -13,7 +16,7 @@ from imagenet_tasks.download.fetch import Fetcher
 from imagenet_tasks.download.records import Records
 from imagenet_tasks.download.sources import FolderSource, ListServerSource, open_source
 from imagenet_tasks.download.stage import classes_of_run, download_class
-from imagenet_tasks.errors import ConfigError, Rejected, RejectReason, SourceUnavailable
+from imagenet_tasks.errors import ConfigError, DataError, Rejected, RejectReason, SourceUnavailable, TransientError
 from imagenet_tasks.storage import Store
 
 
@@ -25,6 +28,7 @@ def data(tmp_path):
 
 
 def archive(path: Path, seeds, names=None) -> Path:
+    path.parent.mkdir(exist_ok=True)
     with tarfile.open(path, "w") as tar:
         for place, seed in enumerate(seeds):
             add_member(tar, names[place] if names else f"{place:04d}.png", picture(seed, kind="PNG"))
@@ -68,8 +72,54 @@ def test_a_folder_and_an_archive_of_one_class_are_both_read(data):
 def test_candidates_come_in_order_of_their_names(data):
     archive(data / f"{COBRA}.tar", range(3), names=["c.png", "a.png", "b.png"])
     source = FolderSource(str(data), 10**6)
-    assert source.candidates(COBRA) == [f"{COBRA}.tar#{n}.png" for n in "abc"]
+    assert list(source.candidates(COBRA)) == [f"{data}/{COBRA}.tar#{n}.png" for n in "abc"]
     source.close()
+
+
+def test_a_locator_is_the_whole_path_so_that_it_names_one_candidate_of_all_sources(data):
+    archive(data / "a" / f"{COBRA}.tar", [1], names=["x.png"])
+    archive(data / "b" / f"{COBRA}.tar", [2], names=["x.png"])
+    fill(data / "a" / PANDA, [3])
+    fill(data / "b" / PANDA, [4])
+    sources = [FolderSource(str(data / name), 10**6) for name in "ab"]
+    locators = [list(source.candidates(class_id)) for source in sources for class_id in (COBRA, PANDA)]
+    assert locators == [[f"{data}/{n}/{rest}"] for n in "ab" for rest in (f"{COBRA}.tar#x.png", f"{PANDA}/0000.png")]
+    for source in sources:
+        source.close()
+
+
+def test_a_location_is_the_same_however_it_is_written(data, monkeypatch):
+    fill(data / PANDA, [1])
+    monkeypatch.chdir(data.parent)
+    monkeypatch.setenv("HOME", str(data.parent))
+    texts = (str(data), f"{data}/", "data", "./data", "~/data")
+    assert {tuple(FolderSource(text, 10**6).candidates(PANDA)) for text in texts} == {(f"{data}/{PANDA}/0000.png",)}
+
+
+def test_a_file_has_a_version_that_changes_with_its_size_and_with_its_time(data):
+    path = fill(data / PANDA, [1]) / "0000.png"
+    os.utime(path, (1000, 1000))
+    versions = [FolderSource(str(data), 10**6).candidates(PANDA)[str(path)]]
+    versions += [FolderSource(str(data), 10**6).candidates(PANDA)[str(path)]]
+    os.utime(path, (1000, 1001))
+    versions += [FolderSource(str(data), 10**6).candidates(PANDA)[str(path)]]
+    path.write_bytes(path.read_bytes() + b"x")
+    os.utime(path, (1000, 1001))
+    versions += [FolderSource(str(data), 10**6).candidates(PANDA)[str(path)]]
+    assert versions[0] == versions[1] and len(set(versions)) == 3
+
+
+def test_a_member_has_a_version_of_its_own_that_changes_with_its_archive(data):
+    path = archive(data / f"{COBRA}.tar", [1, 2])
+
+    def versions() -> list[str]:
+        with closing(FolderSource(str(data), 10**6)) as source:
+            return list(source.candidates(COBRA).values())
+
+    first = versions()
+    assert versions() == first and len(set(first)) == 2
+    os.utime(path, (1000, 1000))
+    assert not set(versions()) & set(first)
 
 
 def test_f27_stray_files_name_no_class(data):
@@ -86,7 +136,7 @@ def test_f27_hidden_files_and_folders_within_a_class_are_no_candidates(data):
     fill(data / PANDA, [1])
     fill(data / PANDA / "thumbnails", [2])
     (data / PANDA / ".DS_Store").write_text("x")
-    assert FolderSource(str(data), 10**6).candidates(PANDA) == [f"{PANDA}/0000.png"]
+    assert FolderSource(str(data), 10**6).candidates(PANDA).keys() == {f"{data}/{PANDA}/0000.png"}
 
 
 def test_f27_a_stray_file_in_a_class_is_recorded_as_no_picture(data, tmp_path):
@@ -94,11 +144,11 @@ def test_f27_a_stray_file_in_a_class_is_recorded_as_no_picture(data, tmp_path):
     (data / PANDA / "notes.txt").write_text("x" * 100)
     ref, records = get_all(tmp_path / "home", data, PANDA)
     assert ref.accepted == 1
-    assert records[f"{PANDA}/notes.txt"]["reason"] == "not_an_image"
+    assert records[f"{data}/{PANDA}/notes.txt"]["reason"] == "not_an_image"
 
 
 def test_an_unknown_class_has_no_candidates(data):
-    assert FolderSource(str(data), 10**6).candidates(PANDA) == []
+    assert FolderSource(str(data), 10**6).candidates(PANDA) == {}
 
 
 @pytest.mark.parametrize("name", ["missing", "file"])
@@ -113,7 +163,8 @@ def test_a_location_may_be_any_fsspec_url():
     store.write_bytes(f"{PANDA}/a.png", picture(1, kind="PNG"))
     source = FolderSource("memory://source-test", 10**6)
     assert ids(source) == [PANDA]
-    assert source.fetch(source.candidates(PANDA)[0]) == picture(1, kind="PNG")
+    assert list(source.candidates(PANDA)) == [f"memory://source-test/{PANDA}/a.png"]
+    assert source.fetch(f"memory://source-test/{PANDA}/a.png") == picture(1, kind="PNG")
 
 
 def test_f13_f14_hostile_members_are_read_and_nothing_is_written_outside_the_home(data, tmp_path):
@@ -138,7 +189,7 @@ def test_f14_links_and_devices_in_an_archive_are_no_candidates(data):
         add_member(tar, "block.png", kind=tarfile.BLKTYPE)
         add_member(tar, "folder.png", kind=tarfile.DIRTYPE)
     source = FolderSource(str(data), 10**6)
-    assert source.candidates(COBRA) == [f"{COBRA}.tar#good.png"]
+    assert list(source.candidates(COBRA)) == [f"{data}/{COBRA}.tar#good.png"]
     source.close()
 
 
@@ -148,7 +199,7 @@ def test_f14_a_member_or_file_over_max_bytes_is_rejected_unread(data):
     source = FolderSource(str(data), 100)
     for class_id in (COBRA, PANDA):
         with pytest.raises(Rejected) as caught:
-            source.fetch(source.candidates(class_id)[0])
+            source.fetch(next(iter(source.candidates(class_id))))
         assert caught.value.reason == RejectReason.TOO_LARGE
     source.close()
 
@@ -164,12 +215,25 @@ def test_f14_of_a_cut_archive_the_whole_members_are_used(data, tmp_path, share):
     assert {r["reason"] for r in records.values()} <= {None, "truncated_transfer"}
 
 
-def test_a_file_that_is_no_archive_makes_its_class_unavailable(data):
-    (data / f"{COBRA}.tar").write_bytes(b"no archive" * 100)
-    source = FolderSource(str(data), 10**6)
-    with pytest.raises(SourceUnavailable, match=f"{COBRA}.tar"):
-        source.candidates(COBRA)
-    source.close()
+@pytest.mark.parametrize("content", [b"no archive" * 100, b"", gzip.compress(b"x" * 5000)], ids=["text", "empty", "gz"])
+def test_a_file_that_is_no_archive_is_a_data_error_that_names_it(data, content):
+    (data / f"{COBRA}.tar").write_bytes(content)
+    with closing(FolderSource(str(data), 10**6)) as source:
+        with pytest.raises(DataError, match=rf"{data}/{COBRA}\.tar: expected a tar archive") as caught:
+            source.candidates(COBRA)
+        assert not isinstance(caught.value, TransientError)
+
+
+def test_an_archive_that_cannot_be_read_now_makes_its_class_unavailable(data, monkeypatch):
+    archive(data / f"{COBRA}.tar", [1])
+
+    def fail(*_, **__):
+        raise OSError(5, "Input/output error")
+
+    with closing(FolderSource(str(data), 10**6)) as source:
+        monkeypatch.setattr(tarfile, "open", fail)
+        with pytest.raises(SourceUnavailable, match=rf"{COBRA}\.tar: could not be read: .*Input/output error"):
+            source.candidates(COBRA)
 
 
 def test_no_file_is_left_open_when_a_source_is_closed(data):
@@ -213,14 +277,56 @@ def test_a_record_stays_that_of_its_picture_when_the_server_moves():
         web.offer(COBRA, ["a.jpg"])
         web.routes["/p/a.jpg"] = answers(picture(1))
         source = ListServerSource(web.url + "/", fetcher)
-        assert source.candidates(COBRA) == ["/p/a.jpg"]
+        assert source.candidates(COBRA) == {"/p/a.jpg": ""}
         assert source.fetch("/p/a.jpg") == picture(1)
 
 
-def test_f16_a_server_without_its_list_is_unavailable():
-    settings = DownloadConfig(attempts=1)
-    with FaultServer() as web, Fetcher(settings) as fetcher, pytest.raises(SourceUnavailable, match="/lists/"):
-        ListServerSource(web.url, fetcher).candidates(COBRA)
+LISTS = {"/classes.json": lambda s: s.classes(), f"/lists/{COBRA}.txt": lambda s: s.candidates(COBRA)}
+
+
+@pytest.mark.parametrize("path", LISTS)
+@pytest.mark.parametrize("status", [404, 410, 403, 301])
+def test_a_server_that_has_no_list_is_a_config_error_that_says_what_to_do(path, status):
+    with FaultServer() as web, Fetcher(DownloadConfig(attempts=2)) as fetcher:
+        web.routes[path] = redirects("file:///etc/passwd", status) if status == 301 else answers(b"", status=status)
+        with pytest.raises(ConfigError, match=r"set source to 'folder'") as caught:
+            LISTS[path](ListServerSource(web.url, fetcher))
+        assert f"location: expected a list of pictures at {web.url}{path}, received " in str(caught.value)
+        assert web.requests[path] == 1
+
+
+@pytest.mark.parametrize("path", LISTS)
+@pytest.mark.parametrize("location", ["s3://bucket/pictures", "file:///data", "ftp://host/x", "/data/pictures"])
+def test_a_location_that_no_web_server_has_is_a_config_error_that_says_what_to_do(path, location):
+    with Fetcher(DownloadConfig(attempts=2)) as fetcher, pytest.raises(ConfigError, match="set source to 'folder'"):
+        LISTS[path](ListServerSource(location, fetcher))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"<html>", b"\xff\xfe", b"7", b"null", b'["n02510455"]', b"[{}]", b'[{"class_id": 7}]'],
+)
+def test_what_is_no_list_of_classes_is_a_config_error_that_says_what_to_do(body):
+    with FaultServer() as web, Fetcher(DownloadConfig()) as fetcher:
+        web.routes["/classes.json"] = answers(body, kind="application/json")
+        with pytest.raises(ConfigError, match="set source to 'folder'"):
+            ListServerSource(web.url, fetcher).classes()
+
+
+@pytest.mark.parametrize("path", LISTS)
+@pytest.mark.parametrize("fault", [resets, silent, answers(b"", status=503), answers(b"", status=429)])
+def test_f16_a_server_whose_list_may_come_later_is_unavailable(path, fault):
+    settings = DownloadConfig(attempts=1, read_timeout_s=0.3)
+    with FaultServer() as web, Fetcher(settings) as fetcher:
+        web.routes[path] = fault
+        with pytest.raises(SourceUnavailable, match=path):
+            LISTS[path](ListServerSource(web.url, fetcher))
+
+
+def test_a_lists_address_is_said_without_its_secrets():
+    with Fetcher(DownloadConfig(attempts=1)) as fetcher, pytest.raises(ConfigError) as caught:
+        ListServerSource("s3://bucket/x?sig=abc", fetcher).classes()
+    assert "s3://bucket/x?***" in str(caught.value) and "abc" not in str(caught.value)
 
 
 # Which classes a run uses

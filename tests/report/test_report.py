@@ -225,15 +225,15 @@ def test_a_repair_without_its_evaluation_is_an_error_and_not_half_a_report(build
 
 def test_the_command_repeats_the_run_and_shows_no_secret(build_run):
     inputs = build_run(names=("cow", "cobra"))
-    config = replace(
-        inputs.config, download=replace(inputs.config.download, location="https://me:word@host/p q?signature=5")
-    )
+    config = replace(inputs.config, download=replace(inputs.config.download, location="https://host/p q?sig=5ec7e7"))
     command = settings.command(config)
     assert command.startswith(
         "python -m imagenet_tasks run --profile best --source folder --location 'https://host/p q"
     )
-    assert "word" not in command
-    assert "signature" not in command
+    assert "sig" not in command
+    assert "5ec7e7" not in command
+    shown = json.dumps(settings.setting_rows(config)) + json.dumps(settings.settings_by_stage(config))
+    assert "5ec7e7" not in shown
     assert "--set classes=n00000000,n00000001" in command
     assert "--set images_per_class=40" in command
     assert "epochs" not in command  # as the profile says

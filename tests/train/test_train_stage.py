@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import statistics
+import time
 
 import keras
 import numpy as np
@@ -12,7 +14,7 @@ from imagenet_tasks import tasks
 from imagenet_tasks.arrays import load_split, write_array
 from imagenet_tasks.artifacts import ClassArray, Run, Trial
 from imagenet_tasks.config import TrainConfig, make_config
-from imagenet_tasks.errors import ChecksumMismatch, NonFiniteLoss, TrainingError
+from imagenet_tasks.errors import AcceleratorMissing, ChecksumMismatch, NonFiniteLoss
 from imagenet_tasks.progress import Progress
 from imagenet_tasks.storage import Store
 from imagenet_tasks.train import name_model
@@ -104,6 +106,34 @@ def test_the_record_says_what_was_trained_on_what(prepared, trained):
     assert record["keras"] == keras.__version__ and record["device_name"]
 
 
+class _Slow(keras.callbacks.Callback):
+    """Makes parts of a training take their time: each validation, and the first epoch as if it compiled."""
+
+    def on_test_end(self, logs=None):
+        time.sleep(0.6)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        time.sleep(1.0 if epoch == 0 else 0.0)
+
+
+def test_the_epochs_seconds_leave_the_validation_out_and_the_rate_is_the_median_epochs(prepared, monkeypatch):
+    fit = keras.Model.fit
+
+    def slowed(self, *args, callbacks, **others):
+        return fit(self, *args, callbacks=[*callbacks, _Slow()], **others)
+
+    monkeypatch.setattr(keras.Model, "fit", slowed)
+    store, dataset = prepared
+    model = run_trial(prepared, epochs=3, salt="slow")
+    lines = [json.loads(line) for line in store.open_file(model.folder, "history.jsonl").read_text().splitlines()]
+    record, pictures = training_of(store, model), sum(c.train for c in dataset.classes)
+    assert lines[0]["seconds"] >= 1.0 > 0.6 > max(line["seconds"] for line in lines[1:])
+    assert [line["pictures_per_s"] for line in lines] == pytest.approx([pictures / line["seconds"] for line in lines])
+    assert record["pictures_per_s"] == statistics.median(line["pictures_per_s"] for line in lines)
+    assert record["train_seconds"] == pytest.approx(sum(line["seconds"] for line in lines))
+    assert record["seconds"] >= record["train_seconds"] + 3 * 0.6
+
+
 @pytest.mark.parametrize("split", ["validation", "test"])
 def test_the_saved_model_gives_the_published_probabilities(prepared, trained, split):
     store, dataset = prepared
@@ -176,7 +206,7 @@ def test_f43_a_loss_that_is_no_number_publishes_nothing(prepared):
 def test_f44_without_the_gpu_that_is_required_nothing_is_trained(prepared):
     store, _ = prepared
     models = store.names("models")
-    with pytest.raises(TrainingError, match="require_gpu"):
+    with pytest.raises(AcceleratorMissing, match="require_gpu: expected a GPU"):
         run_trial(prepared, settings=dataclasses.replace(SETTINGS, require_gpu=True), salt="gpu")
     assert store.names("models") == models
 

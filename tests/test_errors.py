@@ -1,0 +1,37 @@
+"""What is shown of a URL to people who may not have its secrets."""
+
+import pytest
+
+from imagenet_tasks import errors
+from imagenet_tasks.errors import AcceleratorMissing, NonFiniteLoss, TrainingError, TrainingTimeout, without_secrets
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("https://host/x", "https://host/x"),
+        ("/data/me@home/what?.jpg", "/data/me@home/what?.jpg"),
+        ("mail me@host about 3 pictures?", "mail me@host about 3 pictures?"),
+        ("https://me@host/x", "https://***@host/x"),
+        ("https://me:word@host/x", "https://***@host/x"),
+        ("postgresql+psycopg2://me:word@host:5432/db", "postgresql+psycopg2://***@host:5432/db"),
+        ("https://host/x?sig=word&se=1", "https://host/x?***"),
+        ("https://host/x?", "https://host/x?***"),
+        ("https://me:word@host/x?sig=word", "https://***@host/x?***"),
+        ("'https://host/a?sig=word' and \"s3://b/c?x=word\"", "'https://host/a?***' and \"s3://b/c?***\""),
+        ("https://h/a?sig=word\nhttps://me:word@h/b", "https://h/a?***\nhttps://***@h/b"),
+        ("https://host/me@home/x", "https://host/me@home/x"),
+    ],
+)
+def test_user_names_passwords_and_queries_are_taken_out_of_urls_alone(said, shown):
+    assert without_secrets(said) == shown
+
+
+@pytest.mark.parametrize("text", ["https://me:wo@rd@host/x", "https://host/p q?sig=rd"])
+def test_no_part_of_a_secret_is_left(text):
+    assert "rd" not in without_secrets(text)
+
+
+@pytest.mark.parametrize("kind", [NonFiniteLoss, AcceleratorMissing, TrainingTimeout])
+def test_a_training_that_ended_for_a_known_reason_is_a_training_error(kind):
+    assert issubclass(kind, TrainingError) and getattr(errors, kind.__name__) is kind
