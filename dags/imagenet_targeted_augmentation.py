@@ -52,47 +52,115 @@ setting or too few pictures fails at once and says what to change.
 def _override(kind: str | list[str], title: str, help_text: str, section: str, **schema: Any) -> Param:
     """A form field that is empty by default, which means "as the profile says"."""
     kinds = [kind] if isinstance(kind, str) else kind
-    return Param(
-        None, type=["null", *kinds], title=title, section=section,
-        description_md=f"{help_text} Empty: as the profile says.", **schema,
-    )  # fmt: skip
+    return Param(None, type=["null", *kinds], title=title, section=section, description_md=help_text, **schema)
 
 
 AS_PROFILE = {"null": "as the profile says"}
 PARAMS: dict[str, Param] = {
     "profile": Param(
-        os.environ.get("IMAGENET_PROFILE", "sample"), type="string", enum=list(PROFILES), title="Profile",
+        os.environ.get("IMAGENET_PROFILE", "sample"),
+        type="string",
+        enum=list(PROFILES),
+        title="Profile",
         section="What to run",
         description_md="\n".join(f"- **{name}**: {config.description}." for name, config in PROFILES.items()),
     ),
     "classes": _override(
-        "array", "Classes", "Two or more: wnids, names of the study's classes, or names of the source's folders, one a "
-        "line. With a folder that lacks the profile's classes: all that it has.", "What to run",
+        "array",
+        "Classes",
+        "Two or more, one a line: wnids, names of the study's classes, or names of the source's folders. "
+        "Empty: the profile's 20 classes, or all that a folder has where it lacks one of these.",
+        "What to run",
         items={"type": "string", "pattern": rf"^(?!n\d+$){CLASS_ID_PATTERN.removeprefix('^')}|^n\d{{8}}$"},
-        minItems=2, maxItems=MAX_CLASSES, uniqueItems=True,
+        minItems=2,
+        maxItems=MAX_CLASSES,
+        uniqueItems=True,
     ),
-    "source": _override("string", "Source", "`sample`: drawn pictures; `folder`: your own.", "Pictures",
-                        enum=[None, *SOURCES], values_display=AS_PROFILE),
-    "location": _override("string", "Location", "Directory or fsspec URL with a folder or .tar archive per class (for "
-                          "`folder`), or the sample server's address.", "Pictures", maxLength=1000),
-    "images_per_class": _override("integer", "Pictures per class", "At most so many are used.", "Pictures",
-                                  minimum=1, maximum=100_000),
-    "model": _override("string", "Model", "`compact` (0.3 M parameters, fast) or `convnet1` (the study's).", "Training",
-                       enum=[None, *MODELS], values_display=AS_PROFILE),
-    "epochs": _override("integer", "Epochs, baseline", "", "Training", minimum=1, maximum=10_000),
-    "retrain_epochs": _override("integer", "Epochs, after augmentation", "", "Training", minimum=1, maximum=10_000),
-    "seed": _override("integer", "Seed", "Of weights, order and augmentation.", "Training",
-                      minimum=0, maximum=2**31 - 1),
-    "accuracy_goal": _override("number", "Accuracy goal", "A share: 0.5 is 50 %. Strictly below it, on validation, the "
-                               "repair is tried.", "Repair", minimum=0, maximum=1),
-    "classes_to_augment": _override("integer", "Classes to augment", "Those with the lowest recall on validation.",
-                                    "Repair", minimum=1, maximum=MAX_CLASSES),
-    "pictures_to_add": _override("integer", "Pictures to add per class", "", "Repair", minimum=1, maximum=100_000),
-    "force": Param(None, type=["null", "string"], enum=[None, *FORCE_FROM[1:]], title="Force from", section="Rerun",
-                   values_display={"null": "nothing: reuse all finished work"},
-                   description_md="Do this step and all after it again, although its finished work is there. "
-                   "Empty: reuse it."),
-}  # fmt: skip
+    "source": _override(
+        "string",
+        "Source",
+        "`sample`: drawn pictures; `folder`: your own. Empty: as the profile says.",
+        "Pictures",
+        enum=[None, *SOURCES],
+        values_display=AS_PROFILE,
+    ),
+    "location": _override(
+        "string",
+        "Location",
+        "For the source `folder`: a directory or fsspec URL with a folder or .tar "
+        "archive per class. The profiles `best` and `seed` need one. Empty for `sample`.",
+        "Pictures",
+        maxLength=1000,
+    ),
+    "images_per_class": _override(
+        "integer",
+        "Pictures per class",
+        "At most so many are downloaded and used. Empty: as the profile says.",
+        "Pictures",
+        minimum=1,
+        maximum=100_000,
+    ),
+    "model": _override(
+        "string",
+        "Model",
+        "`compact` (0.3 M parameters, fast) or `convnet1` (the study's). Empty: as the profile says.",
+        "Training",
+        enum=[None, *MODELS],
+        values_display=AS_PROFILE,
+    ),
+    "epochs": _override(
+        "integer",
+        "Epochs, baseline",
+        "Passes over the training pictures. Empty: as the profile says.",
+        "Training",
+        minimum=1,
+        maximum=10_000,
+    ),
+    "retrain_epochs": _override(
+        "integer",
+        "Epochs, after augmentation",
+        "The same for the second model. Empty: as the profile says.",
+        "Training",
+        minimum=1,
+        maximum=10_000,
+    ),
+    "seed": _override(
+        "integer", "Seed", "Of weights, order and augmentation. Empty: 0.", "Training", minimum=0, maximum=2**31 - 1
+    ),
+    "accuracy_goal": _override(
+        "number",
+        "Accuracy goal",
+        "A share: 0.5 is 50 %. Strictly below it, on validation, the repair is tried. Empty: 0.5.",
+        "Repair",
+        minimum=0,
+        maximum=1,
+    ),
+    "classes_to_augment": _override(
+        "integer",
+        "Classes to augment",
+        "Those with the lowest recall on validation. Empty: 3.",
+        "Repair",
+        minimum=1,
+        maximum=MAX_CLASSES,
+    ),
+    "pictures_to_add": _override(
+        "integer",
+        "Pictures to add per class",
+        "Changed copies of training pictures. Empty: as the profile says.",
+        "Repair",
+        minimum=1,
+        maximum=100_000,
+    ),
+    "force": Param(
+        None,
+        type=["null", "string"],
+        enum=[None, *FORCE_FROM[1:]],
+        title="Force from",
+        section="Rerun",
+        values_display={"null": "nothing: reuse all finished work"},
+        description_md="Do this step and all after it again, although its finished work is there. Empty: reuse it.",
+    ),
+}
 
 
 def _schedule() -> str | None:

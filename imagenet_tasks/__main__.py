@@ -27,10 +27,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return int(options.command(options))
     except ConfigError as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {without_secrets(str(error))}\n")
         return 2
     except ImagenetTasksError as error:
-        sys.stderr.write(f"error: {type(error).__name__}: {error}\n")
+        sys.stderr.write(f"error: {type(error).__name__}: {without_secrets(str(error))}\n")
         return 1
     except (OSError, ImportError) as error:  # a full disk, a folder that cannot be written, a missing fsspec driver
         sys.stderr.write(f"error: {type(error).__name__}: {without_secrets(str(error))}\n")
@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     server = commands.add_parser("sample-server", help="serve the built-in sample pictures until stopped")
     server.add_argument("--host", default="127.0.0.1")
     server.add_argument("--port", type=int, default=8765)
-    server.set_defaults(command=_sample_server)
+    server.set_defaults(command=_serve_sample)
 
     task = commands.add_parser("task", help="run one task as its workflow asks; not for people")
     task.add_argument("order")
@@ -99,7 +99,7 @@ def _run(options: argparse.Namespace) -> int:
     run = Run(Store(options.home), "imagenet_tasks", run_id)
     with contextlib.ExitStack() as stack:
         if config.download.source == "sample" and not config.download.location:
-            overrides["location"] = stack.enter_context(_sample_url())
+            stack.enter_context(_sample_server())
         if options.verbose:
             logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
             result = run_all(run, options.profile, overrides, listeners=[log_line])
@@ -125,16 +125,18 @@ def _run(options: argparse.Namespace) -> int:
 
 
 @contextlib.contextmanager
-def _sample_url() -> Iterator[str]:
-    if url := os.environ.get("IMAGENET_SAMPLE_URL"):
-        yield url
+def _sample_server() -> Iterator[None]:
+    """Serves the built-in pictures unless the environment says where another process does."""
+    if os.environ.get("IMAGENET_SAMPLE_URL"):
+        yield
         return
     from imagenet_tasks.sample.server import SampleServer
 
     for name in ("NO_PROXY", "no_proxy"):  # a proxy of the environment does not reach this machine's loopback
         os.environ[name] = ",".join(filter(None, (os.environ.get(name), "127.0.0.1")))
     with SampleServer() as server:
-        yield server.url
+        os.environ["IMAGENET_SAMPLE_URL"] = server.url
+        yield
 
 
 def _config(options: argparse.Namespace) -> int:
@@ -142,7 +144,7 @@ def _config(options: argparse.Namespace) -> int:
     return 0
 
 
-def _sample_server(options: argparse.Namespace) -> int:
+def _serve_sample(options: argparse.Namespace) -> int:
     from imagenet_tasks.sample.server import serve
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)

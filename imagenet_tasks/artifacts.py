@@ -279,5 +279,11 @@ class Run:
         finally:
             record["seconds"] = round(time.time() - record["started_s"], 3)
             # An attempt that was given up and fails late must not hide what the next one does.
-            if record["state"] == "success" or self.store.read_json(key).get("attempt") == record["attempt"]:
+            if record["state"] == "success" or self._attempt(key) in (None, record["attempt"]):
                 self.store.write_json(key, record)
+
+    def _attempt(self, key: str) -> str | None:
+        try:
+            return str(self.store.read_json(key)["attempt"])
+        except (ArtifactError, KeyError):
+            return None

@@ -46,7 +46,11 @@ class DownloadConfig:
     max_aspect: Annotated[float, Field(ge=1.0, le=1000.0)] = 8.0
 
     def __post_init__(self) -> None:
-        if "@" in urlsplit(self.location).netloc:
+        try:
+            netloc = urlsplit(self.location).netloc
+        except ValueError as error:
+            raise ValueError(f"location: {self.location!r} is not an address: {error}") from error
+        if "@" in netloc:
             raise ValueError(
                 "location: expected no user name or password in the URL, since settings are written to files; give "
                 "credentials to the storage driver through the environment"

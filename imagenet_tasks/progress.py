@@ -29,12 +29,13 @@ class Snapshot:
         return asdict(self)
 
     def __str__(self) -> str:
-        figures = "".join(f", {name.replace('_', ' ')} {_said(name, value)}" for name, value in self.figures.items())
+        figures = "".join(f", {name.replace('_', ' ')} {said(name, value)}" for name, value in self.figures.items())
         left = f", {self.remaining_s:.0f} s left" if self.remaining_s is not None and self.done < self.total else ""
         return f"{self.label}: {self.done}/{self.total} {self.unit}{figures}{left}"
 
 
-def _said(name: str, value: Any) -> str:
+def said(name: str, value: Any) -> str:
+    """Returns a figure as a person reads it: accuracies in percent."""
     if not isinstance(value, float):
         return str(value)
     return f"{100 * value:.1f} %" if name.endswith("accuracy") else f"{value:.4g}"
@@ -87,8 +88,8 @@ class Progress:
             self.tell()
 
     def resume(self, count: int, **figures: Any) -> None:
-        """Counts what was done before this attempt, which says nothing about the time that is left."""
-        self._resumed = count
+        """Counts what was done until now, which says nothing about the time that is left."""
+        self._resumed, self._started_s = self.done + count, time.monotonic()
         self.advance(count, **figures)
 
     def tell(self) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 from filelock import FileLock
 from upath import UPath
 
-from imagenet_tasks.errors import ArtifactError, ChecksumMismatch, ConfigError
+from imagenet_tasks.errors import ArtifactError, ChecksumMismatch, ConfigError, without_secrets
 
 MARKER = "complete.json"
 
@@ -51,6 +51,27 @@ def safe_key(text: str) -> str:
     return f"{readable}-{hashlib.sha256(text.encode(errors='surrogatepass')).hexdigest()[:10]}"
 
 
+def to_path(text: str, *, setting: str) -> UPath:
+    """Returns the path that a setting names.
+
+    Args:
+        text: a local path or an fsspec URL.
+        setting: its name, for the error.
+
+    Raises:
+        ConfigError: where there is no driver for such a URL.
+    """
+    try:
+        path = UPath(text)
+        path.fs  # noqa: B018 - the driver is looked for here
+    except (ValueError, ImportError) as error:
+        raise ConfigError(
+            f"{setting}: {without_secrets(text)!r} cannot be opened: {without_secrets(str(error))}. Expected a local "
+            "path, or an fsspec URL whose driver is installed."
+        ) from error
+    return path
+
+
 class Store:
     """Files below one root, by keys such as 'models/<fingerprint>'.
 
@@ -59,7 +80,7 @@ class Store:
     """
 
     def __init__(self, root: str | Path) -> None:
-        self.root = UPath(root)
+        self.root = to_path(str(root), setting="home")
         self.is_local = self.root.protocol in ("", "file")
         if self.is_local:
             self.root = UPath(Path(self.root.path).expanduser().absolute())
@@ -216,7 +237,7 @@ class Store:
         """
         marker = self.read_marker(folder)
         expected = marker["files"].get(name)
-        source = self.path(f"{folder}/{marker['inner']}{name}")
+        source = self.path(f"{folder}/{marker.get('inner', '')}{name}")
         if expected is None or not source.exists():
             raise ArtifactError(f"{source}: expected this file of a finished artifact, found none. Force its stage.")
         local = Path(str(source)) if self.is_local else self._cached(source, expected["sha256"])

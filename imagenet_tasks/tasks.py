@@ -203,11 +203,9 @@ def check_accuracy(run: Run, evaluation: Json) -> Literal["augment", "report"]:
 
         accuracy, goal = evaluation["validation_accuracy"], config.evaluate.accuracy_goal
         branch = decide(accuracy, goal)
-        why = (
-            f"validation accuracy {accuracy:.4f} is below the goal of {goal:g}: the confused classes are repaired"
-            if branch == "augment"
-            else f"validation accuracy {accuracy:.4f} meets the goal of {goal:g}: no repair is needed"
-        )
+        said = {"augment": "is below", "report": "meets"}[branch]
+        then = {"augment": "the confused classes are repaired", "report": "no repair is needed"}[branch]
+        why = f"validation accuracy {100 * accuracy:.2f} % {said} the goal of {100 * goal:g} %: {then}"
         record["result"] = {"branch": branch, "validation_accuracy": accuracy, "accuracy_goal": goal, "why": why}
         run.store.write_json(run.key("decision.json"), record["result"])
         log.info("%s -> %s", why, branch)

@@ -6,7 +6,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from imagenet_tasks.progress import Snapshot
+from imagenet_tasks.progress import Snapshot, said
 
 TITLES = {
     "download_class": "download",
@@ -15,6 +15,7 @@ TITLES = {
     "augment_class": "augment",
     "train_augmented": "train augmented",
 }
+NAMES = {"epoch": "epoch", "val_accuracy": "validation", "pictures_per_s": "pictures/s"}
 
 
 class Bars:
@@ -30,7 +31,8 @@ class Bars:
             TimeRemainingColumn(),
             console=self.console,
         )
-        self._ids: dict[tuple[str, str], TaskID] = {}
+        self._ids: dict[str, TaskID] = {}
+        self._snapshots: dict[str, dict[str, Snapshot]] = {}
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -42,15 +44,22 @@ class Bars:
         self._bars.stop()
 
     def __call__(self, snapshot: Snapshot) -> None:
-        """Moves the snapshot's bar."""
-        key = (snapshot.task, snapshot.item)
-        if key not in self._ids:
-            title = f"{TITLES.get(snapshot.task, snapshot.task)} {snapshot.label}"[:36]
-            self._ids[key] = self._bars.add_task(title, total=snapshot.total, figures="")
-        shown = ("epoch", "val_accuracy", "pictures_per_s", "rejected")
-        figures = "  ".join(
-            f"{name.replace('_', ' ')} {value:.3f}" if isinstance(value, float) else f"{name.replace('_', ' ')} {value}"
-            for name, value in snapshot.figures.items()
-            if name in shown
+        """Moves the bar of the snapshot's task: one for all of its classes or trials, however many there are."""
+        items = self._snapshots.setdefault(snapshot.task, {})
+        items[snapshot.item] = snapshot
+        if snapshot.task not in self._ids:
+            self._ids[snapshot.task] = self._bars.add_task("", figures="")
+        title = TITLES.get(snapshot.task, snapshot.task)
+        figures = [f"{len(items)} classes"] if len(items) > 1 else []
+        rejected = sum(s.figures.get("rejected", 0) for s in items.values())
+        figures += [f"{rejected} rejected"] if rejected else []
+        for name in ("epoch", "val_accuracy", "pictures_per_s"):
+            if name in snapshot.figures:
+                figures.append(f"{NAMES[name]} {said(name, snapshot.figures[name])}")
+        self._bars.update(
+            self._ids[snapshot.task],
+            description=f"{title} {snapshot.label}"[:36],
+            completed=sum(s.done for s in items.values()),
+            total=sum(s.total for s in items.values()),
+            figures="  ".join(figures),
         )
-        self._bars.update(self._ids[key], completed=snapshot.done, total=snapshot.total, figures=figures)

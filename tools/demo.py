@@ -211,7 +211,8 @@ def _print_result(airflow: LocalAirflow, run: Run, parts: dict[str, float]) -> N
     for name, value in parts.items():
         console.print(f"  {name:<22}{value:7.1f} s", highlight=False)
     for task in (t for t in GRAPH if t in seconds):
-        note = " (sum over parallel tasks)" if task in MAPPED else ""
+        count = sum(record["task"] == task for record in run.task_records())
+        note = f" (sum of {count} tasks, some at a time)" if count > 1 else ""
         console.print(f"    {task:<20}{seconds[task]:7.1f} s{note}", highlight=False)
     if all(r["reused"] for r in run.task_records() if r["task"] in MAPPED | {"build_dataset"}):
         console.print("\nNothing had changed since an earlier run: all of its work was reused.")

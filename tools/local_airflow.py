@@ -114,7 +114,9 @@ class LocalAirflow:
             raise LocalAirflowError(f"the database could not be prepared; see {self.log_of('migrate')}")
         del self._processes["migrate"]
         for name in COMPONENTS:
-            self._launch(name, ["-m", "airflow", name])
+            # The log servers listen on all interfaces, whatever the settings say; here the logs are read as files.
+            alone = ["--skip-serve-logs"] if name in ("scheduler", "triggerer") else []
+            self._launch(name, ["-m", "airflow", name, *alone])
         self._wait_for("all components to be healthy", self._is_healthy)
         self._log_in()
         self._wait_for(f"the DAG {DAG_ID}", lambda: self._get_or_none(f"/dags/{DAG_ID}") is not None)

@@ -48,6 +48,14 @@ class Records:
         """Forgets a candidate, so that it is asked for again."""
         self._records.pop(candidate, None)
 
+    def drop_lone_duplicates(self, candidates: Sequence[str]) -> None:
+        """Forgets the duplicates whose twin is no longer there, so that they are asked for again."""
+        held = set(self.accepted_files(candidates))
+        for candidate in candidates:
+            twin = self._records.get(candidate, {}).get("duplicate_of")
+            if twin and twin not in held:
+                self.drop(candidate)
+
     def save(self) -> None:
         """Writes all records."""
         lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in self._records.values())

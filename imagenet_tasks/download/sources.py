@@ -24,6 +24,7 @@ from imagenet_tasks.errors import (
     SourceUnavailable,
     without_secrets,
 )
+from imagenet_tasks.storage import to_path
 
 
 class Source(Protocol):
@@ -47,28 +48,29 @@ class ListServerSource:
 
     Args:
         base_url: answers /classes.json and /lists/<class_id>.txt.
+        moves: whether the server may come back at another address with the same pictures, as the built-in one does.
         fetcher: fetches the lists and the pictures.
     """
 
-    def __init__(self, base_url: str, fetcher: Fetcher) -> None:
+    def __init__(self, base_url: str, fetcher: Fetcher, *, moves: bool = True) -> None:
         self._base_url = base_url.rstrip("/")
+        self._version = "" if moves else self._base_url
         self._fetcher = fetcher
 
     def classes(self) -> tuple[ImageClass, ...]:
         """Returns the classes of /classes.json."""
         try:
             return tuple(find_class(entry["class_id"]) for entry in json.loads(self._get("/classes.json")))
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ConfigError(self._no_list("/classes.json", "something that is no list of classes")) from error
 
     def candidates(self, class_id: str) -> Mapping[str, str]:
         """Returns the lines of /lists/<class_id>.txt, without the server's own address where they begin with it.
 
-        So a record stays that of its picture when the server moves to another port. A URL has no version: its answer
-        is taken once.
+        A URL has no version of its own: its answer is taken once.
         """
         lines = (line.strip() for line in self._get(f"/lists/{class_id}.txt").decode(errors="replace").splitlines())
-        return {line.removeprefix(self._base_url): "" for line in lines if line}
+        return {line.removeprefix(self._base_url): self._version for line in lines if line}
 
     def fetch(self, locator: str) -> bytes:
         """Returns the body of the URL."""
@@ -100,7 +102,7 @@ class FolderSource:
     """
 
     def __init__(self, location: str, max_bytes: int) -> None:
-        self._root = UPath(location).expanduser().absolute()
+        self._root = to_path(location, setting="location").expanduser().absolute()
         self._max_bytes = max_bytes
         self._files = ExitStack()
         self._archives: dict[str, tuple[tarfile.TarFile, threading.Lock]] = {}
@@ -110,8 +112,8 @@ class FolderSource:
             entries = sorted(self._root.iterdir(), key=lambda path: path.name)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise ConfigError(
-                f"location: {location!r} is not a folder. Expected one that holds a folder of pictures or a .tar "
-                "archive per class."
+                f"location: {without_secrets(location)!r} is not a folder. Expected one that holds a folder of "
+                "pictures or a .tar archive per class."
             ) from error
         self._entries: dict[str, list[UPath]] = {}
         self._classes: dict[str, ImageClass] = {}
@@ -221,4 +223,4 @@ def open_source(settings: DownloadConfig) -> Iterator[Source]:
             "sample-server` and give its URL as `location` or in IMAGENET_SAMPLE_URL; `make demo` does that itself."
         )
     with Fetcher(settings) as fetcher:
-        yield ListServerSource(location, fetcher)
+        yield ListServerSource(location, fetcher, moves=not settings.location)

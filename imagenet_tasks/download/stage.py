@@ -45,7 +45,7 @@ def classes_of_run(settings: DownloadConfig, wanted: tuple[ImageClass, ...], *, 
         )
     if len(offered) < 2:
         raise ConfigError(f"location: expected at least two classes in {settings.location}, found {have or 'none'}")
-    log.info("The source lacks %d of the profile's classes: all %d that it has are used", len(missing), len(offered))
+    log.warning("The source lacks %d of the profile's classes: all %d that it has are used", len(missing), len(offered))
     return offered
 
 
@@ -79,6 +79,7 @@ def download_class(
             file = records.accepted_files([candidate], 1)
             if records.is_stale(candidate, basis) or (file and file[0] not in present) or (force and not file):
                 records.drop(candidate)
+        records.drop_lone_duplicates(candidates)
         wanted = settings.images_per_class
         have = len(records.accepted_files(candidates, wanted))
         final = sum(records.is_final(candidate) for candidate in candidates)
@@ -86,6 +87,7 @@ def download_class(
         open_candidates = [c for c in candidates if not records.is_final(c)] if have < wanted else []
         if open_candidates:
             _Download(store, settings, image_class, source, records, progress, bases).run(open_candidates, have)
+        progress.tell()  # also where the class falls short
         return _select(store, settings, image_class, candidates, records), not open_candidates
 
 
@@ -188,6 +190,7 @@ class _Download:
             "state": "rejected",
             "reason": RejectReason.DUPLICATE.value,
             "detail": f"same bytes as {file}",
+            "duplicate_of": file,
         }
 
     def _save_now_and_then(self) -> None:
@@ -225,6 +228,6 @@ def _select(
             settings.images_per_class,
             settings.images_per_class - len(files),
             len(candidates),
-            rejected,
+            ", ".join(f"{reason} {count}" for reason, count in rejected.items()) or "none",
         )
     return ref

@@ -109,11 +109,14 @@ def sentence(verdict: dict[str, Any]) -> str:
     change = f"from {percent(test['before'])} to {percent(test['after'])} {same}"
     chance = p_value(test["p_value"])
     if word == "helped":
-        return f"Accuracy rose {change}. Chance alone rarely gives a gain this large ({chance})."
+        return (
+            f"Accuracy rose {change}. The choice of test pictures alone rarely gives a gain this large ({chance}). "
+            "It is one training of each model: another seed may differ."
+        )
     if word == "hurt":
         return (
-            f"Accuracy fell {change}. Chance alone rarely gives a loss this large ({chance}): keep the baseline, "
-            "not the retrained model."
+            f"Accuracy fell {change}. The choice of test pictures alone rarely gives a loss this large "
+            f"({chance}). It is one training of each model: another seed may differ. Keep the baseline."
         )
     if test["difference"] == 0:
         return f"Accuracy stayed at {percent(test['before'])} {same}: it is not shown that the repair helped."

@@ -39,6 +39,9 @@ class _Watch(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         done = min((batch + 1) * self._batch_size, self._pictures) - batch * self._batch_size
+        if self._progress.done == 0:  # the first batch compiles the model: its time says nothing of the others
+            self._progress.resume(done)
+            return
         last = self._progress.done + done >= self._progress.total
         if not last:  # the last snapshot waits for its epoch's figures
             self._progress.advance(done)
