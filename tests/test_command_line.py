@@ -74,16 +74,20 @@ def test_too_few_pictures_are_one_clear_line_and_status_1(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("home", "said"),
-    [("{file}/below", "NotADirectoryError"), ("{file}", "Error: "), ("abfs://x/y", "ImportError: Install adlfs")],
+    ("home", "status", "said"),
+    [
+        ("{file}/below", 1, "NotADirectoryError"),
+        ("{file}", 1, "Error: "),
+        ("abfs://x/y", 2, "home: 'abfs://x/y' cannot be opened: Install adlfs"),
+    ],
 )
-def test_a_home_that_cannot_be_used_is_one_clear_line_and_status_1(tmp_path, home, said):
+def test_a_home_that_cannot_be_used_is_one_clear_line(tmp_path, home, status, said):
     (tmp_path / "file").write_text("x")
     for name in ("dog", "cat"):
         fill(tmp_path / "data" / name, [1])
     place = ["--source", "folder", "--location", str(tmp_path / "data")]
     done = command("run", *place, "--home", home.format(file=tmp_path / "file"))
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (status, "")
     lines = [line for line in done.stderr.splitlines() if line.strip()]
     assert len(lines) == 1 and lines[0].startswith("error: ") and said in lines[0]
     assert "Traceback" not in done.stderr

@@ -175,6 +175,7 @@ def test_f25_the_same_bytes_twice_count_once(web, tmp_path):
         "state": "rejected",
         "reason": "duplicate",
         "detail": f"same bytes as {file_of(1)}",
+        "duplicate_of": file_of(1),
     }
 
 

@@ -103,7 +103,7 @@ def test_a_loss_is_said_as_plainly(build_run):
     result, page, _ = report(build_run(before=0.8, after=0.3))
     assert result["verdict"] == "hurt"
     assert "The repair hurt" in page.text
-    assert "keep the baseline" in page.text
+    assert "Keep the baseline" in page.text
 
 
 def test_no_difference_shown_claims_neither(build_run):
