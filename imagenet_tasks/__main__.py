@@ -88,9 +88,12 @@ def _overrides(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from rich.logging import RichHandler
+
+    from imagenet_tasks.child import NOISE
     from imagenet_tasks.pipeline import run_all
     from imagenet_tasks.progress import log_line
-    from imagenet_tasks.terminal import Bars
+    from imagenet_tasks.terminal import Bars, without_noise
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     overrides = _overrides(options)
@@ -104,8 +107,9 @@ def _run(options: argparse.Namespace) -> int:
             logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
             result = run_all(run, options.profile, overrides, listeners=[log_line])
         else:
-            logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-            bars = stack.enter_context(Bars())
+            bars = stack.enter_context(Bars(stack.enter_context(without_noise(NOISE))))
+            above = RichHandler(console=bars.console, show_time=False, show_level=False, show_path=False)
+            logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[above])
             result = run_all(run, options.profile, overrides, listeners=[bars])
     records = run.task_records()
     work = [r for r in records if r["task"] not in ("plan_run", "check_accuracy", "write_report")]

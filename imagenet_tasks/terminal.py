@@ -1,7 +1,13 @@
 """Progress bars for the command line, on standard error: standard output is for the result."""
 
+import contextlib
+import os
+import re
+import sys
+import threading
+from collections.abc import Iterator
 from types import TracebackType
-from typing import Self
+from typing import Self, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -18,11 +24,45 @@ TITLES = {
 NAMES = {"epoch": "epoch", "val_accuracy": "validation", "pictures_per_s": "pictures/s"}
 
 
-class Bars:
-    """A bar for each task that counts something; call it with a snapshot."""
+@contextlib.contextmanager
+def without_noise(noise: re.Pattern[str]) -> Iterator[TextIO]:
+    """Drops lines of native libraries from standard error, which they write to past Python; yields the real one.
 
-    def __init__(self) -> None:
-        self.console = Console(stderr=True)
+    Args:
+        noise: matches the lines to drop.
+    """
+    sys.stderr.flush()
+    real, (read_end, write_end) = os.dup(2), os.pipe()
+    os.dup2(write_end, 2)
+    os.close(write_end)
+
+    def forward() -> None:
+        with open(read_end, errors="replace") as lines:  # noqa: PTH123 - a descriptor
+            for line in lines:
+                if not noise.match(line):
+                    os.write(real, line.encode(errors="replace"))
+
+    reader = threading.Thread(target=forward, daemon=True)
+    reader.start()
+    try:
+        with open(real, "w", closefd=False) as output:
+            yield output
+    finally:
+        sys.stderr.flush()
+        os.dup2(real, 2)  # closes the pipe's last end, so that the reader comes to its end
+        reader.join(timeout=5)
+        os.close(real)
+
+
+class Bars:
+    """A bar for each task that counts something; call it with a snapshot.
+
+    Args:
+        output: where the bars are drawn.
+    """
+
+    def __init__(self, output: TextIO) -> None:
+        self.console = Console(file=output)
         self._bars = Progress(
             TextColumn("{task.description:<36}"),
             BarColumn(),
