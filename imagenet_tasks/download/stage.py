@@ -87,7 +87,8 @@ def download_class(
         open_candidates = [c for c in candidates if not records.is_final(c)] if have < wanted else []
         if open_candidates:
             _Download(store, settings, image_class, source, records, progress, bases).run(open_candidates, have)
-        progress.tell()  # also where the class falls short
+        if progress.done < progress.total:  # the class falls short; else the last picture told it
+            progress.tell()
         return _select(store, settings, image_class, candidates, records), not open_candidates
 
 

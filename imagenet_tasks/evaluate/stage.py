@@ -5,7 +5,6 @@ import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -89,12 +88,6 @@ def evaluate(
             }
             (attempt / "comparison.json").write_text(json.dumps(comparison, indent=1, allow_nan=False))
     return evaluation, False
-
-
-def read_metrics(store: Store, evaluation: Evaluation) -> dict[str, Any]:
-    """Returns the figures that `evaluate` wrote: 'validation', 'test' (see `measure`) and 'trials'."""
-    metrics: dict[str, Any] = json.loads(store.open_file(evaluation.folder, "metrics.json").read_bytes())
-    return metrics
 
 
 def _probabilities(store: Store, model: TrainedModel, split: Split) -> np.ndarray:

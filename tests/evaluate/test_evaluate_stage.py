@@ -9,8 +9,12 @@ from fakes.models import fake_model, labels_of
 from fakes.pictures import small_dataset
 
 from imagenet_tasks.errors import ChecksumMismatch
-from imagenet_tasks.evaluate.stage import evaluate, read_metrics
+from imagenet_tasks.evaluate.stage import evaluate
 from imagenet_tasks.storage import Store
+
+
+def read_metrics(store, evaluation):
+    return json.loads(store.open_file(evaluation.folder, "metrics.json").read_bytes())
 
 
 @pytest.fixture(scope="module")
