@@ -19,11 +19,11 @@ STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
-SourceName = Literal["sample", "folder"]
+SourceName = Literal["sample", "folder", "synset-archives", "url-list"]
 ModelName = Literal["compact", "convnet1"]
 StepName = Literal["", "download", "preprocess", "train", "evaluate", "augment", "report"]
 SOURCES, MODELS, FORCE_FROM = get_args(SourceName), get_args(ModelName), get_args(StepName)
-MAX_CLASSES = 1000
+MAX_CLASSES = 25_000  # ImageNet has 21,841
 LEAST_SIDE_PX = {"convnet1": 37}  # its convolutions and poolings leave nothing of a smaller picture
 
 
@@ -34,12 +34,18 @@ class DownloadConfig:
     source: SourceName = "sample"
     location: str = ""
     images_per_class: Annotated[int, Field(ge=1, le=100_000)] = 800
+    accept_imagenet_terms: bool = False
+    connection: Annotated[str, Field(max_length=250, pattern=r"^[\w.-]*$")] = ""
     download_threads: Annotated[int, Field(ge=1, le=128)] = 16
+    max_requests_per_host: Annotated[int, Field(ge=1, le=128)] = 8
     connect_timeout_s: Seconds = 5.0
     read_timeout_s: Seconds = 8.0
     total_timeout_s: Seconds = 15.0
     attempts: Annotated[int, Field(ge=1, le=10)] = 2
+    retry_after_cap_s: Annotated[float, Field(ge=0, le=3600)] = 30.0
     max_redirects: Annotated[int, Field(ge=0, le=20)] = 5
+    respect_robots_tag: bool = True
+    allowed_private_hosts: tuple[str, ...] = ()
     max_bytes: Annotated[int, Field(ge=1_000, le=500_000_000)] = 20_000_000
     max_pixels: Annotated[int, Field(ge=1_000, le=170_000_000)] = 50_000_000
     min_side_px: Annotated[int, Field(ge=1, le=10_000)] = 24
@@ -66,6 +72,8 @@ class PreprocessConfig:
     validation_share: Share = 0.1
     test_share: Share = 0.1
     min_images_per_class: Annotated[int, Field(ge=1)] = 20
+    min_classes: Annotated[int, Field(ge=0, le=MAX_CLASSES)] = 0
+    near_duplicate_bits: Annotated[int, Field(ge=0, le=16)] = 4
 
     def __post_init__(self) -> None:
         if self.validation_share + self.test_share >= 1.0:
