@@ -7,7 +7,7 @@ from typing import Any
 from airflow.sdk import ExceptionRetryPolicy, Label, Param, RetryAction, RetryRule, dag, get_current_context, task
 
 from imagenet_tasks.artifacts import Run
-from imagenet_tasks.classes import CLASS_ID_PATTERN
+from imagenet_tasks.classes import CLASS_TEXT_PATTERN
 from imagenet_tasks.config import FORCE_FROM, MAX_CLASSES, MODELS, PROFILES, SOURCES
 from imagenet_tasks.errors import (
     AcceleratorMissing,
@@ -68,10 +68,10 @@ PARAMS: dict[str, Param] = {
     "classes": _override(
         "array",
         "Classes",
-        "Two or more, one a line: wnids, names of the study's classes, or names of the source's folders. "
-        "Empty: the profile's 20 classes, or all that a folder has where it lacks one of these.",
+        "Two or more, one a line: wnids, WordNet names, or names of the source's folders; an ambiguous name is refused "
+        "with the candidates. Empty: the profile's 20 classes, or all that a folder has where it lacks one of these.",
         "What to run",
-        items={"type": "string", "pattern": rf"^(?!n\d+$){CLASS_ID_PATTERN.removeprefix('^')}|^n\d{{8}}$"},
+        items={"type": "string", "pattern": CLASS_TEXT_PATTERN},
         minItems=2,
         maxItems=MAX_CLASSES,
         uniqueItems=True,

@@ -2,6 +2,7 @@
 
 python -m imagenet_tasks run --profile P --source folder --location DIR --home DIR [--set name=value ...]
 python -m imagenet_tasks config --profile P [--set name=value ...]
+python -m imagenet_tasks classes [WORD ...]
 python -m imagenet_tasks sample-server [--port N]
 """
 
@@ -16,7 +17,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from imagenet_tasks.artifacts import Run
-from imagenet_tasks.config import PROFILES, SOURCES, make_config, to_json
+from imagenet_tasks.classes import STUDY_CLASSES, names_of, search_classes
+from imagenet_tasks.config import MAX_CLASSES, PROFILES, SOURCES, make_config, to_json
 from imagenet_tasks.errors import ConfigError, ImagenetTasksError, without_secrets
 from imagenet_tasks.storage import Store, default_home
 
@@ -65,6 +67,11 @@ def _parser() -> argparse.ArgumentParser:
 
     show = commands.add_parser("config", parents=[settings], help="print the effective settings as JSON")
     show.set_defaults(command=_config)
+
+    classes = commands.add_parser("classes", help="find classes by wnid, or by words of their names and glosses")
+    classes.add_argument("words", nargs="*", metavar="WORD", help="without one: the study's 20 classes")
+    classes.add_argument("--limit", type=int, default=20, help="show at most so many (default: 20)")
+    classes.set_defaults(command=_classes)
 
     server = commands.add_parser("sample-server", help="serve the built-in sample pictures until stopped")
     server.add_argument("--host", default="127.0.0.1")
@@ -145,6 +152,29 @@ def _sample_server() -> Iterator[None]:
 
 def _config(options: argparse.Namespace) -> int:
     sys.stdout.write(to_json(make_config(options.profile, _overrides(options))) + "\n")
+    return 0
+
+
+def _classes(options: argparse.Namespace) -> int:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Column, Table
+    from rich.text import Text
+
+    if options.limit < 1:
+        raise ConfigError(f"--limit {options.limit}: expected 1 or more")
+    text = " ".join(options.words)
+    found = search_classes(text, MAX_CLASSES) if text else list(STUDY_CLASSES)
+    if not found:
+        sys.stderr.write(f"no class has {text!r} in its names or gloss; try fewer words, or another form of them\n")
+        return 1
+    table = Table(Column("wnid", no_wrap=True), "names", "gloss", box=box.SIMPLE_HEAD)
+    shown = found[: options.limit]
+    for c in shown:
+        table.add_row(c.class_id, Text(", ".join(names_of(c.class_id))), Text(c.gloss))
+    Console().print(table)
+    if len(shown) < len(found):
+        sys.stderr.write(f"{len(shown)} of {len(found)} shown; give more words, or --limit {len(found)}\n")
     return 0
 
 

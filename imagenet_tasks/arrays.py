@@ -14,6 +14,8 @@ from imagenet_tasks.storage import Store
 if TYPE_CHECKING:
     import numpy as np
 
+LOOK = [("hash", "<u8"), ("flat", "?")]  # of one picture: what `images.look` returns
+
 
 @dataclass(frozen=True, kw_only=True)
 class SplitRow:
@@ -49,6 +51,7 @@ def write_array(
     ids: Sequence[str],
     *,
     shape: tuple[int, int, int],
+    looks: Sequence[tuple[int, bool]] | None = None,
 ) -> None:
     """Publishes pictures of one class as one memory-mappable array beside their ids.
 
@@ -58,6 +61,7 @@ def write_array(
         pictures: uint8 arrays of `shape`.
         ids: the image id of each.
         shape: rows, columns, 3; also where there are no pictures.
+        looks: how each looks; None for pictures that no split asks about.
     """
     import numpy as np
 
@@ -65,6 +69,8 @@ def write_array(
         stacked = np.stack(pictures) if len(pictures) else np.empty((0, *shape), np.uint8)
         np.save(folder / f"{array.class_id}.npy", stacked, allow_pickle=False)
         (folder / "ids.json").write_text(json.dumps(list(ids)))
+        if looks is not None:
+            np.save(folder / "looks.npy", np.array(looks, LOOK), allow_pickle=False)
 
 
 def read_array(store: Store, array: ClassArray) -> tuple["np.ndarray", list[str]]:
@@ -72,7 +78,19 @@ def read_array(store: Store, array: ClassArray) -> tuple["np.ndarray", list[str]
     import numpy as np
 
     pictures = np.load(store.open_file(array.folder, f"{array.class_id}.npy"), mmap_mode="r", allow_pickle=False)
-    return pictures, json.loads(store.open_file(array.folder, "ids.json").read_bytes())
+    return pictures, _read_ids(store, array)
+
+
+def read_looks(store: Store, array: ClassArray) -> tuple[list[str], "np.ndarray"]:
+    """Returns the image ids of a class's pictures and how each looks, of type LOOK (count,); no pixel is read."""
+    import numpy as np
+
+    return _read_ids(store, array), np.load(store.open_file(array.folder, "looks.npy"), allow_pickle=False)
+
+
+def _read_ids(store: Store, array: ClassArray) -> list[str]:
+    ids: list[str] = json.loads(store.open_file(array.folder, "ids.json").read_bytes())
+    return ids
 
 
 def read_split(store: Store, dataset: Dataset, split: Split) -> list[SplitRow]:

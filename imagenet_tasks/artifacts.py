@@ -3,7 +3,7 @@
 images/<class_id>/<image_id>.<suffix>         a picture's bytes as received; image_id is their SHA-256
 images/<class_id>/records.jsonl               one line per candidate, over all runs
 images/<class_id>/selected-<fingerprint>.json the pictures that a run uses (Selection)
-arrays/<fingerprint>/                         <class_id>.npy and ids.json (ClassArray)
+arrays/<fingerprint>/                         <class_id>.npy, ids.json and looks.npy (ClassArray)
 datasets/<fingerprint>/                       dataset.json (Dataset), split.csv, data_quality.json
 models/<fingerprint>/                         model.keras, history.jsonl, training.json, probabilities_<split>.npy
 evaluations/<fingerprint>/                    metrics.json, confusion_<split>.csv, predictions.csv
@@ -17,6 +17,7 @@ import re
 import time
 import uuid
 from collections.abc import Iterator
+from dataclasses import field
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import TypeAdapter, ValidationError
@@ -89,6 +90,8 @@ class Selection(JsonArtifact):
 class SelectionRef(JsonArtifact):
     """Points to a Selection, with what became of the candidates that this run looked at.
 
+    `hosts` says by kind of host (flickr, other) how many URLs gave a picture, of how many.
+
     The fingerprint follows from the pictures alone: the same pictures are the same work, however they were found.
     """
 
@@ -100,6 +103,7 @@ class SelectionRef(JsonArtifact):
     asked: int
     wanted: int
     rejected: dict[str, int]
+    hosts: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def key(self) -> str:

@@ -1,12 +1,26 @@
-"""The class catalogue: wnid, names and gloss of each class; find one by wnid or by name."""
+"""The class catalogue: wnid, names and gloss of each class; find one by wnid or by name.
 
+Names are WordNet 3.0's lemmas, and for people: 1,444 of them are the first name of more than one of ImageNet's 21,841
+synsets. So a name that several share is refused with the candidates, and the wnid is what identifies a class. The
+catalogue is read from the package's data when it is first asked, not at import: the DAG file imports this module.
+"""
+
+import difflib
+import functools
+import gzip
 import re
+import textwrap
 from dataclasses import dataclass
+from pathlib import Path
 
 from imagenet_tasks.errors import ConfigError
 
 WNID_PATTERN = r"^n\d{8}$"
 CLASS_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9 _.-]{0,63}$"
+# What a person may write for a class: a wnid, a lemma ('.22', "dead-man's float", 'on/off switch') or a folder's name.
+CLASS_TEXT_PATTERN = r"^(?![Nn]\d+$)\.?[A-Za-z0-9][A-Za-z0-9 _.'/-]{0,63}$|^[Nn]\d{8}$"
+CATALOGUE = Path(__file__).parent / "data" / "synsets.tsv.gz"  # made by tools/make_catalogue.py; NOTICE.txt beside it
+GLOSS_CHARACTERS = 80  # of a candidate's, in a message
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +32,7 @@ class ImageClass:
     gloss: str = ""
 
 
-# The study's classes with their WordNet 3.0 noun ids. Names are for people: 1,444 of ImageNet's 21,841 repeat.
+# The study's classes, with its names and its glosses.
 STUDY_CLASSES: tuple[ImageClass, ...] = tuple(
     ImageClass(class_id=class_id, name=name, gloss=gloss)
     for class_id, name, gloss in (
@@ -49,26 +63,118 @@ STUDY_CLASSES: tuple[ImageClass, ...] = tuple(
     )
 )
 
-_BY_ID = {c.class_id: c for c in STUDY_CLASSES}
-_BY_NAME = {c.name.casefold(): c for c in STUDY_CLASSES}
+_STUDY_BY_ID = {c.class_id: c for c in STUDY_CLASSES}
+_STUDY_BY_NAME = {c.name.casefold(): c for c in STUDY_CLASSES}
 
 
 def find_class(text: str) -> ImageClass:
-    """Returns the class that `text` names: a wnid, one of the study's names, or a folder name as it stands.
+    """Returns the synset that `text` names: by wnid, or by any of its names in any case, with spaces or underscores.
+
+    A wnid that the catalogue lacks is a class too, without a name: later releases of ImageNet have a few more.
 
     Raises:
-        ConfigError: where the text can be neither.
+        ConfigError: where the name is unknown, with names close to it, or where several synsets have it, with these.
     """
-    wanted = text.strip()
-    if re.fullmatch(r"N\d+", wanted):  # a wnid in capitals
-        wanted = wanted.lower()
-    known = _BY_ID.get(wanted) or _BY_NAME.get(wanted.casefold())
-    if known:
+    wnid = text.strip().lower()
+    if re.fullmatch(WNID_PATTERN, wnid):
+        return _synset(wnid)
+    name = _plain(text)
+    found = _wnids_by_name().get(name, [])
+    if len(found) == 1:
+        return _synset(found[0])
+    if found:
+        candidates = (_synset(wnid) for wnid in found)
+        listed = "; ".join(f"{c.class_id} {c.name}: {_first_part(c.gloss)}" for c in candidates)
+        raise ConfigError(f"classes: {text!r} is the name of {len(found)} classes; give the wnid of one: {listed}")
+    could_be_one = re.fullmatch(CLASS_TEXT_PATTERN, name)
+    close = ", ".join(difflib.get_close_matches(name, _wnids_by_name(), cutoff=0.75) if could_be_one else [])
+    raise ConfigError(
+        f"classes: {text!r} is not a class. Expected a wnid such as n02510455 (n and eight digits) or one of WordNet's "
+        f"names{f' (close: {close})' if close else ''}; a folder's name needs the source 'folder'. "
+        "To search: python -m imagenet_tasks classes WORD"
+    )
+
+
+def folder_class(name: str) -> ImageClass:
+    """Returns the class of a folder of pictures: by wnid, by a name of the study, else the folder's name is the class.
+
+    Other names of WordNet are not looked up, so that a folder is found again under its own name.
+
+    Raises:
+        ConfigError: where the text can be no folder's name.
+    """
+    wanted = name.strip()
+    if re.fullmatch(WNID_PATTERN, wanted.lower()):
+        return _synset(wanted.lower())
+    if known := _STUDY_BY_NAME.get(wanted.casefold()):
         return known
-    looks_like_a_broken_wnid = re.fullmatch(r"n\d+", wanted) and not re.match(WNID_PATTERN, wanted)
-    if looks_like_a_broken_wnid or not re.match(CLASS_ID_PATTERN, wanted) or wanted.endswith((".", " ")):
+    looks_like_a_broken_wnid = re.fullmatch(r"[Nn]\d+", wanted)
+    if looks_like_a_broken_wnid or not re.fullmatch(CLASS_ID_PATTERN, wanted) or wanted.endswith("."):
         raise ConfigError(
-            f"classes: {text!r} is not a class. Expected a wnid such as n02510455 (n and eight digits), one of the "
+            f"classes: {name!r} is not a class. Expected a wnid such as n02510455 (n and eight digits), one of the "
             "study's names, or a folder name of letters, digits, spaces, '_', '.', '-' (at most 64). Correct the list."
         )
     return ImageClass(class_id=wanted, name=wanted.replace("_", " "))
+
+
+def search_classes(text: str, limit: int = 20) -> list[ImageClass]:
+    """Returns the synsets of that name, then those with all its words in their names, then in names and gloss.
+
+    Args:
+        text: a name or whole words of it, in any case, or a wnid.
+        limit: at most so many are returned.
+    """
+    wnid = text.strip().lower()
+    if wnid in _catalogue():
+        return [_synset(wnid)]
+    words = [re.compile(rf"(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE) for word in _words(text)]
+    if not words:
+        return []
+    called = _wnids_by_name().get(_plain(text), [])
+    named, described = [], []
+    for wnid, (names, gloss) in _catalogue().items():
+        if all(word.search(names) for word in words):
+            named.append(wnid)
+        elif all(word.search(f"{names} {gloss}") for word in words):
+            described.append(wnid)
+    return [_synset(wnid) for wnid in dict.fromkeys([*called, *named, *described])][:limit]
+
+
+def names_of(class_id: str) -> tuple[str, ...]:
+    """Returns all names that WordNet has for a wnid; none where the catalogue lacks it."""
+    return tuple(_catalogue()[class_id][0].split(", ")) if class_id in _catalogue() else ()
+
+
+def _synset(wnid: str) -> ImageClass:
+    if known := _STUDY_BY_ID.get(wnid):
+        return known
+    names, gloss = _catalogue().get(wnid, (wnid, ""))
+    return ImageClass(class_id=wnid, name=names.partition(", ")[0], gloss=gloss)
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.replace("_", " ").split()).casefold()
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in _plain(text).split() if re.search(r"\w", word)]
+
+
+def _first_part(gloss: str) -> str:
+    return textwrap.shorten(gloss.partition(";")[0], GLOSS_CHARACTERS, placeholder=" ...")
+
+
+@functools.cache
+def _catalogue() -> dict[str, tuple[str, str]]:
+    """Each wnid's lemmas, as one text, and gloss."""
+    lines = gzip.decompress(CATALOGUE.read_bytes()).decode().splitlines()
+    return {wnid: (names, gloss) for wnid, names, gloss in (line.split("\t") for line in lines)}
+
+
+@functools.cache
+def _wnids_by_name() -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for wnid, (names, _) in _catalogue().items():
+        for name in dict.fromkeys(names.casefold().split(", ")):  # one synset is both "Sun" and "sun"
+            found.setdefault(name, []).append(wnid)
+    return found

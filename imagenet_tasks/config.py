@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from imagenet_tasks.classes import STUDY_CLASSES, ImageClass, find_class
+from imagenet_tasks.classes import STUDY_CLASSES, ImageClass, find_class, folder_class
 from imagenet_tasks.errors import ConfigError
 
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -25,6 +25,19 @@ StepName = Literal["", "download", "preprocess", "train", "evaluate", "augment",
 SOURCES, MODELS, FORCE_FROM = get_args(SourceName), get_args(ModelName), get_args(StepName)
 MAX_CLASSES = 25_000  # ImageNet has 21,841
 LEAST_SIDE_PX = {"convnet1": 37}  # its convolutions and poolings leave nothing of a smaller picture
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Credentials:
+    """What a source's server asks for. It comes from the workflow engine's secrets and is written nowhere.
+
+    Args:
+        host: `host:port` that it is sent to, and to no other.
+        authorization: the value of the Authorization header.
+    """
+
+    host: str
+    authorization: str = dataclasses.field(repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -193,16 +206,21 @@ def setting_names() -> dict[str, str]:
     }
 
 
-def parse_classes(value: str | list[str] | tuple[str, ...]) -> tuple[ImageClass, ...]:
+def parse_classes(value: str | list[str] | tuple[str, ...], *, source: str) -> tuple[ImageClass, ...]:
     """Returns the classes of a list, or of a text with one class per comma or line.
 
+    Args:
+        value: wnids and names.
+        source: where the pictures come from; with `folder` a name is a folder's, else one of WordNet's.
+
     Raises:
-        ConfigError: where an entry is no class, or there is none.
+        ConfigError: where an entry is no class or is the name of several, or there is none.
     """
     if not isinstance(value, str | list | tuple):
         raise ConfigError(f"classes: expected a list, or a text with one class per comma or line; received {value!r}")
     entries = value.replace("\n", ",").split(",") if isinstance(value, str) else list(value)
-    found = tuple(find_class(str(entry)) for entry in entries if str(entry).strip())
+    named = folder_class if source == "folder" else find_class
+    found = tuple(named(str(entry)) for entry in entries if str(entry).strip())
     if not found:
         raise ConfigError(f"classes: expected at least two, received {value!r}")
     return found
@@ -219,11 +237,12 @@ def make_config(profile: str, overrides: Mapping[str, Any] | None = None) -> Run
     stages = setting_names()
     settings = json.loads(to_json(PROFILES[profile]))
     given = {k: v for k, v in (overrides or {}).items() if v is not None and v not in ("", [], ())}
+    source = given.get("source", PROFILES[profile].download.source)
     for name, value in given.items():
         if name not in stages:
             raise ConfigError(f"{name}: no such setting; the settings are {', '.join(sorted(stages))}")
         if name == "classes":
-            settings["classes"] = [dataclasses.asdict(c) for c in parse_classes(value)]
+            settings["classes"] = [dataclasses.asdict(c) for c in parse_classes(value, source=source)]
         elif stages[name]:
             settings[stages[name]][name] = value
         else:

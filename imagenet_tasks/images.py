@@ -22,6 +22,7 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+FLAT_LEVELS = 16  # of 255; of 13,600 photos and drawn pictures the one that varies least spans 67
 FORMATS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "BMP": "bmp"}
 
 
@@ -102,6 +103,28 @@ def to_array(data: bytes, *, rows_px: int, columns_px: int) -> "np.ndarray":
     """
     picture = decode(data, at_least=(2 * rows_px, 2 * columns_px))
     return resize(picture, rows_px=rows_px, columns_px=columns_px)
+
+
+def look(pixels: "np.ndarray") -> tuple[int, bool]:
+    """Returns how a resized picture looks, so that pictures can be compared without their pixels.
+
+    Of the resized picture and not of the decoded one: it finds the same copies at a quarter of the cost
+    (docs/adr/0007).
+
+    Args:
+        pixels: uint8 (rows, columns, 3).
+
+    Returns:
+        The perceptual hash, 64 bits of which few differ between copies of one picture, and whether the picture is
+        flat: of one colour. The hashes of flat pictures say nothing.
+    """
+    import imagehash
+    import numpy as np
+
+    picture = Image.fromarray(pixels)
+    low, high = np.array(picture.getextrema()).T
+    bits = np.packbits(imagehash.phash(picture).hash)
+    return int.from_bytes(bits.tobytes()), bool((high - low <= FLAT_LEVELS).all())
 
 
 def _opened(data: bytes) -> Image.Image:

@@ -87,6 +87,10 @@ class Progress:
         if self.done >= self.total or time.monotonic() - self._told_s >= self._interval_s:
             self.tell()
 
+    def tick(self) -> None:
+        """Tells the listeners where it is time, although nothing more is done."""
+        self.advance(0)
+
     def resume(self, count: int, **figures: Any) -> None:
         """Counts what was done until now, which says nothing about the time that is left."""
         self._resumed, self._started_s = self.done + count, time.monotonic()

@@ -45,7 +45,7 @@ def plan_run(run: Run, profile: str, overrides: Mapping[str, Any]) -> list[Json]
 
         config = make_config(profile, overrides)
         named = bool(overrides.get("classes"))
-        config = dataclasses.replace(config, classes=classes_of_run(config.download, config.classes, named=named))
+        config = dataclasses.replace(config, classes=classes_of_run(run.store, config.download, config.classes, named=named))
         run.write_config(config)
         classes: list[Json] = [{"class_id": c.class_id, "name": c.name} for c in config.classes]
         record["result"] = {"profile": profile, "classes": len(classes)}

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from fakes.pictures import fill
 
+from imagenet_tasks.classes import STUDY_CLASSES
 from imagenet_tasks.config import make_config, to_json
 
 REPOSITORY = Path(__file__).parent.parent
@@ -44,6 +45,7 @@ def test_config_prints_the_effective_settings_as_json():
         (["config", "--set", "classes=cobra"], "classes: received one class"),
         (["config", "--set", "accuracy_goal=41"], "accuracy_goal"),
         (["run", "--set", "classes=n123,cow"], "'n123' is not a class"),
+        (["run", "--set", "classes=cow,cobra"], "n01887787 cow: mature female of mammals"),
         (["run", "--source", "folder"], "location"),
         (["run", "--source", "folder", "--location", "/nowhere/at/all"], "/nowhere/at/all"),
     ],
@@ -117,6 +119,49 @@ def test_a_file_that_is_no_archive_is_named_and_status_1(tmp_path):
     done = command("run", *place)
     assert (done.returncode, done.stdout) == (1, "")
     assert f"error: DataError: {tmp_path}/data/cat.tar: expected a tar archive" in done.stderr
+
+
+def lines_of(done) -> list[str]:
+    assert done.returncode == 0, done.stderr
+    return [line.strip() for line in done.stdout.splitlines() if line.strip().startswith("n0")]
+
+
+def test_classes_prints_the_wnid_all_names_and_the_gloss_of_what_a_word_finds():
+    done = command("classes", "panda", COLUMNS="250")
+    assert [line[:9] for line in lines_of(done)] == ["n02509815", "n02510455", "n03881534"]
+    assert "giant panda, panda, panda bear, coon bear, Ailuropoda melanoleuca" in lines_of(done)[1]
+    assert "large black-and-white herbivorous mammal of bamboo forests of China and Tibet" in lines_of(done)[1]
+    assert done.stderr == ""
+
+
+def test_classes_takes_several_words_as_one_name():
+    assert lines_of(command("classes", "giant", "panda", COLUMNS="250"))[0].startswith("n02510455")
+
+
+def test_classes_without_a_word_prints_the_studys():
+    found = [line[:9] for line in lines_of(command("classes", COLUMNS="250"))]
+    assert sorted(found) == sorted(c.class_id for c in STUDY_CLASSES if c.class_id.startswith("n0"))
+    assert len(found) == 19  # and n12582231
+
+
+def test_classes_says_how_many_it_does_not_show():
+    done = command("classes", "cow", "--limit", "3", COLUMNS="250")
+    assert [line[:9] for line in lines_of(done)] == ["n01887787", "n02403454", "n09972587"]
+    assert done.stderr == "3 of 25 shown; give more words, or --limit 25\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["xqzzy"], 1, "no class has 'xqzzy' in its names or gloss"),
+        ([" "], 1, "no class has ' ' in its names or gloss"),
+        (["cow", "--limit", "0"], 2, "--limit 0: expected 1 or more"),
+    ],
+)
+def test_classes_that_finds_nothing_says_so(arguments, status, said):
+    done = command("classes", *arguments)
+    assert (done.returncode, done.stdout) == (status, "")
+    assert said in done.stderr and len(done.stderr.splitlines()) == 1
 
 
 # The whole workflow on real pictures: once for real, and then again with nothing to do.

@@ -170,7 +170,8 @@ def test_a_size_that_the_model_cannot_take_is_refused_before_anything_is_downloa
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_settings_survive_their_json(profile):
-    config = make_config(profile, {"accuracy_goal": 0.37, "classes": ["cobra", "Motorbikes"], "force": "train"})
+    others = {"source": "folder", "classes": ["cobra", "Motorbikes"], "force": "train"}
+    config = make_config(profile, {"accuracy_goal": 0.37, **others})
     assert from_json(to_json(config)) == config
 
 
@@ -183,8 +184,43 @@ def test_an_unknown_field_in_the_json_is_refused():
     "value", ["cobra, n02403454", "cobra\nn02403454\n", ["n01747885", "cow"], ("COBRA", " cow "), "cobra,,cow,"]
 )
 def test_classes_are_a_list_or_a_text_with_commas_or_lines(value):
-    assert [c.class_id for c in parse_classes(value)] == ["n01747885", "n02403454"]
+    assert [c.class_id for c in parse_classes(value, source="folder")] == ["n01747885", "n02403454"]
     assert [c.class_id for c in make_config("seed", {"classes": value}).classes] == ["n01747885", "n02403454"]
+
+
+def test_names_are_wordnets_where_the_source_knows_classes_by_wnid():
+    found = make_config("sample", {"classes": "bonobo, zebra, PALM_TREE"}).classes
+    assert [(c.class_id, c.name) for c in found] == [
+        ("n02482650", "pygmy chimpanzee"),
+        ("n02391049", "zebra"),
+        ("n12582231", "palm"),
+    ]
+
+
+def test_names_are_the_folders_own_where_the_source_is_a_folder():
+    found = make_config("seed", {"classes": ["bonobo", "cow", "n07753592"]}).classes
+    assert [(c.class_id, c.name) for c in found] == [
+        ("bonobo", "bonobo"),
+        ("n02403454", "cow"),
+        ("n07753592", "banana"),
+    ]
+
+
+@pytest.mark.parametrize(("profile", "source"), [("seed", "sample"), ("sample", None), ("seed", "synset-archives")])
+def test_an_ambiguous_name_is_refused_where_the_source_is_no_folder(profile, source):
+    with pytest.raises(ConfigError, match=r"^classes: 'cow' is the name of 3 classes.*n02403454 cow: "):
+        make_config(profile, {"classes": ["cobra", "cow"], "source": source})
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_source_that_was_asked_for_decides_in_any_order_of_the_settings(order):
+    overrides = dict([("classes", ["Motorbikes", "cow"]), ("source", "folder")][::order])
+    assert [c.class_id for c in make_config("sample", overrides).classes] == ["Motorbikes", "n02403454"]
+
+
+def test_a_class_by_name_and_by_wnid_is_named_twice():
+    with pytest.raises(ConfigError, match="n02482650 named more than once"):
+        make_config("sample", {"classes": "bonobo, n02482650"})
 
 
 @pytest.mark.parametrize(

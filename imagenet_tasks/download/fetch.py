@@ -1,111 +1,52 @@
-"""Fetches one URL within bounds: connect, read and total deadlines, a byte cap, redirects and attempts."""
+"""Fetches one URL within bounds: addresses, deadlines, a byte cap, redirects, attempts, and what is polite."""
 
-import http.client
-import io
+import os
 import random
-import socket
 import time
-from contextvars import ContextVar
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Self
-from urllib.parse import urljoin
+from typing import Self
+from urllib.parse import urljoin, urlsplit
+from urllib.request import getproxies
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from imagenet_tasks import __version__
-from imagenet_tasks.config import DownloadConfig
+from imagenet_tasks.config import Credentials, DownloadConfig
+from imagenet_tasks.download.hosts import Hosts
+from imagenet_tasks.download.sockets import BOUNDS, AllowedHosts, BoundedSession, Bounds
 from imagenet_tasks.errors import Rejected, RejectReason
 
+AGENT = "imagenet-targeted-augmentation"
 HEADERS = {
-    "User-Agent": f"imagenet-targeted-augmentation/{__version__}",
+    "User-Agent": f"{AGENT}/{__version__}",
     "Accept": "image/*,*/*;q=0.5",
     "Accept-Encoding": "identity",  # a compressed body could unfold to any size
 }
 GONE = {404, 410}
 MAY_PASS = {408, 425, 429, 500, 502, 503, 504}
+WAITS = {429, 503}  # may come with Retry-After
 # Where hosts send a request for a picture that they no longer have, answering 200 with a picture that says so.
 PLACEHOLDER_NAMES = ("photo_unavailable", "no_image_available", "image_not_found")
+NOT_FOR_US = {"noindex", "noimageindex", "noai", "noimageai", "none"}  # of X-Robots-Tag
 BACKOFF_CAP_S = 4.0
 _NO_URL = (
     requests.exceptions.InvalidURL,
     requests.exceptions.MissingSchema,
     urllib3.exceptions.LocationParseError,  # a host's name that is too long
     UnicodeError,
+    ValueError,  # a port or an IPv6 address that is none
 )
-_DEADLINE_S: ContextVar[float] = ContextVar("deadline_s")  # of this thread's fetch, in time.monotonic()
 
 
 class _TooSlow(Rejected):
     """The total deadline passed. It is not asked for again at once: that would only cost the same time again."""
 
 
-class _Received(io.RawIOBase):
-    """What a socket receives, until the deadline. The socket's own timeout is per receive, also while headers drip."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock, self._read_timeout_s = sock, sock.gettimeout()
-        self._raw: Any = sock.makefile("rb", buffering=0)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> Any:
-        left_s = _DEADLINE_S.get() - time.monotonic()
-        if left_s <= 0:
-            raise TimeoutError("the total deadline passed")
-        self._sock.settimeout(left_s if self._read_timeout_s is None else min(left_s, self._read_timeout_s))
-        return self._raw.readinto(buffer)
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
-
-
-class _Response(http.client.HTTPResponse):
-    def __init__(self, sock: socket.socket, *args: Any, **others: Any) -> None:
-        super().__init__(sock, *args, **others)
-        self.fp.close()
-        self.fp = io.BufferedReader(_Received(sock))
-
-
-class _HTTPConnection(HTTPConnection):
-    response_class = _Response
-
-
-class _HTTPSConnection(HTTPSConnection):
-    response_class = _Response
-
-
-class _HTTPPool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _HTTPConnection
-
-
-class _HTTPSPool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _HTTPSConnection
-
-
-POOLS = {"http": _HTTPPool, "https": _HTTPSPool}
-
-
-class _Adapter(HTTPAdapter):
-    def init_poolmanager(self, *args: Any, **others: Any) -> None:
-        super().init_poolmanager(*args, **others)
-        self.poolmanager.pool_classes_by_scheme = POOLS
-
-    def proxy_manager_for(self, *args: Any, **others: Any) -> Any:
-        manager = super().proxy_manager_for(*args, **others)
-        manager.pool_classes_by_scheme = POOLS
-        return manager
-
-
-class _Session(requests.Session):
-    """Leaves redirects to the fetcher: requests would read the whole body of each, however large or slow."""
-
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        return None
+class _AskedToWait(Rejected):
+    """The host refused, and it says how to go on: it is asked again after its pause, by any thread."""
 
 
 class Fetcher:
@@ -113,15 +54,29 @@ class Fetcher:
 
     Args:
         settings: the bounds.
+        trusted: hosts (`host:port`) that the settings name, so that their addresses need not be public.
+        credentials: sent to their own host alone.
+        hosts: what this process knows of hosts; a new one by default.
     """
 
-    def __init__(self, settings: DownloadConfig) -> None:
+    def __init__(
+        self,
+        settings: DownloadConfig,
+        *,
+        trusted: tuple[str, ...] = (),
+        credentials: Credentials | None = None,
+        hosts: Hosts | None = None,
+    ) -> None:
         self._settings = settings
-        self._session = _Session()
+        self.hosts = hosts or Hosts(settings.max_requests_per_host)
+        self._allowed = AllowedHosts((*trusted, *settings.allowed_private_hosts))
+        self._credentials = credentials
+        self._session = BoundedSession(settings.download_threads)
         self._session.headers.update(HEADERS)
-        adapter = _Adapter(pool_connections=settings.download_threads, pool_maxsize=settings.download_threads)
-        for scheme in ("http://", "https://"):
-            self._session.mount(scheme, adapter)
+        # The environment is read once: requests would look for proxies and a netrc file at every request.
+        self._session.trust_env = False
+        self._session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+        self._behind_proxy = bool(getproxies())
 
     def __enter__(self) -> Self:
         return self
@@ -142,69 +97,167 @@ class Fetcher:
                 return self._fetch_once(url)
             except Rejected as rejected:
                 last = attempt == self._settings.attempts or isinstance(rejected, _TooSlow)
-                if last or not rejected.may_pass:
+                if last or not rejected.may_pass or rejected.reason == RejectReason.HOST_DOWN:
                     raise
-                time.sleep(random.uniform(0, min(BACKOFF_CAP_S, 0.5 * 2**attempt)))
+                if not isinstance(rejected, _AskedToWait):
+                    time.sleep(random.uniform(0, min(BACKOFF_CAP_S, 0.5 * 2**attempt)))
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _fetch_once(self, url: str) -> bytes:
-        deadline_s = time.monotonic() + self._settings.total_timeout_s
-        _DEADLINE_S.set(deadline_s)
-        try:
-            return self._follow(url, deadline_s)
-        except requests.exceptions.InvalidSchema as error:
-            raise Rejected(RejectReason.BLOCKED_SCHEME, detail="only http and https are asked") from error
-        except _NO_URL as error:
-            raise Rejected(RejectReason.INVALID_URL, detail=type(error).__name__) from error
-        except (requests.exceptions.SSLError, urllib3.exceptions.SSLError) as error:
-            raise Rejected(RejectReason.TLS, detail=type(error).__name__) from error
-        except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
-            kind = _TooSlow if time.monotonic() >= deadline_s else Rejected
-            raise kind(RejectReason.TIMEOUT, may_pass=True, detail=type(error).__name__) from error
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            cut = isinstance(error.__cause__, urllib3.exceptions.IncompleteRead)
-            reason = RejectReason.TRUNCATED_TRANSFER if cut else RejectReason.CONNECTION
-            detail = str(error.__cause__) if cut else type(error).__name__
-            raise Rejected(reason, may_pass=True, detail=detail) from error
+        total_timeout_s = self._settings.total_timeout_s
+        with self.opened(url, total_timeout_s=total_timeout_s) as response:
+            return self._read(response)
 
-    def _follow(self, url: str, deadline_s: float) -> bytes:
+    @contextmanager
+    def opened(
+        self,
+        url: str,
+        *,
+        total_timeout_s: float,
+        headers: Mapping[str, str] | None = None,
+        also_good: tuple[int, ...] = (),
+    ) -> Iterator[requests.Response]:
+        """Yields the good answer to one request, its body unread, holding a slot of its host.
+
+        Args:
+            url: what to ask for; redirects are followed, each judged.
+            total_timeout_s: for all of it, from the first connection to the last byte.
+            headers: sent beside the fetcher's own.
+            also_good: statuses that are answers too.
+
+        Raises:
+            Rejected: with the reason; also for what goes wrong within the `with` block.
+        """
+        deadline_s = 0.0
+        for _ in range(self._settings.max_redirects + 1):
+            host = host_of(url)
+            with self.hosts.slot(host):
+                deadline_s = deadline_s or time.monotonic() + total_timeout_s  # the wait for the first slot is not its
+                try:
+                    BOUNDS.set(Bounds(deadline_s=deadline_s, allowed=self._allowed))
+                    with told_as_rejected(), self._get(url, headers) as response:
+                        if not response.is_redirect:
+                            self._judge_answer(response, host, also_good)
+                            yield response
+                            self.hosts.answered(host)
+                            return
+                        target = response.headers["location"].encode("latin-1").decode(errors="replace")
+                        url = urljoin(response.url, target)
+                    self.hosts.answered(host)
+                except Rejected as rejected:
+                    (self.hosts.failed if rejected.may_pass else self.hosts.answered)(host)
+                    raise
+        raise Rejected(RejectReason.TOO_MANY_REDIRECTS, detail=f"more than {self._settings.max_redirects}")
+
+    def _get(self, url: str, headers: Mapping[str, str] | None) -> requests.Response:
         settings = self._settings
-        for _ in range(settings.max_redirects + 1):
-            with self._session.get(
-                url, stream=True, timeout=(settings.connect_timeout_s, settings.read_timeout_s)
-            ) as response:
-                if not response.is_redirect:
-                    _judge_answer(response)
-                    return self._read(response, deadline_s)
-                target = response.headers["location"].encode("latin-1").decode(errors="replace")
-                url = urljoin(response.url, target)
-        raise Rejected(RejectReason.TOO_MANY_REDIRECTS, detail=f"more than {settings.max_redirects}")
+        proxies = None
+        if self._behind_proxy:
+            self._allowed.judge_literal(url)
+            proxies = requests.utils.get_environ_proxies(url)
+        sent = dict(headers or {})
+        if self._credentials and self._credentials.host == host_of(url):
+            sent["Authorization"] = self._credentials.authorization
+        timeout = (settings.connect_timeout_s, settings.read_timeout_s)
+        return self._session.get(url, stream=True, timeout=timeout, headers=sent, proxies=proxies)
 
-    def _read(self, response: requests.Response, deadline_s: float) -> bytes:
-        max_bytes, total_timeout_s = self._settings.max_bytes, self._settings.total_timeout_s
+    def _judge_answer(self, response: requests.Response, host: str, also_good: tuple[int, ...]) -> None:
+        status = response.status_code
+        if status in also_good:
+            return
+        if status in GONE:
+            raise Rejected(RejectReason.GONE, detail=f"HTTP {status}")
+        if status in WAITS and (wait_s := _asked_wait_s(response)) is not None:
+            self.hosts.pause(host, min(wait_s, self._settings.retry_after_cap_s))
+            raise _AskedToWait(RejectReason.RATE_LIMITED, may_pass=True, detail=f"HTTP {status}, wait {wait_s:g} s")
+        if status == requests.codes.too_many:
+            raise Rejected(RejectReason.RATE_LIMITED, may_pass=True, detail=f"HTTP {status}")
+        if status not in (requests.codes.ok, requests.codes.partial_content):
+            raise Rejected(RejectReason.HTTP_ERROR, may_pass=status in MAY_PASS, detail=f"HTTP {status}")
+        if any(name in response.url.lower() for name in PLACEHOLDER_NAMES):
+            raise Rejected(RejectReason.PLACEHOLDER, detail=f"sent to {response.url.rsplit('/', 1)[-1]}")
+        if self._settings.respect_robots_tag and (tag := _refusal(response.headers.get("X-Robots-Tag", ""))):
+            raise Rejected(RejectReason.ROBOTS_TAG, detail=f"X-Robots-Tag: {tag}")
+
+    def _read(self, response: requests.Response) -> bytes:
+        max_bytes = self._settings.max_bytes
         body = bytearray()
         # read1 returns what one receive brought: the total deadline is looked at however slowly bytes drip.
         while piece := response.raw.read1(65536):
             body += piece
             if len(body) > max_bytes:
                 raise Rejected(RejectReason.TOO_LARGE, detail=f"more than {max_bytes} bytes")
-            if time.monotonic() > deadline_s:
-                raise _TooSlow(RejectReason.TIMEOUT, may_pass=True, detail=f"not whole after {total_timeout_s:g} s")
         expected = response.headers.get("Content-Length", "")
         if expected.isdigit() and len(body) < int(expected):
-            raise Rejected(
-                RejectReason.TRUNCATED_TRANSFER,
-                may_pass=True,
-                detail=f"expected {expected} bytes, received {len(body)}",
-            )
+            detail = f"expected {expected} bytes, received {len(body)}"
+            raise Rejected(RejectReason.TRUNCATED_TRANSFER, may_pass=True, detail=detail)
         return bytes(body)
 
 
-def _judge_answer(response: requests.Response) -> None:
-    status = response.status_code
-    if status in GONE:
-        raise Rejected(RejectReason.GONE, detail=f"HTTP {status}")
-    if status != requests.codes.ok:
-        raise Rejected(RejectReason.HTTP_ERROR, may_pass=status in MAY_PASS, detail=f"HTTP {status}")
-    if any(name in response.url.lower() for name in PLACEHOLDER_NAMES):
-        raise Rejected(RejectReason.PLACEHOLDER, detail=f"sent to {response.url.rsplit('/', 1)[-1]}")
+def host_of(url: str) -> str:
+    """Returns `host:port` of a URL, in lower case; raises Rejected where it has none or is not http."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError as error:
+        raise Rejected(RejectReason.INVALID_URL, detail="no host or port") from error
+    if parts.scheme and port is None:
+        raise Rejected(RejectReason.BLOCKED_SCHEME, detail="only http and https are asked")
+    if not parts.hostname or not parts.scheme:
+        raise Rejected(RejectReason.INVALID_URL, detail="no host")
+    return f"{parts.hostname}:{port}"
+
+
+def host_name(url: str) -> str:
+    """Returns the host of a URL in lower case, without its port; '' where it has none."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+@contextmanager
+def told_as_rejected() -> Iterator[None]:
+    """Raises what goes wrong on this thread's sockets as Rejected, with its reason."""
+    try:
+        yield
+    except requests.exceptions.InvalidSchema as error:
+        raise Rejected(RejectReason.BLOCKED_SCHEME, detail="only http and https are asked") from error
+    except (requests.exceptions.SSLError, urllib3.exceptions.SSLError) as error:
+        raise Rejected(RejectReason.TLS, detail=type(error).__name__) from error
+    except (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError) as error:
+        kind = _TooSlow if time.monotonic() >= BOUNDS.get().deadline_s else Rejected
+        raise kind(RejectReason.TIMEOUT, may_pass=True, detail=type(error).__name__) from error
+    except _NO_URL as error:
+        raise Rejected(RejectReason.INVALID_URL, detail=type(error).__name__) from error
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+        cut = isinstance(error.__cause__, urllib3.exceptions.IncompleteRead)
+        reason = RejectReason.TRUNCATED_TRANSFER if cut else RejectReason.CONNECTION
+        detail = str(error.__cause__) if cut else type(error).__name__
+        raise Rejected(reason, may_pass=True, detail=detail) from error
+
+
+def _asked_wait_s(response: requests.Response) -> float | None:
+    """Returns the seconds that Retry-After asks for; None where it asks for nothing that can be understood."""
+    value = response.headers.get("Retry-After")
+    if value is None:
+        return None
+    try:
+        return max(0.0, float(urllib3.Retry().parse_retry_after(value)))
+    except (urllib3.exceptions.InvalidHeader, ValueError, OverflowError):
+        return None
+
+
+def _refusal(robots_tag: str) -> str:
+    """Returns the directive of an X-Robots-Tag that refuses this use of a picture, '' where there is none.
+
+    A directive may be for one robot alone (`otherbot: noindex`).
+    """
+    robot = ""
+    for part in robots_tag.lower().split(","):
+        name, colon, rest = part.strip().partition(":")
+        if colon and name.strip() not in ("unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"):
+            robot, part = name.strip(), rest
+        if robot in ("", "*", AGENT) and part.strip() in NOT_FOR_US:
+            return part.strip()
+    return ""

@@ -39,6 +39,18 @@ class Records:
         """Adds or replaces a candidate's record."""
         self._records[record["candidate"]] = record
 
+    def get(self, candidate: str) -> Record:
+        """Returns the record of a candidate that has one."""
+        return self._records[candidate]
+
+    def of(self, candidates: Sequence[str]) -> list[Record]:
+        """Returns the records of those candidates that have one, in their order."""
+        return [self._records[candidate] for candidate in candidates if candidate in self._records]
+
+    def beginning_with(self, prefix: str) -> list[Record]:
+        """Returns the records of all candidates whose locator begins so."""
+        return [record for candidate, record in self._records.items() if candidate.startswith(prefix)]
+
     def is_stale(self, candidate: str, basis: str) -> bool:
         """Tells whether the record was made from other bytes or by other limits than are in force now."""
         record = self._records.get(candidate)

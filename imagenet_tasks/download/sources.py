@@ -13,9 +13,11 @@ from typing import Protocol
 
 from upath import UPath
 
-from imagenet_tasks.classes import ImageClass, find_class
-from imagenet_tasks.config import DownloadConfig
-from imagenet_tasks.download.fetch import Fetcher
+from imagenet_tasks.classes import ImageClass, folder_class
+from imagenet_tasks.config import Credentials, DownloadConfig
+from imagenet_tasks.download.archives import ArchiveSource
+from imagenet_tasks.download.fetch import Fetcher, host_name, host_of
+from imagenet_tasks.download.url_list import UrlListSource
 from imagenet_tasks.errors import (
     ConfigError,
     DataError,
@@ -24,14 +26,14 @@ from imagenet_tasks.errors import (
     SourceUnavailable,
     without_secrets,
 )
-from imagenet_tasks.storage import to_path
+from imagenet_tasks.storage import Store, to_path
 
 
 class Source(Protocol):
     """What the download of a class asks of a source. `fetch` is called from many threads."""
 
-    def classes(self) -> tuple[ImageClass, ...]:
-        """Returns the classes that the source has, in a fixed order."""
+    def classes(self) -> tuple[ImageClass, ...] | None:
+        """Returns the classes that the source has, in a fixed order; None where it cannot tell."""
 
     def candidates(self, class_id: str) -> Mapping[str, str]:
         """Returns a class's candidates in a fixed order: locator, and a version that changes when its bytes do.
@@ -41,6 +43,12 @@ class Source(Protocol):
 
     def fetch(self, locator: str) -> bytes:
         """Returns a candidate's bytes; raises Rejected where that fails."""
+
+    def host(self, locator: str) -> str:
+        """Returns the host that a candidate is asked of, '' where it is no URL."""
+
+    def look_again(self) -> None:
+        """Lets hosts that were given up be asked again."""
 
 
 class ListServerSource:
@@ -60,7 +68,7 @@ class ListServerSource:
     def classes(self) -> tuple[ImageClass, ...]:
         """Returns the classes of /classes.json."""
         try:
-            return tuple(find_class(entry["class_id"]) for entry in json.loads(self._get("/classes.json")))
+            return tuple(folder_class(entry["class_id"]) for entry in json.loads(self._get("/classes.json")))
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ConfigError(self._no_list("/classes.json", "something that is no list of classes")) from error
 
@@ -76,6 +84,14 @@ class ListServerSource:
         """Returns the body of the URL."""
         return self._fetcher.fetch(self._base_url + locator if locator.startswith("/") else locator)
 
+    def host(self, locator: str) -> str:
+        """Returns the host of the URL."""
+        return host_name(self._base_url + locator if locator.startswith("/") else locator)
+
+    def look_again(self) -> None:
+        """Lets hosts that were given up be asked again."""
+        self._fetcher.hosts.forgive()
+
     def _get(self, path: str) -> bytes:
         try:
             return self._fetcher.fetch(self._base_url + path)
@@ -89,6 +105,9 @@ class ListServerSource:
             "pictures set source to 'folder'. For the built-in pictures leave source and location empty: `make demo` "
             "and `make ui` start their server, and IMAGENET_SAMPLE_URL says where it is."
         )
+
+
+WINTER21 = "https://image-net.org/data/winter21_whole/{wnid}.tar"
 
 
 class FolderSource:
@@ -122,7 +141,7 @@ class FolderSource:
             if entry.name.startswith(".") or not (is_archive or entry.is_dir()):
                 continue
             try:
-                image_class = find_class(entry.name.removesuffix(".tar"))
+                image_class = folder_class(entry.name.removesuffix(".tar"))
             except ConfigError:
                 continue  # a folder that cannot name a class is not one of the pictures'
             self._classes.setdefault(image_class.class_id, image_class)
@@ -158,6 +177,13 @@ class FolderSource:
             return path.read_bytes()
         except OSError as error:
             raise Rejected(RejectReason.UNREADABLE, may_pass=True, detail=type(error).__name__) from error
+
+    def host(self, locator: str) -> str:
+        """Returns '': a file is of no host."""
+        return ""
+
+    def look_again(self) -> None:
+        """Does nothing: there are no hosts."""
 
     def close(self) -> None:
         """Closes the archives."""
@@ -200,27 +226,63 @@ def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
         return
 
 
+TERMS = (
+    "accept_imagenet_terms: the source {source!r} reaches ImageNet, whose pictures may be used for non-commercial "
+    "research and education alone (https://image-net.org/download). Set it to true to accept these terms; that is "
+    "kept in the run's record and named in its report."
+)
+
+
 @contextmanager
-def open_source(settings: DownloadConfig) -> Iterator[Source]:
+def open_source(
+    settings: DownloadConfig, store: Store, credentials: Credentials | None = None
+) -> Iterator[Source | ArchiveSource]:
     """Yields the source that the settings name.
 
+    Args:
+        settings: the source and its bounds.
+        store: where the index of a URL list is kept.
+        credentials: what the location's server asks for.
+
     Raises:
-        ConfigError: where its location is missing or wrong.
+        ConfigError: where its location is missing or wrong, or its terms are not accepted.
     """
-    if settings.source == "folder":
-        if not settings.location:
+    source, location = settings.source, settings.location
+    if source in ("synset-archives", "url-list") and not settings.accept_imagenet_terms:
+        raise ConfigError(TERMS.format(source=source))
+    if source == "folder":
+        if not location:
             raise ConfigError("location: the source 'folder' needs one: a directory or URL with a folder per class")
-        folder = FolderSource(settings.location, settings.max_bytes)
+        folder = FolderSource(location, settings.max_bytes)
         try:
             yield folder
         finally:
             folder.close()
         return
-    location = settings.location or os.environ.get("IMAGENET_SAMPLE_URL", "")
-    if not location:
+    if source == "sample":
+        location = location or os.environ.get("IMAGENET_SAMPLE_URL", "")
+        if not location:
+            raise ConfigError(
+                "location: the source 'sample' needs the address of its server. Start it with `python -m "
+                "imagenet_tasks sample-server` and give its URL as `location` or in IMAGENET_SAMPLE_URL; `make demo` "
+                "does that itself."
+            )
+    elif source == "synset-archives":
+        location = location or WINTER21
+        if not location.startswith(("http://", "https://")) or "{wnid}" not in location:
+            raise ConfigError(
+                f"location: expected an http(s) URL with {{wnid}} in it, such as {WINTER21}, received {location!r}"
+            )
+    elif not location:
         raise ConfigError(
-            "location: the source 'sample' needs the address of its server. Start it with `python -m imagenet_tasks "
-            "sample-server` and give its URL as `location` or in IMAGENET_SAMPLE_URL; `make demo` does that itself."
+            "location: the source 'url-list' needs one: the path or URL of a list with a line `wnid_index<TAB>url` per "
+            "picture (plain, .gz or .tgz), or a template with {wnid} in it that leads to one text of URLs per class"
         )
-    with Fetcher(settings) as fetcher:
-        yield ListServerSource(location, fetcher, moves=not settings.location)
+    trusted = (host_of(location),) if location.startswith(("http://", "https://")) else ()
+    with Fetcher(settings, trusted=trusted, credentials=credentials) as fetcher:
+        if source == "sample":
+            yield ListServerSource(location, fetcher, moves=not settings.location)
+        elif source == "synset-archives":
+            yield ArchiveSource(location, fetcher, settings)
+        else:
+            yield UrlListSource(location, store, fetcher)

@@ -3,38 +3,65 @@
 import hashlib
 import logging
 import time
-from collections import deque
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 from imagenet_tasks import images
 from imagenet_tasks.artifacts import Selection, SelectionRef
 from imagenet_tasks.classes import ImageClass
-from imagenet_tasks.config import DownloadConfig
+from imagenet_tasks.config import Credentials, DownloadConfig
+from imagenet_tasks.download.archives import ArchiveSource, Member
 from imagenet_tasks.download.records import Record, Records
 from imagenet_tasks.download.sources import Source, open_source
+from imagenet_tasks.download.url_list import host_kind
 from imagenet_tasks.errors import ConfigError, Rejected, RejectReason, SourceUnavailable
 from imagenet_tasks.progress import Progress
 from imagenet_tasks.storage import Store, fingerprint
 
 log = logging.getLogger(__name__)
 SAVE_EVERY_S = 10.0
+PASSES = 2  # over the candidates that failed for reasons that may pass, while pictures lack
 LIMITS = ("max_bytes", "max_pixels", "min_side_px", "max_aspect")  # what a verdict on a picture depends on
+VERDICT = ("state", "reason", "detail", "file", "bytes", "width_px", "height_px", "duplicate_of")  # of a record
+# The pictures that say "no longer available" of hosts that ImageNet's URL lists lead to, by MD5, as the makers of
+# public downloaders found them: Flickr's (2,051 bytes), a warning sign, a forbidden sign, a domain seller's.
+PLACEHOLDERS_MD5 = {
+    "880a7a58e05d3e83797f27573bb6d35c",
+    "596246739a83bb45e30e13437e0810d9",
+    "969e595182a947c7fdaaef4a34401760",
+    "af5db09e39ca35d8930b4e59962e09e5",
+}
+PLACEHOLDER_SIGHTINGS = 3  # the same bytes from so many candidates of a class are no photo of it
 
 
-def classes_of_run(settings: DownloadConfig, wanted: tuple[ImageClass, ...], *, named: bool) -> tuple[ImageClass, ...]:
+def classes_of_run(
+    store: Store,
+    settings: DownloadConfig,
+    wanted: tuple[ImageClass, ...],
+    *,
+    named: bool,
+    credentials: Credentials | None = None,
+) -> tuple[ImageClass, ...]:
     """Returns the classes of a run after asking the source what it has.
 
     Args:
+        store: where the index of a URL list is kept.
         settings: the source.
         wanted: the classes that the settings name.
         named: whether the user named them. Where the profile did and the source lacks one, the source's own are used.
+        credentials: what the source's server asks for.
 
     Raises:
         ConfigError: where the source lacks a class that the user named, or has fewer than two.
     """
-    with open_source(settings) as source:
+    with open_source(settings, store, credentials) as source:
         offered = source.classes()
+    if offered is None:
+        return wanted
     missing = sorted({c.class_id for c in wanted} - {c.class_id for c in offered})
     if wanted and not missing:
         return wanted
@@ -50,7 +77,14 @@ def classes_of_run(settings: DownloadConfig, wanted: tuple[ImageClass, ...], *, 
 
 
 def download_class(
-    store: Store, settings: DownloadConfig, image_class: ImageClass, *, progress: Progress, force: bool = False
+    store: Store,
+    settings: DownloadConfig,
+    image_class: ImageClass,
+    *,
+    progress: Progress,
+    force: bool = False,
+    credentials: Credentials | None = None,
+    last_attempt: bool = False,
 ) -> tuple[SelectionRef, bool]:
     """Gets the pictures of one class and writes which of them the run uses.
 
@@ -60,36 +94,108 @@ def download_class(
         image_class: the class.
         progress: counts accepted pictures.
         force: ask again also for candidates that were rejected for good.
+        credentials: what the source's server asks for.
+        last_attempt: hand on what there is even where a later attempt could bring more.
 
     Returns:
         The selection, and whether it was there already (nothing had to be asked for).
 
     Raises:
-        SourceUnavailable: where most candidates failed for reasons that may pass.
+        SourceUnavailable: where pictures lack for reasons that may pass.
     """
-    with store.lock(f"images/{image_class.class_id}"), open_source(settings) as source:
-        bases = {
-            candidate: fingerprint(version=version, limits=[getattr(settings, name) for name in LIMITS])
-            for candidate, version in source.candidates(image_class.class_id).items()
-        }
-        candidates = list(bases)
+    with store.lock(f"images/{image_class.class_id}"), open_source(settings, store, credentials) as source:
         records = Records(store, image_class.class_id)
+        kind = _FromArchive if isinstance(source, ArchiveSource) else _FromList
+        offer: _FromArchive | _FromList = kind(source, image_class.class_id, settings, records)
         present = set(store.names(f"images/{image_class.class_id}"))
-        for candidate, basis in bases.items():
+        for candidate, basis in offer.bases.items():
             file = records.accepted_files([candidate], 1)
             if records.is_stale(candidate, basis) or (file and file[0] not in present) or (force and not file):
                 records.drop(candidate)
-        records.drop_lone_duplicates(candidates)
-        wanted = settings.images_per_class
-        have = len(records.accepted_files(candidates, wanted))
-        final = sum(records.is_final(candidate) for candidate in candidates)
-        progress.resume(have, rejected=final - len(records.accepted_files(candidates)))
-        open_candidates = [c for c in candidates if not records.is_final(c)] if have < wanted else []
-        if open_candidates:
-            _Download(store, settings, image_class, source, records, progress, bases).run(open_candidates, have)
+        records.drop_lone_duplicates(list(offer.bases))
+        download = _Download(store, settings, image_class, offer, records, progress)
+        try:
+            asked = download.run()
+        except SourceUnavailable as error:
+            if not last_attempt:
+                raise
+            asked = True
+            log.error("%s", error)  # noqa: TRY400 - the sentence says all; the shortfall follows
         if progress.done < progress.total:  # the class falls short; else the last picture told it
             progress.tell()
-        return _select(store, settings, image_class, candidates, records), not open_candidates
+        return _select(store, settings, image_class, offer, records), not asked
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Candidate:
+    """What may become a picture. `get` brings its bytes; `known` goes into its record."""
+
+    locator: str
+    get: Callable[[], bytes]
+    known: Mapping[str, Any] = field(default_factory=dict)
+
+
+class _FromList:
+    """The candidates of a source that lists them. `bases` says by locator, in order, what a verdict depends on."""
+
+    def __init__(self, source: Source, class_id: str, settings: DownloadConfig, records: Records) -> None:
+        self._source, self._records = source, records
+        limits = [getattr(settings, name) for name in LIMITS]
+        listed = source.candidates(class_id)
+        self.bases = {locator: fingerprint(version=version, limits=limits) for locator, version in listed.items()}
+        self.host = source.host
+
+    def open_ones(self) -> Iterator[_Candidate]:
+        """Yields the candidates without a final state."""
+        for locator in [locator for locator in self.bases if not self._records.is_final(locator)]:
+            yield _Candidate(locator=locator, get=partial(self._source.fetch, locator))
+
+    def look_again(self) -> bool:
+        """Lets hosts that were given up be asked again; tells whether asking again makes sense."""
+        self._source.look_again()
+        return any(not self._records.is_final(locator) for locator in self.bases)
+
+
+class _FromArchive:
+    """The candidates of an archive that is read as it comes: only those that were read are known."""
+
+    def __init__(self, source: ArchiveSource, class_id: str, settings: DownloadConfig, records: Records) -> None:
+        self._source, self._class_id = source, class_id
+        self._limits = [getattr(settings, name) for name in LIMITS]
+        seen = sorted(records.beginning_with(f"{source.url(class_id)}#"), key=lambda record: record["time_s"])
+        self._version = seen[-1]["version"] if seen else ""
+        seen = sorted((r for r in seen if r["version"] == self._version), key=lambda record: record["start"])
+        self._records = records
+        self.bases = {record["candidate"]: self._basis(self._version) for record in seen}
+
+    def open_ones(self) -> Iterator[_Candidate]:
+        """Yields the members behind those that have a record."""
+        start = 0
+        for record in self._records.of(list(self.bases)):
+            if record["start"] != start or record["state"] == "open":
+                break
+            start = record["end"]
+        for member in self._source.stream(self._class_id, start, self._version):
+            self.bases[member.locator] = self._basis(member.version)
+            known = {"version": member.version, "start": member.start, "end": member.end}
+            yield _Candidate(locator=member.locator, get=partial(_data_of, member), known=known)
+
+    def look_again(self) -> bool:
+        """Tells that the archive was read to its end."""
+        return False
+
+    def host(self, locator: str) -> str:
+        """Returns '': all of them come from one server."""
+        return ""
+
+    def _basis(self, version: str) -> str:
+        return fingerprint(version=version, limits=self._limits)
+
+
+def _data_of(member: Member) -> bytes:
+    if isinstance(member.data, Rejected):
+        raise member.data
+    return member.data
 
 
 class _Download:
@@ -100,58 +206,91 @@ class _Download:
         store: Store,
         settings: DownloadConfig,
         image_class: ImageClass,
-        source: Source,
+        offer: _FromList | _FromArchive,
         records: Records,
         progress: Progress,
-        bases: Mapping[str, str],
     ) -> None:
         self._store, self._settings, self._image_class = store, settings, image_class
-        self._source, self._records, self._progress, self._bases = source, records, progress, bases
-        self._candidates = list(bases)
-        self._place = {candidate: place for place, candidate in enumerate(bases)}
-        self._holders = {file[0]: c for c in bases if (file := records.accepted_files([c]))}
+        self._offer, self._records, self._progress = offer, records, progress
         self._saved_s = time.monotonic()
+        self._sightings: defaultdict[str, list[str]] = defaultdict(list)  # the candidates that brought a file's bytes
+        for record in records.of(list(offer.bases)):
+            if file := record.get("file") or record.get("duplicate_of"):
+                self._sightings[file].append(record["candidate"])
+        self._place = {locator: place for place, locator in enumerate(offer.bases)}
+        self._have = len(records.accepted_files(list(offer.bases)))
 
-    def run(self, open_candidates: Sequence[str], have: int) -> None:
-        """Asks for candidates in order until enough are accepted.
+    def run(self) -> bool:
+        """Asks for candidates in order until enough are accepted; returns whether any was asked for.
+
+        Raises:
+            SourceUnavailable: where pictures lack, and most candidates of a pass failed for reasons that may pass or
+                one of a host that gave pictures did.
+        """
+        rejected = sum(record["state"] == "rejected" for record in self._records.of(list(self._offer.bases)))
+        self._progress.resume(min(self._have, self._settings.images_per_class), rejected=rejected)
+        asked_ever = 0
+        for number in range(PASSES):
+            if self._have >= self._settings.images_per_class or (number and not self._offer.look_again()):
+                break
+            asked, passing = self._run_once()
+            asked_ever += asked
+            if self._have < self._settings.images_per_class and number == 0 and passing > asked / 2:
+                raise self._unavailable(f"{passing} of {asked} candidates failed for reasons that may pass")
+        if self._have < self._settings.images_per_class and (late := self._late()):
+            raise self._unavailable(f"{len(late)} candidates of hosts that gave others did not come")
+        return asked_ever > 0
+
+    def _run_once(self) -> tuple[int, int]:
+        """Asks for each open candidate once; returns how many it asked for, and how many of them may still come.
 
         Never more are under way than are still wanted: so never more than wanted are accepted, and which ones does
         not depend on who answered first.
         """
         wanted, asked, passing = self._settings.images_per_class, 0, 0
-        waiting = deque(open_candidates)
-        with ThreadPoolExecutor(self._settings.download_threads) as pool:
-            running: set[Future[Record]] = set()
-            try:
-                while running or (waiting and have < wanted):
-                    while waiting and len(running) < min(self._settings.download_threads, wanted - have):
-                        running.add(pool.submit(self._ask, waiting.popleft()))
-                    finished, running = wait(running, return_when=FIRST_COMPLETED)
-                    for future in finished:
-                        record = self._without_duplicate(future.result())
-                        self._records.put(record)
-                        asked += 1
-                        passing += record["state"] == "open"
-                        have += record["state"] == "accepted"
-                        rejected = self._progress.figures.get("rejected", 0) + (record["state"] != "accepted")
-                        self._progress.advance(int(record["state"] == "accepted"), rejected=rejected)
-                    self._save_now_and_then()
-            finally:
-                pool.shutdown(cancel_futures=True)
-                self._records.save()
-        if have < wanted and passing > asked / 2:
-            raise SourceUnavailable(
-                f"{self._image_class.class_id} ({self._image_class.name}): {passing} of {asked} candidates failed for "
-                f"reasons that may pass ({self._records.rejected(self._candidates)}); have {have} of {wanted} "
-                "pictures. It is tried again later."
-            )
-
-    def _ask(self, candidate: str) -> Record:
-        """Fetches, judges and stores one candidate."""
-        settings = self._settings
-        record: Record = {"candidate": candidate, "basis": self._bases[candidate], "time_s": round(time.time(), 3)}
+        candidates = self._offer.open_ones()
+        running: set[Future[Record]] = set()
+        pool = ThreadPoolExecutor(self._settings.download_threads)
         try:
-            data = self._source.fetch(candidate)
+            exhausted = False
+            while running or not (exhausted or self._have >= wanted):
+                while not exhausted and len(running) < min(self._settings.download_threads, wanted - self._have):
+                    candidate = next(candidates, None)
+                    if candidate is None:
+                        exhausted = True
+                    else:
+                        self._place.setdefault(candidate.locator, len(self._place))
+                        running.add(pool.submit(self._ask, candidate))
+                finished, running = wait(running, timeout=1.0, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    record = future.result()
+                    asked += 1
+                    passing += record["state"] == "open"
+                    self._keep(record)
+                self._progress.tick()
+                if time.monotonic() - self._saved_s >= SAVE_EVERY_S:
+                    self._save()
+        finally:  # what was under way when it was stopped counts too
+            pool.shutdown(cancel_futures=True)
+            for future in running:
+                if future.done() and not future.cancelled() and not future.exception():
+                    self._keep(future.result())
+            self._save()
+        return asked, passing
+
+    def _ask(self, candidate: _Candidate) -> Record:
+        """Gets, judges and stores one candidate."""
+        settings = self._settings
+        record: Record = {
+            "candidate": candidate.locator,
+            "basis": self._offer.bases[candidate.locator],
+            "time_s": round(time.time(), 3),
+            **candidate.known,
+        }
+        try:
+            data = candidate.get()
+            if hashlib.md5(data, usedforsecurity=False).hexdigest() in PLACEHOLDERS_MD5:
+                raise Rejected(RejectReason.PLACEHOLDER, detail="a known one")  # noqa: TRY301 - judged here
             verdict = images.judge(
                 data, max_pixels=settings.max_pixels, min_side_px=settings.min_side_px, max_aspect=settings.max_aspect
             )
@@ -169,46 +308,91 @@ class _Download:
             "height_px": verdict.height_px,
         }
 
-    def _without_duplicate(self, record: Record) -> Record:
-        """Returns the record, or where its bytes are known that of the later one of the two in the list.
+    def _keep(self, record: Record) -> None:
+        """Puts a record, and counts it.
 
-        So it does not matter which of the two was answered first.
+        Of candidates with the same bytes the first in the list counts, whichever was answered first; from
+        PLACEHOLDER_SIGHTINGS on none does.
         """
-        if record["state"] != "accepted":
-            return record
-        file, candidate = record["file"], record["candidate"]
-        holder = self._holders.setdefault(file, candidate)
-        if self._place[candidate] < self._place[holder]:
-            self._holders[file] = candidate
-            self._records.put(record)
-            candidate = holder
-        elif holder == candidate:
-            return record
-        return {
-            "candidate": candidate,
-            "basis": self._bases[candidate],
-            "time_s": record["time_s"],
-            "state": "rejected",
-            "reason": RejectReason.DUPLICATE.value,
-            "detail": f"same bytes as {file}",
-            "duplicate_of": file,
-        }
+        before = self._have
+        self._records.put(record)
+        if record["state"] == "accepted":
+            self._settle(record)
+        accepted = self._have - before
+        rejected = self._progress.figures.get("rejected", 0) + 1 - accepted
+        self._progress.advance(accepted, rejected=rejected)
 
-    def _save_now_and_then(self) -> None:
-        if time.monotonic() - self._saved_s >= SAVE_EVERY_S:
-            self._records.save()
-            self._saved_s = time.monotonic()
+    def _settle(self, latest: Record) -> None:
+        file = latest["file"]
+        sightings = self._sightings[file]
+        sightings.append(latest["candidate"])
+        self._have += _counts(len(sightings)) - _counts(len(sightings) - 1)
+        first = min(sightings, key=self._place.__getitem__)
+        for candidate in sightings if len(sightings) > 1 else ():
+            if len(sightings) >= PLACEHOLDER_SIGHTINGS:
+                detail = f"the same bytes from {len(sightings)} candidates"
+                verdict = {"state": "rejected", "reason": RejectReason.PLACEHOLDER.value, "detail": detail, "file": file}
+            elif candidate == first:
+                verdict = {key: latest[key] for key in VERDICT if key in latest}
+            else:
+                verdict = {
+                    "state": "rejected",
+                    "reason": RejectReason.DUPLICATE.value,
+                    "detail": f"same bytes as {file}",
+                    "duplicate_of": file,
+                }
+            known = {key: value for key, value in self._records.get(candidate).items() if key not in VERDICT}
+            self._records.put(known | verdict)
+
+    def _late(self) -> list[str]:
+        """Returns the candidates that may still come, of hosts that gave pictures."""
+        records = self._records.of(list(self._offer.bases))
+        hosts = {self._offer.host(r["candidate"]) for r in records if r["state"] == "accepted"} - {""}
+        return [
+            r["candidate"] for r in records if r["state"] == "open" and self._offer.host(r["candidate"]) in hosts
+        ]
+
+    def _unavailable(self, why: str) -> SourceUnavailable:
+        rejected = self._records.rejected(list(self._offer.bases))
+        return SourceUnavailable(
+            f"{self._image_class.class_id} ({self._image_class.name}): {why} ({_counted(rejected)}); have "
+            f"{self._have} of {self._settings.images_per_class} pictures. It is tried again later."
+        )
+
+    def _save(self) -> None:
+        self._records.save()
+        self._saved_s = time.monotonic()
+
+
+def _counts(sightings: int) -> int:
+    """Returns how many pictures candidates with the same bytes make."""
+    return int(0 < sightings < PLACEHOLDER_SIGHTINGS)
+
+
+def _counted(rejected: Mapping[str, int]) -> str:
+    return ", ".join(f"{reason} {count}" for reason, count in rejected.items()) or "none"
 
 
 def _select(
-    store: Store, settings: DownloadConfig, image_class: ImageClass, candidates: Sequence[str], records: Records
+    store: Store,
+    settings: DownloadConfig,
+    image_class: ImageClass,
+    offer: _FromList | _FromArchive,
+    records: Records,
 ) -> SelectionRef:
+    candidates = list(offer.bases)
     files = tuple(records.accepted_files(candidates, settings.images_per_class))
     looked_at = candidates  # of those after the last picture in use, another run may have records
     if len(files) == settings.images_per_class:
         last = next(i for i, c in enumerate(candidates) if records.accepted_files([c]) == [files[-1]])
         looked_at = candidates[: last + 1]
     rejected = records.rejected(looked_at)
+    hosts: dict[str, tuple[int, int]] = {}
+    for record in records.of(looked_at):
+        if host := offer.host(record["candidate"]):
+            kind = host_kind(f"//{host}")
+            accepted, asked = hosts.get(kind, (0, 0))
+            hosts[kind] = (accepted + (record["state"] == "accepted"), asked + 1)
     selection = Selection(class_id=image_class.class_id, files=files)
     ref = SelectionRef(
         class_id=image_class.class_id,
@@ -219,8 +403,11 @@ def _select(
         asked=len(files) + sum(rejected.values()),
         wanted=settings.images_per_class,
         rejected=rejected,
+        hosts=hosts,
     )
     store.write_json(ref.key, selection.as_dict())
+    for kind, (accepted, asked) in hosts.items():
+        log.info("%s, hosts of kind %s: %d of %d URLs gave a picture", image_class.name, kind, accepted, asked)
     if len(files) < settings.images_per_class:
         log.warning(
             "%s: %d of %d pictures: %d short after all %d candidates; rejected: %s",
@@ -229,6 +416,6 @@ def _select(
             settings.images_per_class,
             settings.images_per_class - len(files),
             len(candidates),
-            ", ".join(f"{reason} {count}" for reason, count in rejected.items()) or "none",
+            _counted(rejected),
         )
     return ref

@@ -114,7 +114,9 @@ def test_every_field_of_the_form_has_a_title_a_section_and_help(dag: Any) -> Non
         ("classes", []),
         ("classes", ["cobra", "cobra"]),
         ("classes", ["n123", "cobra"]),
+        ("classes", ["N1234567", "cobra"]),
         ("classes", ["<img onerror=alert(1)>", "cobra"]),
+        ("classes", ["../../etc", "cobra"]),
         ("profile", "nonsense"),
         ("epochs", 0),
         ("accuracy_goal", 41),
@@ -127,6 +129,13 @@ def test_f52_the_form_refuses_what_cannot_be_run(dag: Any, name: str, value: Any
 
     with pytest.raises(ParamValidationError):
         dag.params.get_param(name).resolve(value)
+
+
+@pytest.mark.parametrize(
+    "text", ["n02510455", "N02510455", "giant panda", "on/off switch", "dead-man's float", ".22", "Mo_1"]
+)
+def test_the_form_takes_wnids_names_of_wordnet_and_folders(dag: Any, text: str) -> None:
+    assert dag.params.get_param("classes").resolve([text, "cobra"]) == [text, "cobra"]
 
 
 def test_f50_reading_the_dag_file_imports_nothing_heavy() -> None:

@@ -51,9 +51,11 @@ class Chosen:
     ref: SelectionRef
 
 
-def get(home, web, wanted, *, force=False, **others) -> tuple[Chosen, bool]:
+def get(home, web, wanted, *, force=False, last_attempt=False, **others) -> tuple[Chosen, bool]:
     store = Store(home)
-    ref, reused = download_class(store, settings(web, wanted, **others), CLASS, progress=quiet(), force=force)
+    ref, reused = download_class(
+        store, settings(web, wanted, **others), CLASS, progress=quiet(), force=force, last_attempt=last_attempt
+    )
     selection = Selection.from_dict(store.read_json(ref.key))
     assert (selection.class_id, len(selection.files)) == (ref.class_id, ref.accepted) == (COBRA, ref.accepted)
     assert (ref.wanted, ref.asked) == (wanted, ref.accepted + sum(ref.rejected.values()))
@@ -229,10 +231,25 @@ def test_f16_most_candidates_failing_for_reasons_that_may_pass_is_no_shortage(we
         get(tmp_path, web, 10)
 
 
-def test_f16_a_minority_failing_for_reasons_that_may_pass_is_a_shortage(web, tmp_path):
+def test_f16_a_few_of_a_host_that_gave_others_are_tried_again_later_and_are_a_shortage_in_the_end(web, tmp_path):
     offer(web, good(3) | {f"b{i}": answers(b"", status=503) for i in range(2)})
-    selection, _ = get(tmp_path, web, 10)
+    with pytest.raises(SourceUnavailable, match=r"2 candidates of hosts that gave others.*have 3 of 10"):
+        get(tmp_path, web, 10)
+    selection, _ = get(tmp_path, web, 10, last_attempt=True)
     assert (len(selection.files), selection.ref.rejected) == (3, {"http_error": 2})
+
+
+def test_f51_a_class_whose_source_never_answers_is_a_shortage_in_the_last_attempt(web, tmp_path, caplog):
+    offer(web, good(1) | {f"b{i}": answers(b"", status=503) for i in range(4)})
+    selection, _ = get(tmp_path, web, 10, last_attempt=True)
+    assert (len(selection.files), selection.ref.rejected) == (1, {"http_error": 4})
+    assert "4 of 5 candidates failed for reasons that may pass" in caplog.text
+
+
+def test_what_failed_for_reasons_that_may_pass_is_asked_for_a_second_time_while_pictures_lack(web, tmp_path):
+    offer(web, {"late": in_turn(answers(b"", status=503), answers(picture(50)))} | good(3))
+    selection, _ = get(tmp_path, web, 4)
+    assert (len(selection.files), web.asked()["late"]) == (4, 2)
 
 
 def test_f16_candidates_that_are_gone_are_a_shortage(web, tmp_path):
@@ -309,10 +326,11 @@ def test_the_selections_name_follows_from_its_pictures_alone(web, tmp_path):
 
 
 def test_what_may_pass_is_asked_for_again_by_the_next_run(web, tmp_path):
-    offer(web, good(3) | {"late": in_turn(answers(b"", status=503), answers(picture(50)))})
-    get(tmp_path, web, 4)
+    unavailable = answers(b"", status=503)
+    offer(web, good(3) | {"late": in_turn(unavailable, unavailable, answers(picture(50)))})
+    get(tmp_path, web, 4, last_attempt=True)
     selection, reused = get(tmp_path, web, 4)
-    assert (len(selection.files), reused, web.asked()["late"]) == (4, False, 2)
+    assert (len(selection.files), reused, web.asked()["late"]) == (4, False, 3)
     assert web.asked()["000.jpg"] == 1
 
 

@@ -28,6 +28,7 @@ def web():
 
 def settings(**others) -> DownloadConfig:
     bounds = {"connect_timeout_s": 2, "read_timeout_s": 2, "total_timeout_s": 1.2, "max_bytes": MAX_BYTES}
+    bounds |= {"allowed_private_hosts": ("127.0.0.1",)}
     return DownloadConfig(**bounds | {"attempts": 2, "max_redirects": 3} | others)
 
 

@@ -10,7 +10,7 @@ import pytest
 from fakes.pictures import COBRA, COW, PANDA, add_member, fill, picture, quiet
 from fakes.web import FaultServer, answers, redirects, resets, silent
 
-from imagenet_tasks.classes import STUDY_CLASSES, find_class
+from imagenet_tasks.classes import STUDY_CLASSES, find_class, folder_class
 from imagenet_tasks.config import DownloadConfig
 from imagenet_tasks.download.fetch import Fetcher
 from imagenet_tasks.download.records import Records
@@ -43,7 +43,7 @@ def get_all(home: Path, data: Path, class_id: str, **others):
     """The class's selection reference and its records, by candidate."""
     store = Store(home)
     settings = DownloadConfig(source="folder", location=str(data), images_per_class=100, **others)
-    ref, _ = download_class(store, settings, find_class(class_id), progress=quiet())
+    ref, _ = download_class(store, settings, folder_class(class_id), progress=quiet())
     return ref, Records(store, ref.class_id)._records
 
 

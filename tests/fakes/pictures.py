@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from imagenet_tasks.artifacts import ClassArray, Dataset, SelectionRef
-from imagenet_tasks.classes import find_class
+from imagenet_tasks.classes import folder_class
 from imagenet_tasks.config import DownloadConfig, PreprocessConfig
 from imagenet_tasks.download.stage import download_class
 from imagenet_tasks.preprocess.stage import build_dataset, preprocess_class
@@ -58,7 +58,7 @@ def prepared(
     download = DownloadConfig(source="folder", location=str(where), images_per_class=max(map(len, pictures.values())))
     pairs = []
     for class_id in pictures:
-        ref, _ = download_class(store, download, find_class(class_id), progress=quiet())
+        ref, _ = download_class(store, download, folder_class(class_id), progress=quiet())
         pairs.append((ref, preprocess_class(store, settings, ref, progress=quiet())[0]))
     return download, pairs
 

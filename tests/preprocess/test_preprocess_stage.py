@@ -14,7 +14,8 @@ from imagenet_tasks.artifacts import SPLITS
 from imagenet_tasks.config import PreprocessConfig
 from imagenet_tasks.errors import ChecksumMismatch, TooFewImages
 from imagenet_tasks.images import to_array
-from imagenet_tasks.preprocess.stage import build_dataset, preprocess_class, side_of
+from imagenet_tasks.preprocess.split import side_of
+from imagenet_tasks.preprocess.stage import build_dataset, preprocess_class
 from imagenet_tasks.storage import Store
 
 SMALL = PreprocessConfig(rows_px=20, columns_px=16, validation_share=0.25, test_share=0.25, min_images_per_class=1)

@@ -1,0 +1,236 @@
+"""The source `synset-archives`: one tar archive per class over HTTP, its members judged as they arrive.
+
+Nothing is extracted and no archive is kept: a member's bytes are held in memory and handed on. An interrupted transfer
+goes on where it was, with a range request; so does a later run, behind the last member that has a record.
+"""
+
+import logging
+import random
+import tarfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import requests
+
+from imagenet_tasks.config import DownloadConfig
+from imagenet_tasks.download.fetch import Fetcher, told_as_rejected
+from imagenet_tasks.errors import ConfigError, DataError, Rejected, RejectReason, SourceUnavailable, without_secrets
+
+log = logging.getLogger(__name__)
+BLOCK = tarfile.BLOCKSIZE
+TRANSFER_TIMEOUT_S = 6 * 3600.0  # of one request; a stall ends at read_timeout_s
+TRIES = 4  # requests in a row that bring nothing
+SKIP_BY_REQUEST = 4_000_000  # bytes from which on asking anew costs less than reading what is not wanted
+REGULAR = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """A regular file of an archive.
+
+    Args:
+        locator: names it among all candidates.
+        version: of the archive.
+        start: where the search for it began, in bytes: the end of the one before.
+        end: where the search for the next one begins.
+        data: its bytes, or why it has none.
+    """
+
+    locator: str
+    version: str
+    start: int
+    end: int
+    data: bytes | Rejected
+
+
+class ArchiveSource:
+    """A server that has one tar archive per class.
+
+    Args:
+        template: the archives' URL, with {wnid} in it.
+        fetcher: asks for them.
+        settings: the bounds.
+    """
+
+    def __init__(self, template: str, fetcher: Fetcher, settings: DownloadConfig) -> None:
+        self._template, self._fetcher, self._settings = template, fetcher, settings
+
+    def classes(self) -> None:
+        """Returns None: what the server has is known only by asking for it."""
+        return None
+
+    def url(self, class_id: str) -> str:
+        """Returns the URL of a class's archive, which the locators of its members begin with."""
+        return self._template.replace("{wnid}", class_id)
+
+    def stream(self, class_id: str, start: int, version: str) -> Iterator[Member]:
+        """Yields a class's members in their order, from the byte `start` on.
+
+        Args:
+            class_id: whose archive.
+            start: where a search begins; of no weight where the archive is no longer of that version.
+            version: of the archive that `start` belongs to, '' for none.
+
+        Raises:
+            SourceUnavailable: where the transfer stops again and again.
+            ConfigError: where the server refuses.
+            DataError: where there is something that is no tar archive.
+        """
+        url = self.url(class_id)
+        with _Transfer(url, self._fetcher, self._settings, start, version) as transfer:
+            start = transfer.place
+            while (header := _read_header(transfer, url)) is not None:
+                place = transfer.place
+                end = place + -(-header.size // BLOCK) * BLOCK
+                if header.type in REGULAR:  # not links, devices, folders, and the blocks that carry long names
+                    data = self._read(transfer, header.size)
+                    transfer.skip_to(end)
+                    locator = f"{url}#{place}:{header.name}"
+                    yield Member(locator=locator, version=transfer.version, start=start, end=end, data=data)
+                    start = end
+                else:
+                    transfer.skip_to(end)
+
+    def _read(self, transfer: "_Transfer", size: int) -> bytes | Rejected:
+        if size > self._settings.max_bytes:
+            return Rejected(RejectReason.TOO_LARGE, detail=f"{size} bytes, at most {self._settings.max_bytes}")
+        data = transfer.read(size)
+        if len(data) == size:
+            return data
+        return Rejected(RejectReason.TRUNCATED_TRANSFER, detail="the archive ends within this member")
+
+
+def _read_header(transfer: "_Transfer", url: str) -> tarfile.TarInfo | None:
+    """Returns the next header, None at the archive's end."""
+    place = transfer.place
+    block = transfer.read(BLOCK)
+    try:
+        return tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+    except (tarfile.HeaderError, ValueError) as error:
+        if place == 0:
+            received = f"received {block[:12]!r}" if block else "received nothing"
+            raise DataError(
+                f"{without_secrets(url)}: expected a tar archive, {received}. Check `location`; a server that wants "
+                "a login needs a `connection`."
+            ) from error
+        if len(block) == BLOCK and any(block):
+            log.warning("%s: damaged at byte %d; what came before it is used", without_secrets(url), place)
+        return None
+
+
+class _Transfer:
+    """Reads an archive from its server in as many requests as it takes.
+
+    `place` is that of the next byte, `version` that of the archive: its ETag, or else its date, or else its size.
+    """
+
+    def __init__(self, url: str, fetcher: Fetcher, settings: DownloadConfig, start: int, version: str) -> None:
+        self.place, self.version = start, version
+        self._url, self._where, self._fetcher = url, without_secrets(url), fetcher
+        self._response: requests.Response | None = None
+        self._size_bytes: int | None = None
+        self._fruitless = 0  # requests in a row that brought no byte
+        self._ranges = True  # whether the server can begin within the archive
+        self._open = ExitStack()
+
+    def __enter__(self) -> "_Transfer":
+        while self._response is None and not self._ended():
+            self._ask()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def read(self, count: int) -> bytes:
+        """Returns the next `count` bytes; fewer at the archive's end."""
+        data = bytearray()
+        while len(data) < count and (piece := self._read_piece(count - len(data))):
+            data += piece
+        return bytes(data)
+
+    def skip_to(self, place: int) -> None:
+        """Goes forward without keeping what lies between."""
+        if self._ranges and place - self.place > SKIP_BY_REQUEST:
+            self._close()
+            self.place = place
+        while self.place < place and self._read_piece(place - self.place):
+            pass
+
+    def _ended(self) -> bool:
+        return self._size_bytes is not None and self.place >= self._size_bytes
+
+    def _close(self) -> None:
+        self._open.close()
+        self._response = None
+
+    def _read_piece(self, at_most: int) -> bytes:
+        while not self._ended():
+            if self._response is None:
+                self._ask()
+                continue
+            failure = Rejected(RejectReason.TRUNCATED_TRANSFER, detail="the connection ended early")
+            try:
+                with told_as_rejected():
+                    piece: bytes = self._response.raw.read1(min(at_most, 65536))
+            except Rejected as rejected:
+                piece, failure = b"", rejected
+            if piece:
+                self.place += len(piece)
+                self._fruitless = 0
+                return piece
+            self._close()
+            if self._size_bytes is None:  # the server did not say where it ends: here
+                self._size_bytes = self.place
+            else:
+                self._give_up_or_wait(failure)
+        return b""
+
+    def _give_up_or_wait(self, failure: Rejected) -> None:
+        self._fruitless += 1
+        if self._fruitless >= TRIES:
+            raise SourceUnavailable(
+                f"{self._where}: stopped at byte {self.place} ({failure}). It goes on from there later."
+            ) from failure
+        time.sleep(random.uniform(0, 0.5 * 2**self._fruitless))
+
+    def _ask(self) -> None:
+        """Begins a request at `place`."""
+        headers = {"Range": f"bytes={self.place}-"} if self.place else {}
+        opened = self._fetcher.opened(self._url, total_timeout_s=TRANSFER_TIMEOUT_S, headers=headers, also_good=(416,))
+        try:
+            response = self._open.enter_context(opened)
+        except Rejected as rejected:
+            if rejected.reason == RejectReason.GONE:
+                log.warning("%s: the server has no such archive (%s)", self._where, rejected.detail)
+                self._size_bytes = self.place
+            elif rejected.may_pass:
+                self._give_up_or_wait(rejected)
+            else:
+                raise ConfigError(
+                    f"location: {self._where} cannot be read: {rejected}. Check `location`, and `connection` where the "
+                    "server wants a login."
+                ) from rejected
+            return
+        if response.status_code == requests.codes.requested_range_not_satisfiable:  # there is nothing more
+            self._close()
+            self._size_bytes = self.place
+            return
+        whole = response.status_code == requests.codes.ok
+        ranged, _, size = response.headers.get("Content-Range", "").removeprefix("bytes ").partition("/")
+        size = response.headers.get("Content-Length", "") if whole else size
+        version = response.headers.get("ETag") or response.headers.get("Last-Modified") or size
+        if self.version and version != self.version:
+            if self._size_bytes is not None:
+                raise SourceUnavailable(f"{self._where}: it changed while it was read. It is read anew later.")
+            self._close()
+            self.place, self.version = 0, ""
+            return
+        if not whole and not ranged.startswith(f"{self.place}-"):
+            raise DataError(f"{self._where}: asked from byte {self.place}, received {ranged!r}. Report it to its server.")
+        self._response, self.version = response, version
+        self._size_bytes = int(size) if size.isdigit() else None
+        if whole and self.place:
+            place, self.place, self._ranges = self.place, 0, False
+            self.skip_to(place)

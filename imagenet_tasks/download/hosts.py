@@ -1,0 +1,107 @@
+"""What all threads and all processes of this machine owe a host: few requests at once, pauses, and to leave it be."""
+
+import fcntl
+import hashlib
+import os
+import random
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from imagenet_tasks.errors import Rejected, RejectReason
+
+DOWN_AFTER = 8  # requests in a row that a host left without an answer
+LOOK_AGAIN_S = 0.02
+
+
+class _Host:
+    def __init__(self, files: list[Path]) -> None:
+        self.free = files  # those that no thread of this process holds
+        self.turn = threading.BoundedSemaphore(len(files))
+        self.looking = threading.Lock()
+        self.failures = 0
+        self.not_before_s = 0.0  # in time.monotonic()
+
+
+class Hosts:
+    """The hosts that one process asks; may be used from many threads.
+
+    A request holds one of the host's slots. A slot is a locked file, so its holders are counted over all processes of
+    this machine (of one user), and a killed process gives its slots back.
+
+    Args:
+        slots: requests to one host at once, over all processes.
+        folder: where the slots lie; by default in the folder for temporary files.
+    """
+
+    def __init__(self, slots: int, folder: Path | None = None) -> None:
+        self._slots = slots
+        self._folder = folder or Path(tempfile.gettempdir()) / f"imagenet-hosts-{os.getuid()}"
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._hosts: dict[str, _Host] = {}
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def slot(self, name: str) -> Iterator[None]:
+        """Holds a slot of a host, after the pause that the host asked for.
+
+        Raises:
+            Rejected: where the host has left too many requests in a row without an answer.
+        """
+        host = self._host(name)
+        with host.turn:
+            while (left_s := host.not_before_s - time.monotonic()) > 0:
+                time.sleep(left_s * random.uniform(1.0, 1.1))
+            if host.failures >= DOWN_AFTER:
+                raise Rejected(RejectReason.HOST_DOWN, may_pass=True, detail=f"{name}: {host.failures} failed in a row")
+            with host.looking:  # one thread of a process looks for a slot, the others wait at no cost
+                file, descriptor = _lock_one_of(host.free)
+            try:
+                yield
+            finally:
+                os.close(descriptor)
+                host.free.append(file)
+
+    def answered(self, name: str) -> None:
+        """Notes that a host gave an answer, good or bad."""
+        self._host(name).failures = 0
+
+    def failed(self, name: str) -> None:
+        """Notes that a host left a request without an answer."""
+        host = self._host(name)
+        with self._lock:
+            host.failures += 1
+
+    def pause(self, name: str, seconds: float) -> None:
+        """Notes that a host asked not to be asked for a while."""
+        host = self._host(name)
+        host.not_before_s = max(host.not_before_s, time.monotonic() + seconds)
+
+    def forgive(self) -> None:
+        """Lets the hosts that are down be asked again."""
+        for host in self._hosts.values():
+            host.failures = 0
+
+    def _host(self, name: str) -> _Host:
+        with self._lock:
+            if name not in self._hosts:
+                key = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:32]
+                self._hosts[name] = _Host([self._folder / f"{key}-{slot}" for slot in range(self._slots)])
+            return self._hosts[name]
+
+
+def _lock_one_of(free: list[Path]) -> tuple[Path, int]:
+    """Takes a file out of `free` that no other process holds, waiting for one; returns it and its descriptor."""
+    while True:
+        for place, file in enumerate(free):
+            descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(descriptor)
+                continue
+            return free.pop(place), descriptor
+        time.sleep(random.uniform(0.5, 1.5) * LOOK_AGAIN_S)

@@ -1,0 +1,185 @@
+"""Opens a list of URLs: a file, an object or a web server's answer, and what is packed in it."""
+
+import gzip
+import io
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, BinaryIO, cast
+
+import requests
+import urllib3
+
+from imagenet_tasks import __version__
+from imagenet_tasks.errors import ConfigError, DataError, SourceUnavailable, without_secrets
+from imagenet_tasks.storage import to_path
+
+BLOCK_BYTES = 2**18
+CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 10.0, 60.0
+HEADERS = {"User-Agent": f"imagenet-targeted-augmentation/{__version__}", "Accept-Encoding": "identity"}
+_GZIP_MAGIC, _TAR_MAGIC = b"\x1f\x8b", b"ustar"
+_MAY_PASS = {408, 425, 429, 500, 502, 503, 504}
+_WRONG_URL = (
+    requests.exceptions.InvalidURL,
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.MissingSchema,
+    requests.exceptions.TooManyRedirects,
+    requests.exceptions.SSLError,
+    urllib3.exceptions.LocationParseError,
+    UnicodeError,
+)
+
+
+class NoSuchList(ConfigError):
+    """There is nothing at a list's address."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenedList:
+    """A list while it is read: its bytes as they lie there, and a text that changes when they do."""
+
+    file: BinaryIO
+    version: str
+
+
+OpenUrl = Callable[[str], AbstractContextManager[OpenedList]]
+
+
+class _Body(io.RawIOBase):
+    """What a file or an answer sends. What fails while it is read may pass: a retry reads it from its start."""
+
+    def __init__(self, raw: Any, where: str) -> None:
+        self._raw, self._where = raw, where
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            data = self._raw.read(len(buffer))
+        except (urllib3.exceptions.HTTPError, requests.RequestException, OSError) as error:
+            raise _unavailable(self._where, type(error).__name__) from None  # its text may hold the URL's query
+        buffer[: len(data)] = data
+        return len(data)
+
+
+@contextmanager
+def open_url(url: str, session: requests.Session | None = None) -> Iterator[OpenedList]:
+    """Yields the body of an answer, not decoded, as it comes in.
+
+    Args:
+        url: whose host the user named and so trusts.
+        session: follows redirects. Without one a plain session is used.
+
+    Raises:
+        NoSuchList: where the server has nothing there.
+        ConfigError: where the answer is another that will not pass.
+        SourceUnavailable: where it may pass, also while the body is read.
+    """
+    where = without_secrets(url)
+    with ExitStack() as opened:
+        session = session or opened.enter_context(requests.Session())
+        try:
+            response = session.get(url, stream=True, timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S), headers=HEADERS)
+        except _WRONG_URL as error:
+            raise ConfigError(_wrong(where, type(error).__name__)) from None  # its text may hold the URL's query
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            raise _unavailable(where, type(error).__name__) from None
+        opened.callback(response.close)
+        status = response.status_code
+        if status in _MAY_PASS:
+            raise _unavailable(where, f"HTTP {status}")
+        if status != requests.codes.ok:
+            kind = NoSuchList if status in {404, 410} else ConfigError
+            raise kind(_wrong(where, f"HTTP {status}"))
+        told = [response.headers.get(name, "") for name in ("ETag", "Last-Modified", "Content-Length")]
+        version = " ".join(told).strip() or datetime.now(UTC).date().isoformat()
+        yield OpenedList(file=io.BufferedReader(_Body(response.raw, where), BLOCK_BYTES), version=version)
+
+
+@contextmanager
+def open_path(location: str) -> Iterator[OpenedList]:
+    """Yields the bytes of a file.
+
+    Args:
+        location: a local path or an fsspec URL.
+
+    Raises:
+        NoSuchList: where there is nothing.
+        ConfigError: where it may not be read.
+        SourceUnavailable: where it could not be read this time.
+    """
+    where = without_secrets(location)
+    path = to_path(location, setting="location")
+    with ExitStack() as opened:
+        try:
+            stat = path.stat()
+            raw = opened.enter_context(path.open("rb"))
+        except (FileNotFoundError, NotADirectoryError):
+            raise NoSuchList(_wrong(where, "nothing there")) from None
+        except (IsADirectoryError, PermissionError) as error:
+            raise ConfigError(_wrong(where, type(error).__name__)) from None
+        except OSError as error:
+            raise _unavailable(where, type(error).__name__) from None
+        version = f"{stat.st_size} {stat.st_mtime}"
+        yield OpenedList(file=io.BufferedReader(_Body(raw, where), BLOCK_BYTES), version=version)
+
+
+def _wrong(where: str, received: str) -> str:
+    return (
+        f"location: expected a list of URLs at {where}, received {received}. Give the path or URL of a text, .gz or "
+        f".tgz whose lines are '<wnid>_<number><TAB><URL>', or one with {{wnid}} for a text of URLs per class."
+    )
+
+
+def _unavailable(where: str, received: str) -> SourceUnavailable:
+    return SourceUnavailable(f"location: expected a list of URLs at {where}, received {received}. It is tried again.")
+
+
+@contextmanager
+def unpacked(opened: OpenedList, location: str) -> Iterator[BinaryIO]:
+    """Yields the text of a list that is plain, gzipped, or the first file of a tar archive. Nothing is extracted.
+
+    Args:
+        opened: the list.
+        location: where it is.
+
+    Raises:
+        DataError: where it is damaged, or what is done with its text finds that it is.
+        SourceUnavailable: where it may be damaged only this time.
+    """
+    where = without_secrets(location)
+    is_remote = is_http(location)
+    file = cast(io.BufferedReader, opened.file)
+    try:
+        for _ in range(2):  # a server may have packed once more what was packed
+            if file.peek(2).startswith(_GZIP_MAGIC):
+                file = io.BufferedReader(cast(io.RawIOBase, gzip.GzipFile(fileobj=file)), BLOCK_BYTES)
+        if file.peek(512)[257:262] != _TAR_MAGIC:
+            yield file
+            return
+        with tarfile.open(fileobj=file, mode="r|") as tar:
+            for member in tar:
+                text = tar.extractfile(member) if member.isfile() and not _is_hidden(member.name) else None
+                if text:
+                    yield io.BufferedReader(cast(io.RawIOBase, text), BLOCK_BYTES)
+                    return
+        raise ConfigError(_wrong(where, "an archive without a file"))
+    except (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError) as error:
+        if is_remote:  # a server that ends an answer early does not always tell its length
+            raise _unavailable(where, f"a damaged archive ({error})") from error
+        raise DataError(f"{where}: expected a whole archive, could not read it: {error}. Replace it.") from error
+    except DataError as error:
+        raise DataError(f"{where}: {error}. Correct the list.") from error
+
+
+def _is_hidden(name: str) -> bool:
+    return name.rsplit("/", 1)[-1].startswith(".")  # what macOS adds to its archives
+
+
+def is_http(location: str) -> bool:
+    """Tells whether a web server is asked for a location."""
+    return location.lower().startswith(("http://", "https://"))

@@ -1,0 +1,213 @@
+"""The sockets under requests: which addresses may be reached, and one deadline from connecting to the last byte.
+
+URLs, redirects and DNS answers are untrusted: each could point to a server that only this machine can reach. What is
+judged is the address that the socket connects to, so neither a spelling (127.1, 0x7f000001) nor a name that resolves
+otherwise the second time gets past it.
+"""
+
+import http.client
+import io
+import ipaddress
+import socket
+import time
+from collections.abc import Iterable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.util.connection import create_connection
+
+from imagenet_tasks.errors import Rejected, RejectReason
+
+_GLOBAL_UNICAST_V6 = ipaddress.ip_network("2000::/3")
+_SIX_TO_FOUR = ipaddress.ip_network("2002::/16")
+
+
+def is_public(address: str) -> bool:
+    """Tells whether an IP address is one of the public internet.
+
+    Not public are private, loopback, link-local, shared (CGNAT), multicast and reserved addresses, and all that carry
+    an IPv4 address inside (NAT64, 6to4, Teredo) except the mapped ones, which are judged as the address they carry.
+    """
+    ip = ipaddress.ip_address(address)
+    if isinstance(ip, ipaddress.IPv6Address):
+        if ip.ipv4_mapped is None:
+            return ip.is_global and ip in _GLOBAL_UNICAST_V6 and ip not in _SIX_TO_FOUR
+        ip = ip.ipv4_mapped
+    return ip.is_global and not ip.is_multicast
+
+
+class AllowedHosts:
+    """The hosts that may be reached although their address is not public.
+
+    Args:
+        hosts: each `host` (any port) or `host:port`, as it stands in URLs.
+    """
+
+    def __init__(self, hosts: Iterable[str]) -> None:
+        parts = [urlsplit(f"//{host}") for host in hosts]
+        self._hosts = {(part.hostname, part.port) for part in parts}
+
+    def judge(self, host: str, port: int | None, addresses: Iterable[str]) -> None:
+        """Raises Rejected where any of a host's addresses is not public and the host is not allowed."""
+        host = host.strip("[]").lower()
+        if (host, port) in self._hosts or (host, None) in self._hosts:
+            return
+        blocked = sorted(address for address in addresses if not is_public(address))
+        if blocked:
+            raise Rejected(RejectReason.BLOCKED_ADDRESS, detail=f"{host} is at {', '.join(blocked)}")
+
+    def judge_literal(self, url: str) -> None:
+        """Raises Rejected where the host of a URL is an address, in any spelling, that may not be reached.
+
+        Connecting judges names and literals alike; behind a proxy, which connects for us, this is what can be judged.
+        """
+        parts = urlsplit(url)
+        try:
+            found = socket.getaddrinfo(parts.hostname, None, flags=socket.AI_NUMERICHOST)
+        except (OSError, UnicodeError):
+            return  # a name
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+        self.judge(parts.hostname or "", port, [str(sockaddr[0]) for *_, sockaddr in found])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bounds:
+    """What one fetch may do. `deadline_s` is in time.monotonic()."""
+
+    deadline_s: float
+    allowed: AllowedHosts
+
+    def left_s(self) -> float:
+        """Returns the seconds until the deadline; raises TimeoutError where it has passed."""
+        left_s = self.deadline_s - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError("the total deadline passed")
+        return left_s
+
+
+BOUNDS: ContextVar[Bounds] = ContextVar("bounds")  # of this thread's fetch; pools share connections between threads
+
+
+class _Received(io.RawIOBase):
+    """What a socket receives, until the deadline. The socket's own timeout is per receive, also while headers drip."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock, self._read_timeout_s = sock, sock.gettimeout()
+        self._raw: Any = sock.makefile("rb", buffering=0)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> Any:
+        left_s = BOUNDS.get().left_s()
+        self._sock.settimeout(left_s if self._read_timeout_s is None else min(left_s, self._read_timeout_s))
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Response(http.client.HTTPResponse):
+    def __init__(self, sock: socket.socket, *args: Any, **others: Any) -> None:
+        super().__init__(sock, *args, **others)
+        self.fp.close()
+        self.fp = io.BufferedReader(_Received(sock), 65536)
+
+
+class _Direct:
+    """Connects only to addresses that may be reached."""
+
+    response_class = _Response
+
+    def _new_conn(self: Any) -> socket.socket:
+        bounds = BOUNDS.get()
+        try:
+            found = socket.getaddrinfo(self._dns_host, self.port, 0, socket.SOCK_STREAM)
+        except OSError as error:
+            raise urllib3.exceptions.NewConnectionError(self, f"{self.host} has no address: {error}") from error
+        except UnicodeError as error:  # a label that is empty or too long
+            raise urllib3.exceptions.LocationParseError(self.host) from error
+        addresses = list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
+        bounds.allowed.judge(self.host, self.port, addresses)
+        failure: OSError | None = None
+        for address in addresses:
+            try:
+                timeout_s = min(self.timeout or bounds.left_s(), bounds.left_s())
+                sock = create_connection((address, self.port), timeout_s, socket_options=self.socket_options)
+                bounds.allowed.judge(self.host, self.port, [sock.getpeername()[0]])
+                return sock
+            except TimeoutError as error:
+                raise urllib3.exceptions.ConnectTimeoutError(self, f"{self.host} does not answer") from error
+            except OSError as error:
+                failure = error
+        raise urllib3.exceptions.NewConnectionError(self, f"{self.host}: {failure}") from failure
+
+
+class _HTTPConnection(_Direct, HTTPConnection):
+    pass
+
+
+class _HTTPSConnection(_Direct, HTTPSConnection):
+    pass
+
+
+class _ProxiedHTTPConnection(HTTPConnection):
+    response_class = _Response
+
+
+class _ProxiedHTTPSConnection(HTTPSConnection):
+    response_class = _Response
+
+
+class _HTTPPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _HTTPConnection
+
+
+class _HTTPSPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _HTTPSConnection
+
+
+class _ProxiedHTTPPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _ProxiedHTTPConnection
+
+
+class _ProxiedHTTPSPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _ProxiedHTTPSConnection
+
+
+class _Adapter(HTTPAdapter):
+    def init_poolmanager(self, *args: Any, **others: Any) -> None:
+        super().init_poolmanager(*args, **others)
+        self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+
+    def proxy_manager_for(self, *args: Any, **others: Any) -> Any:
+        manager = super().proxy_manager_for(*args, **others)
+        manager.pool_classes_by_scheme = {"http": _ProxiedHTTPPool, "https": _ProxiedHTTPSPool}
+        return manager
+
+
+class BoundedSession(requests.Session):
+    """A session whose requests obey `BOUNDS`, which must be set, and which leaves redirects to its caller.
+
+    requests would read the whole body of each redirect, however large or slow.
+
+    Args:
+        connections: how many are kept open, per host and for as many hosts.
+    """
+
+    def __init__(self, connections: int) -> None:
+        super().__init__()
+        adapter = _Adapter(pool_connections=connections, pool_maxsize=connections)
+        for scheme in ("http://", "https://"):
+            self.mount(scheme, adapter)
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Returns None: no redirect is followed here."""
+        return None

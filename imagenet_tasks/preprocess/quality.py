@@ -1,0 +1,145 @@
+"""Counts what is wrong with a dataset's pictures, and which classes have too few."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from imagenet_tasks.artifacts import SPLITS, DatasetClass, SelectionRef
+from imagenet_tasks.errors import TooFewImages
+from imagenet_tasks.preprocess.split import Placed
+
+LISTED_GROUPS, LISTED_PICTURES = 50, 20  # the largest groups, and so many pictures of each
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shortfall:
+    """A class with too few usable pictures, and why its other candidates cannot be used."""
+
+    class_id: str
+    name: str
+    have: int
+    need: int
+    listed: int
+    reasons: dict[str, int]
+
+    @property
+    def sentence(self) -> str:
+        """What it has, needs and lacks, and what to do."""
+        reasons = ", ".join(f"{reason} {count}" for reason, count in list(self.reasons.items())[:3]) or "none"
+        return (
+            f"{self.class_id} ({self.name}): has {self.have} pictures, needs {self.need}; {self.listed} candidates, "
+            f"rejected: {reasons}. Leave the class out, lower min_images_per_class, or give a source with more "
+            "pictures"
+        )
+
+
+def find_shortfalls(
+    refs: Sequence[SelectionRef], placed: Sequence[Sequence[Placed]], *, need: int
+) -> list[Shortfall]:
+    """Returns the classes with fewer usable pictures than `need`, each with the reasons, the commonest first."""
+    return [
+        Shortfall(
+            class_id=ref.class_id,
+            name=ref.name,
+            have=have,
+            need=need,
+            listed=ref.listed,
+            reasons=dict((Counter(ref.rejected) + Counter(p.side for p in pictures if not p.used)).most_common()),
+        )
+        for ref, pictures in zip(refs, placed, strict=True)
+        if (have := sum(p.used for p in pictures)) < need
+    ]
+
+
+def judge_quality(
+    members: Sequence[tuple[DatasetClass, Sequence[Placed]]], left_out: Sequence[Shortfall]
+) -> dict[str, Any]:
+    """Returns what data_quality.json holds: counts in total and by class, the largest groups, and warnings.
+
+    A near-duplicate is a used picture that another used one looks like; within its class, across classes, or both.
+
+    Raises:
+        TooFewImages: where no class has pictures on one of the sides.
+    """
+    classes = [member for member, _ in members]
+    totals = {split: sum(getattr(c, split) for c in classes) for split in SPLITS}
+    without = [split for split, count in totals.items() if count == 0]
+    if without:
+        raise TooFewImages(
+            f"the split has no {' and no '.join(without)} pictures among {sum(totals.values())} of "
+            f"{len(classes)} classes; give more pictures per class"
+        )
+    groups = _groups(members)
+    spread = {name: Counter(class_id for class_id, _ in group) for name, group in groups.items()}
+    by_class = {member.class_id: _count(member.class_id, pictures, spread) for member, pictures in members}
+    distinct = {
+        side: len({p.image_id for _, pictures in members for p in pictures if p.side == side})
+        for side in ("label_conflict", "placeholder")
+    }
+    return {
+        "pictures": totals,
+        "label_conflicts": distinct["label_conflict"],
+        "placeholders": distinct["placeholder"],
+        "flat": sum(counts["flat"] for counts in by_class.values()),
+        "near_duplicates": {
+            "pictures": sum(map(len, groups.values())),
+            "groups": len(groups),
+            "groups_across_classes": sum(len(held) > 1 for held in spread.values()),
+        },
+        "classes": by_class,
+        "largest_groups": _largest(groups),
+        "left_out": [asdict(shortfall) for shortfall in left_out],
+        "warnings": _warnings(classes),
+    }
+
+
+def _groups(members: Sequence[tuple[DatasetClass, Sequence[Placed]]]) -> dict[str, list[tuple[str, Placed]]]:
+    """Returns the groups of two or more used pictures, with each picture's class."""
+    groups: dict[str, list[tuple[str, Placed]]] = {}
+    for member, pictures in members:
+        for picture in pictures:
+            if picture.group and picture.used:
+                groups.setdefault(picture.group, []).append((member.class_id, picture))
+    return {name: group for name, group in groups.items() if len(group) > 1}
+
+
+def _count(class_id: str, pictures: Sequence[Placed], spread: dict[str, Counter[str]]) -> dict[str, int]:
+    alike = [spread[p.group] for p in pictures if p.used and p.group in spread]
+    return {
+        "label_conflict": sum(p.side == "label_conflict" for p in pictures),
+        "placeholder": sum(p.side == "placeholder" for p in pictures),
+        "flat": sum(p.flat and p.used for p in pictures),
+        "near_duplicates_within": sum(held[class_id] > 1 for held in alike),
+        "near_duplicates_across": sum(len(held) > 1 for held in alike),
+    }
+
+
+def _largest(groups: dict[str, list[tuple[str, Placed]]]) -> list[dict[str, Any]]:
+    ordered = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
+    return [
+        {
+            "group": name,
+            "split": group[0][1].side,
+            "pictures": len(group),
+            "classes": sorted({class_id for class_id, _ in group}),
+            "members": [{"class_id": class_id, "image_id": p.image_id} for class_id, p in group[:LISTED_PICTURES]],
+        }
+        for name, group in ordered[:LISTED_GROUPS]
+    ]
+
+
+def _warnings(classes: Sequence[DatasetClass]) -> list[str]:
+    return [
+        f"{c.name}: no {split} pictures among {c.array.count}; its {split} figures are empty"
+        for c in classes
+        for split in SPLITS
+        if getattr(c, split) == 0
+    ] + _imbalance(c.train + c.validation + c.test for c in classes)
+
+
+def _imbalance(counts: Iterable[int]) -> list[str]:
+    ordered = sorted(counts)
+    if ordered[-1] <= 3 * ordered[0]:
+        return []
+    return [f"the classes are unbalanced: {ordered[0]} to {ordered[-1]} pictures"]
