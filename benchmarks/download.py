@@ -107,10 +107,10 @@ def serving(pictures: Path) -> Iterator[tuple[str, int]]:
             server.wait()
 
 
-def command_of(tool: str, base: str, folder: Path, urls: Path, count: int, threads: int, python: Path | None) -> list[str]:
+def command_of(tool: str, base: str, folder: Path, urls: Path, good: int, threads: int, python: Path | None) -> list[str]:
     """Returns how a program is started."""
     if tool == "ours":
-        return [sys.executable, "-m", "benchmarks.download_ours", base, str(folder), str(count), str(threads)]
+        return [sys.executable, "-m", "benchmarks.download_ours", base, str(folder), str(good), str(threads)]
     if tool == "plain":
         return [sys.executable, "-m", "benchmarks.download_plain", str(urls), str(folder)]
     assert python
@@ -198,7 +198,8 @@ def run(
     with tempfile.TemporaryDirectory(dir=WORK) as name:
         folder, urls = Path(name) / "pictures", Path(name) / "urls.txt"
         urls.write_text("".join(f"{base}/p/{number:06d}.jpg\n" for number in range(count)))
-        command = command_of(tool, base, folder, urls, count, case.threads, python)
+        good = sum(fault_of(number, case.faults_percent) is None for number in range(count))
+        command = command_of(tool, base, folder, urls, good, case.threads, python)
         spent = measured(command, server[1], WORK / f"{tool}.log")
         spent.good, spent.let_through = look_through(folder, expected, case.faults_percent)
     return spent

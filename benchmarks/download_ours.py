@@ -14,7 +14,7 @@ CLASS_ID = "n02510455"
 
 
 def main() -> None:
-    """Takes the server's address, the folder, how many pictures, and how many threads."""
+    """Takes the server's address, the folder, how many pictures are good, and how many threads."""
     address, folder, count, threads = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
     settings = DownloadConfig(
         source="sample",

@@ -8,7 +8,15 @@ from airflow.sdk import ExceptionRetryPolicy, Label, Param, RetryAction, RetryRu
 
 from imagenet_tasks.artifacts import Run
 from imagenet_tasks.classes import CLASS_TEXT_PATTERN
-from imagenet_tasks.config import FORCE_FROM, MAX_CLASSES, MODELS, PROFILES, SOURCES
+from imagenet_tasks.config import (
+    FORCE_FROM,
+    MAX_CLASSES,
+    MODELS,
+    PROFILES,
+    SOURCES,
+    Credentials,
+    make_credentials,
+)
 from imagenet_tasks.errors import (
     AcceleratorMissing,
     ArtifactError,
@@ -20,7 +28,10 @@ from imagenet_tasks.errors import (
 from imagenet_tasks.storage import Store, default_home
 
 DAG_ID = "imagenet_targeted_augmentation"
-LOCATION = os.environ.get("IMAGENET_LOCATION") or None  # of runs that name none, such as scheduled ones
+# Of runs that name none, such as scheduled ones.
+LOCATION = os.environ.get("IMAGENET_LOCATION") or None
+CONNECTION = os.environ.get("IMAGENET_CONNECTION") or None
+ACCEPT_TERMS = os.environ.get("IMAGENET_ACCEPT_TERMS", "").strip().lower() in ("1", "true", "yes")
 GPU = {"queue": os.environ.get("IMAGENET_GPU_QUEUE", "gpu"), "pool": os.environ.get("IMAGENET_GPU_POOL", "gpu")}
 TRAIN_TIMEOUT = timedelta(hours=48)
 CHILD_TIMEOUT_S = TRAIN_TIMEOUT.total_seconds() - 600  # the child ends with its own error, not with Airflow's
@@ -37,6 +48,7 @@ scratch, and compares both models on the **test** pictures, which decide nothing
 |---|---|
 | try it | *Trigger*, profile `sample`: drawn pictures, minutes on two cores. Its numbers say nothing about ImageNet. |
 | use your pictures | profile `best` or `seed`, location: a directory or URL with a folder or .tar per class |
+| use ImageNet's | profile `best` or `seed`, source `synset-archives` or `url-list`, and accept ImageNet's terms |
 | read the result | the run's *Report* tab, or the last lines of the log of `write_report` |
 | see why it branched | the log of `check_accuracy` |
 | run again | the same settings reuse all finished work; `force` redoes it from a step on |
@@ -45,7 +57,8 @@ scratch, and compares both models on the **test** pictures, which decide nothing
 **Retries**: what may pass (network, a killed worker) is tried again up to three times with growing pauses; a wrong
 setting or too few pictures fails at once and says what to change.
 **Schedule**: weekly, with the profile's settings, unless the environment sets IMAGENET_SCHEDULE (a cron expression, or
-`none`). Artifacts lie below IMAGENET_HOME.
+`none`); IMAGENET_LOCATION, IMAGENET_CONNECTION and IMAGENET_ACCEPT_TERMS stand in for fields left empty. Artifacts lie
+below IMAGENET_HOME.
 """
 
 
@@ -79,7 +92,8 @@ PARAMS: dict[str, Param] = {
     "source": _override(
         "string",
         "Source",
-        "`sample`: drawn pictures; `folder`: your own. Empty: as the profile says.",
+        "`sample`: drawn pictures; `folder`: your own; `synset-archives`: ImageNet's tar per class over HTTP; "
+        "`url-list`: the pictures where ImageNet's list of URLs says they are. Empty: as the profile says.",
         "Pictures",
         enum=[None, *SOURCES],
         values_display=AS_PROFILE,
@@ -87,10 +101,28 @@ PARAMS: dict[str, Param] = {
     "location": _override(
         "string",
         "Location",
-        "For the source `folder`: a directory or fsspec URL with a folder or .tar "
-        "archive per class. The profiles `best` and `seed` need one. Empty for `sample`.",
+        "`folder`: a directory or fsspec URL with a folder or .tar archive per class. `synset-archives`: a URL with "
+        "`{wnid}` in it (empty: ImageNet's). `url-list`: path or URL of a list (`wnid_index`, tab, URL; plain, .gz or "
+        ".tgz), or a template with `{wnid}` for a text of URLs per class. `sample`: leave it empty.",
         "Pictures",
         maxLength=1000,
+    ),
+    "accept_imagenet_terms": Param(
+        ACCEPT_TERMS,
+        type="boolean",
+        title="Accept ImageNet's terms",
+        section="Pictures",
+        description_md="The sources `synset-archives` and `url-list` need it: the pictures are for non-commercial "
+        "research and education alone. Kept in the run's record and named in its report.",
+    ),
+    "connection": _override(
+        "string",
+        "Connection",
+        "An Airflow connection (HTTP) with the host and the login or token of the pictures' server, where it wants "
+        "one. It is sent to that host alone and written nowhere.",
+        "Pictures",
+        maxLength=250,
+        pattern=r"^[\w.-]+$",
     ),
     "images_per_class": _override(
         "integer",
@@ -99,6 +131,18 @@ PARAMS: dict[str, Param] = {
         "Pictures",
         minimum=1,
         maximum=100_000,
+    ),
+    "min_images_per_class": _override(
+        "integer", "Fewest pictures per class", "A class with fewer falls short. Empty: 20.", "Pictures", minimum=1
+    ),
+    "min_classes": _override(
+        "integer",
+        "Fewest classes",
+        "With so many classes that do not fall short the run goes on without the others, and its report says so. "
+        "Empty: all; one class that falls short stops the run.",
+        "Pictures",
+        minimum=2,
+        maximum=MAX_CLASSES,
     ),
     "model": _override(
         "string",
@@ -141,7 +185,7 @@ PARAMS: dict[str, Param] = {
         "Those with the lowest recall on validation. Empty: 3.",
         "Repair",
         minimum=1,
-        maximum=MAX_CLASSES,
+        maximum=1000,
     ),
     "pictures_to_add": _override(
         "integer",
@@ -166,6 +210,15 @@ PARAMS: dict[str, Param] = {
 def _schedule() -> str | None:
     wanted = os.environ.get("IMAGENET_SCHEDULE", "@weekly").strip()
     return None if wanted.lower() in ("", "none") else wanted
+
+
+def _credentials(connection: str) -> Credentials:
+    from airflow.sdk import Connection
+
+    held = Connection.get(connection)
+    return make_credentials(
+        connection, host=held.host, scheme=held.schema, port=held.port, login=held.login, password=held.password
+    )
 
 
 def _run() -> Run:
@@ -213,38 +266,45 @@ def imagenet_targeted_augmentation() -> None:
 
     @task(doc_md="Settles the settings and the classes of this run; a wrong setting fails here, before any work.")
     def plan_run() -> list[dict[str, Any]]:
+        from airflow.sdk.configuration import conf
+
         from imagenet_tasks import tasks
 
         params = dict(get_current_context()["params"])
         profile = params.pop("profile")
         source = params["source"] or PROFILES[profile].download.source
-        if source == "folder":
+        if source != "sample":
             params["location"] = params["location"] or LOCATION
-        return tasks.plan_run(_run(), profile, params)
+            params["connection"] = params["connection"] or CONNECTION
+        max_tasks = conf.getint("core", "max_map_length")
+        return tasks.plan_run(_run(), profile, params, credentials=_credentials, max_tasks=max_tasks)
 
     @task(
-        map_index_template="{{ task.op_kwargs['image_class']['name'] }}",
+        map_index_template="{{ task.op_kwargs['group']['name'] }}",
         execution_timeout=timedelta(hours=12),
         doc_md="Gets one class's pictures: bounded requests, each picture decoded and judged; a retry asks only for "
-        "what has no final answer. The log counts accepted and rejected pictures.",
+        "what has no final answer. The log counts accepted and rejected pictures. With very many classes, several "
+        "share a task.",
     )
-    def download_class(image_class: dict[str, Any]) -> dict[str, Any]:
+    def download_class(group: dict[str, Any]) -> dict[str, Any]:
         from imagenet_tasks import tasks
 
-        return tasks.download_class(_run(), image_class["class_id"])
+        instance = get_current_context()["ti"]
+        last_attempt = instance.try_number > instance.max_tries
+        return tasks.download_class(_run(), group, credentials=_credentials, last_attempt=last_attempt)
 
     @task(
-        map_index_template="{{ task.op_kwargs['selection']['name'] }}",
+        map_index_template="{{ task.op_kwargs['group']['name'] }}",
         execution_timeout=timedelta(hours=4),
         doc_md="Decodes one class's pictures and resizes them to 68 rows by 45 columns, once.",
     )
-    def preprocess_class(selection: dict[str, Any]) -> dict[str, Any]:
+    def preprocess_class(group: dict[str, Any]) -> list[dict[str, Any]]:
         from imagenet_tasks import tasks
 
-        return tasks.preprocess_class(_run(), selection)
+        return tasks.preprocess_class(_run(), group)
 
     @task(doc_md="Splits by content hash into training, validation and test; too few pictures stop the run here.")
-    def build_dataset(prepared: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def build_dataset(prepared: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
         from imagenet_tasks import tasks
 
         return tasks.build_dataset(_run(), list(prepared))
@@ -315,8 +375,8 @@ def imagenet_targeted_augmentation() -> None:
 
         return tasks.write_report(_run())
 
-    selections = download_class.expand(image_class=plan_run())
-    trials = build_dataset(preprocess_class.expand(selection=selections))
+    downloaded = download_class.expand(group=plan_run())
+    trials = build_dataset(preprocess_class.expand(group=downloaded))
     baseline = evaluate_baseline(train_baseline.expand(trial=trials))
     branch = check_accuracy(baseline)
     chosen = plan_augmentation(baseline)

@@ -70,7 +70,7 @@ _STUDY_BY_NAME = {c.name.casefold(): c for c in STUDY_CLASSES}
 def find_class(text: str) -> ImageClass:
     """Returns the synset that `text` names: by wnid, or by any of its names in any case, with spaces or underscores.
 
-    A wnid that the catalogue lacks is a class too, without a name: later releases of ImageNet have a few more.
+    A wnid that the catalogue lacks is a class too, without a name: ILSVRC's teddy bear, n04399382, is one.
 
     Raises:
         ConfigError: where the name is unknown, with names close to it, or where several synsets have it, with these.

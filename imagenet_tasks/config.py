@@ -3,6 +3,7 @@
 A field's name is unique over all stages, so that `--set epochs=3` and the trigger form need no stage prefix.
 """
 
+import base64
 import dataclasses
 import json
 from collections.abc import Mapping
@@ -38,6 +39,26 @@ class Credentials:
 
     host: str
     authorization: str = dataclasses.field(repr=False)
+
+
+def make_credentials(
+    connection: str, *, host: str | None, scheme: str | None, port: int | None, login: str | None, password: str | None
+) -> Credentials:
+    """Returns what a connection of the workflow engine holds: login and password, or a password alone as a token.
+
+    Raises:
+        ConfigError: where the connection has no host or no password.
+    """
+    url = urlsplit(host if host and "://" in host else f"{scheme or 'https'}://{host or ''}")
+    port = port or url.port or {"http": 80, "https": 443}.get(url.scheme)
+    if not url.hostname or not password:
+        raise ConfigError(
+            f"connection: {connection!r} has no {'password' if url.hostname else 'host'}. Expected an HTTP connection "
+            "with the host of the pictures' server and a login with its password, or a token as the password."
+        )
+    basic = base64.b64encode(f"{login}:{password}".encode()).decode()
+    authorization = f"Basic {basic}" if login else f"Bearer {password}"
+    return Credentials(host=f"{url.hostname}:{port}", authorization=authorization)
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -86,7 +107,7 @@ class PreprocessConfig:
     test_share: Share = 0.1
     min_images_per_class: Annotated[int, Field(ge=1)] = 20
     min_classes: Annotated[int, Field(ge=0, le=MAX_CLASSES)] = 0
-    near_duplicate_bits: Annotated[int, Field(ge=0, le=16)] = 4
+    near_duplicate_bits: Annotated[int, Field(ge=0, le=10)] = 6
 
     def __post_init__(self) -> None:
         if self.validation_share + self.test_share >= 1.0:
@@ -120,7 +141,7 @@ class EvaluateConfig:
 class AugmentConfig:
     """How many classes are repaired, with how many pictures, and how these are changed."""
 
-    classes_to_augment: Annotated[int, Field(ge=1, le=MAX_CLASSES)] = 3
+    classes_to_augment: Annotated[int, Field(ge=1, le=1000)] = 3  # each is a mapped task
     pictures_to_add: Annotated[int, Field(ge=1, le=100_000)] = 100
     rotation_deg: Annotated[float, Field(ge=0.0, le=180.0)] = 25.0
     zoom_share: Share = 0.25
@@ -149,6 +170,10 @@ class RunConfig:
         twice = sorted({i for i in ids if ids.count(i) > 1})
         if twice:
             raise ValueError(f"classes: {', '.join(twice)} named more than once; name each class once")
+        if ids and self.preprocess.min_classes > len(ids):
+            raise ValueError(
+                f"min_classes: expected at most the run's {len(ids)} classes, received {self.preprocess.min_classes}"
+            )
         least_px, rows_px, columns_px = (
             LEAST_SIDE_PX.get(self.train.model, 1),
             self.preprocess.rows_px,

@@ -1,11 +1,17 @@
 """All tasks of the graph one after another in this process: the workflow without a workflow engine."""
 
+import logging
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from imagenet_tasks import tasks
 from imagenet_tasks.artifacts import Run
+from imagenet_tasks.errors import SourceUnavailable
 from imagenet_tasks.progress import Listener
+
+log = logging.getLogger(__name__)
+PAUSE_S = 10.0  # before a class whose source does not answer is tried for the last time
 
 
 def run_all(run: Run, profile: str, overrides: Mapping[str, Any], *, listeners: Sequence[Listener]) -> dict[str, Any]:
@@ -21,9 +27,14 @@ def run_all(run: Run, profile: str, overrides: Mapping[str, Any], *, listeners: 
         What `write_report` returns.
     """
     prepared = []
-    for image_class in tasks.plan_run(run, profile, overrides):
-        selection = tasks.download_class(run, image_class["class_id"], listeners=listeners)
-        prepared.append(tasks.preprocess_class(run, selection, listeners=listeners))
+    for group in tasks.plan_run(run, profile, overrides):
+        try:
+            selections = tasks.download_class(run, group, listeners=listeners)
+        except SourceUnavailable as error:
+            log.warning("%s Now, in %g s.", error.args[0].removesuffix(" It is tried again later."), PAUSE_S)
+            time.sleep(PAUSE_S)
+            selections = tasks.download_class(run, group, last_attempt=True, listeners=listeners)
+        prepared.append(tasks.preprocess_class(run, selections, listeners=listeners))
     trials = tasks.build_dataset(run, prepared)
     baseline = tasks.evaluate_baseline(run, [tasks.train_baseline(run, trial, listeners=listeners) for trial in trials])
     if tasks.check_accuracy(run, baseline) == "augment":

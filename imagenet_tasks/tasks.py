@@ -7,7 +7,7 @@ import contextlib
 import json
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from imagenet_tasks.artifacts import (
@@ -21,22 +21,42 @@ from imagenet_tasks.artifacts import (
     TrainedModel,
     Trial,
 )
-from imagenet_tasks.config import RunConfig, make_config
-from imagenet_tasks.errors import ArtifactError
+from imagenet_tasks.classes import ImageClass
+from imagenet_tasks.config import Credentials, RunConfig, make_config
+from imagenet_tasks.errors import ArtifactError, ConfigError, SourceUnavailable
 from imagenet_tasks.progress import Listener, Progress, Snapshot, log_line
 from imagenet_tasks.storage import Store
 from imagenet_tasks.train import name_model
 
 log = logging.getLogger(__name__)
 Json = dict[str, Any]
+Unlock = Callable[[str], Credentials]  # a connection's name to what it holds
 LOG: tuple[Listener, ...] = (log_line,)
+MOST_TASKS = 256  # beyond that a task's own cost outweighs what more tasks gain
 STEPS = ("download", "preprocess", "train", "evaluate", "augment", "retrain", "reevaluate", "report")
 
 
-def plan_run(run: Run, profile: str, overrides: Mapping[str, Any]) -> list[Json]:
-    """Settles the run's settings and classes and writes them; returns the classes, to map over.
+def no_credentials(connection: str) -> Credentials:
+    """Raises ConfigError: outside the workflow engine there are no connections."""
+    raise ConfigError(
+        f"connection: {connection!r} is looked for in Airflow, and this runs without it. Leave `connection` empty, or "
+        "trigger the workflow in Airflow."
+    )
+
+
+def plan_run(
+    run: Run, profile: str, overrides: Mapping[str, Any], *, credentials: Unlock = no_credentials, max_tasks: int = 1024
+) -> list[Json]:
+    """Settles the run's settings and classes and writes them; returns groups of classes, to map over.
 
     All later tasks read the settings there.
+
+    Args:
+        run: whose settings.
+        profile: the name of the settings to start from.
+        overrides: settings that differ from the profile.
+        credentials: brings the credentials of the source's connection.
+        max_tasks: into how many groups the classes may be parted.
     """
     import dataclasses
 
@@ -45,51 +65,111 @@ def plan_run(run: Run, profile: str, overrides: Mapping[str, Any]) -> list[Json]
 
         config = make_config(profile, overrides)
         named = bool(overrides.get("classes"))
-        config = dataclasses.replace(config, classes=classes_of_run(run.store, config.download, config.classes, named=named))
+        classes = classes_of_run(
+            run.store, config.download, config.classes, named=named, credentials=_credentials(config, credentials)
+        )
+        config = dataclasses.replace(config, classes=classes)
         run.write_config(config)
-        classes: list[Json] = [{"class_id": c.class_id, "name": c.name} for c in config.classes]
-        record["result"] = {"profile": profile, "classes": len(classes)}
+        groups = _groups(classes, min(max_tasks, MOST_TASKS))
+        record["result"] = {"profile": profile, "classes": len(classes), "tasks": len(groups)}
+        if config.download.accept_imagenet_terms:
+            record["result"]["accepted"] = "ImageNet's terms: non-commercial research and education"
         log.info(
             "Run %s: profile %s, %d classes, up to %d pictures each from %s, model %s; goal %.0f %%",
             run.run_key,
             profile,
-            len(config.classes),
+            len(classes),
             config.download.images_per_class,
             config.download.source,
             config.train.model,
             100 * config.evaluate.accuracy_goal,
         )
-    return classes
+        if len(groups) < len(classes):
+            size = len(groups[0]["class_ids"])
+            log.info("%d classes in %d tasks: up to %d of them share a task", len(classes), len(groups), size)
+    return groups
 
 
-def download_class(run: Run, class_id: str, *, listeners: Sequence[Listener] = LOG) -> Json:
-    """Gets one class's pictures; returns a SelectionRef."""
-    config = run.config
-    image_class = next(c for c in config.classes if c.class_id == class_id)
+def _groups(classes: Sequence[ImageClass], most: int) -> list[Json]:
+    """Returns the classes in order, in groups of equal size: one class each, unless that makes too many groups."""
+    size = -(-len(classes) // most)
+    groups = [classes[start : start + size] for start in range(0, len(classes), size)]
+    return [
+        {
+            "name": group[0].name if len(group) == 1 else f"{group[0].name} and {len(group) - 1} more",
+            "class_ids": [c.class_id for c in group],
+        }
+        for group in groups
+    ]
+
+
+def download_class(
+    run: Run,
+    group: Json,
+    *,
+    credentials: Unlock = no_credentials,
+    last_attempt: bool = False,
+    listeners: Sequence[Listener] = LOG,
+) -> Json:
+    """Gets the pictures of a group's classes; returns the group with a SelectionRef for each.
+
+    A class whose source does not answer keeps none of the others from being got.
+
+    Args:
+        run: whose settings.
+        group: one of plan_run's.
+        credentials: brings the credentials of the source's connection.
+        last_attempt: hand on a class that falls short even where a later attempt could bring more.
+        listeners: told of the progress.
+    """
+    config, selections, failures = run.config, [], []
+    classes = {c.class_id: c for c in config.classes}
+    for class_id in group["class_ids"]:
+        try:
+            selections.append(
+                _download(run, config, classes[class_id], _credentials(config, credentials), last_attempt, listeners)
+            )
+        except SourceUnavailable as error:
+            failures.append(error)
+    if failures:
+        raise failures[0]
+    return {"name": group["name"], "selections": selections}
+
+
+def _download(
+    run: Run,
+    config: RunConfig,
+    image_class: ImageClass,
+    credentials: Credentials | None,
+    last_attempt: bool,
+    listeners: Sequence[Listener],
+) -> Json:
+    class_id, wanted = image_class.class_id, config.download.images_per_class
     with run.task("download_class", class_id) as record:
         from imagenet_tasks.download.stage import download_class as download
 
-        progress = _progress(
-            run, "download_class", class_id, image_class.name, config.download.images_per_class, "pictures", listeners
+        ref, record["reused"] = download(
+            run.store,
+            config.download,
+            image_class,
+            progress=_progress(run, "download_class", class_id, image_class.name, wanted, "pictures", listeners),
+            force=bool(_salt(run, config, "download")),
+            credentials=credentials,
+            last_attempt=last_attempt,
         )
-        force = bool(_salt(run, config, "download"))
-        ref, record["reused"] = download(run.store, config.download, image_class, progress=progress, force=force)
         record["result"] = ref.as_dict()
         done = "nothing to download, all here:" if record["reused"] else "downloaded:"
-        log.info(
-            "%s (%s): %s %d of %d pictures",
-            image_class.name,
-            class_id,
-            done,
-            ref.accepted,
-            config.download.images_per_class,
-        )
+        log.info("%s (%s): %s %d of %d pictures", image_class.name, class_id, done, ref.accepted, wanted)
     return _result(record)
 
 
-def preprocess_class(run: Run, selection: Json, *, listeners: Sequence[Listener] = LOG) -> Json:
-    """Decodes and resizes one class's pictures; returns the selection and its ClassArray."""
-    config, ref = run.config, SelectionRef.from_dict(selection)
+def preprocess_class(run: Run, group: Json, *, listeners: Sequence[Listener] = LOG) -> list[Json]:
+    """Decodes and resizes the pictures of a group's classes; returns each selection with its ClassArray."""
+    config = run.config
+    return [_preprocess(run, config, SelectionRef.from_dict(s), listeners) for s in group["selections"]]
+
+
+def _preprocess(run: Run, config: RunConfig, ref: SelectionRef, listeners: Sequence[Listener]) -> Json:
     with run.task("preprocess_class", ref.class_id) as record:
         from imagenet_tasks.preprocess.stage import preprocess_class as preprocess
 
@@ -98,24 +178,22 @@ def preprocess_class(run: Run, selection: Json, *, listeners: Sequence[Listener]
             run.store, config.preprocess, ref, progress=progress, salt=_salt(run, config, "preprocess")
         )
         record["result"] = {"selection": ref.as_dict(), "array": array.as_dict()}
-        _say(
-            record,
-            "%s: %d pictures of %dx%d",
-            ref.name,
-            array.count,
-            config.preprocess.rows_px,
-            config.preprocess.columns_px,
-        )
+        size = (config.preprocess.rows_px, config.preprocess.columns_px)
+        _say(record, "%s: %d pictures of %dx%d", ref.name, array.count, *size)
     return _result(record)
 
 
-def build_dataset(run: Run, prepared: Sequence[Json]) -> list[Json]:
-    """Splits the classes' arrays; returns the trials to train on the dataset, to map over."""
+def build_dataset(run: Run, prepared: Sequence[Sequence[Json]]) -> list[Json]:
+    """Splits the arrays of all groups' classes; returns the trials to train on the dataset, to map over."""
     config = run.config
     with run.task("build_dataset") as record:
         from imagenet_tasks.preprocess.stage import build_dataset as build
 
-        pairs = [(SelectionRef.from_dict(p["selection"]), ClassArray.from_dict(p["array"])) for p in prepared]
+        pairs = [
+            (SelectionRef.from_dict(one["selection"]), ClassArray.from_dict(one["array"]))
+            for group in prepared
+            for one in group
+        ]
         dataset, record["reused"] = build(
             run.store, config.download, config.preprocess, pairs, salt=_salt(run, config, "preprocess")
         )
@@ -332,6 +410,10 @@ def write_report(run: Run) -> Json:
     }
     store.write_json(run.key("run.json"), index)
     return _result(record)
+
+
+def _credentials(config: RunConfig, credentials: Unlock) -> Credentials | None:
+    return credentials(config.download.connection) if config.download.connection else None
 
 
 def read_dataset(store: Store, fingerprint: str) -> Dataset:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +26,7 @@ STUDY = """n00451635 motorcycling, n01747885 cobra, n02403454 cow, n09438940 sno
 n02510455 giant panda, n02738535 armchair, n02482650 pygmy chimpanzee, n02709367 anchor, n03085013 computer keyboard,
 n09260907 cultivated land, n00441073 ski jumping, n02174001 rhinoceros beetle, n03018712 Chinese lantern,
 n02676938 acropolis, n02686568 aircraft, n12582231 palm, n01910747 jellyfish, n03902125 pay-phone, n02685082 aigrette"""
+REPOSITORY = Path(__file__).parent.parent
 AMBIGUOUS_IN_THE_STUDY = {"cow", "anchor", "jellyfish"}
 PANDA = "n02510455"
 
@@ -86,13 +88,16 @@ def test_importing_the_module_does_not_read_the_catalogue():
         "import imagenet_tasks.classes as m; m.find_class('n02510455'); m.folder_class('cobra');"
         "import imagenet_tasks.config; print(m._catalogue.cache_info().currsize)"
     )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "0\n"
+    assert (
+        subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+        == "0\n"
+    )
 
 
 def test_the_catalogue_is_read_in_less_than_a_second():
     code = "import time; s = time.perf_counter(); find_class('zebra'); print(time.perf_counter() - s)"
     code = f"from imagenet_tasks.classes import find_class; {code}"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert float(done.stdout) < 1.0  # 0.06 s where nothing else runs
 
 
@@ -130,7 +135,7 @@ def test_any_synset_is_found_by_wnid_and_by_each_of_its_names(text, wnid, name):
     assert found.gloss
 
 
-@pytest.mark.parametrize("wnid", ["n03931044", "n99999999"])
+@pytest.mark.parametrize("wnid", ["n04399382", "n99999999"])
 def test_a_wnid_that_the_catalogue_lacks_is_a_class_without_a_name(wnid):
     found = find_class(wnid)
     assert (found.class_id, found.name, found.gloss) == (wnid, wnid, "")

@@ -6,7 +6,7 @@
 timm is read here and is no dependency. Of its files in timm/data/_info, imagenet22k_synsets.txt lists the 21,841 wnids
 of ImageNet's release of autumn 2011 (fall11_whole.tar), and imagenet_synset_to_lemma.txt and
 imagenet_synset_to_definition.txt give their names and glosses. (These two have three wnids more: n03931044, n04399382,
-n09859684. They are not in that release, and are left out.) All 21,841 rows were compared with the `data.noun` of
+n09859684. They are of other releases, and are left out.) All 21,841 rows were compared with the `data.noun` of
 WordNet 3.0 (Debian's wordnet-base 3.0-37): every lemma is the same, in the same order, and so is every gloss up to its
 first example.
 

@@ -228,7 +228,9 @@ class _Transfer:
             self.place, self.version = 0, ""
             return
         if not whole and not ranged.startswith(f"{self.place}-"):
-            raise DataError(f"{self._where}: asked from byte {self.place}, received {ranged!r}. Report it to its server.")
+            raise DataError(
+                f"{self._where}: asked from byte {self.place}, received {ranged!r}. Tell who runs the server."
+            )
         self._response, self.version = response, version
         self._size_bytes = int(size) if size.isdigit() else None
         if whole and self.place:

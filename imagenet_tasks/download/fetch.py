@@ -31,6 +31,7 @@ WAITS = {429, 503}  # may come with Retry-After
 # Where hosts send a request for a picture that they no longer have, answering 200 with a picture that says so.
 PLACEHOLDER_NAMES = ("photo_unavailable", "no_image_available", "image_not_found")
 NOT_FOR_US = {"noindex", "noimageindex", "noai", "noimageai", "none"}  # of X-Robots-Tag
+WITH_VALUES = {"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"}  # its directives, too
 BACKOFF_CAP_S = 4.0
 _NO_URL = (
     requests.exceptions.InvalidURL,
@@ -255,9 +256,9 @@ def _refusal(robots_tag: str) -> str:
     """
     robot = ""
     for part in robots_tag.lower().split(","):
-        name, colon, rest = part.strip().partition(":")
-        if colon and name.strip() not in ("unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"):
-            robot, part = name.strip(), rest
-        if robot in ("", "*", AGENT) and part.strip() in NOT_FOR_US:
-            return part.strip()
+        name, colon, directive = part.rpartition(":")
+        if colon and name.strip() not in WITH_VALUES:
+            robot = name.strip()
+        if robot in ("", "*", AGENT) and directive.strip() in NOT_FOR_US:
+            return directive.strip()
     return ""

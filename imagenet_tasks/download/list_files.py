@@ -4,8 +4,8 @@ import gzip
 import io
 import tarfile
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, BinaryIO, cast
@@ -13,24 +13,13 @@ from typing import Any, BinaryIO, cast
 import requests
 import urllib3
 
-from imagenet_tasks import __version__
-from imagenet_tasks.errors import ConfigError, DataError, SourceUnavailable, without_secrets
+from imagenet_tasks.download.fetch import Fetcher
+from imagenet_tasks.errors import ConfigError, DataError, Rejected, RejectReason, SourceUnavailable, without_secrets
 from imagenet_tasks.storage import to_path
 
 BLOCK_BYTES = 2**18
-CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 10.0, 60.0
-HEADERS = {"User-Agent": f"imagenet-targeted-augmentation/{__version__}", "Accept-Encoding": "identity"}
+TOTAL_TIMEOUT_S = 3600.0  # of a whole list; a stall ends at read_timeout_s
 _GZIP_MAGIC, _TAR_MAGIC = b"\x1f\x8b", b"ustar"
-_MAY_PASS = {408, 425, 429, 500, 502, 503, 504}
-_WRONG_URL = (
-    requests.exceptions.InvalidURL,
-    requests.exceptions.InvalidSchema,
-    requests.exceptions.MissingSchema,
-    requests.exceptions.TooManyRedirects,
-    requests.exceptions.SSLError,
-    urllib3.exceptions.LocationParseError,
-    UnicodeError,
-)
 
 
 class NoSuchList(ConfigError):
@@ -43,9 +32,6 @@ class OpenedList:
 
     file: BinaryIO
     version: str
-
-
-OpenUrl = Callable[[str], AbstractContextManager[OpenedList]]
 
 
 class _Body(io.RawIOBase):
@@ -67,12 +53,12 @@ class _Body(io.RawIOBase):
 
 
 @contextmanager
-def open_url(url: str, session: requests.Session | None = None) -> Iterator[OpenedList]:
+def open_url(url: str, fetcher: Fetcher) -> Iterator[OpenedList]:
     """Yields the body of an answer, not decoded, as it comes in.
 
     Args:
-        url: whose host the user named and so trusts.
-        session: follows redirects. Without one a plain session is used.
+        url: what is asked for.
+        fetcher: asks for it.
 
     Raises:
         NoSuchList: where the server has nothing there.
@@ -81,20 +67,13 @@ def open_url(url: str, session: requests.Session | None = None) -> Iterator[Open
     """
     where = without_secrets(url)
     with ExitStack() as opened:
-        session = session or opened.enter_context(requests.Session())
         try:
-            response = session.get(url, stream=True, timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S), headers=HEADERS)
-        except _WRONG_URL as error:
-            raise ConfigError(_wrong(where, type(error).__name__)) from None  # its text may hold the URL's query
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            raise _unavailable(where, type(error).__name__) from None
-        opened.callback(response.close)
-        status = response.status_code
-        if status in _MAY_PASS:
-            raise _unavailable(where, f"HTTP {status}")
-        if status != requests.codes.ok:
-            kind = NoSuchList if status in {404, 410} else ConfigError
-            raise kind(_wrong(where, f"HTTP {status}"))
+            response = opened.enter_context(fetcher.opened(url, total_timeout_s=TOTAL_TIMEOUT_S))
+        except Rejected as rejected:
+            if rejected.may_pass:
+                raise _unavailable(where, rejected.detail) from None  # the cause's text may hold the query
+            kind = NoSuchList if rejected.reason == RejectReason.GONE else ConfigError
+            raise kind(_wrong(where, rejected.detail)) from None
         told = [response.headers.get(name, "") for name in ("ETag", "Last-Modified", "Content-Length")]
         version = " ".join(told).strip() or datetime.now(UTC).date().isoformat()
         yield OpenedList(file=io.BufferedReader(_Body(response.raw, where), BLOCK_BYTES), version=version)
@@ -157,7 +136,7 @@ def unpacked(opened: OpenedList, location: str) -> Iterator[BinaryIO]:
     try:
         for _ in range(2):  # a server may have packed once more what was packed
             if file.peek(2).startswith(_GZIP_MAGIC):
-                file = io.BufferedReader(cast(io.RawIOBase, gzip.GzipFile(fileobj=file)), BLOCK_BYTES)
+                file = io.BufferedReader(cast(io.RawIOBase, gzip.GzipFile(fileobj=file, mode="rb")), BLOCK_BYTES)
         if file.peek(512)[257:262] != _TAR_MAGIC:
             yield file
             return

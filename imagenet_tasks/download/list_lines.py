@@ -24,7 +24,7 @@ _CLASS = re.compile(rb"(n\d{8})(?![0-9A-Za-z])")
 _NAME = re.compile(rb"(n\d{8})(?:_\S*)?")
 _TOO_LONG = b"!more than %d bytes" % MAX_LINE_BYTES
 # Nearly all lines: what it matches needs no change. '@' and '#' are left to the slow way.
-_PLAIN_LINE = re.compile(rb"(n\d{8})(?:_[^\t\s]*)?\t(https?://[A-Za-z0-9.-]+(?:/[!-\"$-?A-~]*)?)\r?\n?")
+_PLAIN_LINE = re.compile(rb"(n\d{8})(?:_[^\t\s]*)?\t(https?://[A-Za-z0-9.-]+(?:/[!-\"$-?A-~]*)?)")
 
 
 def entry_of(url: bytes) -> bytes:

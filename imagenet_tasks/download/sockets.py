@@ -124,8 +124,6 @@ class _Response(http.client.HTTPResponse):
 class _Direct:
     """Connects only to addresses that may be reached."""
 
-    response_class = _Response
-
     def _new_conn(self: Any) -> socket.socket:
         bounds = BOUNDS.get()
         try:
@@ -151,11 +149,11 @@ class _Direct:
 
 
 class _HTTPConnection(_Direct, HTTPConnection):
-    pass
+    response_class = _Response
 
 
 class _HTTPSConnection(_Direct, HTTPSConnection):
-    pass
+    response_class = _Response
 
 
 class _ProxiedHTTPConnection(HTTPConnection):

@@ -12,7 +12,7 @@ from typing import Any
 
 from imagenet_tasks import images
 from imagenet_tasks.artifacts import Selection, SelectionRef
-from imagenet_tasks.classes import ImageClass
+from imagenet_tasks.classes import ImageClass, find_class
 from imagenet_tasks.config import Credentials, DownloadConfig
 from imagenet_tasks.download.archives import ArchiveSource, Member
 from imagenet_tasks.download.records import Record, Records
@@ -52,7 +52,7 @@ def classes_of_run(
         store: where the index of a URL list is kept.
         settings: the source.
         wanted: the classes that the settings name.
-        named: whether the user named them. Where the profile did and the source lacks one, the source's own are used.
+        named: whether the user named them. Where the profile did and a folder lacks one, the folder's own are used.
         credentials: what the source's server asks for.
 
     Raises:
@@ -62,11 +62,13 @@ def classes_of_run(
         offered = source.classes()
     if offered is None:
         return wanted
-    missing = sorted({c.class_id for c in wanted} - {c.class_id for c in offered})
+    by_id = {c.class_id: c for c in offered}
+    wanted = tuple(c if c.class_id in by_id else by_id.get(_known(c).class_id, c) for c in wanted)
+    missing = sorted({c.class_id for c in wanted} - set(by_id))
     if wanted and not missing:
         return wanted
     have = ", ".join(c.class_id for c in offered[:30]) + (", ..." if len(offered) > 30 else "")
-    if named:
+    if named or settings.source != "folder":
         raise ConfigError(
             f"classes: the source has no {', '.join(missing)}. It has {len(offered)} classes: {have or 'none'}."
         )
@@ -74,6 +76,14 @@ def classes_of_run(
         raise ConfigError(f"location: expected at least two classes in {settings.location}, found {have or 'none'}")
     log.warning("The source lacks %d of the profile's classes: all %d that it has are used", len(missing), len(offered))
     return offered
+
+
+def _known(image_class: ImageClass) -> ImageClass:
+    """Returns the class that a folder's name stands for in the catalogue, else the class itself."""
+    try:
+        return find_class(image_class.class_id)
+    except ConfigError:
+        return image_class
 
 
 def download_class(
@@ -105,8 +115,12 @@ def download_class(
     """
     with store.lock(f"images/{image_class.class_id}"), open_source(settings, store, credentials) as source:
         records = Records(store, image_class.class_id)
-        kind = _FromArchive if isinstance(source, ArchiveSource) else _FromList
-        offer: _FromArchive | _FromList = kind(source, image_class.class_id, settings, records)
+        class_id = image_class.class_id
+        offer = (
+            _FromArchive(source, class_id, settings, records)
+            if isinstance(source, ArchiveSource)
+            else _FromList(source, class_id, settings, records)
+        )
         present = set(store.names(f"images/{image_class.class_id}"))
         for candidate, basis in offer.bases.items():
             file = records.accepted_files([candidate], 1)
@@ -120,7 +134,7 @@ def download_class(
             if not last_attempt:
                 raise
             asked = True
-            log.error("%s", error)  # noqa: TRY400 - the sentence says all; the shortfall follows
+            log.error("%s", error)
         if progress.done < progress.total:  # the class falls short; else the last picture told it
             progress.tell()
         return _select(store, settings, image_class, offer, records), not asked
@@ -290,7 +304,7 @@ class _Download:
         try:
             data = candidate.get()
             if hashlib.md5(data, usedforsecurity=False).hexdigest() in PLACEHOLDERS_MD5:
-                raise Rejected(RejectReason.PLACEHOLDER, detail="a known one")  # noqa: TRY301 - judged here
+                raise Rejected(RejectReason.PLACEHOLDER, detail="a known one")
             verdict = images.judge(
                 data, max_pixels=settings.max_pixels, min_side_px=settings.min_side_px, max_aspect=settings.max_aspect
             )
@@ -330,8 +344,12 @@ class _Download:
         first = min(sightings, key=self._place.__getitem__)
         for candidate in sightings if len(sightings) > 1 else ():
             if len(sightings) >= PLACEHOLDER_SIGHTINGS:
-                detail = f"the same bytes from {len(sightings)} candidates"
-                verdict = {"state": "rejected", "reason": RejectReason.PLACEHOLDER.value, "detail": detail, "file": file}
+                verdict = {
+                    "state": "rejected",
+                    "reason": RejectReason.PLACEHOLDER.value,
+                    "detail": f"the same bytes from {len(sightings)} candidates",
+                    "file": file,
+                }
             elif candidate == first:
                 verdict = {key: latest[key] for key in VERDICT if key in latest}
             else:
@@ -348,9 +366,7 @@ class _Download:
         """Returns the candidates that may still come, of hosts that gave pictures."""
         records = self._records.of(list(self._offer.bases))
         hosts = {self._offer.host(r["candidate"]) for r in records if r["state"] == "accepted"} - {""}
-        return [
-            r["candidate"] for r in records if r["state"] == "open" and self._offer.host(r["candidate"]) in hosts
-        ]
+        return [r["candidate"] for r in records if r["state"] == "open" and self._offer.host(r["candidate"]) in hosts]
 
     def _unavailable(self, why: str) -> SourceUnavailable:
         rejected = self._records.rejected(list(self._offer.bases))
@@ -390,7 +406,7 @@ def _select(
     hosts: dict[str, tuple[int, int]] = {}
     for record in records.of(looked_at):
         if host := offer.host(record["candidate"]):
-            kind = host_kind(f"//{host}")
+            kind = host_kind(host)
             accepted, asked = hosts.get(kind, (0, 0))
             hosts[kind] = (accepted + (record["state"] == "accepted"), asked + 1)
     selection = Selection(class_id=image_class.class_id, files=files)

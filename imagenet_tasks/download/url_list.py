@@ -5,11 +5,11 @@ import logging
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from imagenet_tasks.classes import CLASS_ID_PATTERN, ImageClass, find_class
-from imagenet_tasks.download.fetch import Fetcher
-from imagenet_tasks.download.list_files import NoSuchList, OpenedList, OpenUrl, is_http, open_path, open_url, unpacked
+from imagenet_tasks.download.fetch import Fetcher, host_name
+from imagenet_tasks.download.list_files import NoSuchList, OpenedList, is_http, open_path, open_url, unpacked
 from imagenet_tasks.download.list_index import FORMAT, MAX_CLASS_BYTES, ListIndex, build_index
 from imagenet_tasks.download.list_lines import BAD, class_entry, lines_of
 from imagenet_tasks.errors import DataError, Rejected, RejectReason, without_secrets
@@ -27,12 +27,9 @@ def locator_of(url: str) -> str:
     return f"{base}?{hashlib.sha256(query.encode()).hexdigest()[:8]}" if mark else base
 
 
-def host_kind(locator: str) -> str:
-    """Returns 'flickr' for a URL of one of Flickr's hosts, else 'other'."""
-    try:
-        host = (urlsplit(locator).hostname or "").rstrip(".")
-    except ValueError:
-        return "other"
+def host_kind(host: str) -> str:
+    """Returns 'flickr' for one of Flickr's hosts, else 'other'."""
+    host = host.lower().rstrip(".")
     return "flickr" if any(host == name or host.endswith(f".{name}") for name in _FLICKR) else "other"
 
 
@@ -45,15 +42,14 @@ class UrlListSource:
     Args:
         location: a path, fsspec URL or http(s) URL of a text, plain, gzipped or the first file of a tar archive.
         store: where the index lies.
-        fetcher: fetches the pictures.
-        open_url: opens a list at an http(s) URL.
+        fetcher: fetches the pictures, and a list at an http(s) URL.
     """
 
-    def __init__(self, location: str, store: Store, fetcher: Fetcher, *, open_url: OpenUrl = open_url) -> None:
+    def __init__(self, location: str, store: Store, fetcher: Fetcher) -> None:
         if not is_http(location):
             location = str(to_path(location, setting="location").expanduser().absolute())
         self._location = location
-        self._store, self._fetcher, self._open_url = store, fetcher, open_url
+        self._store, self._fetcher = store, fetcher
         self._index: ListIndex | None = None
         self._urls: dict[str, str] = {}
         self._problems: dict[str, str] = {}
@@ -80,6 +76,14 @@ class UrlListSource:
             raise Rejected(RejectReason.INVALID_URL, detail=self._problems[locator])
         return self._fetcher.fetch(self._urls[locator])
 
+    def host(self, locator: str) -> str:
+        """Returns the host of the candidate's URL, '' for a line without one."""
+        return host_name(locator)
+
+    def look_again(self) -> None:
+        """Lets hosts that were given up be asked again."""
+        self._fetcher.hosts.forgive()
+
     def _keep(self, entries: Iterable[tuple[int, bytes]], *, of: str = "") -> dict[str, str]:
         """Returns the candidates, and keeps what they stand for: queries stay in memory."""
         found: dict[str, str] = {}
@@ -95,7 +99,7 @@ class UrlListSource:
         return found
 
     def _open(self, location: str) -> AbstractContextManager[OpenedList]:
-        return self._open_url(location) if is_http(location) else open_path(location)
+        return open_url(location, self._fetcher) if is_http(location) else open_path(location)
 
     def _class_entries(self, class_id: str) -> list[tuple[int, bytes]]:
         if not re.fullmatch(CLASS_ID_PATTERN, class_id):

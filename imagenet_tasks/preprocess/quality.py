@@ -34,9 +34,7 @@ class Shortfall:
         )
 
 
-def find_shortfalls(
-    refs: Sequence[SelectionRef], placed: Sequence[Sequence[Placed]], *, need: int
-) -> list[Shortfall]:
+def find_shortfalls(refs: Sequence[SelectionRef], placed: Sequence[Sequence[Placed]], *, need: int) -> list[Shortfall]:
     """Returns the classes with fewer usable pictures than `need`, each with the reasons, the commonest first."""
     return [
         Shortfall(
@@ -107,11 +105,11 @@ def _groups(members: Sequence[tuple[DatasetClass, Sequence[Placed]]]) -> dict[st
 def _count(class_id: str, pictures: Sequence[Placed], spread: dict[str, Counter[str]]) -> dict[str, int]:
     alike = [spread[p.group] for p in pictures if p.used and p.group in spread]
     return {
-        "label_conflict": sum(p.side == "label_conflict" for p in pictures),
-        "placeholder": sum(p.side == "placeholder" for p in pictures),
-        "flat": sum(p.flat and p.used for p in pictures),
+        "label_conflicts": sum(p.side == "label_conflict" for p in pictures),
+        "placeholders": sum(p.side == "placeholder" for p in pictures),
         "near_duplicates_within": sum(held[class_id] > 1 for held in alike),
         "near_duplicates_across": sum(len(held) > 1 for held in alike),
+        "flat": sum(p.flat and p.used for p in pictures),
     }
 
 

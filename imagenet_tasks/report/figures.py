@@ -12,6 +12,7 @@ from imagenet_tasks.storage import Store
 if TYPE_CHECKING:
     from imagenet_tasks.report.stage import ReportInputs
 
+QUALITY = ("label_conflicts", "placeholders", "flat", "near_duplicates", "largest_groups", "warnings")
 PAIRS = 10  # how many of the most confused pairs are listed
 
 
@@ -35,12 +36,13 @@ def collect(inputs: "ReportInputs") -> dict[str, Any]:
         comparison = _read(store, inputs.augmented.folder, "comparison.json")
     chosen = [c.as_dict() for c in inputs.plan.chosen] if inputs.plan else []
     targeted = {c["class_id"] for c in chosen}
+    data = _data(inputs)
     return {
         "run": {
             "dag_id": run.dag_id, "run_id": run.run_id, "run_key": run.run_key, "profile": config.profile,
             "description": config.description, "source": config.download.source, "written_s": time.time(),
         },
-        "verdict": _verdict(inputs, models, comparison, targeted),
+        "verdict": _verdict(inputs, models, comparison, targeted, data["left_out"]),
         "decision": inputs.decision,
         "tasks": _tasks(inputs),
         "models": models,
@@ -51,7 +53,7 @@ def collect(inputs: "ReportInputs") -> dict[str, Any]:
             "settings": settings.settings_by_stage(config)["augment"],
             "added": {a.class_id: a.count for a in inputs.added},
         } if repaired else None,
-        "data": _data(inputs),
+        "data": data,
         "settings": settings.settings_by_stage(config) | {"command": settings.command(config)},
         "versions": settings.versions(),
         "fingerprints": _fingerprints(inputs),
@@ -76,8 +78,9 @@ def _model(store: Store, evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _verdict(
-    inputs: "ReportInputs", models: dict[str, Any], comparison: dict[str, Any] | None, targeted: set[str]
-) -> dict[str, Any]:
+    inputs: "ReportInputs", models: dict[str, Any], comparison: dict[str, Any] | None, targeted: set[str],
+    left_out: list[dict[str, Any]],
+) -> dict[str, Any]:  # fmt: skip
     goal = inputs.decision["accuracy_goal"]
     baseline = models["before"]["test"]
     verdict: dict[str, Any] = {
@@ -99,6 +102,7 @@ def _verdict(
     verdict["goal_met_after"] = None if after is None else after >= goal
     verdict["targeted"] = _share_right(models, targeted) if targeted else None
     verdict["others"] = _share_right(models, {c.class_id for c in inputs.dataset.classes} - targeted)
+    verdict["left_out"] = wording.left_out(left_out, len(inputs.config.classes))
     verdict["headline"], verdict["sentence"] = wording.headline(verdict), wording.sentence(verdict)
     return verdict
 
@@ -189,10 +193,25 @@ def _data(inputs: "ReportInputs") -> dict[str, Any]:
             reasons[reason] = reasons.get(reason, 0) + count
     totals["rejected"] = dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
     quality = _read(inputs.run.store, dataset.folder, "data_quality.json")
+    for row in rows:
+        row["quality"] = quality["classes"][row["class_id"]]
+        row["flawed"] = any(row["quality"].values())
     return {
         "rows_px": dataset.rows_px, "columns_px": dataset.columns_px, "classes": rows, "totals": totals,
-        "label_conflicts": quality["label_conflicts"], "warnings": quality["warnings"],
-    }  # fmt: skip
+        "left_out": _left_out(inputs, quality["left_out"]),
+    } | {name: quality[name] for name in QUALITY}  # fmt: skip
+
+
+def _left_out(inputs: "ReportInputs", shortfalls: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns the run's classes that are not in the dataset; 'have' is None where a class never came so far."""
+    kept = {member.class_id for member in inputs.dataset.classes}
+    known = {shortfall["class_id"]: shortfall for shortfall in shortfalls}
+    nothing: dict[str, Any] = {"have": None, "need": None, "reasons": {}}
+    return [
+        {"class_id": c.class_id, "name": c.name} | known.get(c.class_id, nothing)
+        for c in inputs.config.classes
+        if c.class_id not in kept
+    ]
 
 
 def _fingerprints(inputs: "ReportInputs") -> dict[str, str]:

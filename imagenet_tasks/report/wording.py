@@ -7,6 +7,8 @@ DASH = "–"  # what cannot be said is a dash, not 0
 NBSP = "\u00a0"
 MINUS = "−"
 
+LEFT_OUT_NAMED = 10  # the report's data section lists all
+
 VERDICTS = {
     "helped": "The repair helped",
     "hurt": "The repair hurt",
@@ -84,16 +86,36 @@ def moment(seconds: float | None) -> str:
 def headline(verdict: dict[str, Any]) -> str:
     """Returns the run in one line of plain text, for a log or a list."""
     test = verdict["test"]
+    lost = f". {verdict['left_out']}" if verdict["left_out"] else ""
     if verdict["word"] == "not tried":
         return _plain(
             f"Test accuracy {percent(test['before'])}{_within(test['before_interval'])}; validation "
             f"{percent(verdict['validation']['before'])} meets the goal of {goal(verdict['goal'])}: no repair tried"
+            f"{lost}"
         )
     low, high = (points(bound) for bound in test["interval"])
     return _plain(
         f"Test accuracy {percent(test['before'])} -> {percent(test['after'])} ({points(test['difference'])} points, "
-        f"95 % interval {low} to {high}): {verdict['word']}"
+        f"95 % interval {low} to {high}): {verdict['word']}{lost}"
     )
+
+
+def left_out(classes: list[dict[str, Any]], total: int) -> str:
+    """Returns '2 of 20 classes were left out: cow (3 of 20 pictures), ...', or '' where none was.
+
+    Args:
+        classes: their 'name', 'have' and 'need'; 'have' is None where a class never got so far.
+        total: how many classes the run was asked for.
+    """
+    if not classes:
+        return ""
+    said = [
+        f"{c['name']} (" + ("not prepared" if c["have"] is None else f"{c['have']} of {c['need']} pictures") + ")"
+        for c in classes[:LEFT_OUT_NAMED]
+    ]
+    more = [f"{len(classes) - len(said)} more"] if len(classes) > len(said) else []
+    were = "was" if len(classes) == 1 else "were"
+    return f"{len(classes)} of {total} classes {were} left out: {', '.join(said + more)}"
 
 
 def sentence(verdict: dict[str, Any]) -> str:

@@ -356,7 +356,7 @@ def test_a_stored_picture_that_was_deleted_is_asked_for_again(web, tmp_path):
 def test_f04_no_thread_is_left_after_a_class(web, tmp_path):
     offer(web, good(5) | {f"s{i}": silent for i in range(3)})
     before = set(threading.enumerate()) - set(web._threads)
-    get(tmp_path, web, 10)
+    get(tmp_path, web, 10, last_attempt=True)
     assert set(threading.enumerate()) - set(web._threads) <= before
 
 

@@ -16,6 +16,7 @@ from imagenet_tasks.augment.stage import plan_augmentation
 from imagenet_tasks.classes import ImageClass
 from imagenet_tasks.config import PROFILES, RunConfig
 from imagenet_tasks.evaluate.stage import evaluate
+from imagenet_tasks.images import look
 from imagenet_tasks.preprocess.stage import build_dataset
 from imagenet_tasks.report.stage import ReportInputs
 from imagenet_tasks.storage import Store
@@ -104,7 +105,8 @@ def _dataset(store: Store, config: RunConfig, without_test: str | None) -> Datas
         store.write_json(ref.key, selection.as_dict())
         array = ClassArray(class_id=member.class_id, fingerprint=f"a44a{member.class_id}", count=PICTURES)
         pictures = random.integers(0, 255, (PICTURES, ROWS, COLUMNS, 3), np.uint8)
-        write_array(store, array, list(pictures), ids, shape=(ROWS, COLUMNS, 3))
+        looks = [look(p) for p in pictures]
+        write_array(store, array, list(pictures), ids, shape=(ROWS, COLUMNS, 3), looks=looks)
         pairs.append((ref, array))
     dataset, _ = build_dataset(store, config.download, config.preprocess, pairs)
     return dataset
