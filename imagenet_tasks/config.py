@@ -58,7 +58,8 @@ def make_credentials(
         )
     basic = base64.b64encode(f"{login}:{password}".encode()).decode()
     authorization = f"Basic {basic}" if login else f"Bearer {password}"
-    return Credentials(host=f"{url.hostname}:{port}", authorization=authorization)
+    name = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
+    return Credentials(host=f"{name}:{port}", authorization=authorization)
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -74,8 +74,8 @@ def test_a_real_task_runs_in_a_child_and_keeps_its_record(run, tmp_path):
     for class_id in (COBRA, COW):
         fill(tmp_path / "data" / class_id, [1])
     overrides = {"source": "folder", "location": str(tmp_path / "data")}
-    classes = child(run, "plan_run", profile="sample", overrides=overrides)
-    assert [c["class_id"] for c in classes] == [COBRA, COW]
+    groups = child(run, "plan_run", profile="sample", overrides=overrides)
+    assert groups == [{"name": "cobra", "class_ids": [COBRA]}, {"name": "cow", "class_ids": [COW]}]
     assert [c.class_id for c in run.config.classes] == [COBRA, COW]
     assert [(r["task"], r["state"]) for r in run.task_records()] == [("plan_run", "success")]
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import requests
 
 from imagenet_tasks.config import DownloadConfig
-from imagenet_tasks.download.fetch import Fetcher, told_as_rejected
+from imagenet_tasks.download.fetch import Fetcher, bytes_of, told_as_rejected
+from imagenet_tasks.download.url_list import locator_of
 from imagenet_tasks.errors import ConfigError, DataError, Rejected, RejectReason, SourceUnavailable, without_secrets
 
 log = logging.getLogger(__name__)
@@ -24,6 +25,14 @@ TRANSFER_TIMEOUT_S = 6 * 3600.0  # of one request; a stall ends at read_timeout_
 TRIES = 4  # requests in a row that bring nothing
 SKIP_BY_REQUEST = 4_000_000  # bytes from which on asking anew costs less than reading what is not wanted
 REGULAR = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
+WITHOUT_DATA = (  # whatever size their headers say
+    tarfile.LNKTYPE,
+    tarfile.SYMTYPE,
+    tarfile.CHRTYPE,
+    tarfile.BLKTYPE,
+    tarfile.DIRTYPE,
+    tarfile.FIFOTYPE,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +70,11 @@ class ArchiveSource:
         """Returns None: what the server has is known only by asking for it."""
         return None
 
-    def url(self, class_id: str) -> str:
-        """Returns the URL of a class's archive, which the locators of its members begin with."""
+    def locator(self, class_id: str) -> str:
+        """Returns what the locators of a class's members begin with: the archive's URL, without the query's text."""
+        return locator_of(self._url(class_id))
+
+    def _url(self, class_id: str) -> str:
         return self._template.replace("{wnid}", class_id)
 
     def stream(self, class_id: str, start: int, version: str) -> Iterator[Member]:
@@ -78,16 +90,19 @@ class ArchiveSource:
             ConfigError: where the server refuses.
             DataError: where there is something that is no tar archive.
         """
-        url = self.url(class_id)
+        url = self._url(class_id)
         with _Transfer(url, self._fetcher, self._settings, start, version) as transfer:
+            if transfer.is_gone:
+                return
             start = transfer.place
             while (header := _read_header(transfer, url)) is not None:
                 place = transfer.place
-                end = place + -(-header.size // BLOCK) * BLOCK
+                size = 0 if header.type in WITHOUT_DATA else header.size
+                end = place + -(-size // BLOCK) * BLOCK
                 if header.type in REGULAR:  # not links, devices, folders, and the blocks that carry long names
-                    data = self._read(transfer, header.size)
+                    data = self._read(transfer, size)
                     transfer.skip_to(end)
-                    locator = f"{url}#{place}:{header.name}"
+                    locator = f"{self.locator(class_id)}#{place}:{header.name}"
                     yield Member(locator=locator, version=transfer.version, start=start, end=end, data=data)
                     start = end
                 else:
@@ -107,15 +122,23 @@ def _read_header(transfer: "_Transfer", url: str) -> tarfile.TarInfo | None:
     place = transfer.place
     block = transfer.read(BLOCK)
     try:
-        return tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+        header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+        if header.size < 0:
+            raise ValueError("a negative size")
+        more = header.type == tarfile.GNUTYPE_SPARSE and block[482]
+        while more and len(block := transfer.read(BLOCK)) == BLOCK:  # blocks that go on with a sparse file's map
+            more = block[504]
+        return header
     except (tarfile.HeaderError, ValueError) as error:
+        if len(block) == BLOCK and not any(block):
+            return None
         if place == 0:
             received = f"received {block[:12]!r}" if block else "received nothing"
             raise DataError(
                 f"{without_secrets(url)}: expected a tar archive, {received}. Check `location`; a server that wants "
                 "a login needs a `connection`."
             ) from error
-        if len(block) == BLOCK and any(block):
+        if len(block) == BLOCK:
             log.warning("%s: damaged at byte %d; what came before it is used", without_secrets(url), place)
         return None
 
@@ -123,14 +146,16 @@ def _read_header(transfer: "_Transfer", url: str) -> tarfile.TarInfo | None:
 class _Transfer:
     """Reads an archive from its server in as many requests as it takes.
 
-    `place` is that of the next byte, `version` that of the archive: its ETag, or else its date, or else its size.
+    `place` is that of the next byte, `version` that of the archive: its ETag, or else its date, or else its size;
+    `is_gone` tells that the server has none.
     """
 
     def __init__(self, url: str, fetcher: Fetcher, settings: DownloadConfig, start: int, version: str) -> None:
-        self.place, self.version = start, version
+        self.place, self.version, self.is_gone = start, version, False
         self._url, self._where, self._fetcher = url, without_secrets(url), fetcher
         self._response: requests.Response | None = None
         self._size_bytes: int | None = None
+        self._began = False  # whether any of it was taken in
         self._fruitless = 0  # requests in a row that brought no byte
         self._ranges = True  # whether the server can begin within the archive
         self._open = ExitStack()
@@ -170,7 +195,7 @@ class _Transfer:
             if self._response is None:
                 self._ask()
                 continue
-            failure = Rejected(RejectReason.TRUNCATED_TRANSFER, detail="the connection ended early")
+            failure = None
             try:
                 with told_as_rejected():
                     piece: bytes = self._response.raw.read1(min(at_most, 65536))
@@ -181,10 +206,10 @@ class _Transfer:
                 self._fruitless = 0
                 return piece
             self._close()
-            if self._size_bytes is None:  # the server did not say where it ends: here
-                self._size_bytes = self.place
-            else:
+            if failure:
                 self._give_up_or_wait(failure)
+            else:  # the server did not say where it ends: here
+                self._size_bytes = self.place
         return b""
 
     def _give_up_or_wait(self, failure: Rejected) -> None:
@@ -204,7 +229,7 @@ class _Transfer:
         except Rejected as rejected:
             if rejected.reason == RejectReason.GONE:
                 log.warning("%s: the server has no such archive (%s)", self._where, rejected.detail)
-                self._size_bytes = self.place
+                self._size_bytes, self.is_gone = self.place, True
             elif rejected.may_pass:
                 self._give_up_or_wait(rejected)
             else:
@@ -213,16 +238,19 @@ class _Transfer:
                     "server wants a login."
                 ) from rejected
             return
-        if response.status_code == requests.codes.requested_range_not_satisfiable:  # there is nothing more
-            self._close()
-            self._size_bytes = self.place
-            return
         whole = response.status_code == requests.codes.ok
         ranged, _, size = response.headers.get("Content-Range", "").removeprefix("bytes ").partition("/")
+        if response.status_code == requests.codes.requested_range_not_satisfiable:
+            self._close()
+            if self._began or bytes_of(size) in (None, self.place):
+                self._size_bytes = self.place  # there is nothing more
+            else:  # it has changed
+                self.place, self.version = 0, ""
+            return
         size = response.headers.get("Content-Length", "") if whole else size
         version = response.headers.get("ETag") or response.headers.get("Last-Modified") or size
         if self.version and version != self.version:
-            if self._size_bytes is not None:
+            if self._began:
                 raise SourceUnavailable(f"{self._where}: it changed while it was read. It is read anew later.")
             self._close()
             self.place, self.version = 0, ""
@@ -231,8 +259,8 @@ class _Transfer:
             raise DataError(
                 f"{self._where}: asked from byte {self.place}, received {ranged!r}. Tell who runs the server."
             )
-        self._response, self.version = response, version
-        self._size_bytes = int(size) if size.isdigit() else None
+        self._response, self.version, self._began = response, version, True
+        self._size_bytes = bytes_of(size)
         if whole and self.place:
             place, self.place, self._ranges = self.place, 0, False
             self.skip_to(place)

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -131,12 +132,13 @@ class Fetcher:
         """
         deadline_s = 0.0
         for _ in range(self._settings.max_redirects + 1):
-            host = host_of(url)
+            request = self._prepared(url, headers)
+            host = host_of(request.url or "")
             with self.hosts.slot(host):
                 deadline_s = deadline_s or time.monotonic() + total_timeout_s  # the wait for the first slot is not its
                 try:
                     BOUNDS.set(Bounds(deadline_s=deadline_s, allowed=self._allowed))
-                    with told_as_rejected(), self._get(url, headers) as response:
+                    with told_as_rejected(), self._send(request) as response:
                         if not response.is_redirect:
                             self._judge_answer(response, host, also_good)
                             yield response
@@ -150,17 +152,22 @@ class Fetcher:
                     raise
         raise Rejected(RejectReason.TOO_MANY_REDIRECTS, detail=f"more than {self._settings.max_redirects}")
 
-    def _get(self, url: str, headers: Mapping[str, str] | None) -> requests.Response:
-        settings = self._settings
-        proxies = None
+    def _prepared(self, url: str, headers: Mapping[str, str] | None) -> requests.PreparedRequest:
+        """Returns the request. Its host is that of its own URL: parsers differ on texts like http://a\\@b/."""
+        with told_as_rejected():
+            request = self._session.prepare_request(requests.Request("GET", url, headers=headers))
+        if self._credentials and self._credentials.host == host_of(request.url or ""):
+            request.headers["Authorization"] = self._credentials.authorization
+        return request
+
+    def _send(self, request: requests.PreparedRequest) -> requests.Response:
+        settings, url = self._settings, request.url or ""
+        proxies: dict[str, str] = {}
         if self._behind_proxy:
             self._allowed.judge_literal(url)
             proxies = requests.utils.get_environ_proxies(url)
-        sent = dict(headers or {})
-        if self._credentials and self._credentials.host == host_of(url):
-            sent["Authorization"] = self._credentials.authorization
         timeout = (settings.connect_timeout_s, settings.read_timeout_s)
-        return self._session.get(url, stream=True, timeout=timeout, headers=sent, proxies=proxies)
+        return self._session.send(request, stream=True, timeout=timeout, proxies=proxies)
 
     def _judge_answer(self, response: requests.Response, host: str, also_good: tuple[int, ...]) -> None:
         status = response.status_code
@@ -176,8 +183,9 @@ class Fetcher:
         if status not in (requests.codes.ok, requests.codes.partial_content):
             raise Rejected(RejectReason.HTTP_ERROR, may_pass=status in MAY_PASS, detail=f"HTTP {status}")
         if any(name in response.url.lower() for name in PLACEHOLDER_NAMES):
-            raise Rejected(RejectReason.PLACEHOLDER, detail=f"sent to {response.url.rsplit('/', 1)[-1]}")
-        if self._settings.respect_robots_tag and (tag := _refusal(response.headers.get("X-Robots-Tag", ""))):
+            raise Rejected(RejectReason.PLACEHOLDER, detail=f"sent to {urlsplit(response.url).path.rsplit('/', 1)[-1]}")
+        tags = response.raw.headers.getlist("X-Robots-Tag") if self._settings.respect_robots_tag else []
+        for tag in filter(None, map(_refusal, tags)):
             raise Rejected(RejectReason.ROBOTS_TAG, detail=f"X-Robots-Tag: {tag}")
 
     def _read(self, response: requests.Response) -> bytes:
@@ -188,8 +196,8 @@ class Fetcher:
             body += piece
             if len(body) > max_bytes:
                 raise Rejected(RejectReason.TOO_LARGE, detail=f"more than {max_bytes} bytes")
-        expected = response.headers.get("Content-Length", "")
-        if expected.isdigit() and len(body) < int(expected):
+        expected = bytes_of(response.headers.get("Content-Length", ""))
+        if expected is not None and len(body) < expected:
             detail = f"expected {expected} bytes, received {len(body)}"
             raise Rejected(RejectReason.TRUNCATED_TRANSFER, may_pass=True, detail=detail)
         return bytes(body)
@@ -206,7 +214,12 @@ def host_of(url: str) -> str:
         raise Rejected(RejectReason.BLOCKED_SCHEME, detail="only http and https are asked")
     if not parts.hostname or not parts.scheme:
         raise Rejected(RejectReason.INVALID_URL, detail="no host")
-    return f"{parts.hostname}:{port}"
+    return f"[{parts.hostname}]:{port}" if ":" in parts.hostname else f"{parts.hostname}:{port}"
+
+
+def bytes_of(header: str) -> int | None:
+    """Returns the size that a header gives; None where it gives none."""
+    return int(header) if re.fullmatch("[0-9]{1,19}", header) else None
 
 
 def host_name(url: str) -> str:
@@ -252,12 +265,12 @@ def _asked_wait_s(response: requests.Response) -> float | None:
 def _refusal(robots_tag: str) -> str:
     """Returns the directive of an X-Robots-Tag that refuses this use of a picture, '' where there is none.
 
-    A directive may be for one robot alone (`otherbot: noindex`).
+    A directive, and those behind it, may be for one robot alone (`otherbot: noindex, nofollow`).
     """
     robot = ""
     for part in robots_tag.lower().split(","):
         name, colon, directive = part.rpartition(":")
-        if colon and name.strip() not in WITH_VALUES:
+        if colon and name.strip() not in WITH_VALUES and " " not in name.strip():  # a date has colons and spaces
             robot = name.strip()
         if robot in ("", "*", AGENT) and directive.strip() in NOT_FOR_US:
             return directive.strip()

@@ -40,7 +40,6 @@ class Hosts:
     def __init__(self, slots: int, folder: Path | None = None) -> None:
         self._slots = slots
         self._folder = folder or Path(tempfile.gettempdir()) / f"imagenet-hosts-{os.getuid()}"
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._hosts: dict[str, _Host] = {}
         self._lock = threading.Lock()
 
@@ -62,6 +61,7 @@ class Hosts:
             try:
                 yield
             finally:
+                file.unlink(missing_ok=True)  # while it is locked; there are more hosts than a folder should have files
                 os.close(descriptor)
                 host.free.append(file)
 
@@ -97,11 +97,23 @@ def _lock_one_of(free: list[Path]) -> tuple[Path, int]:
     """Takes a file out of `free` that no other process holds, waiting for one; returns it and its descriptor."""
     while True:
         for place, file in enumerate(free):
-            descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(descriptor)
-                continue
-            return free.pop(place), descriptor
+            if (descriptor := _lock(file)) is not None:
+                return free.pop(place), descriptor
         time.sleep(random.uniform(0.5, 1.5) * LOOK_AGAIN_S)
+
+
+def _lock(file: Path) -> int | None:
+    """Returns the descriptor of the file, locked; None where another process holds it or has just deleted it."""
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # folders of temporary files are cleaned
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(descriptor).st_nlink:
+            return descriptor
+    except BlockingIOError:
+        pass
+    except BaseException:
+        os.close(descriptor)
+        raise
+    os.close(descriptor)
+    return None

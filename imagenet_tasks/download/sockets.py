@@ -22,7 +22,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util.connection import create_connection
 
-from imagenet_tasks.errors import Rejected, RejectReason
+from imagenet_tasks.errors import ConfigError, Rejected, RejectReason
 
 _GLOBAL_UNICAST_V6 = ipaddress.ip_network("2000::/3")
 _SIX_TO_FOUR = ipaddress.ip_network("2002::/16")
@@ -47,11 +47,13 @@ class AllowedHosts:
 
     Args:
         hosts: each `host` (any port) or `host:port`, as it stands in URLs.
+
+    Raises:
+        ConfigError: where one is neither.
     """
 
     def __init__(self, hosts: Iterable[str]) -> None:
-        parts = [urlsplit(f"//{host}") for host in hosts]
-        self._hosts = {(part.hostname, part.port) for part in parts}
+        self._hosts = {_host_and_port(host) for host in hosts}
 
     def judge(self, host: str, port: int | None, addresses: Iterable[str]) -> None:
         """Raises Rejected where any of a host's addresses is not public and the host is not allowed."""
@@ -68,12 +70,29 @@ class AllowedHosts:
         Connecting judges names and literals alike; behind a proxy, which connects for us, this is what can be judged.
         """
         parts = urlsplit(url)
+        host = (parts.hostname or "").rstrip(".")
+        if host == "localhost" or host.endswith(".localhost"):  # names that are addresses (RFC 6761)
+            host = "127.0.0.1"
         try:
-            found = socket.getaddrinfo(parts.hostname, None, flags=socket.AI_NUMERICHOST)
+            found = socket.getaddrinfo(host, None, flags=socket.AI_NUMERICHOST)
         except (OSError, UnicodeError):
             return  # a name
         port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
         self.judge(parts.hostname or "", port, [str(sockaddr[0]) for *_, sockaddr in found])
+
+
+def _host_and_port(entry: str) -> tuple[str, int | None]:
+    try:
+        return str(ipaddress.IPv6Address(entry)), None  # without its brackets
+    except ValueError:
+        pass
+    try:
+        parts = urlsplit(f"//{entry}")
+        if parts.hostname and parts.netloc == entry:
+            return parts.hostname, parts.port
+    except ValueError:
+        pass
+    raise ConfigError(f"allowed_private_hosts: expected each as `host` or `host:port`, received {entry!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,12 +158,16 @@ class _Direct:
             try:
                 timeout_s = min(self.timeout or bounds.left_s(), bounds.left_s())
                 sock = create_connection((address, self.port), timeout_s, socket_options=self.socket_options)
-                bounds.allowed.judge(self.host, self.port, [sock.getpeername()[0]])
+                try:
+                    bounds.allowed.judge(self.host, self.port, [sock.getpeername()[0]])
+                except BaseException:
+                    sock.close()
+                    raise
                 return sock
-            except TimeoutError as error:
-                raise urllib3.exceptions.ConnectTimeoutError(self, f"{self.host} does not answer") from error
             except OSError as error:
                 failure = error
+        if isinstance(failure, TimeoutError):
+            raise urllib3.exceptions.ConnectTimeoutError(self, f"{self.host} does not answer") from failure
         raise urllib3.exceptions.NewConnectionError(self, f"{self.host}: {failure}") from failure
 
 

@@ -4,7 +4,7 @@ import hashlib
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import partial
@@ -159,7 +159,7 @@ class _FromList:
         self.bases = {locator: fingerprint(version=version, limits=limits) for locator, version in listed.items()}
         self.host = source.host
 
-    def open_ones(self) -> Iterator[_Candidate]:
+    def open_ones(self) -> Generator[_Candidate]:
         """Yields the candidates without a final state."""
         for locator in [locator for locator in self.bases if not self._records.is_final(locator)]:
             yield _Candidate(locator=locator, get=partial(self._source.fetch, locator))
@@ -176,13 +176,13 @@ class _FromArchive:
     def __init__(self, source: ArchiveSource, class_id: str, settings: DownloadConfig, records: Records) -> None:
         self._source, self._class_id = source, class_id
         self._limits = [getattr(settings, name) for name in LIMITS]
-        seen = sorted(records.beginning_with(f"{source.url(class_id)}#"), key=lambda record: record["time_s"])
+        seen = sorted(records.beginning_with(f"{source.locator(class_id)}#"), key=lambda record: record["time_s"])
         self._version = seen[-1]["version"] if seen else ""
         seen = sorted((r for r in seen if r["version"] == self._version), key=lambda record: record["start"])
         self._records = records
         self.bases = {record["candidate"]: self._basis(self._version) for record in seen}
 
-    def open_ones(self) -> Iterator[_Candidate]:
+    def open_ones(self) -> Generator[_Candidate]:
         """Yields the members behind those that have a record."""
         start = 0
         for record in self._records.of(list(self.bases)):
@@ -190,7 +190,11 @@ class _FromArchive:
                 break
             start = record["end"]
         for member in self._source.stream(self._class_id, start, self._version):
-            self.bases[member.locator] = self._basis(member.version)
+            if member.version != self._version:  # what is known is of another archive
+                self.bases, self._version = {}, member.version
+            self.bases[member.locator] = basis = self._basis(member.version)
+            if self._records.is_stale(member.locator, basis):
+                self._records.drop(member.locator)
             known = {"version": member.version, "start": member.start, "end": member.end}
             yield _Candidate(locator=member.locator, get=partial(_data_of, member), known=known)
 
@@ -227,12 +231,21 @@ class _Download:
         self._store, self._settings, self._image_class = store, settings, image_class
         self._offer, self._records, self._progress = offer, records, progress
         self._saved_s = time.monotonic()
+        self._recall()
+
+    def _recall(self) -> None:
+        """Takes in what is known of the offered candidates."""
+        self._bases = self._offer.bases
+        records = self._records.of(list(self._bases))
         self._sightings: defaultdict[str, list[str]] = defaultdict(list)  # the candidates that brought a file's bytes
-        for record in records.of(list(offer.bases)):
+        for record in records:
             if file := record.get("file") or record.get("duplicate_of"):
                 self._sightings[file].append(record["candidate"])
-        self._place = {locator: place for place, locator in enumerate(offer.bases)}
-        self._have = len(records.accepted_files(list(offer.bases)))
+        self._place = {locator: place for place, locator in enumerate(self._bases)}
+        self._have = len(self._records.accepted_files(list(self._bases)))
+        rejected = sum(record["state"] == "rejected" for record in records)
+        known = min(self._have, self._settings.images_per_class)
+        self._progress.resume(known - self._progress.done, rejected=rejected)
 
     def run(self) -> bool:
         """Asks for candidates in order until enough are accepted; returns whether any was asked for.
@@ -241,8 +254,6 @@ class _Download:
             SourceUnavailable: where pictures lack, and most candidates of a pass failed for reasons that may pass or
                 one of a host that gave pictures did.
         """
-        rejected = sum(record["state"] == "rejected" for record in self._records.of(list(self._offer.bases)))
-        self._progress.resume(min(self._have, self._settings.images_per_class), rejected=rejected)
         asked_ever = 0
         for number in range(PASSES):
             if self._have >= self._settings.images_per_class or (number and not self._offer.look_again()):
@@ -270,6 +281,8 @@ class _Download:
             while running or not (exhausted or self._have >= wanted):
                 while not exhausted and len(running) < min(self._settings.download_threads, wanted - self._have):
                     candidate = next(candidates, None)
+                    if self._offer.bases is not self._bases:  # its archive has changed: all begins anew
+                        self._recall()
                     if candidate is None:
                         exhausted = True
                     else:
@@ -285,6 +298,7 @@ class _Download:
                 if time.monotonic() - self._saved_s >= SAVE_EVERY_S:
                     self._save()
         finally:  # what was under way when it was stopped counts too
+            candidates.close()
             pool.shutdown(cancel_futures=True)
             for future in running:
                 if future.done() and not future.cancelled() and not future.exception():
@@ -339,8 +353,9 @@ class _Download:
     def _settle(self, latest: Record) -> None:
         file = latest["file"]
         sightings = self._sightings[file]
-        sightings.append(latest["candidate"])
-        self._have += _counts(len(sightings)) - _counts(len(sightings) - 1)
+        if latest["candidate"] not in sightings:  # else read once more, on the way to another member of its archive
+            sightings.append(latest["candidate"])
+            self._have += _counts(len(sightings)) - _counts(len(sightings) - 1)
         first = min(sightings, key=self._place.__getitem__)
         for candidate in sightings if len(sightings) > 1 else ():
             if len(sightings) >= PLACEHOLDER_SIGHTINGS:

@@ -95,6 +95,7 @@ def test_all_overrides_of_the_form_are_settings_and_empty_by_default(dag: Any) -
 
     params = dict(dag.params)
     assert params.pop("profile") in PROFILES
+    assert params.pop("accept_imagenet_terms") is False
     assert set(params.values()) == {None}
     assert make_config("seed", params) == PROFILES["seed"]
 

@@ -181,9 +181,9 @@ def test_thirty_sixty_and_thirty_pictures_by_the_tasks_of_three_runs(tmp_path):
     for number, wanted in enumerate((30, 60, 30)):
         run = Run(store, "dag", f"run {number}")
         settings = {"source": "folder", "location": str(tmp_path / "data"), "images_per_class": wanted}
-        classes = tasks.plan_run(run, "sample", settings | {"rows_px": 16, "columns_px": 16})
-        selections = [tasks.download_class(run, c["class_id"], listeners=()) for c in classes]
-        trials.append(tasks.build_dataset(run, [tasks.preprocess_class(run, s, listeners=()) for s in selections]))
+        groups = tasks.plan_run(run, "sample", settings | {"rows_px": 16, "columns_px": 16})
+        downloaded = [tasks.download_class(run, group, listeners=()) for group in groups]
+        trials.append(tasks.build_dataset(run, [tasks.preprocess_class(run, group, listeners=()) for group in downloaded]))
         records.append({(r["task"], r["item"]): r["reused"] for r in run.task_records() if r["task"] != "plan_run"})
     assert trials[2] == trials[0] != trials[1]
     assert [set(reused.values()) for reused in records] == [{False}, {False}, {True}]
