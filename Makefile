@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: help demo ui test check format bench-train bench-preprocess screenshots lock clean
+.PHONY: help demo ui test check format bench-train bench-preprocess bench-download screenshots lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -36,6 +36,9 @@ bench-train: $(VENV)/installed ## print pictures per second by model and precisi
 
 bench-preprocess: $(VENV)/installed ## print pictures per second of preprocessing beside the study's two steps
 	$(BIN)/python -m benchmarks.preprocess
+
+bench-download: $(VENV)/installed ## print pictures per second and CPU of downloading beside img2dataset and a plain loop
+	@$(UV_INDEX); $(BIN)/python -m benchmarks.download
 
 screenshots: $(VENV)/installed-dev ## make the README's pictures from a run in real Airflow (needs chromium)
 	$(BIN)/python -m tools.screenshots

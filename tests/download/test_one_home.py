@@ -72,9 +72,11 @@ def test_two_runs_of_two_locations_in_one_home_make_arrays_of_their_own_pictures
             fill(tmp_path / name / class_id, range(start + 100 * place, start + 100 * place + 3))
         run = Run(store, "dag", name)
         settings = {"source": "folder", "location": str(tmp_path / name), "rows_px": 20, "columns_px": 16}
-        assert len(tasks.plan_run(run, "sample", settings)) == 2
-        selection = tasks.download_class(run, COBRA, listeners=())
-        arrays[name] = ClassArray.from_dict(tasks.preprocess_class(run, selection, listeners=())["array"])
+        groups = tasks.plan_run(run, "sample", settings)
+        assert len(groups) == 2
+        (cobra,) = (group for group in groups if group["class_ids"] == [COBRA])
+        (prepared,) = tasks.preprocess_class(run, tasks.download_class(run, cobra, listeners=()), listeners=())
+        arrays[name] = ClassArray.from_dict(prepared["array"])
         assert [r["reused"] for r in run.task_records()] == [False] * 3
     for name, start in seeds.items():
         assert read_array(store, arrays[name])[1] == [id_of(small(seed)) for seed in range(start, start + 3)]
@@ -183,7 +185,9 @@ def test_thirty_sixty_and_thirty_pictures_by_the_tasks_of_three_runs(tmp_path):
         settings = {"source": "folder", "location": str(tmp_path / "data"), "images_per_class": wanted}
         groups = tasks.plan_run(run, "sample", settings | {"rows_px": 16, "columns_px": 16})
         downloaded = [tasks.download_class(run, group, listeners=()) for group in groups]
-        trials.append(tasks.build_dataset(run, [tasks.preprocess_class(run, group, listeners=()) for group in downloaded]))
+        trials.append(
+            tasks.build_dataset(run, [tasks.preprocess_class(run, group, listeners=()) for group in downloaded])
+        )
         records.append({(r["task"], r["item"]): r["reused"] for r in run.task_records() if r["task"] != "plan_run"})
     assert trials[2] == trials[0] != trials[1]
     assert [set(reused.values()) for reused in records] == [{False}, {False}, {True}]

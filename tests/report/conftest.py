@@ -37,6 +37,7 @@ def build_run(tmp_path_factory: pytest.TempPathFactory) -> BuildRun:
     def build(
         *, names: tuple[str, ...] = ("cow", "cobra", "palm"), before: float = 0.3, after: float | None = 0.8,
         source: str = "folder", never_answered: int | None = None, without_test: str | None = None,
+        short: str | None = None, failed: str | None = None, copies: int = 0,
     ) -> ReportInputs:  # fmt: skip
         store = Store(tmp_path_factory.mktemp("home"))
         config = _config(names, source)
@@ -46,7 +47,7 @@ def build_run(tmp_path_factory: pytest.TempPathFactory) -> BuildRun:
             for item in items:
                 with run.task(task, item) as record:
                     record["reused"] = task == "download_class"
-        dataset = _dataset(store, config, without_test)
+        dataset = _dataset(store, config, without_test, short, copies)
         baseline_model = _model(store, dataset, "baseline", before, never_answered)
         baseline, _ = evaluate(store, dataset, [baseline_model])
         decision = {
@@ -54,6 +55,8 @@ def build_run(tmp_path_factory: pytest.TempPathFactory) -> BuildRun:
             "accuracy_goal": 0.25 if after is None else 0.99, "why": "",
         }  # fmt: skip
         selections = tuple(selection_of(member) for member in config.classes)
+        if failed:  # one that never came to be preprocessed
+            config = replace(config, classes=(*config.classes, ImageClass(class_id="n00099999", name=failed)))
         if after is None:
             return ReportInputs(
                 run=run, config=config, decision=decision, dataset=dataset, selections=selections, baseline=baseline,
@@ -80,7 +83,7 @@ def _config(names: Sequence[str], source: str) -> RunConfig:
         classes=tuple(ImageClass(class_id=f"n{i:08d}", name=name) for i, name in enumerate(names)),
         download=replace(profile.download, source=source, images_per_class=PICTURES, location="/pictures"),
         preprocess=replace(
-            profile.preprocess, rows_px=ROWS, columns_px=COLUMNS, validation_share=0.3, test_share=0.4
+            profile.preprocess, rows_px=ROWS, columns_px=COLUMNS, validation_share=0.3, test_share=0.4, min_classes=2
         ),
         augment=replace(profile.augment, classes_to_augment=2, pictures_to_add=5),
     )  # fmt: skip
@@ -93,19 +96,21 @@ def selection_of(member: ImageClass) -> SelectionRef:
     )  # fmt: skip
 
 
-def _dataset(store: Store, config: RunConfig, without_test: str | None) -> Dataset:
+def _dataset(store: Store, config: RunConfig, without_test: str | None, short: str | None, copies: int) -> Dataset:
+    """The class that is `short` has three pictures; `copies` of each class look like those of the first."""
     random = np.random.default_rng(0)
     pairs = []
     for member in config.classes:
-        ids = [hashlib.sha256(f"{member.class_id} {i}".encode()).hexdigest() for i in range(PICTURES)]
+        count = 3 if member.name == short else PICTURES
+        ids = [hashlib.sha256(f"{member.class_id} {i}".encode()).hexdigest() for i in range(count)]
         if member.name == without_test:  # an id that begins with f is on the side of training
             ids = ["f" + image_id[1:] for image_id in ids]
         selection = Selection(class_id=member.class_id, files=tuple(f"{i}.jpg" for i in ids))
         ref = selection_of(member)
         store.write_json(ref.key, selection.as_dict())
-        array = ClassArray(class_id=member.class_id, fingerprint=f"a44a{member.class_id}", count=PICTURES)
-        pictures = random.integers(0, 255, (PICTURES, ROWS, COLUMNS, 3), np.uint8)
-        looks = [look(p) for p in pictures]
+        array = ClassArray(class_id=member.class_id, fingerprint=f"a44a{member.class_id}", count=count)
+        pictures = random.integers(0, 255, (count, ROWS, COLUMNS, 3), np.uint8)
+        looks = [(i, False) if i < copies else look(p) for i, p in enumerate(pictures)]
         write_array(store, array, list(pictures), ids, shape=(ROWS, COLUMNS, 3), looks=looks)
         pairs.append((ref, array))
     dataset, _ = build_dataset(store, config.download, config.preprocess, pairs)

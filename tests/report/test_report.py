@@ -198,6 +198,47 @@ def test_the_json_holds_the_figures_that_the_page_shows(build_run):
     assert (groups["download_class"]["count"], groups["download_class"]["reused"]) == (3, 3)
 
 
+@pytest.mark.parametrize("after", [0.8, None])
+def test_f51_classes_that_were_left_out_are_said_beside_the_verdict_and_in_the_headline(build_run, after):
+    result, page, figures = report(
+        build_run(names=("cow", "cobra", "palm"), after=after, short="cobra", failed="an <anchor>")
+    )
+    said = "2 of 4 classes were left out: cobra (3 of 20 pictures), an <anchor> (not prepared)"
+    assert said in page.text_of["left-out"] and said in page.text_of["verdict"]
+    assert result["headline"].endswith(said)
+    assert [row["name"] for row in sorted(figures["classes"], key=lambda r: r["label"])] == ["cow", "palm"]
+    rows = {row[0]: row[1:] for row in page.rows if len(row) == 4}
+    assert rows["cobra n00000001"] == ["3", "20", "gone\u00a07, timeout\u00a03"]
+    assert rows["an <anchor> n00099999"][:2] == [wording.DASH] * 2
+
+
+def test_where_all_classes_are_there_nothing_is_said_of_any_left_out(build_run):
+    result, page, figures = report(build_run())
+    assert "left-out" not in page.text_of and "left out:" not in page.text + result["headline"]
+    assert figures["data"]["left_out"] == []
+
+
+@pytest.mark.parametrize("count", [1, 12])
+def test_however_many_classes_are_left_out_the_sentence_stays_short(count):
+    classes = [{"name": f"class {i}", "have": i, "need": 20} for i in range(count)]
+    text = wording.left_out(classes, 20)
+    if count == 1:
+        assert text == "1 of 20 classes was left out: class 0 (0 of 20 pictures)"
+    else:
+        assert text.startswith("12 of 20 classes were left out: class 0") and text.endswith(", 2 more")
+
+
+def test_near_duplicates_are_counted_by_class_and_the_largest_groups_listed(build_run):
+    _, page, figures = report(build_run(names=("cow", "cobra", "palm"), copies=3))
+    near = figures["data"]["near_duplicates"]
+    assert near == {"pictures": 9, "groups": 1, "groups_across_classes": 1}
+    assert "9\u00a0pictures have a near-duplicate, in 1\u00a0group of which 1 spans several classes" in page.text
+    rows = [row for row in page.rows if len(row) == 6 and row[0] == "cow"]
+    assert rows == [["cow", "0", "0", "3", "3", "0"]]
+    group = figures["data"]["largest_groups"][0]
+    assert [group["group"], "9", group["split"], "n00000000, n00000001, n00000002"] in page.rows
+
+
 def test_drawn_pictures_are_named_as_such(build_run):
     _, page, _ = report(build_run(source="sample"))
     assert "say nothing about ImageNet" in page.text
