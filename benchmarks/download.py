@@ -3,9 +3,10 @@
 All three fetch the same JPEGs from a server on loopback, in turn and in one run, with 0 and 100 ms until an answer, and
 with 20 % faults: 404, a page instead of a picture, a connection closed early, a cut JPEG. Speed and CPU (user and
 system, without the server's) are those of the work itself; what starting a program takes, its imports above all, is in
-its own column. The files go to memory (/dev/shm) where there is such a folder: a disk's file system makes new files
-several times slower for some seconds after others were deleted, which would hit whoever comes next. The pictures come from a folder (--pictures DIR, any *.jpg below it), else they are
-drawn: 500x375, quality 90, noise to about 110 kB. img2dataset is installed below .local/ when first needed.
+its own column. The files go to memory (/dev/shm) where there is such a folder: for some seconds after files were
+deleted a disk's file system can make new ones several times slower, which would hit whichever program comes next. The
+pictures come from a folder (--pictures DIR, any *.jpg below it), else they are drawn: 500x375, quality 90, with noise,
+about 110 kB. img2dataset is installed below .local/ when first needed. Linux only.
 """
 
 import argparse
@@ -221,7 +222,7 @@ def medians(runs: list[Spent]) -> dict[str, float]:
     }
 
 
-def main() -> None:  # noqa: PLR0914 - the table's columns
+def main() -> None:
     """Prints a line per case and program, and the ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pictures", type=Path, help="a folder of JPEGs to serve instead of drawn ones")
@@ -264,7 +265,7 @@ def main() -> None:  # noqa: PLR0914 - the table's columns
                     spent = run(tool, once, options.count, server, expected, python, options.target)
                     runs.setdefault((once, tool), []).append(spent)
                     print(
-                        f"{once} {tool}: {spent.wall_s:.1f} s, CPU {spent.cpu_s:.2f} s, server {spent.server_cpu_s:.2f} s",
+                        f"{once} {tool}: {spent.wall_s:.1f} s, CPU {spent.cpu_s:.2f} s",
                         file=sys.stderr,
                         flush=True,
                     )
@@ -281,7 +282,7 @@ def show(cases: list[Case], tools: list[str], runs: dict[tuple[Case, str], list[
         table.add_column(name, no_wrap=True)
     for name in ("good\npictures/s", "CPU ms\na picture", "ours:its\nCPU", "ours:its\ntime", "good", "pages\nkept",
                  "cut ones\nkept", "peak\nMB", "start\nCPU s", "server\nms"):  # fmt: skip
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for case in cases:
         own = medians(runs[case, "ours"]) if "ours" in tools else None
         for tool in tools:
@@ -298,7 +299,7 @@ def show(cases: list[Case], tools: list[str], runs: dict[tuple[Case, str], list[
                 f"{figures['peak_mb']:.0f}", f"{figures['start_cpu_s']:.1f}", f"{figures['server_cpu_ms']:.2f}",
                 end_section=tool == tools[-1],
             )  # fmt: skip
-    Console(width=130).print(table)
+    Console(width=150).print(table)
 
 
 if __name__ == "__main__":

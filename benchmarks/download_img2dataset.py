@@ -13,7 +13,7 @@ from img2dataset.main import download
 class Measured(Downloader):
     """Measures in the worker process: from its list of URLs to the last picture, without any imports."""
 
-    def download_shard(self, row):  # noqa: ANN001, ANN201 - as there
+    def download_shard(self, row):
         with spending():
             return super().download_shard(row)
 
@@ -27,7 +27,7 @@ def main() -> None:
         output_folder=sys.argv[2],
         output_format="files",
         resize_mode="no",
-        skip_reencode=True,  # the bytes stay as they came, as ours do; it decodes them to see whether they are a picture
+        skip_reencode=True,  # the bytes stay as they came, as ours do; they are decoded all the same
         extract_exif=False,
         compute_hash="sha256",
         processes_count=1,

@@ -1,4 +1,4 @@
-"""Downloads one class with this project's `download_class`: started by `make bench-download` in a process of its own."""
+"""Downloads a class with this project's `download_class`: started by `make bench-download` as its own process."""
 
 import dataclasses
 import sys

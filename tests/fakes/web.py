@@ -5,7 +5,8 @@ import socket
 import ssl
 import struct
 import threading
-from collections import Counter
+import time
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -16,23 +17,34 @@ FOREVER_S = 60
 class FaultServer:
     """Answers each path of `routes` with its behaviour, and anything else with 404.
 
-    `requests` counts by path, `headers` holds those of the last request of each path, and `sent` the bytes of body
-    that a path's behaviour could send before the client hung up.
+    `requests` counts by path, `headers` holds those of the last request of each path, `ranges` the Range headers of all
+    of them, and `sent` the bytes of body that a path's behaviour could send before the client hung up. `most_at_once`
+    is how many requests were answered at the same time.
+
+    Args:
+        tls: makes it an https server.
+        host: the address that it listens on, of IPv4 or IPv6.
+        port: 0 for a free one.
     """
 
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
-        self._tls = tls
+    def __init__(self, tls: ssl.SSLContext | None = None, *, host: str = "127.0.0.1", port: int = 0) -> None:
+        self._tls, self._host, self._port = tls, host, port
         self.routes: dict[str, Behaviour] = {}
         self.requests: Counter[str] = Counter()
         self.headers: dict[str, dict[str, str]] = {}
+        self.ranges: defaultdict[str, list[str]] = defaultdict(list)
         self.sent: Counter[str] = Counter()
+        self.at_once = self.most_at_once = 0
         self.stopping = threading.Event()
         self.lock = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._connections: list[socket.socket] = []
+        self._peers: list[tuple] = []
+        self._probes = 0
 
     def __enter__(self):
-        self._server = _Server(("127.0.0.1", 0), _Handler)
+        kind = type("_", (_Server,), {"address_family": socket.AF_INET6}) if ":" in self._host else _Server
+        self._server = kind((self._host, self._port), _Handler)
         self._server.web = self
         if self._tls:
             self._server.socket = self._tls.wrap_socket(
@@ -55,7 +67,23 @@ class FaultServer:
 
     @property
     def url(self) -> str:
-        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self._server.server_address[1]}"
+        return f"{'https' if self._tls else 'http'}://{self.netloc}"
+
+    @property
+    def netloc(self) -> str:
+        return f"[{self._host}]:{self.port}" if ":" in self._host else f"{self._host}:{self.port}"
+
+    @property
+    def port(self) -> int:
+        return self._server.server_address[1]
+
+    def hits(self) -> int:
+        """How many connections were made, also such as sent nothing."""
+        with socket.create_connection((self._host, self.port)) as probe:  # those before it are accepted before it
+            while probe.getsockname() not in self._peers:
+                time.sleep(0.005)
+        self._probes += 1
+        return len(self._peers) - self._probes
 
     def offer(self, class_id: str, names: list[str]) -> None:
         """Lists `/p/<name>` of each name as the class's candidates."""
@@ -76,6 +104,7 @@ class _Server(ThreadingHTTPServer):
         thread = threading.Thread(target=self.process_request_thread, args=(request, client_address), daemon=True)
         self.web._threads.append(thread)
         self.web._connections.append(request)
+        self.web._peers.append(client_address)
         thread.start()
 
     def handle_error(self, request, client_address):
@@ -96,7 +125,14 @@ class _Handler(BaseHTTPRequestHandler):
         with web.lock:
             web.requests[self.path] += 1
             web.headers[self.path] = {name.lower(): value for name, value in self.headers.items()}
-        web.routes.get(self.path, answers(b"nothing here", status=404, kind="text/plain"))(self)
+            web.ranges[self.path].append(self.headers.get("Range", ""))
+            web.at_once += 1
+            web.most_at_once = max(web.most_at_once, web.at_once)
+        try:
+            web.routes.get(self.path, answers(b"nothing here", status=404, kind="text/plain"))(self)
+        finally:
+            with web.lock:
+                web.at_once -= 1
 
     def head(self, status, length, kind="image/jpeg", **headers):
         self.send_response(status)
@@ -105,8 +141,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(length))
         else:
             self.close_connection = True
-        for name, value in headers.items():
-            self.send_header(name.replace("_", "-"), value)
+        for name, values in headers.items():
+            for value in [values] if isinstance(values, str) else values:
+                self.send_header(name.replace("_", "-"), value)
         self.end_headers()
 
     def body(self, piece):
@@ -122,6 +159,44 @@ def answers(body: bytes, *, status: int = 200, kind: str = "image/jpeg", after_s
         handler.server.web.stopping.wait(after_s)
         handler.head(status, len(body), kind, **headers)
         handler.body(body)
+
+    return behave
+
+
+def serves(
+    body: bytes,
+    *,
+    version: str | None = '"v1"',
+    ranges: bool = True,
+    cut_after: tuple[int, ...] = (),
+    said: bool = True,
+) -> Behaviour:
+    """The body as a server of files gives it: from the byte that is asked for, with its ETag.
+
+    Args:
+        body: all of it.
+        version: the ETag, None for none.
+        ranges: whether it can begin within the body.
+        cut_after: how many bytes of body the first answer brings before its connection ends, and the second, ...
+        said: whether it says its length.
+    """
+    cuts_left = iter(cut_after)
+    lock = threading.Lock()
+
+    def behave(handler):
+        start = int(handler.headers.get("Range", "bytes=0-").removeprefix("bytes=").removesuffix("-")) if ranges else 0
+        headers = {"ETag": version} if version else {}
+        if start >= len(body) and start:
+            handler.head(416, 0, Content_Range=f"bytes */{len(body)}")
+            return
+        if start:
+            headers["Content_Range"] = f"bytes {start}-{len(body) - 1}/{len(body)}"
+        with lock:
+            end = start + next(cuts_left, len(body))
+        handler.head(206 if start else 200, len(body) - start if said else None, "application/x-tar", **headers)
+        handler.close_connection |= end < len(body)
+        for place in range(start, min(end, len(body)), 65536):
+            handler.body(body[place : min(place + 65536, end)])
 
     return behave
 
