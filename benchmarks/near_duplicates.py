@@ -2,7 +2,7 @@
 
     python -m benchmarks.near_duplicates [--pictures DIR]
 
-Pictures of a folder (any *.jpg, *.jpeg below it), else drawn ones. Copies are resized, recompressed and slightly cropped.
+Pictures of a folder (any *.jpg, *.jpeg below it), else drawn ones. Copies are resized, recompressed and cropped.
 """
 
 import argparse

@@ -3,7 +3,10 @@
 import datetime
 import gzip
 import ipaddress
+import logging
 import ssl
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -13,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from fakes.pictures import picture
 from fakes.web import FaultServer, answers, cuts, drips, drips_headers, endless, in_turn, redirects, resets, silent
 
-from imagenet_tasks.config import DownloadConfig
+from imagenet_tasks.config import Credentials, DownloadConfig
 from imagenet_tasks.download.fetch import Fetcher
 from imagenet_tasks.errors import Rejected, RejectReason
 
@@ -231,3 +234,141 @@ def test_f03_a_header_that_drips_over_tls_is_cut_at_the_total_deadline(tls_web, 
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "certificate.pem"))
     tls_web.routes["/x"] = drips_headers()
     assert (rejected(tls_web).reason, tls_web.requests["/x"]) == (RejectReason.TIMEOUT, 1)
+
+
+# Who does not want it
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        "noindex",
+        "NoImageAI",
+        "noai",
+        "none",
+        "noimageindex",
+        "max-snippet: 5, noindex",
+        "*: noindex",
+        "imagenet-targeted-augmentation: noindex",
+        "otherbot: nofollow, imagenet-targeted-augmentation: noai",
+        "unavailable_after: Wed, 25 Jun 2030 15:00:00 GMT, noindex",
+        ["otherbot: noindex", "noimageai"],
+    ],
+)
+def test_a_picture_whose_host_refuses_this_use_is_not_taken(web, tag):
+    web.routes["/x"] = answers(picture(1), X_Robots_Tag=tag)
+    refusal = rejected(web)
+    assert (refusal.reason, refusal.may_pass, web.requests["/x"]) == (RejectReason.ROBOTS_TAG, False, 1)
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        "",
+        "nofollow",
+        "noarchive, nosnippet",
+        "otherbot: noindex",
+        "otherbot: noindex, noai",
+        "max-image-preview: none",
+        "unavailable_after: 25 Jun 2030 15:00:00 PST",
+        "indexifembedded",
+    ],
+)
+def test_a_tag_that_refuses_something_else_or_somebody_else_is_no_refusal(web, tag):
+    web.routes["/x"] = answers(picture(1), X_Robots_Tag=tag)
+    assert fetched(web) == picture(1)
+
+
+def test_the_tag_is_not_looked_at_where_the_settings_say_so(web):
+    web.routes["/x"] = answers(picture(1), X_Robots_Tag="noindex")
+    assert fetched(web, respect_robots_tag=False) == picture(1)
+
+
+# Secrets
+
+SECRET = "Bearer hunter2"
+
+
+@pytest.fixture
+def other():
+    with FaultServer() as server:
+        server.routes["/x"] = answers(picture(2))
+        yield server
+
+
+def fetched_as(web, url: str) -> bytes:
+    credentials = Credentials(host=web.netloc, authorization=SECRET)
+    with Fetcher(settings(), credentials=credentials) as fetcher:
+        return fetcher.fetch(url)
+
+
+def test_f36_credentials_are_sent_to_their_own_host_alone(web, other):
+    web.routes["/x"] = answers(picture(1))
+    assert fetched_as(web, f"{web.url}/x") == picture(1)
+    assert fetched_as(web, f"{other.url}/x") == picture(2)
+    assert web.headers["/x"]["authorization"] == SECRET
+    assert "authorization" not in other.headers["/x"]
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_f36_credentials_are_not_sent_after_a_redirect_to_another_port(web, other, status):
+    web.routes["/x"] = redirects(f"{other.url}/x", status)
+    assert fetched_as(web, f"{web.url}/x") == picture(2)
+    assert "authorization" not in other.headers["/x"]
+
+
+def test_f36_credentials_are_sent_after_a_redirect_within_their_host(web):
+    web.routes |= {"/x": redirects("/y"), "/y": answers(picture(1))}
+    assert fetched_as(web, f"{web.url}/x") == picture(1)
+    assert web.headers["/y"]["authorization"] == SECRET
+
+
+@pytest.mark.parametrize("url", ["http://{other}\\@{web}/x", "http://{web}@{other}/x", "http://{other}#@{web}/x"])
+def test_f36_a_url_that_parsers_read_differently_gets_no_credentials_to_another_host(web, other, url):
+    other.routes |= {f"/%5C@{web.netloc}/x": answers(picture(2)), "/": answers(picture(2))}
+    assert fetched_as(web, url.format(web=web.netloc, other=other.netloc)) == picture(2)
+    assert SECRET not in [headers.get("authorization") for headers in other.headers.values()]
+
+
+def test_f36_credentials_and_queries_are_in_no_message_and_no_log(web, caplog):
+    caplog.set_level(logging.DEBUG)
+    unavailable = "/photo_unavailable.png?sig=hunter2"
+    web.routes |= {"/x": redirects(unavailable), unavailable: answers(picture(1)), "/y": resets}
+    credentials = Credentials(host=web.netloc, authorization=SECRET)
+    with Fetcher(settings(attempts=1), credentials=credentials) as fetcher:
+        for path in ("/x", "/y?sig=hunter2", "/z?sig=hunter2"):
+            with pytest.raises(Rejected) as caught:
+                fetcher.fetch(web.url + path)
+            assert "hunter2" not in f"{caught.value} {caught.value.detail}"
+    assert "hunter2" not in repr(credentials)
+    assert "hunter2" not in "".join(r.getMessage() for r in caplog.records if r.name.startswith("imagenet_tasks"))
+
+
+MANY_ENDLESS = """
+import resource, sys, threading
+from imagenet_tasks.config import DownloadConfig
+from imagenet_tasks.download.fetch import Fetcher
+from imagenet_tasks.errors import Rejected
+peak_mb = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+found = []
+def ask():
+    try:
+        fetcher.fetch(sys.argv[1])
+    except Rejected as rejected:
+        found.append(rejected.reason.value)
+bounds = dict(allowed_private_hosts=("127.0.0.1",), total_timeout_s=60, max_bytes=10_000_000, attempts=1)
+with Fetcher(DownloadConfig(**bounds)) as fetcher:
+    before_mb = peak_mb()
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    [t.start() for t in threads]
+    [t.join() for t in threads]
+print(round(peak_mb() - before_mb), *found)
+"""
+
+
+def test_f06_eight_endless_bodies_need_the_memory_of_eight_bodies_of_max_bytes(web):
+    web.routes["/x"] = endless()
+    command = [sys.executable, "-c", MANY_ENDLESS, f"{web.url}/x"]
+    grown_mb, *found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert found == ["too_large"] * 8
+    assert int(grown_mb) < 8 * 10 * 1.3 + 30
