@@ -20,6 +20,7 @@ class Snapshot:
     done: int
     total: int
     elapsed_s: float
+    rate_per_s: float | None
     remaining_s: float | None
     updated_s: float
     figures: dict[str, Any] = field(default_factory=dict)
@@ -30,8 +31,9 @@ class Snapshot:
 
     def __str__(self) -> str:
         figures = "".join(f", {name.replace('_', ' ')} {said(name, value)}" for name, value in self.figures.items())
+        rate = f", {self.rate_per_s:.3g}/s" if self.rate_per_s and "pictures_per_s" not in self.figures else ""
         left = f", {self.remaining_s:.0f} s left" if self.remaining_s is not None and self.done < self.total else ""
-        return f"{self.label}: {self.done}/{self.total} {self.unit}{figures}{left}"
+        return f"{self.label}: {self.done}/{self.total} {self.unit}{figures}{rate}{left}"
 
 
 def said(name: str, value: Any) -> str:
@@ -89,7 +91,8 @@ class Progress:
 
     def tick(self) -> None:
         """Tells the listeners where it is time, although nothing more is done."""
-        self.advance(0)
+        if self.done < self.total:
+            self.advance(0)
 
     def resume(self, count: int, **figures: Any) -> None:
         """Counts what was done until now, which says nothing about the time that is left."""
@@ -108,6 +111,7 @@ class Progress:
             done=self.done,
             total=self.total,
             elapsed_s=elapsed_s,
+            rate_per_s=fresh / elapsed_s if fresh and elapsed_s else None,
             remaining_s=elapsed_s / fresh * (self.total - self.done) if fresh else None,
             updated_s=time.time(),
             figures=dict(self.figures),

@@ -78,7 +78,7 @@ def test_where_all_was_done_before_the_end_is_told():
 def test_a_snapshot_is_plain_json_values():
     heard = []
     progress(heard).advance(5, rejected=1)
-    assert heard[0].as_dict() | {"elapsed_s": 0, "updated_s": 0} == {
+    assert heard[0].as_dict() | {"elapsed_s": 0, "updated_s": 0, "rate_per_s": 0} == {
         "task": "t",
         "item": "i",
         "label": "cobra",
@@ -86,15 +86,34 @@ def test_a_snapshot_is_plain_json_values():
         "done": 5,
         "total": 5,
         "elapsed_s": 0,
+        "rate_per_s": 0,
         "remaining_s": 0,
         "updated_s": 0,
         "figures": {"rejected": 1},
     }
 
 
-def test_the_logs_line_says_what_how_far_and_its_figures(caplog):
+def test_the_logs_line_says_what_how_far_its_figures_its_rate_and_the_time_left(caplog, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     heard = []
-    progress(heard).advance(5, rejected=1, loss=0.25)
+    counting = progress(heard, total=100)
+    now[0] += 10.0
+    counting.advance(20, rejected=1, loss=0.25)
     with caplog.at_level(logging.INFO):
         log_line(heard[0])
-    assert caplog.messages == ["cobra: 5/5 pictures, rejected 1, loss 0.25"]
+    assert caplog.messages == ["cobra: 20/100 pictures, rejected 1, loss 0.25, 2/s, 40 s left"]
+
+
+def test_a_tick_tells_where_it_is_time_and_nothing_after_the_end(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    heard = []
+    counting = progress(heard, interval_s=10.0)
+    counting.tick()
+    now[0] += 11.0
+    counting.tick()
+    counting.advance(5)
+    now[0] += 11.0
+    counting.tick()
+    assert [s.done for s in heard] == [0, 5]
