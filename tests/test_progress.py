@@ -97,7 +97,7 @@ def test_the_logs_line_says_what_how_far_its_figures_its_rate_and_the_time_left(
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     heard = []
-    counting = progress(heard, total=100)
+    counting = progress(heard, total=100, interval_s=0)
     now[0] += 10.0
     counting.advance(20, rejected=1, loss=0.25)
     with caplog.at_level(logging.INFO):
