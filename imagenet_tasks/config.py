@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from imagenet_tasks.classes import STUDY_CLASSES, ImageClass, find_class, folder_class
@@ -26,6 +26,11 @@ StepName = Literal["", "download", "preprocess", "train", "evaluate", "augment",
 SOURCES, MODELS, FORCE_FROM = get_args(SourceName), get_args(ModelName), get_args(StepName)
 MAX_CLASSES = 25_000  # ImageNet has 21,841
 LEAST_SIDE_PX = {"convnet1": 37}  # its convolutions and poolings leave nothing of a smaller picture
+
+
+def _parts(value: Any) -> Any:
+    """Returns the parts of a text at its commas: a command line has no lists."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -80,7 +85,7 @@ class DownloadConfig:
     retry_after_cap_s: Annotated[float, Field(ge=0, le=3600)] = 30.0
     max_redirects: Annotated[int, Field(ge=0, le=20)] = 5
     respect_robots_tag: bool = True
-    allowed_private_hosts: tuple[str, ...] = ()
+    allowed_private_hosts: Annotated[tuple[str, ...], BeforeValidator(_parts)] = ()
     max_bytes: Annotated[int, Field(ge=1_000, le=500_000_000)] = 20_000_000
     max_pixels: Annotated[int, Field(ge=1_000, le=170_000_000)] = 50_000_000
     min_side_px: Annotated[int, Field(ge=1, le=10_000)] = 24

@@ -245,3 +245,9 @@ def test_f52_classes_that_cannot_be_are_refused_by_name(classes, said):
 def test_f52_what_names_no_class_is_refused_and_not_taken_for_no_list(value):
     with pytest.raises(ConfigError, match=f"classes: expected.*received {re.escape(repr(value))}"):
         make_config("seed", {"classes": value})
+
+
+def test_f51_more_classes_cannot_be_needed_than_the_run_has():
+    with pytest.raises(ConfigError, match="min_classes: expected at most the run's 20 classes, received 21"):
+        make_config("sample", {"min_classes": 21})
+    assert make_config("sample", {"min_classes": 20}).preprocess.min_classes == 20

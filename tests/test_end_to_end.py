@@ -18,7 +18,7 @@ from imagenet_tasks.classes import STUDY_CLASSES
 from imagenet_tasks.storage import Store
 from tools.local_airflow import DAG_ID, LocalAirflow, LocalAirflowError
 
-CLASSES = ["giant panda", "jellyfish", "acropolis", "n02709367"]
+CLASSES = ["giant panda", "n01910747", "acropolis", "n02709367"]
 SETTINGS = {
     "profile": "sample", "classes": CLASSES, "images_per_class": 30, "epochs": 2, "retrain_epochs": 2,
     "accuracy_goal": 1.0, "classes_to_augment": 2, "pictures_to_add": 10,

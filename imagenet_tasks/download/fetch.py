@@ -269,9 +269,9 @@ def _refusal(robots_tag: str) -> str:
     """
     robot = ""
     for part in robots_tag.lower().split(","):
-        name, colon, directive = part.rpartition(":")
-        if colon and name.strip() not in WITH_VALUES and " " not in name.strip():  # a date has colons and spaces
-            robot = name.strip()
-        if robot in ("", "*", AGENT) and directive.strip() in NOT_FOR_US:
-            return directive.strip()
+        directive, colon, rest = (text.strip() for text in part.partition(":"))
+        if colon and directive not in WITH_VALUES and " " not in directive:  # a date, too, has colons
+            robot, directive = directive, rest
+        if robot in ("", "*", AGENT) and directive in NOT_FOR_US:
+            return directive
     return ""

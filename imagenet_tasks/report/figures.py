@@ -192,6 +192,11 @@ def _data(inputs: "ReportInputs") -> dict[str, Any]:
         for reason, count in row["rejected"].items():
             reasons[reason] = reasons.get(reason, 0) + count
     totals["rejected"] = dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
+    hosts: dict[str, list[int]] = {}
+    for selection in inputs.selections:
+        for kind, (accepted, asked) in selection.hosts.items():
+            sums = hosts.setdefault(kind, [0, 0])
+            sums[0], sums[1] = sums[0] + accepted, sums[1] + asked
     quality = _read(inputs.run.store, dataset.folder, "data_quality.json")
     for row in rows:
         row["quality"] = quality["classes"][row["class_id"]]
@@ -199,6 +204,8 @@ def _data(inputs: "ReportInputs") -> dict[str, Any]:
     return {
         "rows_px": dataset.rows_px, "columns_px": dataset.columns_px, "classes": rows, "totals": totals,
         "left_out": _left_out(inputs, quality["left_out"]),
+        "source": inputs.config.download.source, "hosts": dict(sorted(hosts.items())),
+        "imagenet_terms_accepted": inputs.config.download.accept_imagenet_terms,
     } | {name: quality[name] for name in QUALITY}  # fmt: skip
 
 

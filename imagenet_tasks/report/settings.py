@@ -49,6 +49,8 @@ def command(config: RunConfig) -> str:
 
 def said(value: Any) -> str:
     """Returns a setting's value as it is typed."""
+    if isinstance(value, tuple):
+        return ",".join(value)
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

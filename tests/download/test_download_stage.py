@@ -2,9 +2,12 @@
 
 import hashlib
 import json
+import logging
+import re
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import dataclass
 
 import pytest
@@ -13,7 +16,8 @@ from fakes.web import FaultServer, answers, cuts, in_turn, redirects, resets, si
 
 from imagenet_tasks.artifacts import Selection, SelectionRef
 from imagenet_tasks.classes import find_class
-from imagenet_tasks.config import DownloadConfig
+from imagenet_tasks.config import Credentials, DownloadConfig
+from imagenet_tasks.download import fetch, stage
 from imagenet_tasks.download.stage import download_class
 from imagenet_tasks.errors import ConfigError, SourceUnavailable
 from imagenet_tasks.progress import Progress
@@ -403,3 +407,136 @@ def test_a_missing_location_is_a_config_error(tmp_path):
     missing = DownloadConfig(source="folder", location=str(tmp_path / "nowhere"))
     with pytest.raises(ConfigError, match="nowhere"):
         download_class(Store(tmp_path), missing, CLASS, progress=quiet())
+
+
+# Placeholders
+
+
+def md5_of(seed: int) -> str:
+    return hashlib.md5(picture(seed)).hexdigest()
+
+
+def test_f02_the_picture_of_a_host_that_has_none_is_known_by_its_md5(web, tmp_path, monkeypatch):
+    monkeypatch.setattr(stage, "PLACEHOLDERS_MD5", {md5_of(99)})
+    offer(web, {"a": answers(picture(99)), "b": answers(picture(99))} | good(2))
+    selection, _ = get(tmp_path, web, 2)
+    assert selection.files == (file_of(0), file_of(1))
+    assert [records(tmp_path)[name]["reason"] for name in "ab"] == ["placeholder"] * 2
+    assert not (tmp_path / "images" / COBRA / file_of(99)).exists()
+
+
+def test_f02_the_known_placeholders_are_md5_sums():
+    assert stage.PLACEHOLDERS_MD5 and all(re.fullmatch("[0-9a-f]{32}", known) for known in stage.PLACEHOLDERS_MD5)
+
+
+def with_placeholders(seconds: dict[int, float]) -> dict:
+    """Fourteen candidates: 1, 4, 6 and 9 have the same bytes, 3 those of 2, and each answers after its delay."""
+    return {
+        f"{i:03d}.jpg": answers(picture({1: 99, 4: 99, 6: 99, 9: 99, 3: 2}.get(i, i)), after_s=seconds.get(i, 0.0))
+        for i in range(14)
+    }
+
+
+@pytest.mark.parametrize(
+    "slow",
+    [{}, {1: 0.4}, {4: 0.4}, {6: 0.4}, {0: 0.3, 2: 0.3, 9: 0.1}],
+    ids=["none", "first", "second", "third", "all"],
+)
+@pytest.mark.parametrize("threads", [1, 4, 12])
+def test_f02_the_same_bytes_of_three_candidates_are_no_picture_whatever_order_they_came_in(
+    web, tmp_path, slow, threads
+):
+    offer(web, with_placeholders(slow))
+    selection, _ = get(tmp_path, web, 8, download_threads=threads, read_timeout_s=5)
+    assert selection.files == tuple(file_of(i) for i in (0, 2, 5, 7, 8, 10, 11, 12))
+    assert selection.ref.rejected == {"placeholder": 4, "duplicate": 1}
+    assert sum(web.asked().values()) == 13
+
+
+def test_f02_three_sightings_are_remembered_by_the_next_run(web, tmp_path):
+    offer(web, with_placeholders({}))
+    first, _ = get(tmp_path, web, 8)
+    assert get(tmp_path, web, 8) == (first, True)
+    offer(web, with_placeholders({}) | {"x": answers(picture(99)), "y": answers(picture(50))})
+    more, _ = get(tmp_path, web, 10)
+    assert more.files == (*first.files, file_of(13), file_of(50))
+    assert records(tmp_path)["x"]["reason"] == "placeholder"
+
+
+def test_f02_the_third_sighting_in_a_later_run_takes_the_picture_away(web, tmp_path):
+    offer(web, {"a": answers(picture(99)), "b": answers(picture(99))} | good(2))
+    assert file_of(99) in get(tmp_path, web, 3)[0].files
+    offer(web, {"a": answers(b""), "b": answers(b"")} | good(2) | {"c": answers(picture(99))} | good(2, start=5))
+    selection, _ = get(tmp_path, web, 4)
+    assert selection.files == tuple(file_of(i) for i in (0, 1, 5, 6))
+    assert [records(tmp_path)[name]["reason"] for name in "abc"] == ["placeholder"] * 3
+
+
+def test_f02_two_sightings_are_a_duplicate(web, tmp_path):
+    offer(web, {"a": answers(picture(99)), "b": answers(picture(99))} | good(1))
+    selection, _ = get(tmp_path, web, 3)
+    assert (selection.files, selection.ref.rejected) == ((file_of(99), file_of(0)), {"duplicate": 1})
+
+
+# Time, names, and what is recorded
+
+
+def test_f04_a_class_with_silent_urls_ends_within_its_bound_and_leaves_no_thread(tmp_path, monkeypatch):
+    monkeypatch.setattr(fetch, "BACKOFF_CAP_S", 0.05)
+    threads, attempts, total_timeout_s = 8, 2, 0.5
+    rounds = -(-40 // threads)
+    bound_s = stage.PASSES * rounds * attempts * (total_timeout_s + fetch.BACKOFF_CAP_S)
+    hosts = [f"127.0.1.{i}" for i in range(1, 41)]  # each URL is of another host, so that none is given up
+    with FaultServer(host="0.0.0.0") as everywhere, FaultServer() as web:
+        urls = [f"http://{host}:{everywhere.port}/{i}" for i, host in enumerate(hosts)]
+        web.routes[f"/lists/{COBRA}.txt"] = answers("\n".join(urls).encode())
+        everywhere.routes |= {f"/{i}": silent if i % 2 else answers(picture(i)) for i in range(40)}
+        mine = {*everywhere._threads, *web._threads}
+        before = set(threading.enumerate()) - mine
+        began_s = time.monotonic()
+        bounds = {"download_threads": threads, "attempts": attempts, "total_timeout_s": total_timeout_s}
+        bounds |= {"allowed_private_hosts": tuple(hosts), "read_timeout_s": 0.2}
+        selection, _ = get(tmp_path, web, 40, **bounds, last_attempt=True)
+        assert time.monotonic() - began_s < bound_s
+        assert set(threading.enumerate()) - {*everywhere._threads, *web._threads} <= before
+    assert (len(selection.files), selection.ref.rejected) == (20, {"timeout": 20})
+    assert {everywhere.requests[f"/{i}"] for i in range(1, 40, 2)} == {stage.PASSES * attempts}
+
+
+NAMES = ["..%2F..%2Fdags%2Fx.py", "%00", "a" * 300, "..;/..;/x.jpg", "%252e%252e%252fx", "CON", "x.jpg%0D%0AX:y"]
+
+
+def test_f13_whatever_urls_and_redirects_are_called_only_their_hashes_name_files(web, tmp_path):
+    home = tmp_path / "a" / "b" / "home"
+    web.routes |= {f"/p/{name}": answers(picture(i)) for i, name in enumerate(NAMES)}
+    web.routes |= {f"/r/{i}": redirects(f"/p/{name}") for i, name in enumerate(NAMES)}
+    dotted = "/../../dags/x.py"
+    web.routes["/dags/x.py"] = web.routes[dotted] = answers(picture(90), Content_Disposition="filename=../../x.py")
+    lines = [f"{web.url}{dotted}", *(f"{web.url}/p/{name}" for name in NAMES)]
+    lines += [f"{web.url}/r/{i}" for i in range(len(NAMES))]
+    web.routes[f"/lists/{COBRA}.txt"] = answers("\n".join(lines).encode())
+    selection, _ = get(home, web, 99)
+    assert set(selection.files) == {file_of(90), *(file_of(i) for i in range(len(NAMES)))}
+    outside = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if home not in path.parents)
+    assert outside == ["a", "a/b", "a/b/home"]
+    found = {path.name for path in (home / "images" / COBRA).iterdir()} - {"records.jsonl", ".lock"}
+    assert {name for name in found if not name.startswith("selected-")} == set(selection.files)
+
+
+def test_a_picture_whose_host_refuses_this_use_is_rejected_for_good(web, tmp_path):
+    offer(web, {"no": answers(picture(50), X_Robots_Tag="noai")} | good(1))
+    get(tmp_path, web, 2)
+    get(tmp_path, web, 2)
+    assert (records(tmp_path)["no"]["state"], records(tmp_path)["no"]["reason"]) == ("rejected", "robots_tag")
+    assert web.asked()["no"] == 1
+
+
+def test_f36_credentials_are_in_no_file_of_a_class_and_in_no_log(web, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    offer(web, good(2) | {"gone": answers(b"", status=404)})
+    credentials = Credentials(host=web.netloc, authorization="Bearer hunter2")
+    config = settings(web, 3)
+    download_class(Store(tmp_path), config, CLASS, progress=quiet(), credentials=credentials)
+    assert web.headers["/p/000.jpg"]["authorization"] == "Bearer hunter2"
+    written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert b"hunter2" not in written and "hunter2" not in caplog.text

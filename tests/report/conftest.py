@@ -36,11 +36,11 @@ def build_run(tmp_path_factory: pytest.TempPathFactory) -> BuildRun:
     @functools.cache
     def build(
         *, names: tuple[str, ...] = ("cow", "cobra", "palm"), before: float = 0.3, after: float | None = 0.8,
-        source: str = "folder", never_answered: int | None = None, without_test: str | None = None,
+        source: str = "folder", terms: bool = False, never_answered: int | None = None, without_test: str | None = None,
         short: str | None = None, failed: str | None = None, copies: int = 0,
     ) -> ReportInputs:  # fmt: skip
         store = Store(tmp_path_factory.mktemp("home"))
-        config = _config(names, source)
+        config = _config(names, source, terms)
         run = Run(store, "imagenet_tasks", "manual__2026-01-01T00:00:00+00:00")
         run.write_config(config)
         for task, items in (("plan_run", [""]), ("download_class", [c.class_id for c in config.classes])):
@@ -76,12 +76,14 @@ def build_run(tmp_path_factory: pytest.TempPathFactory) -> BuildRun:
     return build
 
 
-def _config(names: Sequence[str], source: str) -> RunConfig:
+def _config(names: Sequence[str], source: str, terms: bool) -> RunConfig:
     profile = PROFILES["best"]
     return replace(
         profile,
         classes=tuple(ImageClass(class_id=f"n{i:08d}", name=name) for i, name in enumerate(names)),
-        download=replace(profile.download, source=source, images_per_class=PICTURES, location="/pictures"),
+        download=replace(
+            profile.download, source=source, images_per_class=PICTURES, location="/pictures", accept_imagenet_terms=terms
+        ),
         preprocess=replace(
             profile.preprocess, rows_px=ROWS, columns_px=COLUMNS, validation_share=0.3, test_share=0.4, min_classes=2
         ),
@@ -92,7 +94,7 @@ def _config(names: Sequence[str], source: str) -> RunConfig:
 def selection_of(member: ImageClass) -> SelectionRef:
     return SelectionRef(
         class_id=member.class_id, name=member.name, fingerprint="5e1ec7", accepted=PICTURES, listed=60, asked=50,
-        wanted=PICTURES, rejected={"gone": 7, "timeout": 3},
+        wanted=PICTURES, rejected={"gone": 7, "timeout": 3}, hosts={"flickr": (30, 36), "other": (10, 14)},
     )  # fmt: skip
 
 
