@@ -14,7 +14,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
@@ -91,10 +91,13 @@ class Store:
         Raises:
             ConfigError: where the key would leave the root.
         """
-        parts = PurePosixPath(key).parts
+        return self.root.joinpath(*self._parts(key))
+
+    def _parts(self, key: str) -> list[str]:
+        parts = [part for part in key.split("/") if part not in ("", ".")]
         if not parts or key.startswith("/") or ".." in parts or "\0" in key:
             raise ConfigError(f"storage: {key!r} is not a key below {self.root}; expected names joined by '/'")
-        return self.root.joinpath(*parts)
+        return parts
 
     # Single files
 
@@ -119,21 +122,25 @@ class Store:
             data: its bytes.
             sync: whether to wait for the disk. Not for many small files whose name tells whether they are whole.
         """
-        target = self.path(key)
         if not self.is_local:  # an object store puts whole objects
-            target.write_bytes(data)
+            self.path(key).write_bytes(data)
             return
-        local = Path(str(target))
-        local.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=local.parent, prefix=".writing-")
+        # Plain strings: a path object costs as much as the write of a small file.
+        target = "/".join((str(self.root), *self._parts(key)))
+        folder = target.rpartition("/")[0]
+        name = f"{folder}/.writing-{uuid.uuid4().hex}"
         try:
-            with os.fdopen(descriptor, "wb") as file:
+            file = open(name, "xb")  # noqa: PTH123, SIM115
+        except FileNotFoundError:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            file = open(name, "xb")  # noqa: PTH123, SIM115
+        try:
+            with file:
                 file.write(data)
-                file.flush()
                 if sync:
+                    file.flush()
                     os.fsync(file.fileno())
-            Path(name).chmod(0o644)
-            Path(name).replace(local)
+            os.replace(name, target)  # noqa: PTH105
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -203,32 +202,16 @@ class _ProxiedHTTPSPool(urllib3.HTTPSConnectionPool):
     ConnectionCls = _ProxiedHTTPSConnection
 
 
-class _Adapter(HTTPAdapter):
+class BoundedAdapter(HTTPAdapter):
+    """Sends requests that obey `BOUNDS`, which must be set. It follows no redirect."""
+
     def init_poolmanager(self, *args: Any, **others: Any) -> None:
+        """Makes the pools of direct connections."""
         super().init_poolmanager(*args, **others)
         self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
 
     def proxy_manager_for(self, *args: Any, **others: Any) -> Any:
+        """Returns the pools of connections to a proxy."""
         manager = super().proxy_manager_for(*args, **others)
         manager.pool_classes_by_scheme = {"http": _ProxiedHTTPPool, "https": _ProxiedHTTPSPool}
         return manager
-
-
-class BoundedSession(requests.Session):
-    """A session whose requests obey `BOUNDS`, which must be set, and which leaves redirects to its caller.
-
-    requests would read the whole body of each redirect, however large or slow.
-
-    Args:
-        connections: how many are kept open, per host and for as many hosts.
-    """
-
-    def __init__(self, connections: int) -> None:
-        super().__init__()
-        adapter = _Adapter(pool_connections=connections, pool_maxsize=connections)
-        for scheme in ("http://", "https://"):
-            self.mount(scheme, adapter)
-
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        """Returns None: no redirect is followed here."""
-        return None

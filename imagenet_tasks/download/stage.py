@@ -2,6 +2,8 @@
 
 import hashlib
 import logging
+import os
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Generator, Mapping
@@ -35,6 +37,7 @@ PLACEHOLDERS_MD5 = {
     "969e595182a947c7fdaaef4a34401760",
     "af5db09e39ca35d8930b4e59962e09e5",
 }
+PLACEHOLDER_BYTES = 32_768  # they are small: no larger body is hashed for their sake
 PLACEHOLDER_SIGHTINGS = 3  # the same bytes from so many candidates of a class are no photo of it
 
 
@@ -231,6 +234,9 @@ class _Download:
         self._store, self._settings, self._image_class = store, settings, image_class
         self._offer, self._records, self._progress = offer, records, progress
         self._saved_s = time.monotonic()
+        self._cores = threading.BoundedSemaphore(
+            os.cpu_count() or 1
+        )  # more threads at once only get in each other's way
         self._recall()
 
     def _recall(self) -> None:
@@ -308,7 +314,6 @@ class _Download:
 
     def _ask(self, candidate: _Candidate) -> Record:
         """Gets, judges and stores one candidate."""
-        settings = self._settings
         record: Record = {
             "candidate": candidate.locator,
             "basis": self._offer.bases[candidate.locator],
@@ -317,17 +322,23 @@ class _Download:
         }
         try:
             data = candidate.get()
-            if hashlib.md5(data, usedforsecurity=False).hexdigest() in PLACEHOLDERS_MD5:
-                raise Rejected(RejectReason.PLACEHOLDER, detail="a known one")
-            verdict = images.judge(
-                data, max_pixels=settings.max_pixels, min_side_px=settings.min_side_px, max_aspect=settings.max_aspect
-            )
+            with self._cores:
+                return record | self._judge(data)
         except Rejected as rejected:
             state = "open" if rejected.may_pass else "rejected"
             return record | {"state": state, "reason": rejected.reason.value, "detail": rejected.detail}
+
+    def _judge(self, data: bytes) -> Record:
+        """Stores a picture and returns what its record says of it; raises Rejected where it is none."""
+        settings = self._settings
+        if len(data) <= PLACEHOLDER_BYTES and hashlib.md5(data, usedforsecurity=False).hexdigest() in PLACEHOLDERS_MD5:
+            raise Rejected(RejectReason.PLACEHOLDER, detail="a known one")
+        verdict = images.judge(
+            data, max_pixels=settings.max_pixels, min_side_px=settings.min_side_px, max_aspect=settings.max_aspect
+        )
         file = f"{hashlib.sha256(data).hexdigest()}.{verdict.suffix}"
         self._store.write_bytes(f"images/{self._image_class.class_id}/{file}", data, sync=False)
-        return record | {
+        return {
             "state": "accepted",
             "reason": None,
             "file": file,

@@ -210,6 +210,20 @@ def test_the_folder_of_slots_may_be_cleaned_away(tmp_path):
         pass
 
 
+def test_a_slots_file_that_is_deleted_while_it_is_locked_is_no_slot(tmp_path, monkeypatch):
+    def opens(path, *args):
+        descriptor = real(path, *args)
+        if not opened:
+            Path(path).unlink()  # as its holder does at its end
+        opened.append(path)
+        return descriptor
+
+    opened, real = [], os.open
+    monkeypatch.setattr(hosts.os, "open", opens)
+    with slots(tmp_path, 1).slot("a:80"):
+        assert len(opened) == 2 and list(tmp_path.iterdir()) == opened[1:]
+
+
 def test_a_slot_is_not_opened_through_a_link(tmp_path):
     (tmp_path / "slots").mkdir()
     with slots(tmp_path / "slots", 1).slot("a:80"):
