@@ -175,7 +175,7 @@ def test_f30_a_process_killed_before_the_rename_leaves_the_old_file_or_none(tmp_
     store = Store(tmp_path)
     if old:
         store.write_bytes("a/x", old)
-    ended = python(PUBLISH + "Path.replace = die; store.write_bytes('a/x', b'new' * 9999)", tmp_path)
+    ended = python(PUBLISH + "os.replace = die; store.write_bytes('a/x', b'new' * 9999)", tmp_path)
     assert ended.returncode == -signal.SIGKILL
     assert (store.read_bytes("a/x") if old else store.exists("a/x")) == (old or False)
     store.write_bytes("a/x", b"new")

@@ -140,6 +140,18 @@ def test_a_slot_is_given_back_when_a_class_is_done(web, tmp_path):
         get(tmp_path / str(number), web, 2, max_requests_per_host=1)
 
 
+def test_a_transfer_is_closed_when_its_class_fails_for_another_reason(web, tmp_path, monkeypatch):
+    def fails(*_, **__):
+        raise OSError("disk")
+
+    web.routes[PATH] = serves(pictures(*range(9)) + bytes(64_000_000))
+    with monkeypatch.context() as broken:
+        broken.setattr(Store, "write_bytes", fails)
+        with pytest.raises(OSError, match="disk") as caught:  # its traceback holds what the stage held
+            get(tmp_path, web, 9, max_requests_per_host=1)
+    assert len(get(tmp_path, web, 2, max_requests_per_host=1)) == 2 and caught
+
+
 @pytest.mark.parametrize("threads", [1, 4, 16])
 def test_the_number_of_threads_does_not_change_the_pictures(web, tmp_path, threads):
     web.routes[PATH] = serves(pictures(1, 2, 1, 3, 4, 5, 6))
@@ -195,7 +207,7 @@ def test_f15_a_transfer_that_stalls_goes_on_there(web, tmp_path):
 
 @pytest.mark.parametrize("said", [True, False], ids=["with its length", "without"])
 @pytest.mark.parametrize("fault", ["resets", "stalls"])
-def test_f15_a_connection_that_breaks_is_not_the_archivesend_of(web, tmp_path, said, fault):
+def test_f15_a_connection_that_breaks_is_not_the_archives_end(web, tmp_path, said, fault):
     def breaks(handler):
         handler.head(200, len(WHOLE) if said else None, ETag='"v1"')
         handler.body(WHOLE[:3000])
@@ -207,7 +219,7 @@ def test_f15_a_connection_that_breaks_is_not_the_archivesend_of(web, tmp_path, s
     assert len(get(tmp_path, web, 6, read_timeout_s=0.4)) == 6
 
 
-def test_f15_a_body_in_chunks_that_is_cut_is_not_the_archivesend_of(web, tmp_path):
+def test_f15_a_body_in_chunks_that_is_cut_is_not_the_archives_end(web, tmp_path):
     def chunked(handler):
         handler.close_connection = True
         handler.head(200, None, ETag='"v1"', Transfer_Encoding="chunked")
@@ -218,7 +230,7 @@ def test_f15_a_body_in_chunks_that_is_cut_is_not_the_archivesend_of(web, tmp_pat
     assert web.ranges[PATH] == ["", "bytes=3000-"]
 
 
-def test_an_archive_whose_server_does_not_say_its_length_is_read_to_itsend_of(web, tmp_path):
+def test_an_archive_whose_server_does_not_say_its_length_is_read_to_its_end(web, tmp_path):
     web.routes[PATH] = serves(WHOLE, said=False, version=None)
     assert len(get(tmp_path, web, 10)) == 6
     assert web.requests[PATH] == 1
@@ -380,6 +392,35 @@ def test_an_archive_that_changed_between_runs_is_read_anew(web, tmp_path, seeds)
     web.routes[PATH] = serves(pictures(*seeds), version='"v2"')
     changed = get(tmp_path / "home", web, 7)
     assert changed == get(tmp_path / "fresh", web, 7)
+
+
+def test_an_archive_that_became_shorter_than_what_is_known_of_it_is_read_anew(web, tmp_path):
+    web.routes[PATH] = serves(pictures(*range(20)))
+    get(tmp_path / "home", web, 15)
+    known_to = records(tmp_path / "home")[-1]["end"]
+    web.ranges.clear()
+    web.routes[PATH] = serves(pictures(50, 51), version='"v2"')
+    assert get(tmp_path / "home", web, 16) == get(tmp_path / "fresh", web, 16)
+    assert web.ranges[PATH] == [f"bytes={known_to}-", "", ""]
+
+
+def test_an_archive_that_ends_with_its_last_member_is_read_once(web, tmp_path, judged):
+    web.routes[PATH] = serves(pictures(1, 2)[: end_of(1, 2)])
+    files = get(tmp_path, web, 5)
+    assert (get(tmp_path, web, 5), len(files), len(judged)) == (files, 2, 2)
+    assert web.ranges[PATH] == ["", f"bytes={end_of(1, 2)}-"]
+
+
+def test_a_member_that_changed_in_its_place_is_counted_once(web, tmp_path):
+    def archive(*seeds: int) -> bytes:  # whose members are all as long
+        members = [picture(seed, rows=24, columns=24).ljust(1000, b"\0") for seed in seeds]
+        return tar_of(lambda tar: [add_member(tar, f"{i}", data) for i, data in enumerate(members)])
+
+    web.routes[PATH] = serves(archive(1, 2))
+    assert len(get(tmp_path / "home", web, 3)) == 2
+    web.routes[PATH] = serves(archive(3, 4, 5, 6), version='"v2"')
+    changed = get(tmp_path / "home", web, 3, download_threads=1)
+    assert changed == get(tmp_path / "fresh", web, 3) and len(changed) == 3
 
 
 def test_an_archive_that_changed_while_it_was_read_is_tried_again_and_then_right(web, tmp_path):

@@ -8,6 +8,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 from cryptography import x509
@@ -18,6 +19,7 @@ from fakes.web import FaultServer, answers, cuts, drips, drips_headers, endless,
 
 from imagenet_tasks.config import Credentials, DownloadConfig
 from imagenet_tasks.download.fetch import Fetcher
+from imagenet_tasks.download.sockets import AllowedHosts, Bounds
 from imagenet_tasks.errors import Rejected, RejectReason
 
 MAX_BYTES = 100_000
@@ -76,6 +78,24 @@ def test_f03_a_dripping_header_is_cut_at_the_total_deadline(web):
     refusal = rejected(web)
     assert (refusal.reason, refusal.may_pass, web.requests["/x"]) == (RejectReason.TIMEOUT, True, 1)
     assert web.sent["/x"] < 10
+
+
+def test_f03_a_body_that_stops_is_cut_at_the_total_deadline_and_not_at_the_longer_read_timeout(web):
+    def stops(handler):
+        handler.head(200, 1000)
+        handler.body(b"x")
+        silent(handler)
+
+    web.routes["/x"] = stops
+    began_s = time.monotonic()
+    assert rejected(web, total_timeout_s=0.5, read_timeout_s=50).reason == RejectReason.TIMEOUT
+    assert time.monotonic() - began_s < 20
+
+
+def test_f03_nothing_is_begun_after_the_total_deadline():
+    passed = Bounds(deadline_s=time.monotonic() - 0.001, allowed=AllowedHosts(()))
+    with pytest.raises(TimeoutError):
+        passed.left_s()
 
 
 def test_f04_a_server_that_never_answers_is_given_up_after_the_attempts(web):
@@ -220,7 +240,9 @@ def tls_web(tmp_path):
         yield server
 
 
-def test_f11_a_certificate_that_nobody_vouches_for_is_refused(tls_web):
+def test_f11_a_certificate_that_nobody_vouches_for_is_refused(tls_web, monkeypatch):
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
     refusal = rejected(tls_web)
     assert (refusal.reason, refusal.may_pass, tls_web.requests["/x"]) == (RejectReason.TLS, False, 0)
 
