@@ -3,7 +3,8 @@
 All three fetch the same JPEGs from a server on loopback, in turn and in one run, with 0 and 100 ms until an answer, and
 with 20 % faults: 404, a page instead of a picture, a connection closed early, a cut JPEG. Speed and CPU (user and
 system, without the server's) are those of the work itself; what starting a program takes, its imports above all, is in
-its own column. The files go to memory (/dev/shm) where there is such a folder: for some seconds after files were
+its own column. img2dataset comes twice: by default it encodes each picture anew; `raw` keeps the
+bytes as ours does. The files go to memory (/dev/shm) where there is such a folder: for some seconds after files were
 deleted a disk's file system can make new ones several times slower, which would hit whichever program comes next. The
 pictures come from a folder (--pictures DIR, any *.jpg below it), else they are drawn: 500x375, quality 90, with noise,
 about 110 kB. img2dataset is installed below .local/ when first needed. Linux only.
@@ -37,8 +38,9 @@ WORK = ROOT / ".local" / "bench-download"
 IMG2DATASET = "img2dataset==1.47.0"
 MEMORY = Path("/dev/shm")
 PICTURES = 300
-TOOLS = ("ours", "img2dataset", "plain")
+TOOLS = ("ours", "img2dataset", "img2dataset-raw", "plain")
 ATTEMPTS = 2
+SHARD_DIGITS, PLACE_DIGITS = 5, 4  # of img2dataset's file names
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,8 @@ def command_of(
     if tool == "plain":
         return [sys.executable, "-m", "benchmarks.download_plain", str(urls), str(folder)]
     assert python
-    return [str(python), "benchmarks/download_img2dataset.py", str(urls), str(folder), str(threads), str(ATTEMPTS)]
+    how = "raw" if tool.endswith("raw") else "defaults"
+    return [str(python), "benchmarks/download_img2dataset.py", str(urls), str(folder), str(threads), str(ATTEMPTS), how]
 
 
 def cpu_of(process: int) -> float:
@@ -176,11 +179,16 @@ def measured(command: list[str], server: int, log: Path) -> Spent:
 
 
 def look_through(folder: Path, expected: dict[str, int], faults_percent: int) -> tuple[int, Counter[str]]:
-    """Returns how many good pictures lie in a folder, each counted once, and what else was kept as a picture."""
+    """Returns how many good pictures lie in a folder, each counted once, and what else was kept as a picture.
+
+    A picture that was encoded anew is told by its place in the list, which img2dataset names its files by.
+    """
     good, others = set(), Counter[str]()
     for path in (p for p in folder.rglob("*") if p.suffix in {".jpg", ".png", ".webp", ".bmp"}):
         data = path.read_bytes()
         number = expected.get(hashlib.sha256(data).hexdigest())
+        if number is None and path.stem.isdigit() and len(path.stem) == SHARD_DIGITS + PLACE_DIGITS:
+            number = int(path.stem[SHARD_DIGITS:])
         if number is not None and fault_of(number, faults_percent) is None:
             good.add(number)
         elif data.startswith(b"<"):
@@ -240,7 +248,7 @@ def main() -> None:
     if not options.pictures:
         draw(pictures)
     tools = [tool for tool in TOOLS if tool in options.tools.split(",")]
-    python = install_img2dataset() if "img2dataset" in tools else None
+    python = install_img2dataset() if any(tool.startswith("img2dataset") for tool in tools) else None
     served = [path.read_bytes() for path in sorted(pictures.rglob("*.jp*g"))]
     expected = {
         hashlib.sha256(numbered(served[number % len(served)], number)).hexdigest(): number
@@ -280,7 +288,7 @@ def show(cases: list[Case], tools: list[str], runs: dict[tuple[Case, str], list[
     table = Table(box=SIMPLE, pad_edge=False)
     for name in ("latency", "faults", "program", "at once"):
         table.add_column(name, no_wrap=True)
-    for name in ("good\npictures/s", "CPU ms\na picture", "ours:its\nCPU", "ours:its\ntime", "good", "pages\nkept",
+    for name in ("good\npictures/s", "CPU ms\na picture", "its CPU\n/ ours", "its time\n/ ours", "good", "pages\nkept",
                  "cut ones\nkept", "peak\nMB", "start\nCPU s", "server\nms"):  # fmt: skip
         table.add_column(name, justify="right", no_wrap=True)
     for case in cases:
@@ -292,8 +300,8 @@ def show(cases: list[Case], tools: list[str], runs: dict[tuple[Case, str], list[
                 f"{case.latency_ms} ms", f"{case.faults_percent} %", tool,
                 f"{once.threads} {'processes' if tool == 'plain' else 'threads'}",
                 f"{figures['per_s']:.0f}", f"{figures['cpu_ms']:.2f}",
-                f"{own['cpu_ms'] / figures['cpu_ms']:.2f}" if own else "",
-                f"{figures['per_s'] / own['per_s']:.2f}" if own else "",
+                f"{figures['cpu_ms'] / own['cpu_ms']:.2f}" if own else "",
+                f"{own['per_s'] / figures['per_s']:.2f}" if own else "",
                 str(spent.good), str(spent.let_through["page"]),
                 str(spent.let_through["cut"] + spent.let_through["other"]),
                 f"{figures['peak_mb']:.0f}", f"{figures['start_cpu_s']:.1f}", f"{figures['server_cpu_ms']:.2f}",

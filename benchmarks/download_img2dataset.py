@@ -19,7 +19,8 @@ class Measured(Downloader):
 
 
 def main() -> None:
-    """Takes the file with the URLs, the folder, the number of threads and of attempts."""
+    """Takes the file with the URLs, the folder, the numbers of threads and of attempts, and 'raw' or 'defaults'."""
+    raw = sys.argv[5] == "raw"
     sys.modules["img2dataset.main"].Downloader = Measured  # img2dataset.main itself is a function of that name
     download(
         url_list=sys.argv[1],
@@ -27,9 +28,8 @@ def main() -> None:
         output_folder=sys.argv[2],
         output_format="files",
         resize_mode="no",
-        skip_reencode=True,  # the bytes stay as they came, as ours do; they are decoded all the same
-        extract_exif=False,
-        compute_hash="sha256",
+        skip_reencode=raw,  # the bytes stay as they came, as ours do; they are decoded all the same
+        extract_exif=not raw,
         processes_count=1,
         thread_count=int(sys.argv[3]),
         retries=int(sys.argv[4]) - 1,
