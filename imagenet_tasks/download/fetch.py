@@ -134,7 +134,7 @@ class Fetcher:
         for _ in range(self._settings.max_redirects + 1):
             request = self._prepared(url, headers)
             host = host_of(request.url or "")
-            with self.hosts.slot(host):
+            with self.hosts.slot(host) as began_s:
                 deadline_s = deadline_s or time.monotonic() + total_timeout_s  # the wait for the first slot is not its
                 try:
                     BOUNDS.set(Bounds(deadline_s=deadline_s, allowed=self._allowed))
@@ -148,7 +148,10 @@ class Fetcher:
                         url = urljoin(response.url, target)
                     self.hosts.answered(host)
                 except Rejected as rejected:
-                    (self.hosts.failed if rejected.may_pass else self.hosts.answered)(host)
+                    if rejected.may_pass:
+                        self.hosts.failed(host, began_s)
+                    else:
+                        self.hosts.answered(host)
                     raise
         raise Rejected(RejectReason.TOO_MANY_REDIRECTS, detail=f"more than {self._settings.max_redirects}")
 
@@ -156,7 +159,9 @@ class Fetcher:
         """Returns the request. Its host is that of its own URL: parsers differ on texts like http://a\\@b/."""
         with told_as_rejected():
             request = requests.PreparedRequest()
-            request.prepare(method="GET", url=url, headers={**HEADERS, **(headers or {})})
+            request.prepare_method("GET")
+            request.prepare_url(url, None)
+            request.prepare_headers({**HEADERS, **(headers or {})})
         if self._credentials and self._credentials.host == host_of(request.url or ""):
             request.headers["Authorization"] = self._credentials.authorization
         return request

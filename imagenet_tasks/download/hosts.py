@@ -2,6 +2,7 @@
 
 import fcntl
 import hashlib
+import math
 import os
 import random
 import tempfile
@@ -22,8 +23,9 @@ class _Host:
         self.free = files  # those that no thread of this process holds
         self.turn = threading.BoundedSemaphore(len(files))
         self.looking = threading.Lock()
-        self.failures = 0
-        self.not_before_s = 0.0  # in time.monotonic()
+        self.failures = 0  # since answered_s
+        self.answered_s = -math.inf  # these two in time.monotonic()
+        self.not_before_s = 0.0
 
 
 class Hosts:
@@ -44,8 +46,8 @@ class Hosts:
         self._lock = threading.Lock()
 
     @contextmanager
-    def slot(self, name: str) -> Iterator[None]:
-        """Holds a slot of a host, after the pause that the host asked for.
+    def slot(self, name: str) -> Iterator[float]:
+        """Holds a slot of a host, after the pause that the host asked for; yields when that was, for `failed`.
 
         Raises:
             Rejected: where the host has left too many requests in a row without an answer.
@@ -59,7 +61,7 @@ class Hosts:
             with host.looking:  # one thread of a process looks for a slot, the others wait at no cost
                 file, descriptor = _lock_one_of(host.free)
             try:
-                yield
+                yield time.monotonic()
             finally:
                 file.unlink(missing_ok=True)  # while it is locked; there are more hosts than a folder should have files
                 os.close(descriptor)
@@ -67,13 +69,18 @@ class Hosts:
 
     def answered(self, name: str) -> None:
         """Notes that a host gave an answer, good or bad."""
-        self._host(name).failures = 0
+        host = self._host(name)
+        host.failures, host.answered_s = 0, time.monotonic()
 
-    def failed(self, name: str) -> None:
-        """Notes that a host left a request without an answer."""
+    def failed(self, name: str, began_s: float) -> None:
+        """Notes that a host left a request without an answer.
+
+        It counts only where the request began after the last answer: of many at once the good ones come first, and the
+        silent ones all together at their deadline.
+        """
         host = self._host(name)
         with self._lock:
-            host.failures += 1
+            host.failures += began_s > host.answered_s
 
     def pause(self, name: str, seconds: float) -> None:
         """Notes that a host asked not to be asked for a while."""
@@ -104,8 +111,12 @@ def _lock_one_of(free: list[Path]) -> tuple[Path, int]:
 
 def _lock(file: Path) -> int | None:
     """Returns the descriptor of the file, locked; None where another process holds it or has just deleted it."""
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # folders of temporary files are cleaned
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        descriptor = os.open(file, flags, 0o600)
+    except FileNotFoundError:  # the first one, or the folder of temporary files was cleaned
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(file, flags, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.fstat(descriptor).st_nlink:
