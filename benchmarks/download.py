@@ -2,8 +2,8 @@
 
 All three fetch the same JPEGs from a server on loopback, in turn and in one run, with 0 and 100 ms until an answer, and
 with 20 % faults: 404, a page instead of a picture, a connection closed early, a cut JPEG. Speed and CPU (user and
-system, without the server's) are those of the work itself; what starting a program takes, its imports above all, is in
-its own column. img2dataset comes twice: by default it encodes each picture anew; `raw` keeps the
+system, without the server's) are those of the work itself; the columns behind `whole` are those of the program
+with its start, its imports above all. img2dataset comes twice: by default it encodes each picture anew; `raw` keeps the
 bytes as ours does. The files go to memory (/dev/shm) where there is such a folder: for some seconds after files were
 deleted a disk's file system can make new ones several times slower, which would hit whichever program comes next. The
 pictures come from a folder (--pictures DIR, any *.jpg below it), else they are drawn: 500x375, quality 90, with noise,
@@ -224,7 +224,8 @@ def medians(runs: list[Spent]) -> dict[str, float]:
     return {
         "per_s": statistics.median(r.good / r.wall_s for r in runs),
         "cpu_ms": statistics.median(1000 * r.cpu_s / r.good for r in runs),
-        "start_cpu_s": statistics.median(r.start_cpu_s for r in runs),
+        "whole_per_s": statistics.median(r.good / (r.wall_s + r.start_s) for r in runs),
+        "whole_cpu_ms": statistics.median(1000 * (r.cpu_s + r.start_cpu_s) / r.good for r in runs),
         "peak_mb": statistics.median(r.peak_mb for r in runs),
         "server_cpu_ms": statistics.median(1000 * r.server_cpu_s / r.good for r in runs),
     }
@@ -289,7 +290,8 @@ def show(cases: list[Case], tools: list[str], runs: dict[tuple[Case, str], list[
     for name in ("latency", "faults", "program", "at once"):
         table.add_column(name, no_wrap=True)
     for name in ("good\npictures/s", "CPU ms\na picture", "its CPU\n/ ours", "its time\n/ ours", "good", "pages\nkept",
-                 "cut ones\nkept", "peak\nMB", "start\nCPU s", "server\nms"):  # fmt: skip
+                 "cut ones\nkept", "peak\nMB", "whole:\npictures/s", "CPU ms\na picture", "its CPU\n/ ours", "its time\n/ ours",
+                 "server\nms"):  # fmt: skip
         table.add_column(name, justify="right", no_wrap=True)
     for case in cases:
         own = medians(runs[case, "ours"]) if "ours" in tools else None
@@ -304,10 +306,13 @@ def show(cases: list[Case], tools: list[str], runs: dict[tuple[Case, str], list[
                 f"{own['per_s'] / figures['per_s']:.2f}" if own else "",
                 str(spent.good), str(spent.let_through["page"]),
                 str(spent.let_through["cut"] + spent.let_through["other"]),
-                f"{figures['peak_mb']:.0f}", f"{figures['start_cpu_s']:.1f}", f"{figures['server_cpu_ms']:.2f}",
+                f"{figures['peak_mb']:.0f}", f"{figures['whole_per_s']:.0f}", f"{figures['whole_cpu_ms']:.2f}",
+                f"{figures['whole_cpu_ms'] / own['whole_cpu_ms']:.2f}" if own else "",
+                f"{own['whole_per_s'] / figures['whole_per_s']:.2f}" if own else "",
+                f"{figures['server_cpu_ms']:.2f}",
                 end_section=tool == tools[-1],
             )  # fmt: skip
-    Console(width=150).print(table)
+    Console(width=170).print(table)
 
 
 if __name__ == "__main__":

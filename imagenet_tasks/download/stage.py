@@ -6,19 +6,17 @@ import os
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
-from functools import partial
-from typing import Any
 
 from imagenet_tasks import images
 from imagenet_tasks.artifacts import Selection, SelectionRef
 from imagenet_tasks.classes import ImageClass, find_class
 from imagenet_tasks.config import Credentials, DownloadConfig
-from imagenet_tasks.download.archives import ArchiveSource, Member
+from imagenet_tasks.download.archives import ArchiveSource
+from imagenet_tasks.download.offers import Candidate, FromArchive, FromList, Offer
 from imagenet_tasks.download.records import Record, Records
-from imagenet_tasks.download.sources import Source, open_source
+from imagenet_tasks.download.sources import open_source
 from imagenet_tasks.download.url_list import host_kind
 from imagenet_tasks.errors import ConfigError, Rejected, RejectReason, SourceUnavailable
 from imagenet_tasks.progress import Progress
@@ -27,7 +25,6 @@ from imagenet_tasks.storage import Store, fingerprint
 log = logging.getLogger(__name__)
 SAVE_EVERY_S = 10.0
 PASSES = 2  # over the candidates that failed for reasons that may pass, while pictures lack
-LIMITS = ("max_bytes", "max_pixels", "min_side_px", "max_aspect")  # what a verdict on a picture depends on
 VERDICT = ("state", "reason", "detail", "file", "bytes", "width_px", "height_px", "duplicate_of")  # of a record
 # The pictures that say "no longer available" of hosts that ImageNet's URL lists lead to, by MD5, as the makers of
 # public downloaders found them: Flickr's (2,051 bytes), a warning sign, a forbidden sign, a domain seller's.
@@ -120,9 +117,9 @@ def download_class(
         records = Records(store, image_class.class_id)
         class_id = image_class.class_id
         offer = (
-            _FromArchive(source, class_id, settings, records)
+            FromArchive(source, class_id, settings, records)
             if isinstance(source, ArchiveSource)
-            else _FromList(source, class_id, settings, records)
+            else FromList(source, class_id, settings, records)
         )
         present = set(store.names(f"images/{image_class.class_id}"))
         for candidate, basis in offer.bases.items():
@@ -143,82 +140,6 @@ def download_class(
         return _select(store, settings, image_class, offer, records), not asked
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Candidate:
-    """What may become a picture. `get` brings its bytes; `known` goes into its record."""
-
-    locator: str
-    get: Callable[[], bytes]
-    known: Mapping[str, Any] = field(default_factory=dict)
-
-
-class _FromList:
-    """The candidates of a source that lists them. `bases` says by locator, in order, what a verdict depends on."""
-
-    def __init__(self, source: Source, class_id: str, settings: DownloadConfig, records: Records) -> None:
-        self._source, self._records = source, records
-        limits = [getattr(settings, name) for name in LIMITS]
-        listed = source.candidates(class_id)
-        self.bases = {locator: fingerprint(version=version, limits=limits) for locator, version in listed.items()}
-        self.host = source.host
-
-    def open_ones(self) -> Generator[_Candidate]:
-        """Yields the candidates without a final state."""
-        for locator in [locator for locator in self.bases if not self._records.is_final(locator)]:
-            yield _Candidate(locator=locator, get=partial(self._source.fetch, locator))
-
-    def look_again(self) -> bool:
-        """Lets hosts that were given up be asked again; tells whether asking again makes sense."""
-        self._source.look_again()
-        return any(not self._records.is_final(locator) for locator in self.bases)
-
-
-class _FromArchive:
-    """The candidates of an archive that is read as it comes: only those that were read are known."""
-
-    def __init__(self, source: ArchiveSource, class_id: str, settings: DownloadConfig, records: Records) -> None:
-        self._source, self._class_id = source, class_id
-        self._limits = [getattr(settings, name) for name in LIMITS]
-        seen = sorted(records.beginning_with(f"{source.locator(class_id)}#"), key=lambda record: record["time_s"])
-        self._version = seen[-1]["version"] if seen else ""
-        seen = sorted((r for r in seen if r["version"] == self._version), key=lambda record: record["start"])
-        self._records = records
-        self.bases = {record["candidate"]: self._basis(self._version) for record in seen}
-
-    def open_ones(self) -> Generator[_Candidate]:
-        """Yields the members behind those that have a record."""
-        start = 0
-        for record in self._records.of(list(self.bases)):
-            if record["start"] != start or record["state"] == "open":
-                break
-            start = record["end"]
-        for member in self._source.stream(self._class_id, start, self._version):
-            if member.version != self._version:  # what is known is of another archive
-                self.bases, self._version = {}, member.version
-            self.bases[member.locator] = basis = self._basis(member.version)
-            if self._records.is_stale(member.locator, basis):
-                self._records.drop(member.locator)
-            known = {"version": member.version, "start": member.start, "end": member.end}
-            yield _Candidate(locator=member.locator, get=partial(_data_of, member), known=known)
-
-    def look_again(self) -> bool:
-        """Tells that the archive was read to its end."""
-        return False
-
-    def host(self, locator: str) -> str:
-        """Returns '': all of them come from one server."""
-        return ""
-
-    def _basis(self, version: str) -> str:
-        return fingerprint(version=version, limits=self._limits)
-
-
-def _data_of(member: Member) -> bytes:
-    if isinstance(member.data, Rejected):
-        raise member.data
-    return member.data
-
-
 class _Download:
     """One class's download: a pool of threads asks, this thread keeps the books."""
 
@@ -227,7 +148,7 @@ class _Download:
         store: Store,
         settings: DownloadConfig,
         image_class: ImageClass,
-        offer: _FromList | _FromArchive,
+        offer: Offer,
         records: Records,
         progress: Progress,
     ) -> None:
@@ -235,8 +156,8 @@ class _Download:
         self._offer, self._records, self._progress = offer, records, progress
         self._saved_s = time.monotonic()
         self._cores = threading.BoundedSemaphore(
-            os.cpu_count() or 1
-        )  # more threads at once only get in each other's way
+            os.cpu_count() or 1  # more at once only get in each other's way
+        )
         self._recall()
 
     def _recall(self) -> None:
@@ -312,7 +233,7 @@ class _Download:
             self._save()
         return asked, passing
 
-    def _ask(self, candidate: _Candidate) -> Record:
+    def _ask(self, candidate: Candidate) -> Record:
         """Gets, judges and stores one candidate."""
         record: Record = {
             "candidate": candidate.locator,
@@ -419,7 +340,7 @@ def _select(
     store: Store,
     settings: DownloadConfig,
     image_class: ImageClass,
-    offer: _FromList | _FromArchive,
+    offer: Offer,
     records: Records,
 ) -> SelectionRef:
     candidates = list(offer.bases)
