@@ -76,7 +76,7 @@ class DownloadConfig:
     images_per_class: Annotated[int, Field(ge=1, le=100_000)] = 800
     accept_imagenet_terms: bool = False
     connection: Annotated[str, Field(max_length=250, pattern=r"^[\w.-]*$")] = ""
-    download_threads: Annotated[int, Field(ge=1, le=128)] = 16
+    download_threads: Annotated[int, Field(ge=1, le=128)] = 32  # for waiting, not for cores
     max_requests_per_host: Annotated[int, Field(ge=1, le=128)] = 8
     connect_timeout_s: Seconds = 5.0
     read_timeout_s: Seconds = 8.0

@@ -82,7 +82,8 @@ def _config(names: Sequence[str], source: str, terms: bool) -> RunConfig:
         profile,
         classes=tuple(ImageClass(class_id=f"n{i:08d}", name=name) for i, name in enumerate(names)),
         download=replace(
-            profile.download, source=source, images_per_class=PICTURES, location="/pictures", accept_imagenet_terms=terms
+            profile.download, source=source, images_per_class=PICTURES, location="/pictures",
+            accept_imagenet_terms=terms,
         ),
         preprocess=replace(
             profile.preprocess, rows_px=ROWS, columns_px=COLUMNS, validation_share=0.3, test_share=0.4, min_classes=2
