@@ -16,7 +16,7 @@ from imagenet_tasks.config import Credentials, DownloadConfig
 from imagenet_tasks.download.archives import ArchiveSource
 from imagenet_tasks.download.offers import Candidate, FromArchive, FromList, Offer
 from imagenet_tasks.download.records import Record, Records
-from imagenet_tasks.download.sources import open_source
+from imagenet_tasks.download.sources import Source, open_source
 from imagenet_tasks.download.url_list import host_kind
 from imagenet_tasks.errors import ConfigError, Rejected, RejectReason, SourceUnavailable
 from imagenet_tasks.progress import Progress
@@ -119,7 +119,7 @@ def download_class(
         offer = (
             FromArchive(source, class_id, settings, records)
             if isinstance(source, ArchiveSource)
-            else FromList(source, class_id, settings, records)
+            else FromList(source, _listed(source, class_id, last_attempt), settings, records)
         )
         present = set(store.names(f"images/{image_class.class_id}"))
         for candidate, basis in offer.bases.items():
@@ -138,6 +138,16 @@ def download_class(
         if progress.done < progress.total:  # the class falls short; else the last picture told it
             progress.tell()
         return _select(store, settings, image_class, offer, records), not asked
+
+
+def _listed(source: Source, class_id: str, last_attempt: bool) -> Mapping[str, str]:
+    try:
+        return source.candidates(class_id)
+    except SourceUnavailable as error:
+        if not last_attempt:
+            raise
+        log.error("%s", error)
+        return {}
 
 
 class _Download:

@@ -250,6 +250,15 @@ def test_f51_a_class_whose_source_never_answers_is_a_shortage_in_the_last_attemp
     assert "4 of 5 candidates failed for reasons that may pass" in caplog.text
 
 
+def test_f51_a_class_whose_list_cannot_be_had_is_a_shortage_in_the_last_attempt(web, tmp_path, caplog):
+    web.routes[f"/lists/{COBRA}.txt"] = answers(b"", status=503)
+    with pytest.raises(SourceUnavailable):
+        get(tmp_path, web, 3)
+    selection, _ = get(tmp_path, web, 3, last_attempt=True)
+    assert (selection.files, selection.ref.listed) == ((), 0)
+    assert f"/lists/{COBRA}.txt" in caplog.text
+
+
 def test_what_failed_for_reasons_that_may_pass_is_asked_for_a_second_time_while_pictures_lack(web, tmp_path):
     offer(web, {"late": in_turn(answers(b"", status=503), answers(picture(50)))} | good(3))
     selection, _ = get(tmp_path, web, 4)
