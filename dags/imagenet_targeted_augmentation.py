@@ -214,8 +214,14 @@ def _schedule() -> str | None:
 
 def _credentials(connection: str) -> Credentials:
     from airflow.sdk import Connection
+    from airflow.sdk.exceptions import AirflowNotFoundException
 
-    held = Connection.get(connection)
+    try:
+        held = Connection.get(connection)
+    except AirflowNotFoundException as error:
+        raise ConfigError(
+            f"connection: Airflow has none called {connection!r}. Make it (Admin, Connections) or correct the name."
+        ) from error
     return make_credentials(
         connection, host=held.host, scheme=held.schema, port=held.port, login=held.login, password=held.password
     )
@@ -264,7 +270,10 @@ def _run() -> Run:
 def imagenet_targeted_augmentation() -> None:
     """Builds the graph."""
 
-    @task(doc_md="Settles the settings and the classes of this run; a wrong setting fails here, before any work.")
+    @task(
+        execution_timeout=timedelta(hours=2),  # the first time it reads a URL list of millions of lines
+        doc_md="Settles the settings and the classes of this run; a wrong setting fails here, before any work.",
+    )
     def plan_run() -> list[dict[str, Any]]:
         from airflow.sdk.configuration import conf
 

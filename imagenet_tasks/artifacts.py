@@ -248,6 +248,10 @@ class Run:
         """Returns what an unmapped task of this run handed on, or None where it did not run."""
         return next((r["result"] for r in self.task_records() if r["task"] == task and r["state"] == "success"), None)
 
+    def started_s(self, task: str) -> float:
+        """Returns when an unmapped task of this run was last started (Unix time)."""
+        return float(self.store.read_json(self.key(f"tasks/{task}.json"))["started_s"])
+
     @contextlib.contextmanager
     def task(self, task: str, item: str = "") -> Iterator[dict[str, Any]]:
         """Keeps a record of a task: when, how long, what it handed on, and how it failed.

@@ -6,6 +6,7 @@ A field's name is unique over all stages, so that `--set epochs=3` and the trigg
 import base64
 import dataclasses
 import json
+from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
@@ -54,8 +55,14 @@ def make_credentials(
     Raises:
         ConfigError: where the connection has no host or no password.
     """
-    url = urlsplit(host if host and "://" in host else f"{scheme or 'https'}://{host or ''}")
-    port = port or url.port or {"http": 80, "https": 443}.get(url.scheme)
+    login, password = (login or "").strip(), (password or "").strip()
+    try:
+        url = urlsplit(host if host and "://" in host else f"{scheme or 'https'}://{host or ''}")
+        port = port or url.port or {"http": 80, "https": 443}.get(url.scheme)
+    except ValueError as error:
+        raise ConfigError(f"connection: {connection!r} has a host that is none: {error}") from error
+    if not (login + password).isprintable():
+        raise ConfigError(f"connection: {connection!r} has a login or password with control characters in it")
     if not url.hostname or not password:
         raise ConfigError(
             f"connection: {connection!r} has no {'password' if url.hostname else 'host'}. Expected an HTTP connection "
@@ -173,7 +180,7 @@ class RunConfig:
         if len(self.classes) == 1:
             raise ValueError(f"classes: received one class ({self.classes[0].class_id}); expected at least two")
         ids = [c.class_id for c in self.classes]
-        twice = sorted({i for i in ids if ids.count(i) > 1})
+        twice = sorted(class_id for class_id, count in Counter(ids).items() if count > 1)
         if twice:
             raise ValueError(f"classes: {', '.join(twice)} named more than once; name each class once")
         if ids and self.preprocess.min_classes > len(ids):

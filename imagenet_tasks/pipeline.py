@@ -31,7 +31,7 @@ def run_all(run: Run, profile: str, overrides: Mapping[str, Any], *, listeners: 
         try:
             selections = tasks.download_class(run, group, listeners=listeners)
         except SourceUnavailable as error:
-            log.warning("%s Now, in %g s.", error.args[0].removesuffix(" It is tried again later."), PAUSE_S)
+            log.warning("%s; it is tried once more in %g s", error, PAUSE_S)
             time.sleep(PAUSE_S)
             selections = tasks.download_class(run, group, last_attempt=True, listeners=listeners)
         prepared.append(tasks.preprocess_class(run, selections, listeners=listeners))

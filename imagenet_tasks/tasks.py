@@ -17,15 +17,16 @@ from imagenet_tasks.artifacts import (
     Dataset,
     Evaluation,
     Run,
+    Selection,
     SelectionRef,
     TrainedModel,
     Trial,
 )
 from imagenet_tasks.classes import ImageClass
 from imagenet_tasks.config import Credentials, RunConfig, make_config
-from imagenet_tasks.errors import ArtifactError, ConfigError, SourceUnavailable
+from imagenet_tasks.errors import ArtifactError, ConfigError, DataError, SourceUnavailable
 from imagenet_tasks.progress import Listener, Progress, Snapshot, log_line
-from imagenet_tasks.storage import Store
+from imagenet_tasks.storage import Store, fingerprint
 from imagenet_tasks.train import name_model
 
 log = logging.getLogger(__name__)
@@ -113,7 +114,8 @@ def download_class(
 ) -> Json:
     """Gets the pictures of a group's classes; returns the group with a SelectionRef for each.
 
-    A class whose source does not answer keeps none of the others from being got.
+    A class that cannot be had keeps none of the others from being got. With `min_classes` it is handed on empty in the
+    end; without, its error is raised when the others are done.
 
     Args:
         run: whose settings.
@@ -122,18 +124,39 @@ def download_class(
         last_attempt: hand on a class that falls short even where a later attempt could bring more.
         listeners: told of the progress.
     """
-    config, selections, failures = run.config, [], []
+    config, selections, held = run.config, [], None
     classes = {c.class_id: c for c in config.classes}
+    unlocked = _credentials(config, credentials)
     for class_id in group["class_ids"]:
         try:
-            selections.append(
-                _download(run, config, classes[class_id], _credentials(config, credentials), last_attempt, listeners)
-            )
-        except SourceUnavailable as error:
-            failures.append(error)
-    if failures:
-        raise failures[0]
+            selections.append(_download(run, config, classes[class_id], unlocked, last_attempt, listeners))
+        except (SourceUnavailable, ConfigError, DataError) as error:
+            may_pass = isinstance(error, SourceUnavailable) and not last_attempt
+            if config.preprocess.min_classes and not may_pass:  # how many may be lost is for build_dataset to say
+                log.error("%s (%s): %s", classes[class_id].name, class_id, error)
+                selections.append(_nothing(run, config, classes[class_id], error))
+            elif held is None or may_pass:
+                held = error
+    if held:
+        raise held
     return {"name": group["name"], "selections": selections}
+
+
+def _nothing(run: Run, config: RunConfig, image_class: ImageClass, error: Exception) -> Json:
+    """Returns the selection of a class that could not be had."""
+    selection = Selection(class_id=image_class.class_id, files=())
+    ref = SelectionRef(
+        class_id=image_class.class_id,
+        name=image_class.name,
+        fingerprint=fingerprint(**selection.as_dict()),
+        accepted=0,
+        listed=0,
+        asked=0,
+        wanted=config.download.images_per_class,
+        rejected={type(error).__name__: 1},
+    )
+    run.store.write_json(ref.key, selection.as_dict())
+    return ref.as_dict()
 
 
 def _download(
@@ -153,7 +176,7 @@ def _download(
             config.download,
             image_class,
             progress=_progress(run, "download_class", class_id, image_class.name, wanted, "pictures", listeners),
-            force=bool(_salt(run, config, "download")),
+            force_before_s=run.started_s("plan_run") if _salt(run, config, "download") else 0.0,
             credentials=credentials,
             last_attempt=last_attempt,
         )

@@ -156,13 +156,18 @@ class _Transfer:
         self._response: requests.Response | None = None
         self._size_bytes: int | None = None
         self._began = False  # whether any of it was taken in
-        self._fruitless = 0  # requests in a row that brought no byte
+        self._furthest = start  # a server without ranges sends again what lies before
+        self._fruitless = 0  # requests in a row that brought nothing new
         self._ranges = True  # whether the server can begin within the archive
         self._open = ExitStack()
 
     def __enter__(self) -> "_Transfer":
-        while self._response is None and not self._ended():
-            self._ask()
+        try:
+            while self._response is None and not self._ended():
+                self._ask()
+        except BaseException:
+            self._close()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -203,7 +208,8 @@ class _Transfer:
                 piece, failure = b"", rejected
             if piece:
                 self.place += len(piece)
-                self._fruitless = 0
+                if self.place > self._furthest:
+                    self._furthest, self._fruitless = self.place, 0
                 return piece
             self._close()
             if failure:
@@ -216,8 +222,8 @@ class _Transfer:
         self._fruitless += 1
         if self._fruitless >= TRIES:
             raise SourceUnavailable(
-                f"{self._where}: stopped at byte {self.place} ({failure}). It goes on from there later."
-            ) from failure
+                f"{self._where}: stopped at byte {self.place} ({failure}). The next attempt goes on from there."
+            ) from None
         time.sleep(random.uniform(0, 0.5 * 2**self._fruitless))
 
     def _ask(self) -> None:
@@ -236,7 +242,7 @@ class _Transfer:
                 raise ConfigError(
                     f"location: {self._where} cannot be read: {rejected}. Check `location`, and `connection` where the "
                     "server wants a login."
-                ) from rejected
+                ) from None
             return
         whole = response.status_code == requests.codes.ok
         ranged, _, size = response.headers.get("Content-Range", "").removeprefix("bytes ").partition("/")
@@ -245,15 +251,15 @@ class _Transfer:
             if self._began or bytes_of(size) in (None, self.place):
                 self._size_bytes = self.place  # there is nothing more
             else:  # it has changed
-                self.place, self.version = 0, ""
+                self.place, self.version, self._furthest = 0, "", 0
             return
         size = response.headers.get("Content-Length", "") if whole else size
         version = response.headers.get("ETag") or response.headers.get("Last-Modified") or size
         if self.version and version != self.version:
             if self._began:
-                raise SourceUnavailable(f"{self._where}: it changed while it was read. It is read anew later.")
+                raise SourceUnavailable(f"{self._where}: it changed while it was read. The next attempt reads it anew.")
             self._close()
-            self.place, self.version = 0, ""
+            self.place, self.version, self._furthest = 0, "", 0
             return
         if not whole and not ranged.startswith(f"{self.place}-"):
             raise DataError(

@@ -18,7 +18,7 @@ from imagenet_tasks import __version__
 from imagenet_tasks.config import Credentials, DownloadConfig
 from imagenet_tasks.download.hosts import Hosts
 from imagenet_tasks.download.sockets import BOUNDS, AllowedHosts, BoundedAdapter, Bounds
-from imagenet_tasks.errors import Rejected, RejectReason
+from imagenet_tasks.errors import ConfigError, Rejected, RejectReason, without_secrets
 
 AGENT = "imagenet-targeted-augmentation"
 HEADERS = {
@@ -78,7 +78,13 @@ class Fetcher:
         threads = settings.download_threads
         self._adapter = BoundedAdapter(pool_connections=threads, pool_maxsize=threads)
         self._verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
-        self._behind_proxy = bool(getproxies())
+        proxies = {name: url for name, url in getproxies().items() if name != "no"}
+        self._behind_proxy = bool(proxies)
+        if any("://" in url and not url.startswith(("http://", "https://")) for url in proxies.values()):
+            raise ConfigError(
+                f"the environment's proxies: expected http:// or https:// addresses, received "
+                f"{', '.join(without_secrets(url) for url in proxies.values())}; others are not supported"
+            )
 
     def __enter__(self) -> Self:
         return self
@@ -107,7 +113,7 @@ class Fetcher:
 
     def _fetch_once(self, url: str) -> bytes:
         total_timeout_s = self._settings.total_timeout_s
-        with self.opened(url, total_timeout_s=total_timeout_s) as response:
+        with self.opened(url, total_timeout_s=total_timeout_s) as response, told_as_rejected():
             return self._read(response)
 
     @contextmanager
@@ -123,29 +129,32 @@ class Fetcher:
 
         Args:
             url: what to ask for; redirects are followed, each judged.
-            total_timeout_s: for all of it, from the first connection to the last byte.
+            total_timeout_s: for all of it, from the first connection to the last byte, without the waits for slots.
             headers: sent beside the fetcher's own.
             also_good: statuses that are answers too.
 
         Raises:
-            Rejected: with the reason; also for what goes wrong within the `with` block.
+            Rejected: with the reason.
         """
-        deadline_s = 0.0
+        left_s = total_timeout_s
         for _ in range(self._settings.max_redirects + 1):
             request = self._prepared(url, headers)
             host = host_of(request.url or "")
             with self.hosts.slot(host) as began_s:
-                deadline_s = deadline_s or time.monotonic() + total_timeout_s  # the wait for the first slot is not its
+                bounds = Bounds(deadline_s=time.monotonic() + left_s, allowed=self._allowed)
                 try:
-                    BOUNDS.set(Bounds(deadline_s=deadline_s, allowed=self._allowed))
-                    with told_as_rejected(), self._send(request) as response:
+                    BOUNDS.set(bounds)
+                    with told_as_rejected():
+                        response = self._send(request)
+                    with response:
                         if not response.is_redirect:
                             self._judge_answer(response, host, also_good)
                             yield response
                             self.hosts.answered(host)
                             return
                         target = response.headers["location"].encode("latin-1").decode(errors="replace")
-                        url = urljoin(response.url, target)
+                        url = _joined(response.url, target)
+                        left_s = bounds.deadline_s - time.monotonic()
                     self.hosts.answered(host)
                 except Rejected as rejected:
                     if rejected.may_pass:
@@ -196,13 +205,15 @@ class Fetcher:
 
     def _read(self, response: requests.Response) -> bytes:
         max_bytes = self._settings.max_bytes
+        expected = bytes_of(response.headers.get("Content-Length", ""))
+        if expected is not None and expected > max_bytes:
+            raise Rejected(RejectReason.TOO_LARGE, detail=f"{expected} bytes are announced, at most {max_bytes}")
         body = bytearray()
         # read1 returns what one receive brought: the total deadline is looked at however slowly bytes drip.
         while piece := response.raw.read1(65536):
             body += piece
             if len(body) > max_bytes:
                 raise Rejected(RejectReason.TOO_LARGE, detail=f"more than {max_bytes} bytes")
-        expected = bytes_of(response.headers.get("Content-Length", ""))
         if expected is not None and len(body) < expected:
             detail = f"expected {expected} bytes, received {len(body)}"
             raise Rejected(RejectReason.TRUNCATED_TRANSFER, may_pass=True, detail=detail)
@@ -238,23 +249,35 @@ def host_name(url: str) -> str:
 
 @contextmanager
 def told_as_rejected() -> Iterator[None]:
-    """Raises what goes wrong on this thread's sockets as Rejected, with its reason."""
+    """Raises what goes wrong on this thread's sockets as Rejected, with its reason.
+
+    Not with its cause: the texts of requests and urllib3 hold the URL's query.
+    """
     try:
         yield
-    except requests.exceptions.InvalidSchema as error:
-        raise Rejected(RejectReason.BLOCKED_SCHEME, detail="only http and https are asked") from error
+    except requests.exceptions.InvalidSchema:
+        raise Rejected(RejectReason.BLOCKED_SCHEME, detail="only http and https are asked") from None
     except (requests.exceptions.SSLError, urllib3.exceptions.SSLError) as error:
-        raise Rejected(RejectReason.TLS, detail=type(error).__name__) from error
+        if "EOF" in str(error):  # it hung up, which says nothing of its certificate
+            raise Rejected(RejectReason.CONNECTION, may_pass=True, detail=type(error).__name__) from None
+        raise Rejected(RejectReason.TLS, detail=type(error).__name__) from None
     except (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError) as error:
         kind = _TooSlow if time.monotonic() >= BOUNDS.get().deadline_s else Rejected
-        raise kind(RejectReason.TIMEOUT, may_pass=True, detail=type(error).__name__) from error
+        raise kind(RejectReason.TIMEOUT, may_pass=True, detail=type(error).__name__) from None
     except _NO_URL as error:
-        raise Rejected(RejectReason.INVALID_URL, detail=type(error).__name__) from error
+        raise Rejected(RejectReason.INVALID_URL, detail=type(error).__name__) from None
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
         cut = isinstance(error.__cause__, urllib3.exceptions.IncompleteRead)
         reason = RejectReason.TRUNCATED_TRANSFER if cut else RejectReason.CONNECTION
         detail = str(error.__cause__) if cut else type(error).__name__
-        raise Rejected(reason, may_pass=True, detail=detail) from error
+        raise Rejected(reason, may_pass=True, detail=detail) from None
+
+
+def _joined(url: str, target: str) -> str:
+    try:
+        return urljoin(url, target)
+    except ValueError:
+        raise Rejected(RejectReason.INVALID_URL, detail="it leads to no URL") from None
 
 
 def _asked_wait_s(response: requests.Response) -> float | None:

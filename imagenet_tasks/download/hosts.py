@@ -2,6 +2,7 @@
 
 import fcntl
 import hashlib
+import logging
 import math
 import os
 import random
@@ -14,8 +15,10 @@ from pathlib import Path
 
 from imagenet_tasks.errors import Rejected, RejectReason
 
+log = logging.getLogger(__name__)
 DOWN_AFTER = 8  # requests in a row that a host left without an answer
 LOOK_AGAIN_S = 0.02
+SAY_AFTER_S = 10.0
 
 
 class _Host:
@@ -59,7 +62,7 @@ class Hosts:
             if host.failures >= DOWN_AFTER:
                 raise Rejected(RejectReason.HOST_DOWN, may_pass=True, detail=f"{name}: {host.failures} failed in a row")
             with host.looking:  # one thread of a process looks for a slot, the others wait at no cost
-                file, descriptor = _lock_one_of(host.free)
+                file, descriptor = _lock_one_of(host.free, name)
             try:
                 yield time.monotonic()
             finally:
@@ -100,12 +103,16 @@ class Hosts:
             return self._hosts[name]
 
 
-def _lock_one_of(free: list[Path]) -> tuple[Path, int]:
+def _lock_one_of(free: list[Path], name: str) -> tuple[Path, int]:
     """Takes a file out of `free` that no other process holds, waiting for one; returns it and its descriptor."""
+    began_s, said = time.monotonic(), False
     while True:
         for place, file in enumerate(free):
             if (descriptor := _lock(file)) is not None:
                 return free.pop(place), descriptor
+        if not said and time.monotonic() - began_s > SAY_AFTER_S:
+            log.info("Waiting: other tasks of this machine hold all %d requests to %s", len(free), name)
+            said = True
         time.sleep(random.uniform(0.5, 1.5) * LOOK_AGAIN_S)
 
 

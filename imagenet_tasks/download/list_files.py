@@ -115,7 +115,7 @@ def _wrong(where: str, received: str) -> str:
 
 
 def _unavailable(where: str, received: str) -> SourceUnavailable:
-    return SourceUnavailable(f"location: expected a list of URLs at {where}, received {received}. It is tried again.")
+    return SourceUnavailable(f"location: expected a list of URLs at {where}, received {received}")
 
 
 @contextmanager

@@ -27,9 +27,10 @@ class Candidate:
 class FromList:
     """The candidates of a source that lists them. `bases` says by locator, in order, what a verdict depends on."""
 
-    def __init__(self, source: Source, listed: Mapping[str, str], settings: DownloadConfig, records: Records) -> None:
+    def __init__(self, source: Source, class_id: str, settings: DownloadConfig, records: Records) -> None:
         self._source, self._records = source, records
         limits = [getattr(settings, name) for name in LIMITS]
+        listed = source.candidates(class_id)
         self.bases = {locator: fingerprint(version=version, limits=limits) for locator, version in listed.items()}
         self.host = source.host
 

@@ -56,6 +56,11 @@ class Records:
         record = self._records.get(candidate)
         return record is not None and record.get("basis") != basis
 
+    def is_older(self, candidate: str, time_s: float) -> bool:
+        """Tells whether the record was made before that time (Unix time)."""
+        record = self._records.get(candidate)
+        return record is not None and record["time_s"] < time_s
+
     def drop(self, candidate: str) -> None:
         """Forgets a candidate, so that it is asked for again."""
         self._records.pop(candidate, None)

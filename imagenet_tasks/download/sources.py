@@ -17,6 +17,7 @@ from imagenet_tasks.classes import ImageClass, folder_class
 from imagenet_tasks.config import Credentials, DownloadConfig
 from imagenet_tasks.download.archives import ArchiveSource
 from imagenet_tasks.download.fetch import Fetcher, host_name, host_of
+from imagenet_tasks.download.list_files import is_http
 from imagenet_tasks.download.url_list import UrlListSource
 from imagenet_tasks.errors import (
     ConfigError,
@@ -97,7 +98,7 @@ class ListServerSource:
             return self._fetcher.fetch(self._base_url + path)
         except Rejected as rejected:
             kind = SourceUnavailable if rejected.may_pass else ConfigError
-            raise kind(self._no_list(path, str(rejected))) from rejected
+            raise kind(self._no_list(path, str(rejected))) from None
 
     def _no_list(self, path: str, received: str) -> str:
         return without_secrets(
@@ -269,7 +270,7 @@ def open_source(
             )
     elif source == "synset-archives":
         location = location or WINTER21
-        if not location.startswith(("http://", "https://")) or "{wnid}" not in location:
+        if not is_http(location) or "{wnid}" not in location:
             raise ConfigError(
                 f"location: expected an http(s) URL with {{wnid}} in it, such as {WINTER21}, received {location!r}"
             )
@@ -278,11 +279,20 @@ def open_source(
             "location: the source 'url-list' needs one: the path or URL of a list with a line `wnid_index<TAB>url` per "
             "picture (plain, .gz or .tgz), or a template with {wnid} in it that leads to one text of URLs per class"
         )
-    trusted = (host_of(location),) if location.startswith(("http://", "https://")) else ()
-    with Fetcher(settings, trusted=trusted, credentials=credentials) as fetcher:
+    with Fetcher(settings, trusted=_own_host(location), credentials=credentials) as fetcher:
         if source == "sample":
             yield ListServerSource(location, fetcher, moves=not settings.location)
         elif source == "synset-archives":
             yield ArchiveSource(location, fetcher, settings)
         else:
             yield UrlListSource(location, store, fetcher)
+
+
+def _own_host(location: str) -> tuple[str, ...]:
+    """Returns the host of a location on the web: who starts a run names it, and so trusts it."""
+    try:
+        return (host_of(location),) if is_http(location) else ()
+    except Rejected as rejected:
+        raise ConfigError(
+            f"location: expected a URL with a host, received {without_secrets(location)!r} ({rejected.detail})"
+        ) from None

@@ -16,7 +16,7 @@ from imagenet_tasks.config import Credentials, DownloadConfig
 from imagenet_tasks.download.archives import ArchiveSource
 from imagenet_tasks.download.offers import Candidate, FromArchive, FromList, Offer
 from imagenet_tasks.download.records import Record, Records
-from imagenet_tasks.download.sources import Source, open_source
+from imagenet_tasks.download.sources import open_source
 from imagenet_tasks.download.url_list import host_kind
 from imagenet_tasks.errors import ConfigError, Rejected, RejectReason, SourceUnavailable
 from imagenet_tasks.progress import Progress
@@ -92,7 +92,7 @@ def download_class(
     image_class: ImageClass,
     *,
     progress: Progress,
-    force: bool = False,
+    force_before_s: float = 0.0,
     credentials: Credentials | None = None,
     last_attempt: bool = False,
 ) -> tuple[SelectionRef, bool]:
@@ -103,15 +103,15 @@ def download_class(
         settings: the source and its bounds.
         image_class: the class.
         progress: counts accepted pictures.
-        force: ask again also for candidates that were rejected for good.
+        force_before_s: ask again also for candidates that were rejected for good before then (Unix time).
         credentials: what the source's server asks for.
-        last_attempt: hand on what there is even where a later attempt could bring more.
+        last_attempt: hand on the pictures that there are even where a later attempt could bring more.
 
     Returns:
         The selection, and whether it was there already (nothing had to be asked for).
 
     Raises:
-        SourceUnavailable: where pictures lack for reasons that may pass.
+        SourceUnavailable: where pictures lack for reasons that may pass, or the list of candidates cannot be had.
     """
     with store.lock(f"images/{image_class.class_id}"), open_source(settings, store, credentials) as source:
         records = Records(store, image_class.class_id)
@@ -119,12 +119,13 @@ def download_class(
         offer = (
             FromArchive(source, class_id, settings, records)
             if isinstance(source, ArchiveSource)
-            else FromList(source, _listed(source, class_id, last_attempt), settings, records)
+            else FromList(source, class_id, settings, records)
         )
         present = set(store.names(f"images/{image_class.class_id}"))
         for candidate, basis in offer.bases.items():
             file = records.accepted_files([candidate], 1)
-            if records.is_stale(candidate, basis) or (file and file[0] not in present) or (force and not file):
+            forced = not file and records.is_older(candidate, force_before_s)
+            if records.is_stale(candidate, basis) or (file and file[0] not in present) or forced:
                 records.drop(candidate)
         records.drop_lone_duplicates(list(offer.bases))
         download = _Download(store, settings, image_class, offer, records, progress)
@@ -138,16 +139,6 @@ def download_class(
         if progress.done < progress.total:  # the class falls short; else the last picture told it
             progress.tell()
         return _select(store, settings, image_class, offer, records), not asked
-
-
-def _listed(source: Source, class_id: str, last_attempt: bool) -> Mapping[str, str]:
-    try:
-        return source.candidates(class_id)
-    except SourceUnavailable as error:
-        if not last_attempt:
-            raise
-        log.error("%s", error)
-        return {}
 
 
 class _Download:
@@ -180,36 +171,37 @@ class _Download:
                 self._sightings[file].append(record["candidate"])
         self._place = {locator: place for place, locator in enumerate(self._bases)}
         self._have = len(self._records.accepted_files(list(self._bases)))
-        rejected = sum(record["state"] == "rejected" for record in records)
+        self._told = {record["candidate"] for record in records if record["state"] != "open"}
         known = min(self._have, self._settings.images_per_class)
-        self._progress.resume(known - self._progress.done, rejected=rejected)
+        self._progress.resume(known - self._progress.done, rejected=len(self._told) - self._have)
 
     def run(self) -> bool:
         """Asks for candidates in order until enough are accepted; returns whether any was asked for.
 
         Raises:
-            SourceUnavailable: where pictures lack, and most candidates of a pass failed for reasons that may pass or
-                one of a host that gave pictures did.
+            SourceUnavailable: where pictures lack, and most of the class's candidates failed for reasons that may pass
+                or one of a host that gave pictures did.
         """
         asked_ever = 0
         for number in range(PASSES):
             if self._have >= self._settings.images_per_class or (number and not self._offer.look_again()):
                 break
-            asked, passing = self._run_once()
-            asked_ever += asked
-            if self._have < self._settings.images_per_class and number == 0 and passing > asked / 2:
-                raise self._unavailable(f"{passing} of {asked} candidates failed for reasons that may pass")
+            asked_ever += self._run_once()
+            known = self._records.of(list(self._offer.bases))
+            passing = sum(record["state"] == "open" for record in known)
+            if self._have < self._settings.images_per_class and number == 0 and passing > len(known) / 2:
+                raise self._unavailable(f"{passing} of {len(known)} candidates failed for reasons that may pass")
         if self._have < self._settings.images_per_class and (late := self._late()):
             raise self._unavailable(f"{len(late)} candidates of hosts that gave others did not come")
         return asked_ever > 0
 
-    def _run_once(self) -> tuple[int, int]:
-        """Asks for each open candidate once; returns how many it asked for, and how many of them may still come.
+    def _run_once(self) -> int:
+        """Asks for each open candidate once; returns how many it asked for.
 
         Never more are under way than are still wanted: so never more than wanted are accepted, and which ones does
         not depend on who answered first.
         """
-        wanted, asked, passing = self._settings.images_per_class, 0, 0
+        wanted, asked = self._settings.images_per_class, 0
         candidates = self._offer.open_ones()
         running: set[Future[Record]] = set()
         pool = ThreadPoolExecutor(self._settings.download_threads)
@@ -227,10 +219,8 @@ class _Download:
                         running.add(pool.submit(self._ask, candidate))
                 finished, running = wait(running, timeout=1.0, return_when=FIRST_COMPLETED)
                 for future in finished:
-                    record = future.result()
+                    self._keep(future.result())
                     asked += 1
-                    passing += record["state"] == "open"
-                    self._keep(record)
                 self._progress.tick()
                 if time.monotonic() - self._saved_s >= SAVE_EVERY_S:
                     self._save()
@@ -241,7 +231,7 @@ class _Download:
                 if future.done() and not future.cancelled() and not future.exception():
                     self._keep(future.result())
             self._save()
-        return asked, passing
+        return asked
 
     def _ask(self, candidate: Candidate) -> Record:
         """Gets, judges and stores one candidate."""
@@ -288,9 +278,8 @@ class _Download:
         self._records.put(record)
         if record["state"] == "accepted":
             self._settle(record)
-        accepted = self._have - before
-        rejected = self._progress.figures.get("rejected", 0) + 1 - accepted
-        self._progress.advance(accepted, rejected=rejected)
+        self._told.add(record["candidate"])
+        self._progress.advance(self._have - before, rejected=len(self._told) - self._have)
 
     def _settle(self, latest: Record) -> None:
         file = latest["file"]
@@ -329,7 +318,7 @@ class _Download:
         rejected = self._records.rejected(list(self._offer.bases))
         return SourceUnavailable(
             f"{self._image_class.class_id} ({self._image_class.name}): {why} ({_counted(rejected)}); have "
-            f"{self._have} of {self._settings.images_per_class} pictures. It is tried again later."
+            f"{self._have} of {self._settings.images_per_class} pictures"
         )
 
     def _save(self) -> None:

@@ -118,6 +118,7 @@ def build_dataset(
         validation_share=settings.validation_share,
         test_share=settings.test_share,
         near_duplicate_bits=settings.near_duplicate_bits,
+        shortfalls=[shortfall.sentence for shortfall in shortfalls],
         salt=salt,
     )
     dataset = Dataset(

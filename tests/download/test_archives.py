@@ -259,7 +259,7 @@ def test_f10_an_archives_server_that_asks_to_wait_is_waited_for(web, tmp_path):
 @pytest.mark.parametrize("fault", [resets, answers(b"", status=503), answers(b"", status=429)])
 def test_f16_a_server_that_keeps_failing_makes_the_class_unavailable(web, tmp_path, fault):
     web.routes[PATH] = fault
-    with pytest.raises(SourceUnavailable, match=rf"{PATH}: stopped at byte 0 .* It goes on from there later"):
+    with pytest.raises(SourceUnavailable, match=rf"{PATH}: stopped at byte 0 .* The next attempt goes on from there"):
         get(tmp_path, web, 6)
     assert web.requests[PATH] == archives.TRIES
 
@@ -269,7 +269,7 @@ def test_f15_a_server_that_dies_is_gone_on_with_behind_the_last_recorded_member(
     web.routes[PATH] = serves(whole)
     uninterrupted = get(tmp_path / "whole", web, 20)
     web.routes[PATH] = in_turn(serves(whole, cut_after=(len(whole) * 2 // 5,)), resets)
-    with pytest.raises(SourceUnavailable, match="It goes on from there later"):
+    with pytest.raises(SourceUnavailable, match="The next attempt goes on from there"):
         get(tmp_path / "died", web, 20, download_threads=1)
     known = records(tmp_path / "died")
     assert 5 < len(known) < 12 and {r["state"] for r in known} == {"accepted"}

@@ -58,7 +58,12 @@ class Chosen:
 def get(home, web, wanted, *, force=False, last_attempt=False, **others) -> tuple[Chosen, bool]:
     store = Store(home)
     ref, reused = download_class(
-        store, settings(web, wanted, **others), CLASS, progress=quiet(), force=force, last_attempt=last_attempt
+        store,
+        settings(web, wanted, **others),
+        CLASS,
+        progress=quiet(),
+        last_attempt=last_attempt,
+        force_before_s=time.time() if force else 0.0,
     )
     selection = Selection.from_dict(store.read_json(ref.key))
     assert (selection.class_id, len(selection.files)) == (ref.class_id, ref.accepted) == (COBRA, ref.accepted)
@@ -248,15 +253,6 @@ def test_f51_a_class_whose_source_never_answers_is_a_shortage_in_the_last_attemp
     selection, _ = get(tmp_path, web, 10, last_attempt=True)
     assert (len(selection.files), selection.ref.rejected) == (1, {"http_error": 4})
     assert "4 of 5 candidates failed for reasons that may pass" in caplog.text
-
-
-def test_f51_a_class_whose_list_cannot_be_had_is_a_shortage_in_the_last_attempt(web, tmp_path, caplog):
-    web.routes[f"/lists/{COBRA}.txt"] = answers(b"", status=503)
-    with pytest.raises(SourceUnavailable):
-        get(tmp_path, web, 3)
-    selection, _ = get(tmp_path, web, 3, last_attempt=True)
-    assert (selection.files, selection.ref.listed) == ((), 0)
-    assert f"/lists/{COBRA}.txt" in caplog.text
 
 
 def test_what_failed_for_reasons_that_may_pass_is_asked_for_a_second_time_while_pictures_lack(web, tmp_path):
