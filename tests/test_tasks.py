@@ -10,7 +10,7 @@ from imagenet_tasks import tasks
 from imagenet_tasks.artifacts import Run
 from imagenet_tasks.classes import CATALOGUE, ImageClass, find_class
 from imagenet_tasks.config import Credentials
-from imagenet_tasks.errors import ConfigError, SourceUnavailable, TooFewImages
+from imagenet_tasks.errors import ConfigError, DataError, SourceUnavailable, TooFewImages
 from imagenet_tasks.storage import Store
 
 SMALL = {"rows_px": 16, "columns_px": 16, "min_images_per_class": 2}
@@ -87,6 +87,21 @@ def test_a_class_whose_source_fails_keeps_no_other_of_its_group_from_being_got(r
             tasks.download_class(run, group, listeners=())
     states = {r["item"]: r["state"] for r in run.task_records() if r["task"] == "download_class"}
     assert states == {COBRA: "failed", COW: "success"}
+
+
+def test_f51_a_class_that_is_refused_keeps_no_other_of_its_group_from_being_got(run, tmp_path):
+    with FaultServer() as web:
+        for class_id in (COBRA, COW, PANDA):
+            web.routes[f"/{class_id}.tar"] = answers(b"<html>Please log in", kind="text/html")
+        archives = {"source": "synset-archives", "location": web.url + "/{wnid}.tar", "accept_imagenet_terms": True}
+        settings = SMALL | archives | {"classes": [COBRA, COW, PANDA]}
+        (group,) = tasks.plan_run(run, "sample", settings, max_tasks=1)
+        with pytest.raises(DataError, match=f"{COBRA}.tar: expected a tar archive"):
+            tasks.download_class(run, group, listeners=())
+        assert {r["item"] for r in run.task_records() if r["task"] == "download_class"} == {COBRA, COW, PANDA}
+        (group,) = tasks.plan_run(run, "sample", settings | {"min_classes": 2}, max_tasks=1)
+        selections = tasks.download_class(run, group, listeners=())["selections"]
+    assert [(s["accepted"], s["rejected"]) for s in selections] == [(0, {"DataError": 1})] * 3
 
 
 def prepared(run: Run, settings: dict) -> list:

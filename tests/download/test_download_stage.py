@@ -248,6 +248,26 @@ def test_f16_a_few_of_a_host_that_gave_others_are_tried_again_later_and_are_a_sh
     assert (len(selection.files), selection.ref.rejected) == (3, {"http_error": 2})
 
 
+def test_f16_a_class_that_is_short_for_a_dead_hosts_sake_is_no_less_when_run_again(web, tmp_path):
+    offer(web, good(6))
+    dead = [f"http://127.0.0.2:1/{i}" for i in range(4)]
+    lines = "".join(f"{web.url}/p/{name}\n" for name in good(6)) + "".join(f"{url}\n" for url in dead)
+    web.routes[f"/lists/{COBRA}.txt"] = answers(lines.encode(), kind="text/plain")
+    allowed = {"allowed_private_hosts": ("127.0.0.1", "127.0.0.2")}
+    first, _ = get(tmp_path, web, 10, **allowed)
+    again, _ = get(tmp_path, web, 10, **allowed)
+    assert first == again and (len(first.files), first.ref.rejected) == (6, {"connection": 4})
+
+
+def test_force_asks_once_and_not_again_in_a_retry(web, tmp_path):
+    offer(web, good(1) | {"gone": answers(b"", status=404)})
+    get(tmp_path, web, 2)
+    store, began_s = Store(tmp_path), time.time()
+    for _ in range(2):
+        download_class(store, settings(web, 2), CLASS, progress=quiet(), force_before_s=began_s)
+    assert web.asked() == {"000.jpg": 1, "gone": 2}
+
+
 def test_f51_a_class_whose_source_never_answers_is_a_shortage_in_the_last_attempt(web, tmp_path, caplog):
     offer(web, good(1) | {f"b{i}": answers(b"", status=503) for i in range(4)})
     selection, _ = get(tmp_path, web, 10, last_attempt=True)

@@ -4,11 +4,14 @@ import datetime
 import gzip
 import ipaddress
 import logging
+import socket
 import ssl
 import subprocess
 import sys
 import threading
 import time
+import traceback
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from cryptography import x509
@@ -20,7 +23,7 @@ from fakes.web import FaultServer, answers, cuts, drips, drips_headers, endless,
 from imagenet_tasks.config import Credentials, DownloadConfig
 from imagenet_tasks.download.fetch import Fetcher
 from imagenet_tasks.download.sockets import AllowedHosts, Bounds
-from imagenet_tasks.errors import Rejected, RejectReason
+from imagenet_tasks.errors import ConfigError, Rejected, RejectReason
 
 MAX_BYTES = 100_000
 
@@ -394,3 +397,57 @@ def test_f06_eight_endless_bodies_need_the_memory_of_eight_bodies_of_max_bytes(w
     grown_mb, *found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     assert found == ["too_large"] * 8
     assert int(grown_mb) < 8 * 10 * 1.3 + 30
+
+
+def test_the_wait_for_a_slot_behind_a_redirect_is_no_failure_of_its_host(web):
+    for number in range(12):
+        web.routes[f"/old/{number}"] = redirects(f"http://localhost:{web.url.rpartition(':')[2]}/new/{number}")
+        web.routes[f"/new/{number}"] = answers(picture(number), after_s=0.3)
+    bounds = settings(
+        max_requests_per_host=1,
+        download_threads=12,
+        total_timeout_s=1.0,
+        allowed_private_hosts=("127.0.0.1", "localhost"),
+    )
+    with Fetcher(bounds) as fetcher, ThreadPoolExecutor(12) as pool:
+        bodies = list(pool.map(lambda number: fetcher.fetch(f"{web.url}/old/{number}"), range(12)))
+    assert bodies == [picture(number) for number in range(12)]
+
+
+def test_f06_a_body_that_is_announced_as_too_large_is_not_read(web):
+    web.routes["/x"] = endless(said=MAX_BYTES + 1)
+    refusal = rejected(web)
+    assert (refusal.reason, refusal.detail) == (RejectReason.TOO_LARGE, "100001 bytes are announced, at most 100000")
+
+
+def test_f11_a_server_that_hangs_up_in_the_handshake_may_come_back():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def hang_up() -> None:
+            for _ in range(2):
+                connection, _ = server.accept()
+                connection.recv(1000)
+                connection.close()
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        with Fetcher(settings()) as fetcher, pytest.raises(Rejected) as caught:
+            fetcher.fetch(f"https://127.0.0.1:{server.getsockname()[1]}/x")
+        thread.join()
+    assert (caught.value.reason, caught.value.may_pass) == (RejectReason.CONNECTION, True)
+
+
+def test_f36_no_traceback_of_a_failed_request_holds_the_urls_query():
+    secret = "".join(("hunt", "er2"))  # not as a word in this file, whose lines a traceback quotes
+    with Fetcher(settings(attempts=1)) as fetcher, pytest.raises(Rejected) as caught:
+        fetcher.fetch(f"http://127.0.0.1:1/x.jpg?token={secret}")
+    assert secret not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_proxy_that_is_none_of_the_web_is_a_config_error_and_no_verdict_on_pictures(monkeypatch):
+    monkeypatch.setenv("ALL_PROXY", "socks5h://user:hunter2@127.0.0.1:1080")
+    with pytest.raises(
+        ConfigError, match=r"expected http:// or https:// addresses, received socks5h://\*\*\*@127"
+    ) as caught:
+        Fetcher(settings())
+    assert "hunter2" not in str(caught.value)
