@@ -31,6 +31,7 @@ DAG_ID = "imagenet_targeted_augmentation"
 # Of runs that name none, such as scheduled ones.
 LOCATION = os.environ.get("IMAGENET_LOCATION") or None
 CONNECTION = os.environ.get("IMAGENET_CONNECTION") or None
+ALLOWED_PRIVATE_HOSTS = os.environ.get("IMAGENET_ALLOWED_PRIVATE_HOSTS") or None
 ACCEPT_TERMS = os.environ.get("IMAGENET_ACCEPT_TERMS", "").strip().lower() in ("1", "true", "yes")
 GPU = {"queue": os.environ.get("IMAGENET_GPU_QUEUE", "gpu"), "pool": os.environ.get("IMAGENET_GPU_POOL", "gpu")}
 TRAIN_TIMEOUT = timedelta(hours=48)
@@ -285,6 +286,7 @@ def imagenet_targeted_augmentation() -> None:
         if source != "sample":
             params["location"] = params["location"] or LOCATION
             params["connection"] = params["connection"] or CONNECTION
+            params["allowed_private_hosts"] = ALLOWED_PRIVATE_HOSTS  # for who runs Airflow to say, not for its users
         max_tasks = conf.getint("core", "max_map_length")
         return tasks.plan_run(_run(), profile, params, credentials=_credentials, max_tasks=max_tasks)
 
