@@ -93,8 +93,8 @@ PARAMS: dict[str, Param] = {
     "source": _override(
         "string",
         "Source",
-        "`sample`: drawn pictures; `folder`: your own; `synset-archives`: ImageNet's tar per class over HTTP; "
-        "`url-list`: the pictures where ImageNet's list of URLs says they are. Empty: as the profile says.",
+        "- **sample**: drawn pictures\n- **folder**: your own\n- **synset-archives**: ImageNet's tar per class\n"
+        "- **url-list**: from where ImageNet's list of URLs says they are",
         "Pictures",
         enum=[None, *SOURCES],
         values_display=AS_PROFILE,
@@ -102,9 +102,9 @@ PARAMS: dict[str, Param] = {
     "location": _override(
         "string",
         "Location",
-        "`folder`: a directory or fsspec URL with a folder or .tar archive per class. `synset-archives`: a URL with "
-        "`{wnid}` in it (empty: ImageNet's). `url-list`: path or URL of a list (`wnid_index`, tab, URL; plain, .gz or "
-        ".tgz), or a template with `{wnid}` for a text of URLs per class. `sample`: leave it empty.",
+        "- **sample**: empty\n- **folder**: a directory or fsspec URL with a folder or .tar archive per class\n"
+        "- **synset-archives**: a URL with {wnid} in it; empty: ImageNet's\n- **url-list**: path or URL of a list of "
+        "all classes (wnid_index, tab, URL; plain, .gz or .tgz), or one with {wnid} in it for a text of URLs per class",
         "Pictures",
         maxLength=1000,
     ),
@@ -113,7 +113,7 @@ PARAMS: dict[str, Param] = {
         type="boolean",
         title="Accept ImageNet's terms",
         section="Pictures",
-        description_md="The sources `synset-archives` and `url-list` need it: the pictures are for non-commercial "
+        description_md="The sources **synset-archives** and **url-list** need it: the pictures are for non-commercial "
         "research and education alone. Kept in the run's record and named in its report.",
     ),
     "connection": _override(

@@ -90,7 +90,8 @@ class Selection(JsonArtifact):
 class SelectionRef(JsonArtifact):
     """Points to a Selection, with what became of the candidates that this run looked at.
 
-    `hosts` says by kind of host (flickr, other) how many URLs gave a picture, of how many.
+    `hosts` says by kind of host (flickr, other) how many URLs gave a picture, of how many; `placeholders` are the ids
+    of pictures that were found to be none here, and so are none in another class.
 
     The fingerprint follows from the pictures alone: the same pictures are the same work, however they were found.
     """
@@ -104,6 +105,7 @@ class SelectionRef(JsonArtifact):
     wanted: int
     rejected: dict[str, int]
     hosts: dict[str, tuple[int, int]] = field(default_factory=dict)
+    placeholders: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:

@@ -127,6 +127,25 @@ def test_f51_a_class_that_failed_for_good_is_left_out_loudly_where_fewer_classes
     assert COW in caplog.text
 
 
+def test_f02_a_placeholder_of_one_class_is_one_in_every_class(run, tmp_path):
+    same = answers(picture(777, rows=24, columns=32))
+    with FaultServer() as web:
+        settings = listed(web, tmp_path, {COBRA: [same, same, same, *good(0)], COW: [same, *good(10)]})
+        shares = {
+            "images_per_class": 5,
+            "validation_share": 0.3,
+            "test_share": 0.3,
+            "allowed_private_hosts": ["127.0.0.1"],
+        }
+        done = prepared(run, settings | shares)
+        tasks.build_dataset(run, done)
+    assert [one["array"]["count"] for group in done for one in group] == [4, 5]
+    dataset = tasks.read_dataset(run.store, run.result_of("build_dataset")["fingerprint"])
+    assert [c.train + c.validation + c.test for c in dataset.classes] == [4, 4]
+    split = run.store.open_file(dataset.folder, "split.csv").read_text().splitlines()
+    assert [line.split(",")[1] for line in split if ",placeholder," in line] == [COW]
+
+
 def test_a_connection_is_looked_up_only_where_one_is_named(run, tmp_path):
     def unlock(connection: str) -> Credentials:
         asked.append(connection)

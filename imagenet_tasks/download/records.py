@@ -83,6 +83,11 @@ class Records:
         files = (r["file"] for c in candidates if (r := self._records.get(c)) and r["state"] == "accepted")
         return list(dict.fromkeys(files))[:limit]
 
+    def placeholders(self, candidates: Sequence[str]) -> set[str]:
+        """Returns the ids of the pictures that several of `candidates` had in common."""
+        found = (r for r in self.of(candidates) if r["reason"] == "placeholder" and "file" in r)
+        return {record["file"].partition(".")[0] for record in found}
+
     def rejected(self, candidates: Sequence[str]) -> dict[str, int]:
         """Returns how many of `candidates` were rejected, by reason, the most frequent first."""
         reasons = (r["reason"] for c in candidates if (r := self._records.get(c)) and r["state"] != "accepted")

@@ -24,6 +24,7 @@ from imagenet_tasks.storage import Store, fingerprint
 
 log = logging.getLogger(__name__)
 SAVE_EVERY_S = 10.0
+HOSTS = {"flickr": "Flickr", "other": "other hosts"}
 PASSES = 2  # over the candidates that failed for reasons that may pass, while pictures lack
 VERDICT = ("state", "reason", "detail", "file", "bytes", "width_px", "height_px", "duplicate_of")  # of a record
 # The pictures that say "no longer available" of hosts that ImageNet's URL lists lead to, by MD5, as the makers of
@@ -366,10 +367,12 @@ def _select(
         wanted=settings.images_per_class,
         rejected=rejected,
         hosts=hosts,
+        placeholders=tuple(sorted(records.placeholders(looked_at))),
     )
     store.write_json(ref.key, selection.as_dict())
-    for kind, (accepted, asked) in hosts.items():
-        log.info("%s, hosts of kind %s: %d of %d URLs gave a picture", image_class.name, kind, accepted, asked)
+    if hosts:
+        by_kind = (f"{accepted} of {asked} URLs of {HOSTS[kind]}" for kind, (accepted, asked) in sorted(hosts.items()))
+        log.info("%s: %s gave a picture", image_class.name, ", ".join(by_kind))
     if len(files) < settings.images_per_class:
         log.warning(
             "%s: %d of %d pictures: %d short after all %d candidates; rejected: %s",

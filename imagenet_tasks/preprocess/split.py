@@ -1,7 +1,7 @@
 """Decides each picture's side of the split, from its bytes and from the pictures that look like it."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -46,7 +46,11 @@ def side_of(image_id: str, settings: PreprocessConfig) -> Split:
     return "validation" if place < settings.test_share + settings.validation_share else "train"
 
 
-def place(classes: Sequence[tuple[Sequence[str], "np.ndarray"]], settings: PreprocessConfig) -> list[list[Placed]]:
+def place(
+    classes: Sequence[tuple[Sequence[str], "np.ndarray"]],
+    settings: PreprocessConfig,
+    placeholders: Collection[str] = (),
+) -> list[list[Placed]]:
     """Returns each class's pictures with their sides.
 
     Pictures that look alike form a group, over all classes, and lie on one side: test if that is the own side of any
@@ -56,6 +60,7 @@ def place(classes: Sequence[tuple[Sequence[str], "np.ndarray"]], settings: Prepr
     Args:
         classes: the image ids and looks (arrays.LOOK) of each.
         settings: the shares, and how many bits of the looks may differ.
+        placeholders: image ids that are known to be no photos.
     """
     import numpy as np
 
@@ -76,6 +81,7 @@ def place(classes: Sequence[tuple[Sequence[str], "np.ndarray"]], settings: Prepr
     left_out: dict[str, Side] = {
         image_id: "label_conflict" if count == 2 else "placeholder" for image_id, count in holders.items() if count > 1
     }
+    left_out |= dict.fromkeys(placeholders, "placeholder")
     rest = iter(zip(numbers.tolist(), flat.tolist(), strict=True))  # each class takes as many as it has
     return [
         [

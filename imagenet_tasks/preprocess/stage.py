@@ -99,7 +99,8 @@ def build_dataset(
         TooFewImages: where classes have too few pictures, naming each, and `min_classes` does not let them be left
             out.
     """
-    placed = place([read_looks(store, array) for _, array in classes], settings)
+    known = {image_id for ref, _ in classes for image_id in ref.placeholders}
+    placed = place([read_looks(store, array) for _, array in classes], settings, known)
     shortfalls = find_shortfalls(
         [ref for ref, _ in classes], placed, need=min(settings.min_images_per_class, download.images_per_class)
     )
@@ -118,6 +119,7 @@ def build_dataset(
         validation_share=settings.validation_share,
         test_share=settings.test_share,
         near_duplicate_bits=settings.near_duplicate_bits,
+        placeholders=sorted({p.image_id for pictures in placed for p in pictures if p.side == "placeholder"}),
         shortfalls=[shortfall.sentence for shortfall in shortfalls],
         salt=salt,
     )
