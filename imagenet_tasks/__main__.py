@@ -12,6 +12,7 @@ import datetime
 import json
 import logging
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -103,6 +104,7 @@ def _run(options: argparse.Namespace) -> int:
     from imagenet_tasks.terminal import Bars, without_noise
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was done until then is kept, as with Ctrl+C
     overrides = _overrides(options)
     config = make_config(options.profile, overrides)  # a wrong setting is said before anything starts
     run_id = options.run_id or f"cli__{datetime.datetime.now(datetime.UTC).strftime('%Y-%m-%dT%H-%M-%S.%f')}"

@@ -258,7 +258,7 @@ def parse_classes(value: str | list[str] | tuple[str, ...], *, source: str) -> t
         raise ConfigError(f"classes: expected a list, or a text with one class per comma or line; received {value!r}")
     entries = value.replace("\n", ",").split(",") if isinstance(value, str) else list(value)
     named = folder_class if source == "folder" else find_class
-    found = tuple(named(str(entry)) for entry in entries if str(entry).strip())
+    found = tuple(named(str(entry).strip()) for entry in entries if str(entry).strip())
     if not found:
         raise ConfigError(f"classes: expected at least two, received {value!r}")
     return found

@@ -31,7 +31,7 @@ class Snapshot:
 
     def __str__(self) -> str:
         figures = "".join(f", {name.replace('_', ' ')} {said(name, value)}" for name, value in self.figures.items())
-        rate = f", {self.rate_per_s:.3g}/s" if self.rate_per_s and "pictures_per_s" not in self.figures else ""
+        rate = f", {_rate(self.rate_per_s)}/s" if self.rate_per_s and "pictures_per_s" not in self.figures else ""
         left = f", {self.remaining_s:.0f} s left" if self.remaining_s is not None and self.done < self.total else ""
         return f"{self.label}: {self.done}/{self.total} {self.unit}{figures}{rate}{left}"
 
@@ -41,6 +41,10 @@ def said(name: str, value: Any) -> str:
     if not isinstance(value, float):
         return str(value)
     return f"{100 * value:.1f} %" if name.endswith("accuracy") else f"{value:.4g}"
+
+
+def _rate(per_s: float) -> str:
+    return f"{per_s:,.0f}" if per_s >= 100 else f"{per_s:.2g}"
 
 
 Listener = Callable[[Snapshot], None]

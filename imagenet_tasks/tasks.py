@@ -121,7 +121,7 @@ def download_class(
         run: whose settings.
         group: one of plan_run's.
         credentials: brings the credentials of the source's connection.
-        last_attempt: hand on a class that falls short even where a later attempt could bring more.
+        last_attempt: hand on a class that a few late pictures keep short, and with `min_classes` any.
         listeners: told of the progress.
     """
     config, selections, held = run.config, [], None
@@ -142,6 +142,13 @@ def download_class(
     return {"name": group["name"], "selections": selections}
 
 
+NOTHING: dict[type[Exception], str] = {
+    SourceUnavailable: "source_unavailable",
+    ConfigError: "source_refused",
+    DataError: "no_pictures_offered",
+}
+
+
 def _nothing(run: Run, config: RunConfig, image_class: ImageClass, error: Exception) -> Json:
     """Returns the selection of a class that could not be had."""
     selection = Selection(class_id=image_class.class_id, files=())
@@ -153,7 +160,7 @@ def _nothing(run: Run, config: RunConfig, image_class: ImageClass, error: Except
         listed=0,
         asked=0,
         wanted=config.download.images_per_class,
-        rejected={type(error).__name__: 1},
+        rejected={next(reason for kind, reason in NOTHING.items() if isinstance(error, kind)): 1},
     )
     run.store.write_json(ref.key, selection.as_dict())
     return ref.as_dict()
@@ -178,10 +185,12 @@ def _download(
             progress=_progress(run, "download_class", class_id, image_class.name, wanted, "pictures", listeners),
             force_before_s=run.started_s("plan_run") if _salt(run, config, "download") else 0.0,
             credentials=credentials,
-            last_attempt=last_attempt,
+            accept="none" if not last_attempt else "any" if config.preprocess.min_classes else "late",
         )
         record["result"] = ref.as_dict()
-        done = "nothing to download, all here:" if record["reused"] else "downloaded:"
+        done = "downloaded:"
+        if record["reused"]:
+            done = "nothing to download, all here:" if ref.accepted == wanted else "nothing more to ask for:"
         log.info("%s (%s): %s %d of %d pictures", image_class.name, class_id, done, ref.accepted, wanted)
     return _result(record)
 

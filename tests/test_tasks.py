@@ -101,7 +101,7 @@ def test_f51_a_class_that_is_refused_keeps_no_other_of_its_group_from_being_got(
         assert {r["item"] for r in run.task_records() if r["task"] == "download_class"} == {COBRA, COW, PANDA}
         (group,) = tasks.plan_run(run, "sample", settings | {"min_classes": 2}, max_tasks=1)
         selections = tasks.download_class(run, group, listeners=())["selections"]
-    assert [(s["accepted"], s["rejected"]) for s in selections] == [(0, {"DataError": 1})] * 3
+    assert [(s["accepted"], s["rejected"]) for s in selections] == [(0, {"no_pictures_offered": 1})] * 3
 
 
 def prepared(run: Run, settings: dict) -> list:
@@ -113,7 +113,14 @@ def prepared(run: Run, settings: dict) -> list:
 def test_f51_a_class_that_failed_for_good_stops_the_run_by_default(run, tmp_path):
     with FaultServer() as web:
         settings = listed(web, tmp_path, {COBRA: good(0), COW: DOWN, PANDA: good(10)})
-        with pytest.raises(TooFewImages, match=rf"{COW} \(cow\): has 0 pictures, needs 2.*http_error 4"):
+        with pytest.raises(SourceUnavailable, match=rf"{COW} \(cow\): 4 of 4 candidates failed.*http_error 4"):
+            prepared(run, settings)
+
+
+def test_f51_a_class_with_too_few_pictures_stops_the_run_by_default(run, tmp_path):
+    with FaultServer() as web:
+        settings = listed(web, tmp_path, {COBRA: good(0), COW: [answers(b"", status=404)] * 4, PANDA: good(10)})
+        with pytest.raises(TooFewImages, match=rf"{COW} \(cow\): has 0 pictures, needs 2.*gone 4"):
             tasks.build_dataset(run, prepared(run, settings))
 
 

@@ -88,12 +88,15 @@ class ArchiveSource:
         Raises:
             SourceUnavailable: where the transfer stops again and again.
             ConfigError: where the server refuses.
-            DataError: where there is something that is no tar archive.
+            DataError: where there is no archive, or something that is none.
         """
         url = self._url(class_id)
         with _Transfer(url, self._fetcher, self._settings, start, version) as transfer:
-            if transfer.is_gone:
-                return
+            if transfer.is_gone and not start:
+                raise DataError(
+                    f"{without_secrets(url)}: the server has no such archive. Leave the class out, or correct "
+                    "`location`."
+                )
             start = transfer.place
             while (header := _read_header(transfer, url)) is not None:
                 place = transfer.place

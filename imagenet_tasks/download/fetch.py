@@ -16,7 +16,7 @@ import urllib3
 
 from imagenet_tasks import __version__
 from imagenet_tasks.config import Credentials, DownloadConfig
-from imagenet_tasks.download.hosts import Hosts
+from imagenet_tasks.download.hosts import GivenUp, Hosts
 from imagenet_tasks.download.sockets import BOUNDS, AllowedHosts, BoundedAdapter, Bounds
 from imagenet_tasks.errors import ConfigError, Rejected, RejectReason, without_secrets
 
@@ -73,6 +73,8 @@ class Fetcher:
         self.hosts = hosts or Hosts(settings.max_requests_per_host)
         self._allowed = AllowedHosts((*trusted, *settings.allowed_private_hosts))
         self._credentials = credentials
+        contact = os.environ.get("IMAGENET_CONTACT", "").strip()
+        self._headers = HEADERS | ({"User-Agent": f"{HEADERS['User-Agent']} (+{contact})"} if contact else {})
         # Without a session, which at every request reads the environment, merges settings and would follow redirects
         # after reading the whole body of each: half the cost of a request.
         threads = settings.download_threads
@@ -105,7 +107,7 @@ class Fetcher:
                 return self._fetch_once(url)
             except Rejected as rejected:
                 last = attempt == self._settings.attempts or isinstance(rejected, _TooSlow)
-                if last or not rejected.may_pass or rejected.reason == RejectReason.HOST_DOWN:
+                if last or not rejected.may_pass or isinstance(rejected, GivenUp):
                     raise
                 if not isinstance(rejected, _AskedToWait):
                     time.sleep(random.uniform(0, min(BACKOFF_CAP_S, BACKOFF_S * 2**attempt)))
@@ -157,7 +159,9 @@ class Fetcher:
                         left_s = bounds.deadline_s - time.monotonic()
                     self.hosts.answered(host)
                 except Rejected as rejected:
-                    if rejected.may_pass:
+                    if rejected.reason == RejectReason.RATE_LIMITED:
+                        self.hosts.refused(host, began_s)
+                    elif rejected.may_pass:
                         self.hosts.failed(host, began_s)
                     else:
                         self.hosts.answered(host)
@@ -170,7 +174,7 @@ class Fetcher:
             request = requests.PreparedRequest()
             request.prepare_method("GET")
             request.prepare_url(url, None)
-            request.prepare_headers({**HEADERS, **(headers or {})})
+            request.prepare_headers({**self._headers, **(headers or {})})
         if self._credentials and self._credentials.host == host_of(request.url or ""):
             request.headers["Authorization"] = self._credentials.authorization
         return request

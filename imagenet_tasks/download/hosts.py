@@ -21,13 +21,17 @@ LOOK_AGAIN_S = 0.02
 SAY_AFTER_S = 10.0
 
 
+class GivenUp(Rejected):
+    """Its host was not asked, since it left too many requests without a usable answer."""
+
+
 class _Host:
     def __init__(self, files: list[Path]) -> None:
         self.free = files  # those that no thread of this process holds
         self.turn = threading.BoundedSemaphore(len(files))
         self.looking = threading.Lock()
         self.failures = 0  # since answered_s
-        self.answered_s = -math.inf  # these two in time.monotonic()
+        self.answered_s = self.refused_s = -math.inf  # these and the next in time.monotonic()
         self.not_before_s = 0.0
 
 
@@ -60,7 +64,8 @@ class Hosts:
             while (left_s := host.not_before_s - time.monotonic()) > 0:
                 time.sleep(left_s * random.uniform(1.0, 1.1))
             if host.failures >= DOWN_AFTER:
-                raise Rejected(RejectReason.HOST_DOWN, may_pass=True, detail=f"{name}: {host.failures} failed in a row")
+                reason = RejectReason.RATE_LIMITED if host.refused_s > host.answered_s else RejectReason.HOST_DOWN
+                raise GivenUp(reason, may_pass=True, detail=f"{name}: {host.failures} failed in a row")
             with host.looking:  # one thread of a process looks for a slot, the others wait at no cost
                 file, descriptor = _lock_one_of(host.free, name)
             try:
@@ -84,6 +89,14 @@ class Hosts:
         host = self._host(name)
         with self._lock:
             host.failures += began_s > host.answered_s
+
+    def refused(self, name: str, began_s: float) -> None:
+        """Notes that a host asked for fewer requests. Those that were under way together count as one."""
+        host = self._host(name)
+        with self._lock:
+            if began_s > max(host.answered_s, host.refused_s):
+                host.failures += 1
+            host.refused_s = time.monotonic()
 
     def pause(self, name: str, seconds: float) -> None:
         """Notes that a host asked not to be asked for a while."""

@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from imagenet_tasks.config import DownloadConfig
+from imagenet_tasks.errors import RejectReason
 from imagenet_tasks.storage import Store
 
 Record = dict[str, Any]
@@ -55,6 +57,12 @@ class Records:
         """Tells whether the record was made from other bytes or by other limits than are in force now."""
         record = self._records.get(candidate)
         return record is not None and record.get("basis") != basis
+
+    def was_blocked(self, candidate: str, settings: DownloadConfig) -> bool:
+        """Tells whether its address was refused while other private hosts were allowed than now."""
+        record = self._records.get(candidate, {})
+        blocked = record.get("reason") == RejectReason.BLOCKED_ADDRESS.value
+        return blocked and record.get("allowed") != list(settings.allowed_private_hosts)
 
     def is_older(self, candidate: str, time_s: float) -> bool:
         """Tells whether the record was made before that time (Unix time)."""

@@ -62,7 +62,7 @@ class AllowedHosts:
             return
         blocked = sorted(address for address in addresses if not is_public(address))
         if blocked:
-            raise Rejected(RejectReason.BLOCKED_ADDRESS, detail=f"{host} is at {', '.join(blocked)}")
+            raise Rejected(RejectReason.BLOCKED_ADDRESS, detail=f"{host}:{port} is at {', '.join(blocked)}, not public")
 
     def judge_literal(self, url: str) -> None:
         """Raises Rejected where the host of a URL is an address, in any spelling, that may not be reached.

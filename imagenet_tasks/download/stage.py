@@ -5,9 +5,10 @@ import logging
 import os
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import Literal
 
 from imagenet_tasks import images
 from imagenet_tasks.artifacts import Selection, SelectionRef
@@ -23,7 +24,8 @@ from imagenet_tasks.progress import Progress
 from imagenet_tasks.storage import Store, fingerprint
 
 log = logging.getLogger(__name__)
-SAVE_EVERY_S = 10.0
+SAVE_EVERY_S = 2.0
+Accept = Literal["none", "late", "any"]
 HOSTS = {"flickr": "Flickr", "other": "other hosts"}
 PASSES = 2  # over the candidates that failed for reasons that may pass, while pictures lack
 VERDICT = ("state", "reason", "detail", "file", "bytes", "width_px", "height_px", "duplicate_of")  # of a record
@@ -95,7 +97,7 @@ def download_class(
     progress: Progress,
     force_before_s: float = 0.0,
     credentials: Credentials | None = None,
-    last_attempt: bool = False,
+    accept: Accept = "none",
 ) -> tuple[SelectionRef, bool]:
     """Gets the pictures of one class and writes which of them the run uses.
 
@@ -106,7 +108,8 @@ def download_class(
         progress: counts accepted pictures.
         force_before_s: ask again also for candidates that were rejected for good before then (Unix time).
         credentials: what the source's server asks for.
-        last_attempt: hand on the pictures that there are even where a later attempt could bring more.
+        accept: which shortfalls to hand on although a later attempt could bring more: none; those of a few late
+            candidates; any.
 
     Returns:
         The selection, and whether it was there already (nothing had to be asked for).
@@ -126,17 +129,11 @@ def download_class(
         for candidate, basis in offer.bases.items():
             file = records.accepted_files([candidate], 1)
             forced = not file and records.is_older(candidate, force_before_s)
-            if records.is_stale(candidate, basis) or (file and file[0] not in present) or forced:
+            outdated = records.is_stale(candidate, basis) or records.was_blocked(candidate, settings)
+            if outdated or (file and file[0] not in present) or forced:
                 records.drop(candidate)
         records.drop_lone_duplicates(list(offer.bases))
-        download = _Download(store, settings, image_class, offer, records, progress)
-        try:
-            asked = download.run()
-        except SourceUnavailable as error:
-            if not last_attempt:
-                raise
-            asked = True
-            log.error("%s", error)
+        asked = _Download(store, settings, image_class, offer, records, progress).run(accept)
         if progress.done < progress.total:  # the class falls short; else the last picture told it
             progress.tell()
         return _select(store, settings, image_class, offer, records), not asked
@@ -172,16 +169,17 @@ class _Download:
                 self._sightings[file].append(record["candidate"])
         self._place = {locator: place for place, locator in enumerate(self._bases)}
         self._have = len(self._records.accepted_files(list(self._bases)))
-        self._told = {record["candidate"] for record in records if record["state"] != "open"}
+        self._final = {record["candidate"] for record in records if record["state"] != "open"}
+        self._open: set[str] = set()  # what failed since then and may still come
         known = min(self._have, self._settings.images_per_class)
-        self._progress.resume(known - self._progress.done, rejected=len(self._told) - self._have)
+        self._progress.resume(known - self._progress.done, rejected=len(self._final) - self._have)
 
-    def run(self) -> bool:
+    def run(self, accept: Accept) -> bool:
         """Asks for candidates in order until enough are accepted; returns whether any was asked for.
 
         Raises:
             SourceUnavailable: where pictures lack, and most of the class's candidates failed for reasons that may pass
-                or one of a host that gave pictures did.
+                or one of a host that gave pictures did, unless such a shortfall is accepted.
         """
         asked_ever = 0
         for number in range(PASSES):
@@ -190,10 +188,12 @@ class _Download:
             asked_ever += self._run_once()
             known = self._records.of(list(self._offer.bases))
             passing = sum(record["state"] == "open" for record in known)
-            if self._have < self._settings.images_per_class and number == 0 and passing > len(known) / 2:
-                raise self._unavailable(f"{passing} of {len(known)} candidates failed for reasons that may pass")
-        if self._have < self._settings.images_per_class and (late := self._late()):
-            raise self._unavailable(f"{len(late)} candidates of hosts that gave others did not come")
+            if self._have < self._settings.images_per_class and passing > len(known) / 2:
+                self._lacking(f"{passing} of {len(known)} candidates failed for reasons that may pass", accept == "any")
+                break
+        else:
+            if self._have < self._settings.images_per_class and (late := self._late()):
+                self._lacking(f"{len(late)} candidates of hosts that gave others did not come", accept != "none")
         return asked_ever > 0
 
     def _run_once(self) -> int:
@@ -248,6 +248,8 @@ class _Download:
                 return record | self._judge(data)
         except Rejected as rejected:
             state = "open" if rejected.may_pass else "rejected"
+            if rejected.reason == RejectReason.BLOCKED_ADDRESS:
+                record["allowed"] = list(self._settings.allowed_private_hosts)
             return record | {"state": state, "reason": rejected.reason.value, "detail": rejected.detail}
 
     def _judge(self, data: bytes) -> Record:
@@ -279,8 +281,11 @@ class _Download:
         self._records.put(record)
         if record["state"] == "accepted":
             self._settle(record)
-        self._told.add(record["candidate"])
-        self._progress.advance(self._have - before, rejected=len(self._told) - self._have)
+        kept, other = (self._open, self._final) if record["state"] == "open" else (self._final, self._open)
+        kept.add(record["candidate"])
+        other.discard(record["candidate"])
+        figures = {"rejected": len(self._final) - self._have} | ({"open": len(self._open)} if self._open else {})
+        self._progress.advance(self._have - before, **figures)
 
     def _settle(self, latest: Record) -> None:
         file = latest["file"]
@@ -315,12 +320,17 @@ class _Download:
         hosts = {self._offer.host(r["candidate"]) for r in records if r["state"] == "accepted"} - {""}
         return [r["candidate"] for r in records if r["state"] == "open" and self._offer.host(r["candidate"]) in hosts]
 
-    def _unavailable(self, why: str) -> SourceUnavailable:
-        rejected = self._records.rejected(list(self._offer.bases))
-        return SourceUnavailable(
-            f"{self._image_class.class_id} ({self._image_class.name}): {why} ({_counted(rejected)}); have "
-            f"{self._have} of {self._settings.images_per_class} pictures"
+    def _lacking(self, why: str, accepted: bool) -> None:
+        """Raises that pictures lack, or says it where that is accepted."""
+        known = self._records.of(list(self._offer.bases))
+        reasons = _counted(dict(Counter(r["reason"] for r in known if r["state"] == "open").most_common()))
+        error = SourceUnavailable(
+            f"{self._image_class.class_id} ({self._image_class.name}): {why} "
+            f"({reasons}); have {self._have} of {self._settings.images_per_class} pictures"
         )
+        if not accepted:
+            raise error
+        log.error("%s", error)
 
     def _save(self) -> None:
         self._records.save()
@@ -375,12 +385,13 @@ def _select(
         log.info("%s: %s gave a picture", image_class.name, ", ".join(by_kind))
     if len(files) < settings.images_per_class:
         log.warning(
-            "%s: %d of %d pictures: %d short after all %d candidates; rejected: %s",
+            "%s: %d of %d pictures: %d short after all %d candidates; rejected: %s%s",
             image_class.name,
             len(files),
             settings.images_per_class,
             settings.images_per_class - len(files),
             len(candidates),
             _counted(rejected),
+            "; a server of your own is let in by allowed_private_hosts" if "blocked_address" in rejected else "",
         )
     return ref

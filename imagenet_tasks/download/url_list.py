@@ -114,7 +114,10 @@ class UrlListSource:
                     if size > MAX_CLASS_BYTES:
                         raise DataError(f"expected at most {MAX_CLASS_BYTES} bytes of URLs, received more")
         except NoSuchList:
-            log.warning("%s: there is no list of URLs at %s", class_id, without_secrets(location))
+            raise DataError(
+                f"{without_secrets(location)}: there is no list of this class's URLs. Leave the class out, or correct "
+                "`location`."
+            ) from None
         return entries
 
     def _ready(self) -> ListIndex:

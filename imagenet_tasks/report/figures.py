@@ -12,6 +12,7 @@ from imagenet_tasks.storage import Store
 if TYPE_CHECKING:
     from imagenet_tasks.report.stage import ReportInputs
 
+SHORTAGES = 10  # how many short classes have a sentence of their own
 QUALITY = ("label_conflicts", "placeholders", "flat", "near_duplicates", "largest_groups", "warnings")
 PAIRS = 10  # how many of the most confused pairs are listed
 
@@ -193,8 +194,8 @@ def _data(inputs: "ReportInputs") -> dict[str, Any]:
             reasons[reason] = reasons.get(reason, 0) + count
     totals["rejected"] = dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
     hosts: dict[str, list[int]] = {}
-    for selection in inputs.selections:
-        for kind, (accepted, asked) in selection.hosts.items():
+    for member in dataset.classes:
+        for kind, (accepted, asked) in selections[member.class_id].hosts.items():
             sums = hosts.setdefault(kind, [0, 0])
             sums[0], sums[1] = sums[0] + accepted, sums[1] + asked
     quality = _read(inputs.run.store, dataset.folder, "data_quality.json")
@@ -206,7 +207,20 @@ def _data(inputs: "ReportInputs") -> dict[str, Any]:
         "left_out": _left_out(inputs, quality["left_out"]),
         "source": inputs.config.download.source, "hosts": dict(sorted(hosts.items())),
         "imagenet_terms_accepted": inputs.config.download.accept_imagenet_terms,
-    } | {name: quality[name] for name in QUALITY}  # fmt: skip
+    } | {name: quality[name] for name in QUALITY} | {"warnings": _shortages(rows) + quality["warnings"]}  # fmt: skip
+
+
+def _shortages(rows: list[dict[str, Any]]) -> list[str]:
+    """Returns a sentence for each class that is used with fewer pictures than were wanted, the shortest first."""
+    short = sorted((row for row in rows if row["accepted"] < row["wanted"]), key=lambda row: row["accepted"])
+    sentences = []
+    for row in short[:SHORTAGES]:
+        reasons = ", ".join(f"{reason.replace('_', ' ')} {count}" for reason, count in row["rejected"].items())
+        sentences.append(
+            f"{row['name']}: {row['accepted']} of {row['wanted']} pictures; "
+            f"of {row['listed']} candidates rejected: {reasons or 'none'}"
+        )
+    return sentences + ([f"{len(short) - SHORTAGES} more classes are short"] if len(short) > SHORTAGES else [])
 
 
 def _left_out(inputs: "ReportInputs", shortfalls: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -101,7 +101,7 @@ def headline(verdict: dict[str, Any]) -> str:
 
 
 def left_out(classes: list[dict[str, Any]], total: int) -> str:
-    """Returns '2 of 20 classes were left out: cow (3 of 20 pictures), ...', or '' where none was.
+    """Returns '2 of 20 classes were left out: cow (3 pictures, 20 needed), ...', or '' where none was.
 
     Args:
         classes: their 'name', 'have' and 'need'; 'have' is None where a class never got so far.
@@ -110,7 +110,7 @@ def left_out(classes: list[dict[str, Any]], total: int) -> str:
     if not classes:
         return ""
     said = [
-        f"{c['name']} (" + ("not prepared" if c["have"] is None else f"{c['have']} of {c['need']} pictures") + ")"
+        f"{c['name']} (" + ("not prepared" if c["have"] is None else f"{c['have']} pictures, {c['need']} needed") + ")"
         for c in classes[:LEFT_OUT_NAMED]
     ]
     more = [f"{len(classes) - len(said)} more"] if len(classes) > len(said) else []

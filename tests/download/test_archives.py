@@ -86,12 +86,10 @@ def settings(web, wanted: int, **others) -> DownloadConfig:
     return DownloadConfig(**given | bounds | others)
 
 
-def get(home: Path, web, wanted: int, *, last_attempt: bool = False, credentials=None, **others) -> tuple[str, ...]:
+def get(home: Path, web, wanted: int, *, accept: str = "none", credentials=None, **others) -> tuple[str, ...]:
     """Returns the files of the class's pictures."""
     store, config = Store(home), settings(web, wanted, **others)
-    ref, _ = download_class(
-        store, config, CLASS, progress=quiet(wanted), credentials=credentials, last_attempt=last_attempt
-    )
+    ref, _ = download_class(store, config, CLASS, progress=quiet(wanted), credentials=credentials, accept=accept)
     return Selection.from_dict(store.read_json(ref.key)).files
 
 
@@ -478,10 +476,10 @@ def test_an_empty_archive_is_a_class_without_pictures(web, tmp_path, caplog):
 
 
 @pytest.mark.parametrize("status", [404, 410])
-def test_f01_a_class_whose_archive_is_gone_has_no_pictures(web, tmp_path, caplog, status):
+def test_f01_a_class_whose_archive_is_gone_is_a_data_error_that_says_what_to_do(web, tmp_path, status):
     web.routes[PATH] = answers(b"", status=status)
-    assert get(tmp_path, web, 6) == ()
-    assert f"{PATH}: the server has no such archive (HTTP {status})" in caplog.text
+    with pytest.raises(DataError, match=f"{PATH}: the server has no such archive. Leave the class out"):
+        get(tmp_path, web, 6)
     assert web.requests[PATH] == 1
 
 

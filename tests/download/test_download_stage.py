@@ -55,14 +55,14 @@ class Chosen:
     ref: SelectionRef
 
 
-def get(home, web, wanted, *, force=False, last_attempt=False, **others) -> tuple[Chosen, bool]:
+def get(home, web, wanted, *, force=False, accept="none", **others) -> tuple[Chosen, bool]:
     store = Store(home)
     ref, reused = download_class(
         store,
         settings(web, wanted, **others),
         CLASS,
         progress=quiet(),
-        last_attempt=last_attempt,
+        accept=accept,
         force_before_s=time.time() if force else 0.0,
     )
     selection = Selection.from_dict(store.read_json(ref.key))
@@ -244,7 +244,7 @@ def test_f16_a_few_of_a_host_that_gave_others_are_tried_again_later_and_are_a_sh
     offer(web, good(3) | {f"b{i}": answers(b"", status=503) for i in range(2)})
     with pytest.raises(SourceUnavailable, match=r"2 candidates of hosts that gave others.*have 3 of 10"):
         get(tmp_path, web, 10)
-    selection, _ = get(tmp_path, web, 10, last_attempt=True)
+    selection, _ = get(tmp_path, web, 10, accept="late")
     assert (len(selection.files), selection.ref.rejected) == (3, {"http_error": 2})
 
 
@@ -268,9 +268,22 @@ def test_force_asks_once_and_not_again_in_a_retry(web, tmp_path):
     assert web.asked() == {"000.jpg": 1, "gone": 2}
 
 
-def test_f51_a_class_whose_source_never_answers_is_a_shortage_in_the_last_attempt(web, tmp_path, caplog):
+def test_f08_what_was_blocked_is_asked_for_once_its_host_is_allowed_and_else_stays_blocked(web, tmp_path):
+    with FaultServer() as other:
+        other.routes["/x"] = answers(picture(50))
+        web.routes[f"/lists/{COBRA}.txt"] = answers(f"{other.url}/x".encode(), kind="text/plain")
+        blocked, _ = get(tmp_path, web, 1)
+        again, reused = get(tmp_path, web, 1)
+        assert (blocked.ref.rejected, again, reused, other.hits()) == ({"blocked_address": 1}, blocked, True, 0)
+        allowed, _ = get(tmp_path, web, 1, allowed_private_hosts=(other.url.removeprefix("http://"),))
+    assert allowed.files == (file_of(50),)
+
+
+def test_f51_a_class_whose_source_never_answers_is_a_shortage_only_where_any_is_accepted(web, tmp_path, caplog):
     offer(web, good(1) | {f"b{i}": answers(b"", status=503) for i in range(4)})
-    selection, _ = get(tmp_path, web, 10, last_attempt=True)
+    with pytest.raises(SourceUnavailable):
+        get(tmp_path, web, 10, accept="late")
+    selection, _ = get(tmp_path, web, 10, accept="any")
     assert (len(selection.files), selection.ref.rejected) == (1, {"http_error": 4})
     assert "4 of 5 candidates failed for reasons that may pass" in caplog.text
 
@@ -357,7 +370,7 @@ def test_the_selections_name_follows_from_its_pictures_alone(web, tmp_path):
 def test_what_may_pass_is_asked_for_again_by_the_next_run(web, tmp_path):
     unavailable = answers(b"", status=503)
     offer(web, good(3) | {"late": in_turn(unavailable, unavailable, answers(picture(50)))})
-    get(tmp_path, web, 4, last_attempt=True)
+    get(tmp_path, web, 4, accept="late")
     selection, reused = get(tmp_path, web, 4)
     assert (len(selection.files), reused, web.asked()["late"]) == (4, False, 3)
     assert web.asked()["000.jpg"] == 1
@@ -385,7 +398,7 @@ def test_a_stored_picture_that_was_deleted_is_asked_for_again(web, tmp_path):
 def test_f04_no_thread_is_left_after_a_class(web, tmp_path):
     offer(web, good(5) | {f"s{i}": silent for i in range(3)})
     before = set(threading.enumerate()) - set(web._threads)
-    get(tmp_path, web, 10, last_attempt=True)
+    get(tmp_path, web, 10, accept="late")
     assert set(threading.enumerate()) - set(web._threads) <= before
 
 
@@ -520,7 +533,7 @@ def test_f04_a_class_with_silent_urls_ends_within_its_bound_and_leaves_no_thread
         began_s = time.monotonic()
         bounds = {"download_threads": threads, "attempts": attempts, "total_timeout_s": total_timeout_s}
         bounds |= {"allowed_private_hosts": tuple(hosts), "read_timeout_s": 0.2}
-        selection, _ = get(tmp_path, web, 40, **bounds, last_attempt=True)
+        selection, _ = get(tmp_path, web, 40, **bounds, accept="late")
         assert time.monotonic() - began_s < bound_s
         assert set(threading.enumerate()) - {*everywhere._threads, *web._threads} <= before
     assert (len(selection.files), selection.ref.rejected) == (20, {"timeout": 20})

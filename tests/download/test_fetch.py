@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from fakes.pictures import picture
 from fakes.web import FaultServer, answers, cuts, drips, drips_headers, endless, in_turn, redirects, resets, silent
 
+from imagenet_tasks import __version__
 from imagenet_tasks.config import Credentials, DownloadConfig
 from imagenet_tasks.download.fetch import Fetcher
 from imagenet_tasks.download.sockets import AllowedHosts, Bounds
@@ -451,3 +452,11 @@ def test_a_proxy_that_is_none_of_the_web_is_a_config_error_and_no_verdict_on_pic
     ) as caught:
         Fetcher(settings())
     assert "hunter2" not in str(caught.value)
+
+
+def test_the_user_agent_names_the_program_and_whom_to_write_to(web, monkeypatch):
+    web.routes["/x"] = answers(picture(1))
+    monkeypatch.setenv("IMAGENET_CONTACT", "mailto:pictures@example.org")
+    fetched(web)
+    named = f"imagenet-targeted-augmentation/{__version__} (+mailto:pictures@example.org)"
+    assert web.headers["/x"]["user-agent"] == named

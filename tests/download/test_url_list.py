@@ -592,11 +592,11 @@ def test_f12_a_bad_line_of_a_class_names_its_list(store, tmp_path):
     ]
 
 
-def test_a_class_without_a_list_has_no_candidates(store, tmp_path, caplog):
-    assert source(store, tmp_path / "{wnid}.txt").candidates(COBRA) == {}
-    with FaultServer() as web:
-        assert source(store, web.url + "/{wnid}").candidates(COBRA) == {}
-        assert f"{COBRA}: there is no list of URLs at {web.url}/{COBRA}" in caplog.text
+def test_a_class_without_a_list_is_a_data_error_that_says_what_to_do(store, tmp_path):
+    with pytest.raises(DataError, match=f"{COBRA}: there is no list of this class's URLs"):
+        source(store, tmp_path / "{wnid}").candidates(COBRA)
+    with FaultServer() as web, pytest.raises(DataError, match=f"{web.url}/{COBRA}: there is no list"):
+        source(store, web.url + "/{wnid}").candidates(COBRA)
 
 
 def test_a_class_whose_list_may_come_later_is_unavailable(store):

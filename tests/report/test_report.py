@@ -203,7 +203,7 @@ def test_f51_classes_that_were_left_out_are_said_beside_the_verdict_and_in_the_h
     result, page, figures = report(
         build_run(names=("cow", "cobra", "palm"), after=after, short="cobra", failed="an <anchor>")
     )
-    said = "2 of 4 classes were left out: cobra (3 of 20 pictures), an <anchor> (not prepared)"
+    said = "2 of 4 classes were left out: cobra (3 pictures, 20 needed), an <anchor> (not prepared)"
     assert said in page.text_of["left-out"] and said in page.text_of["verdict"]
     assert result["headline"].endswith(said)
     assert [row["name"] for row in sorted(figures["classes"], key=lambda r: r["label"])] == ["cow", "palm"]
@@ -223,7 +223,7 @@ def test_however_many_classes_are_left_out_the_sentence_stays_short(count):
     classes = [{"name": f"class {i}", "have": i, "need": 20} for i in range(count)]
     text = wording.left_out(classes, 20)
     if count == 1:
-        assert text == "1 of 20 classes was left out: class 0 (0 of 20 pictures)"
+        assert text == "1 of 20 classes was left out: class 0 (0 pictures, 20 needed)"
     else:
         assert text.startswith("12 of 20 classes were left out: class 0") and text.endswith(", 2 more")
 
@@ -237,6 +237,21 @@ def test_near_duplicates_are_counted_by_class_and_the_largest_groups_listed(buil
     assert rows == [["cow", "0", "0", "3", "3", "0"]]
     group = figures["data"]["largest_groups"][0]
     assert [group["group"], "9", group["split"], "n00000000, n00000001, n00000002"] in page.rows
+
+
+def test_hosts_and_accepted_terms_are_said(build_run):
+    _, page, figures = report(build_run(terms=True))
+    assert figures["data"]["hosts"] == {"flickr": [90, 108], "other": [30, 42]}
+    assert "90 of 108 URLs of Flickr gave a picture" in page.text and "accepted ImageNet's terms" in page.text
+
+
+def test_a_class_with_fewer_pictures_than_wanted_is_a_warning(build_run):
+    inputs = build_run(before=0.35)
+    first = inputs.selections[0]
+    short = replace(first, accepted=first.wanted - 5)
+    _, page, figures = report(replace(inputs, selections=(short, *inputs.selections[1:])))
+    sentence = f"cow: {short.accepted} of {short.wanted} pictures; of 60 candidates rejected: gone 7, timeout 3"
+    assert sentence in figures["data"]["warnings"] and sentence in page.text
 
 
 def test_drawn_pictures_are_named_as_such(build_run):
