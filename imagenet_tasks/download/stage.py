@@ -154,9 +154,7 @@ class _Download:
         self._store, self._settings, self._image_class = store, settings, image_class
         self._offer, self._records, self._progress = offer, records, progress
         self._saved_s = time.monotonic()
-        self._cores = threading.BoundedSemaphore(
-            os.cpu_count() or 1  # more at once only get in each other's way
-        )
+        self._cores = threading.BoundedSemaphore(os.cpu_count() or 1)  # judging more at once gains nothing
         self._recall()
 
     def _recall(self) -> None:
