@@ -8,15 +8,7 @@ from airflow.sdk import ExceptionRetryPolicy, Label, Param, RetryAction, RetryRu
 
 from imagenet_tasks.artifacts import Run
 from imagenet_tasks.classes import CLASS_TEXT_PATTERN
-from imagenet_tasks.config import (
-    FORCE_FROM,
-    MAX_CLASSES,
-    MODELS,
-    PROFILES,
-    SOURCES,
-    Credentials,
-    make_credentials,
-)
+from imagenet_tasks.config import FORCE_FROM, MAX_CLASSES, MODELS, PROFILES, SOURCES, Credentials, make_credentials
 from imagenet_tasks.errors import (
     AcceleratorMissing,
     ArtifactError,

@@ -12,6 +12,7 @@ from imagenet_tasks.classes import CATALOGUE, ImageClass, find_class
 from imagenet_tasks.config import Credentials
 from imagenet_tasks.errors import ConfigError, DataError, SourceUnavailable, TooFewImages
 from imagenet_tasks.storage import Store
+from imagenet_tasks.tasks import pictures
 
 SMALL = {"rows_px": 16, "columns_px": 16, "min_images_per_class": 2}
 
@@ -37,13 +38,13 @@ def some(count: int) -> tuple[ImageClass, ...]:
     ],
 )
 def test_classes_have_a_task_each_until_that_makes_too_many(classes, most, tasks_, largest):
-    groups = tasks._groups(some(classes), most)
+    groups = pictures._groups(some(classes), most)
     assert (len(groups), max(len(group["class_ids"]) for group in groups)) == (tasks_, largest)
     assert [class_id for group in groups for class_id in group["class_ids"]] == [c.class_id for c in some(classes)]
 
 
 def test_a_group_is_called_by_its_first_class_and_how_many_more():
-    assert [group["name"] for group in tasks._groups(some(3), 2)] == ["class 0 and 1 more", "class 2"]
+    assert [group["name"] for group in pictures._groups(some(3), 2)] == ["class 0 and 1 more", "class 2"]
 
 
 def test_two_thousand_classes_fit_airflows_limit_of_mapped_tasks_and_the_log_says_so(run, tmp_path, caplog):

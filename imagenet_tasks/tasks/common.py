@@ -1,0 +1,51 @@
+"""What the tasks of the graph share."""
+
+import contextlib
+import json
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from imagenet_tasks.artifacts import Dataset, Run
+from imagenet_tasks.config import RunConfig
+from imagenet_tasks.progress import Listener, Progress, Snapshot, log_line
+from imagenet_tasks.storage import Store
+
+log = logging.getLogger("imagenet_tasks.tasks")
+Json = dict[str, Any]
+LOG: tuple[Listener, ...] = (log_line,)
+STEPS = ("download", "preprocess", "train", "evaluate", "augment", "retrain", "reevaluate", "report")
+
+
+def read_dataset(store: Store, fingerprint: str) -> Dataset:
+    """Returns the dataset that `build_dataset` wrote."""
+    return Dataset.read(store, f"datasets/{fingerprint}", "dataset.json")
+
+
+def salt_of(run: Run, config: RunConfig, step: str) -> str:
+    """Returns what makes the fingerprints of forced steps this run's own; '' where nothing is forced."""
+    return run.run_key if config.force and STEPS.index(step) >= STEPS.index(config.force) else ""
+
+
+def progress_of(
+    run: Run, task: str, item: str, label: str, total: int, unit: str, listeners: Sequence[Listener]
+) -> Progress:
+    """Returns a progress that also keeps a small file for the live page."""
+    key = run.key(f"progress/{task}.{item}.json")
+
+    def to_file(snapshot: Snapshot) -> None:
+        with contextlib.suppress(OSError):  # the page may miss an update; the work goes on
+            run.store.write_bytes(key, json.dumps(snapshot.as_dict()).encode(), sync=False)
+
+    return Progress(task=task, item=item, label=label, total=total, unit=unit, listeners=(*listeners, to_file))
+
+
+def say(record: Json, text: str, *figures: Any) -> None:
+    """Logs the line that matters, and whether its work was there already."""
+    log.info(("Nothing to do, reused: " if record["reused"] else "") + text, *figures)
+
+
+def result_of_record(record: Json) -> Json:
+    """Returns what a task's record says that it hands on."""
+    result: Json = record["result"]
+    return result

@@ -1,0 +1,218 @@
+"""The tasks up to the dataset: settle the settings, get the pictures, prepare and split them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from imagenet_tasks.artifacts import ClassArray, Run, Selection, SelectionRef, Trial
+from imagenet_tasks.classes import ImageClass
+from imagenet_tasks.config import Credentials, RunConfig, make_config
+from imagenet_tasks.errors import ConfigError, DataError, SourceUnavailable
+from imagenet_tasks.progress import Listener
+from imagenet_tasks.storage import fingerprint
+from imagenet_tasks.tasks.common import LOG, Json, log, progress_of, result_of_record, salt_of, say
+
+Unlock = Callable[[str], Credentials]  # a connection's name to what it holds
+MOST_TASKS = 256  # beyond that a task's own cost outweighs what more tasks gain
+
+
+def no_credentials(connection: str) -> Credentials:
+    """Raises ConfigError: outside the workflow engine there are no connections."""
+    raise ConfigError(
+        f"connection: {connection!r} is looked for in Airflow, and this runs without it. Leave `connection` empty, or "
+        "trigger the workflow in Airflow."
+    )
+
+
+def plan_run(
+    run: Run, profile: str, overrides: Mapping[str, Any], *, credentials: Unlock = no_credentials, max_tasks: int = 1024
+) -> list[Json]:
+    """Settles the run's settings and classes and writes them; returns groups of classes, to map over.
+
+    All later tasks read the settings there.
+
+    Args:
+        run: whose settings.
+        profile: the name of the settings to start from.
+        overrides: settings that differ from the profile.
+        credentials: brings the credentials of the source's connection.
+        max_tasks: into how many groups the classes may be parted.
+    """
+    import dataclasses
+
+    with run.task("plan_run") as record:
+        from imagenet_tasks.download.stage import classes_of_run
+
+        config = make_config(profile, overrides)
+        named = bool(overrides.get("classes"))
+        classes = classes_of_run(
+            run.store, config.download, config.classes, named=named, credentials=_credentials(config, credentials)
+        )
+        config = dataclasses.replace(config, classes=classes)
+        run.write_config(config)
+        groups = _groups(classes, min(max_tasks, MOST_TASKS))
+        record["result"] = {"profile": profile, "classes": len(classes), "tasks": len(groups)}
+        if config.download.accept_imagenet_terms:
+            record["result"]["accepted"] = "ImageNet's terms: non-commercial research and education"
+        log.info(
+            "Run %s: profile %s, %d classes, up to %d pictures each from %s, model %s; goal %.0f %%",
+            run.run_key,
+            profile,
+            len(classes),
+            config.download.images_per_class,
+            config.download.source,
+            config.train.model,
+            100 * config.evaluate.accuracy_goal,
+        )
+        if len(groups) < len(classes):
+            size = len(groups[0]["class_ids"])
+            log.info("%d classes in %d tasks: up to %d of them share a task", len(classes), len(groups), size)
+    return groups
+
+
+def _groups(classes: Sequence[ImageClass], most: int) -> list[Json]:
+    """Returns the classes in order, in groups of equal size: one class each, unless that makes too many groups."""
+    size = -(-len(classes) // most)
+    groups = [classes[start : start + size] for start in range(0, len(classes), size)]
+    return [
+        {
+            "name": group[0].name if len(group) == 1 else f"{group[0].name} and {len(group) - 1} more",
+            "class_ids": [c.class_id for c in group],
+        }
+        for group in groups
+    ]
+
+
+def download_class(
+    run: Run,
+    group: Json,
+    *,
+    credentials: Unlock = no_credentials,
+    last_attempt: bool = False,
+    listeners: Sequence[Listener] = LOG,
+) -> Json:
+    """Gets the pictures of a group's classes; returns the group with a SelectionRef for each.
+
+    A class that cannot be had keeps none of the others from being got. With `min_classes` it is handed on empty in the
+    end; without, its error is raised when the others are done.
+
+    Args:
+        run: whose settings.
+        group: one of plan_run's.
+        credentials: brings the credentials of the source's connection.
+        last_attempt: hand on a class that a few late pictures keep short, and with `min_classes` any.
+        listeners: told of the progress.
+    """
+    config, selections, held = run.config, [], None
+    classes = {c.class_id: c for c in config.classes}
+    unlocked = _credentials(config, credentials)
+    for class_id in group["class_ids"]:
+        try:
+            selections.append(_download(run, config, classes[class_id], unlocked, last_attempt, listeners))
+        except (SourceUnavailable, ConfigError, DataError) as error:
+            may_pass = isinstance(error, SourceUnavailable) and not last_attempt
+            if config.preprocess.min_classes and not may_pass:  # how many may be lost is for build_dataset to say
+                log.error("%s (%s): %s", classes[class_id].name, class_id, error)
+                selections.append(_nothing(run, config, classes[class_id], error))
+            elif held is None or may_pass:
+                held = error
+    if held:
+        raise held
+    return {"name": group["name"], "selections": selections}
+
+
+NOTHING: dict[type[Exception], str] = {
+    SourceUnavailable: "source_unavailable",
+    ConfigError: "source_refused",
+    DataError: "no_pictures_offered",
+}
+
+
+def _nothing(run: Run, config: RunConfig, image_class: ImageClass, error: Exception) -> Json:
+    """Returns the selection of a class that could not be had."""
+    selection = Selection(class_id=image_class.class_id, files=())
+    ref = SelectionRef(
+        class_id=image_class.class_id,
+        name=image_class.name,
+        fingerprint=fingerprint(**selection.as_dict()),
+        accepted=0,
+        listed=0,
+        asked=0,
+        wanted=config.download.images_per_class,
+        rejected={next(reason for kind, reason in NOTHING.items() if isinstance(error, kind)): 1},
+    )
+    run.store.write_json(ref.key, selection.as_dict())
+    return ref.as_dict()
+
+
+def _download(
+    run: Run,
+    config: RunConfig,
+    image_class: ImageClass,
+    credentials: Credentials | None,
+    last_attempt: bool,
+    listeners: Sequence[Listener],
+) -> Json:
+    class_id, wanted = image_class.class_id, config.download.images_per_class
+    with run.task("download_class", class_id) as record:
+        from imagenet_tasks.download.stage import download_class as download
+
+        ref, record["reused"] = download(
+            run.store,
+            config.download,
+            image_class,
+            progress=progress_of(run, "download_class", class_id, image_class.name, wanted, "pictures", listeners),
+            force_before_s=run.started_s("plan_run") if salt_of(run, config, "download") else 0.0,
+            credentials=credentials,
+            accept="none" if not last_attempt else "any" if config.preprocess.min_classes else "late",
+        )
+        record["result"] = ref.as_dict()
+        done = "downloaded:"
+        if record["reused"]:
+            done = "nothing to download, all here:" if ref.accepted == wanted else "nothing more to ask for:"
+        log.info("%s (%s): %s %d of %d pictures", image_class.name, class_id, done, ref.accepted, wanted)
+    return result_of_record(record)
+
+
+def preprocess_class(run: Run, group: Json, *, listeners: Sequence[Listener] = LOG) -> list[Json]:
+    """Decodes and resizes the pictures of a group's classes; returns each selection with its ClassArray."""
+    config = run.config
+    return [_preprocess(run, config, SelectionRef.from_dict(s), listeners) for s in group["selections"]]
+
+
+def _preprocess(run: Run, config: RunConfig, ref: SelectionRef, listeners: Sequence[Listener]) -> Json:
+    with run.task("preprocess_class", ref.class_id) as record:
+        from imagenet_tasks.preprocess.stage import preprocess_class as preprocess
+
+        progress = progress_of(run, "preprocess_class", ref.class_id, ref.name, ref.accepted, "pictures", listeners)
+        array, record["reused"] = preprocess(
+            run.store, config.preprocess, ref, progress=progress, salt=salt_of(run, config, "preprocess")
+        )
+        record["result"] = {"selection": ref.as_dict(), "array": array.as_dict()}
+        size = (config.preprocess.rows_px, config.preprocess.columns_px)
+        say(record, "%s: %d pictures of %dx%d", ref.name, array.count, *size)
+    return result_of_record(record)
+
+
+def build_dataset(run: Run, prepared: Sequence[Sequence[Json]]) -> list[Json]:
+    """Splits the arrays of all groups' classes; returns the trials to train on the dataset, to map over."""
+    config = run.config
+    with run.task("build_dataset") as record:
+        from imagenet_tasks.preprocess.stage import build_dataset as build
+
+        pairs = [
+            (SelectionRef.from_dict(one["selection"]), ClassArray.from_dict(one["array"]))
+            for group in prepared
+            for one in group
+        ]
+        dataset, record["reused"] = build(
+            run.store, config.download, config.preprocess, pairs, salt=salt_of(run, config, "preprocess")
+        )
+        totals = {side: sum(getattr(c, side) for c in dataset.classes) for side in ("train", "validation", "test")}
+        record["result"] = {"fingerprint": dataset.fingerprint, "classes": len(dataset.classes), **totals}
+        say(record, "%d classes: %d training, %d validation, %d test pictures", len(dataset.classes), *totals.values())
+    trial = Trial(model=config.train.model, seed=config.train.seed, arm="baseline", dataset=dataset.fingerprint)
+    return [trial.as_dict()]
+
+
+def _credentials(config: RunConfig, credentials: Unlock) -> Credentials | None:
+    return credentials(config.download.connection) if config.download.connection else None
