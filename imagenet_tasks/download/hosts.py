@@ -124,7 +124,7 @@ def _lock_one_of(free: list[Path], name: str) -> tuple[Path, int]:
             if (descriptor := _lock(file)) is not None:
                 return free.pop(place), descriptor
         if not said and time.monotonic() - began_s > SAY_AFTER_S:
-            log.info("Waiting: other tasks of this machine hold all %d requests to %s", len(free), name)
+            log.info("Waiting for %s: other tasks of this machine hold its slots", name)
             said = True
         time.sleep(random.uniform(0.5, 1.5) * LOOK_AGAIN_S)
 

@@ -18,7 +18,7 @@ from imagenet_tasks.config import Credentials, DownloadConfig
 from imagenet_tasks.download.archives import ArchiveSource
 from imagenet_tasks.download.fetch import Fetcher, host_name, host_of
 from imagenet_tasks.download.list_files import is_http
-from imagenet_tasks.download.url_list import UrlListSource
+from imagenet_tasks.download.url_list import WNID_FIELD, UrlListSource
 from imagenet_tasks.errors import (
     ConfigError,
     DataError,
@@ -270,7 +270,7 @@ def open_source(
             )
     elif source == "synset-archives":
         location = location or WINTER21
-        if not is_http(location) or "{wnid}" not in location:
+        if not is_http(location) or WNID_FIELD not in location:
             raise ConfigError(
                 f"location: expected an http(s) URL with {{wnid}} in it, such as {WINTER21}, received {location!r}"
             )
