@@ -94,13 +94,23 @@ def _read_ids(store: Store, array: ClassArray) -> list[str]:
 
 
 def read_split(store: Store, dataset: Dataset, split: Split) -> list[SplitRow]:
-    """Returns the pictures on one side of a dataset's split, in order of label and row."""
+    """Returns the pictures on one side of a dataset's split, in order of label and row.
+
+    Where the test pictures steer, they are the validation pictures too.
+    """
+    if dataset.test_steers and split == "validation":
+        split = "test"
     with store.open_file(dataset.folder, "split.csv").open(newline="") as file:
         return [
             SplitRow(image_id=r["image_id"], class_id=r["class_id"], label=int(r["label"]), row=int(r["row"]))
             for r in csv.DictReader(file)
             if r["split"] == split
         ]
+
+
+def fold_of(image_id: str, folds: int) -> int:
+    """Returns the part, 0 to folds - 1, in which a training picture's label is judged: it follows from its bytes."""
+    return int(image_id[-8:], 16) % folds
 
 
 def load_split(store: Store, dataset: Dataset, split: Split) -> tuple["np.ndarray", "np.ndarray"]:

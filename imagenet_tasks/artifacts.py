@@ -23,7 +23,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from imagenet_tasks.config import STRICT, RunConfig, from_json, to_json
+from imagenet_tasks.config import STRICT, ArmName, RunConfig, from_json, to_json
 from imagenet_tasks.errors import ArtifactError, ConfigError, without_secrets
 from imagenet_tasks.storage import Store, safe_key
 
@@ -148,21 +148,30 @@ class Dataset(Published):
     rows_px: int
     columns_px: int
     classes: tuple[DatasetClass, ...]
+    test_steers: bool = False  # the validation pictures are the test pictures
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Trial(JsonArtifact):
-    """One training: which model, from which seed, on which dataset, with which added pictures (the arm)."""
+    """One training: which model, from which seed, on which dataset, with which added pictures (the arm).
+
+    `round` is 0 for a baseline, then the number of the repair. A trial of the arm 'labels' judges the labels of the
+    training pictures: it trains on all but those of `fold` (of `folds`) and says what it takes these for.
+    """
 
     model: str
     seed: int
-    arm: Literal["baseline", "targeted"]
+    arm: Literal["baseline", "labels", ArmName]
     dataset: str
+    round: int = 0
+    fold: int = 0
+    folds: int = 0
 
     @property
     def key(self) -> str:
         """The trial's name in the graph and in file names."""
-        return f"{self.arm}-{self.model}-seed{self.seed}"
+        part = f"-fold{self.fold + 1}of{self.folds}" if self.folds else f"-round{self.round}" if self.round > 1 else ""
+        return f"{self.arm}-{self.model}-seed{self.seed}{part}"
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -176,38 +185,74 @@ class TrainedModel(Published):
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Evaluation(Published):
-    """Points to the evaluation of one round's models; the figures are those of the best one on validation."""
+    """Points to the evaluation of one round's models.
+
+    `models` are those that the round is judged by, one per seed: of a baseline round those of the best model on
+    validation, of a repair those of the arm 'targeted'. `model` is the first of them; both accuracies are means over
+    them.
+    """
 
     PARENT: ClassVar[str] = "evaluations"
     fingerprint: str
-    model: TrainedModel
+    models: tuple[TrainedModel, ...]
     validation_accuracy: float | None
     test_accuracy: float | None
+    round: int = 0
+
+    @property
+    def model(self) -> TrainedModel:
+        """The model whose own figures stand for the round."""
+        return self.models[0]
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class ChosenClass(JsonArtifact):
-    """A class of a dataset to augment, and why. Recall and support are of the validation pictures."""
+    """A class of a dataset to augment, and why. Recall and support are of the validation pictures.
+
+    `arms` are those that train with these pictures; `skipped` are image ids that no copies are made of, since their
+    label is in doubt.
+    """
 
     dataset: str
     class_id: str
     name: str
     label: int
-    recall: float
+    recall: float | None
+    recall_interval: tuple[float, float] | None
     support: int
     confused_with: tuple[tuple[str, int], ...]
     pictures_to_add: int
     why: str
+    arms: tuple[ArmName, ...] = ("targeted",)
+    skipped: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """The name of its task's record; a class may be augmented twice in one round, for two arms."""
+        return f"{self.class_id}.{self.pictures_to_add}"
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class AddedPictures(JsonArtifact):
+    """Changed pictures of one class, and the arms that train with them."""
+
+    array: ClassArray
+    arms: tuple[ArmName, ...]
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class AugmentationPlan(Published):
-    """Which classes get more pictures."""
+    """Which classes get more pictures, over all arms; `targeted` are those of the arm of that name."""
 
     PARENT: ClassVar[str] = "plans"
     fingerprint: str
     strategy: str
     chosen: tuple[ChosenClass, ...]
+
+    @property
+    def targeted(self) -> tuple[ChosenClass, ...]:
+        """The classes that the repair is about, in the order of the choice."""
+        return tuple(c for c in self.chosen if "targeted" in c.arms)
 
 
 class Run:

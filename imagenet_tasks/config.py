@@ -22,11 +22,31 @@ Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 SourceName = Literal["sample", "folder", "synset-archives", "url-list"]
-ModelName = Literal["compact", "convnet1"]
+ModelName = Literal["compact", "convnet1", "convnet2", "convnet3", "convnet4", "convnet5"]
 StepName = Literal["", "download", "preprocess", "train", "evaluate", "augment", "report"]
+# The second round's trainings: with the chosen classes' added pictures ("targeted"); with twice as many of them ("more");
+# with pictures of the worst classes and of those that they are confused with ("correlated"); with as many spread over all
+# classes ("untargeted"); with none, as long a training ("none").
+ArmName = Literal["targeted", "more", "correlated", "untargeted", "none"]
+StrategyName = Literal["recall", "confused", "correlated", "manual"]
+PolicyName = Literal["study", "colour", "trivial"]
+TransformName = Literal["rotation", "zoom", "horizontal_flip", "vertical_flip", "colour", "erase"]
 SOURCES, MODELS, FORCE_FROM = get_args(SourceName), get_args(ModelName), get_args(StepName)
+ARMS, STRATEGIES, POLICIES, TRANSFORMS = (get_args(n) for n in (ArmName, StrategyName, PolicyName, TransformName))
 MAX_CLASSES = 25_000  # ImageNet has 21,841
-LEAST_SIDE_PX = {"convnet1": 37}  # its convolutions and poolings leave nothing of a smaller picture
+MAX_ROUNDS = 3  # so many repairs are in the graph
+# Each model's own schedule, used where `epochs` or `retrain_epochs` is not set: the study's for its ConvNets.
+EPOCHS: dict[str, int] = {
+    "compact": 20, "convnet1": 32, "convnet2": 48, "convnet3": 64, "convnet4": 84, "convnet5": 48,
+}  # fmt: skip
+# What makes no sense for a class of the study: a building, an animal or a vehicle on its head is no such picture.
+DENIED_TRANSFORMS = (
+    "n02676938: vertical_flip", "n09438940: vertical_flip", "n03173929: vertical_flip", "n02510455: vertical_flip",
+    "n02482650: vertical_flip", "n02403454: vertical_flip", "n00451635: vertical_flip", "n00441073: vertical_flip",
+    "n09260907: vertical_flip", "n03902125: vertical_flip", "n12582231: vertical_flip",
+    "n03085013: vertical_flip",
+)  # fmt: skip
+LEAST_SIDE_PX = dict.fromkeys(MODELS, 37) | {"compact": 1}  # of less, a ConvNet's poolings leave nothing
 
 
 def _parts(value: Any) -> Any:
@@ -121,8 +141,14 @@ class PreprocessConfig:
     min_images_per_class: Annotated[int, Field(ge=1)] = 20
     min_classes: Annotated[int, Field(ge=0, le=MAX_CLASSES)] = 0
     near_duplicate_bits: Annotated[int, Field(ge=0, le=10)] = 6
+    test_steers: bool = False  # the study's protocol: the test pictures are also the validation pictures
 
     def __post_init__(self) -> None:
+        if self.test_steers and self.validation_share:
+            raise ValueError(
+                f"test_steers: then the test pictures validate, and no others can: set validation_share to 0, received "
+                f"{self.validation_share:g}"
+            )
         if self.validation_share + self.test_share >= 1.0:
             raise ValueError(
                 f"validation_share + test_share is {self.validation_share + self.test_share:g}; expected below 1, "
@@ -132,15 +158,53 @@ class PreprocessConfig:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class TrainConfig:
-    """The model and its schedule. The learning rate and the optimiser belong to the model."""
+    """The models, how often, and how long. The learning rate and the optimiser belong to the model.
+
+    Args:
+        model: the baseline.
+        more_models: further baselines; the best of all on validation is repaired.
+        retrain_model: what the repair trains; '' for the repaired baseline's model.
+        epochs: of each baseline; None for each model's own (EPOCHS).
+        retrain_epochs: the same for the repair.
+        seed: of the first training of each trial.
+        seeds: how many trainings of each trial, from consecutive seeds.
+        arms: what is trained in the repair beside 'targeted'.
+        rounds: at most so many repairs, each on top of the one before.
+        early_stopping_patience: epochs without a better validation loss after which a training ends; 0 for never.
+        label_check_folds: trainings on parts of the training pictures that judge the labels of the rest; 0 for none.
+    """
 
     model: ModelName = "compact"
-    epochs: Annotated[int, Field(ge=1, le=10_000)] = 20
-    retrain_epochs: Annotated[int, Field(ge=1, le=10_000)] = 20
+    more_models: Annotated[tuple[ModelName, ...], BeforeValidator(_parts)] = ()
+    retrain_model: Literal["", ModelName] = ""
+    epochs: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    retrain_epochs: Annotated[int, Field(ge=1, le=10_000)] | None = None
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 64
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     require_gpu: bool = False
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    seeds: Annotated[int, Field(ge=1, le=20)] = 1
+    arms: Annotated[tuple[ArmName, ...], BeforeValidator(_parts)] = ("targeted",)
+    rounds: Annotated[int, Field(ge=1, le=MAX_ROUNDS)] = 1
+    early_stopping_patience: Annotated[int, Field(ge=0, le=1000)] = 0
+    label_check_folds: Annotated[int, Field(ge=0, le=10)] = 0
+
+    def __post_init__(self) -> None:
+        for name, values in (("more_models", (self.model, *self.more_models)), ("arms", self.arms)):
+            if len(set(values)) < len(values):
+                raise ValueError(f"{name}: expected each once, received {', '.join(values)}")
+        if "targeted" not in self.arms:
+            raise ValueError(
+                f"arms: expected 'targeted' among them, since the others are compared with it; received "
+                f"{', '.join(self.arms) or 'none'}"
+            )
+        if self.label_check_folds == 1:
+            raise ValueError("label_check_folds: expected 0 (none) or 2 and more, received 1")
+
+    @property
+    def models(self) -> tuple[ModelName, ...]:
+        """All baselines."""
+        return (self.model, *self.more_models)
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -152,14 +216,44 @@ class EvaluateConfig:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class AugmentConfig:
-    """How many classes are repaired, with how many pictures, and how these are changed."""
+    """Which classes are repaired, with how many pictures, and how these are changed.
 
-    classes_to_augment: Annotated[int, Field(ge=1, le=1000)] = 3  # each is a mapped task
+    Args:
+        strategy: how the classes are chosen; `augment.choose` says what each means.
+        augment_classes: those of the strategy 'manual', by wnid or name.
+        denied_transforms: 'class: transform transform ...', what a class is never changed by.
+    """
+
+    strategy: StrategyName = "recall"
+    augment_classes: Annotated[tuple[str, ...], BeforeValidator(_parts)] = ()
+    classes_to_augment: Annotated[int, Field(ge=1, le=1000)] = 3
     pictures_to_add: Annotated[int, Field(ge=1, le=100_000)] = 100
+    policy: PolicyName = "study"
     rotation_deg: Annotated[float, Field(ge=0.0, le=180.0)] = 25.0
     zoom_share: Share = 0.25
     horizontal_flip: bool = True
     vertical_flip: bool = True
+    denied_transforms: Annotated[tuple[str, ...], BeforeValidator(_parts)] = ()
+
+    def __post_init__(self) -> None:
+        if (self.strategy == "manual") != bool(self.augment_classes):
+            raise ValueError(
+                f"augment_classes: expected classes with strategy 'manual' and with no other; received "
+                f"{', '.join(self.augment_classes) or 'none'} with {self.strategy!r}"
+            )
+        for entry in self.denied_transforms:
+            name, colon, transforms = entry.partition(":")
+            unknown = sorted(set(transforms.split()) - set(TRANSFORMS))
+            if not colon or not name.strip() or not transforms.split() or unknown:
+                raise ValueError(
+                    f"denied_transforms: expected 'class: transform transform', with transforms of "
+                    f"{', '.join(TRANSFORMS)}; received {entry!r}"
+                )
+
+    def denied(self, class_id: str) -> frozenset[str]:
+        """Returns the transforms that a class is never changed by."""
+        entries = (entry.partition(":") for entry in self.denied_transforms)
+        return frozenset(t for name, _, transforms in entries if name == class_id for t in transforms.split())
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -187,16 +281,16 @@ class RunConfig:
             raise ValueError(
                 f"min_classes: expected at most the run's {len(ids)} classes, received {self.preprocess.min_classes}"
             )
-        least_px, rows_px, columns_px = (
-            LEAST_SIDE_PX.get(self.train.model, 1),
-            self.preprocess.rows_px,
-            self.preprocess.columns_px,
-        )
-        if min(rows_px, columns_px) < least_px:
-            raise ValueError(
-                f"rows_px, columns_px: {self.train.model} needs at least {least_px} of each, received "
-                f"{rows_px}x{columns_px}; give more, or choose another model"
-            )
+        unknown = [c for c in self.augment.augment_classes if ids and c not in ids]
+        if unknown:
+            raise ValueError(f"augment_classes: {', '.join(unknown)} are not among the run's classes")
+        rows_px, columns_px = self.preprocess.rows_px, self.preprocess.columns_px
+        for model in (*self.train.models, self.train.retrain_model or self.train.model):
+            if min(rows_px, columns_px) < LEAST_SIDE_PX[model]:
+                raise ValueError(
+                    f"rows_px, columns_px: {model} needs at least {LEAST_SIDE_PX[model]} of each, received "
+                    f"{rows_px}x{columns_px}; give more, or choose another model"
+                )
 
 
 PROFILES: dict[str, RunConfig] = {
@@ -212,11 +306,29 @@ PROFILES: dict[str, RunConfig] = {
     ),
     "seed": RunConfig(
         profile="seed",
-        description="The study's run: 20 classes, 800 pictures each, ConvNet 1, goal 50 %, 3 classes x 100 pictures",
+        description="The study's run: 20 classes, 800 pictures each, ConvNet 1, goal 50 %, 3 classes x 100 pictures, "
+        "ConvNet 5; validation decides, test reports",
         classes=STUDY_CLASSES,
         download=DownloadConfig(source="folder", images_per_class=800),
         preprocess=PreprocessConfig(),
-        train=TrainConfig(model="convnet1", epochs=32, retrain_epochs=48, batch_size=128),
+        train=TrainConfig(model="convnet1", retrain_model="convnet5", batch_size=128),
+        evaluate=EvaluateConfig(),
+        augment=AugmentConfig(),
+    ),
+    "study": RunConfig(
+        profile="study",
+        description="All that the study did, by its own protocol: ConvNets 1 to 4, the best repaired as ConvNet 5, its two "
+        "further augmentations; the test pictures steer, as they did there",
+        classes=STUDY_CLASSES,
+        download=DownloadConfig(source="folder", images_per_class=800),
+        preprocess=PreprocessConfig(validation_share=0.0, test_share=0.2, test_steers=True),
+        train=TrainConfig(
+            model="convnet1",
+            more_models=("convnet2", "convnet3", "convnet4"),
+            retrain_model="convnet5",
+            batch_size=128,
+            arms=("targeted", "more", "correlated"),
+        ),
         evaluate=EvaluateConfig(),
         augment=AugmentConfig(),
     ),
@@ -226,12 +338,13 @@ PROFILES: dict[str, RunConfig] = {
         classes=STUDY_CLASSES,
         download=DownloadConfig(source="folder", images_per_class=800),
         preprocess=PreprocessConfig(validation_share=0.16, test_share=0.16),
-        train=TrainConfig(model="compact", epochs=20, retrain_epochs=20, batch_size=64),
+        train=TrainConfig(model="compact", batch_size=64),
         evaluate=EvaluateConfig(),
-        augment=AugmentConfig(),
+        augment=AugmentConfig(denied_transforms=DENIED_TRANSFORMS),
     ),
 }
 
+CLASS_SETTINGS = ("augment_classes", "denied_transforms")  # their entries begin with a class
 _STAGES = ("download", "preprocess", "train", "evaluate", "augment")
 _ADAPTER = TypeAdapter(RunConfig)
 
@@ -281,11 +394,20 @@ def make_config(profile: str, overrides: Mapping[str, Any] | None = None) -> Run
             raise ConfigError(f"{name}: no such setting; the settings are {', '.join(sorted(stages))}")
         if name == "classes":
             settings["classes"] = [dataclasses.asdict(c) for c in parse_classes(value, source=source)]
+        elif name in CLASS_SETTINGS:
+            settings[stages[name]][name] = [_with_wnid(entry, source) for entry in _parts(value)]
         elif stages[name]:
             settings[stages[name]][name] = value
         else:
             settings[name] = value
     return from_json(settings)
+
+
+def _with_wnid(entry: Any, source: str) -> str:
+    """Returns an entry such as 'acropolis: vertical_flip' with its class's id in place of its name."""
+    name, colon, rest = str(entry).partition(":")
+    (found,) = parse_classes([name], source=source)
+    return f"{found.class_id}{colon}{rest}"
 
 
 def to_json(config: RunConfig) -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 log = logging.getLogger(__name__)
-VERSION = 2  # raise when the same input would give other arrays or another split
+VERSION = 3  # raise when the same input would give other arrays or another split
 
 
 def preprocess_class(
@@ -107,7 +107,7 @@ def build_dataset(
     _refuse_too_few(shortfalls, len(classes), settings.min_classes)
     short = {s.class_id for s in shortfalls}
     members = [
-        (_member(ref, array, pictures), pictures)
+        (_member(ref, array, pictures, settings), pictures)
         for (ref, array), pictures in zip(classes, placed, strict=True)
         if ref.class_id not in short
     ]
@@ -119,6 +119,7 @@ def build_dataset(
         validation_share=settings.validation_share,
         test_share=settings.test_share,
         near_duplicate_bits=settings.near_duplicate_bits,
+        test_steers=settings.test_steers,
         placeholders=sorted({p.image_id for pictures in placed for p in pictures if p.side == "placeholder"}),
         shortfalls=[shortfall.sentence for shortfall in shortfalls],
         salt=salt,
@@ -128,6 +129,7 @@ def build_dataset(
         rows_px=settings.rows_px,
         columns_px=settings.columns_px,
         classes=tuple(member for member, _ in members),
+        test_steers=settings.test_steers,
     )
     if store.is_complete(dataset.folder):
         return Dataset.read(store, dataset.folder, "dataset.json"), True
@@ -151,7 +153,9 @@ def _refuse_too_few(shortfalls: Sequence[Shortfall], classes: int, min_classes: 
         log.warning("Left out: %s", shortfall.sentence)
 
 
-def _member(ref: SelectionRef, array: ClassArray, pictures: Sequence[Placed]) -> DatasetClass:
+def _member(
+    ref: SelectionRef, array: ClassArray, pictures: Sequence[Placed], settings: PreprocessConfig
+) -> DatasetClass:
     sides = [picture.side for picture in pictures]
     return DatasetClass(
         class_id=ref.class_id,
@@ -159,7 +163,7 @@ def _member(ref: SelectionRef, array: ClassArray, pictures: Sequence[Placed]) ->
         array=array,
         selection=ref.fingerprint,
         train=sides.count("train"),
-        validation=sides.count("validation"),
+        validation=sides.count("test" if settings.test_steers else "validation"),
         test=sides.count("test"),
     )
 
