@@ -11,6 +11,7 @@ ImagenetTasksError
 └── TrainingError           training did not end with a usable model
     ├── NonFiniteLoss       never retried
     ├── AcceleratorMissing  never retried
+    ├── OutOfMemory         never retried
     └── TrainingTimeout     never retried
 
 A picture that cannot be used is data, not a failure of the stage: the code that judges it raises `Rejected`, which
@@ -63,6 +64,10 @@ class NonFiniteLoss(TrainingError):
 
 class AcceleratorMissing(TrainingError):
     """A GPU was asked for, and the worker has none."""
+
+
+class OutOfMemory(TrainingError):
+    """The device's memory does not hold the training, at half the batch either."""
 
 
 class TrainingTimeout(TrainingError):

@@ -7,6 +7,7 @@ from typing import Any
 
 from imagenet_tasks import tasks
 from imagenet_tasks.artifacts import Run
+from imagenet_tasks.config import MAX_ROUNDS
 from imagenet_tasks.errors import SourceUnavailable
 from imagenet_tasks.progress import Listener
 
@@ -37,9 +38,15 @@ def run_all(run: Run, profile: str, overrides: Mapping[str, Any], *, listeners: 
         prepared.append(tasks.preprocess_class(run, selections, listeners=listeners))
     trials = tasks.build_dataset(run, prepared)
     baseline = tasks.evaluate_baseline(run, [tasks.train_baseline(run, trial, listeners=listeners) for trial in trials])
-    if tasks.check_accuracy(run, baseline) == "augment":
-        chosen = tasks.plan_augmentation(run, baseline)
-        added = [tasks.augment_class(run, choice, listeners=listeners) for choice in chosen]
-        models = [tasks.train_augmented(run, added, trial, listeners=listeners) for trial in trials]
-        tasks.evaluate_augmented(run, baseline, models)
+    evaluation, added = baseline, []
+    for number in range(1, run.config.train.rounds + 2):  # the last gate says why the repairs ended
+        if number > MAX_ROUNDS or tasks.check_accuracy(run, evaluation, round_number=number) == "report":
+            break
+        groups = tasks.plan_augmentation(run, evaluation, round_number=number)
+        added += [tasks.augment_class(run, group, round_number=number, listeners=listeners) for group in groups]
+        models = [
+            tasks.train_augmented(run, added, trial, listeners=listeners)
+            for trial in tasks.plan_retraining(run, evaluation, round_number=number)
+        ]
+        evaluation = tasks.evaluate_augmented(run, baseline, evaluation, models, round_number=number)
     return tasks.write_report(run)

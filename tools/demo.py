@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from imagenet_tasks.artifacts import Run
+from imagenet_tasks.config import MAX_ROUNDS
 from imagenet_tasks.errors import ImagenetTasksError
 from imagenet_tasks.storage import Store
 from tools.local_airflow import DAG_ID, REPOSITORY, LocalAirflow, LocalAirflowError
@@ -26,8 +27,9 @@ from tools.local_airflow import DAG_ID, REPOSITORY, LocalAirflow, LocalAirflowEr
 LOCAL = REPOSITORY / ".local"
 GRAPH = (
     "plan_run", "download_class", "preprocess_class", "build_dataset", "train_baseline", "evaluate_baseline",
-    "check_accuracy", "plan_augmentation", "augment_class", "train_augmented", "evaluate_augmented", "write_report",
+    "check_accuracy", "plan_augmentation", "plan_retraining", "augment_class", "train_augmented", "evaluate_augmented",
 )  # fmt: skip
+REPAIR = GRAPH[GRAPH.index("check_accuracy") :]  # a second and third repair lie in groups of their own
 MAPPED = {"download_class", "preprocess_class", "train_baseline", "augment_class", "train_augmented"}
 COLOURS = {"success": "green", "running": "cyan", "failed": "red", "skipped": "magenta", "up_for_retry": "yellow"}
 POLL_S = 1.0
@@ -103,7 +105,7 @@ def _follow(airflow: LocalAirflow, run: Run) -> str:
                 live.update(_table(rows))
             else:  # a log file gets a line where something changed
                 for task, status, detail in rows:
-                    line = f"{task:<20} {status:<12} {detail}"
+                    line = f"{task:<26} {status:<12} {detail}"
                     if status and said.get(task) != line:
                         said[task] = line
                         console.print(line, highlight=False, markup=False)
@@ -116,19 +118,25 @@ def _rows(instances: list[dict[str, Any]], run: Run) -> list[tuple[str, str, str
     """Returns task, status and detail for each task of the graph."""
     progress = _progress(run)
     rows = []
-    for task in GRAPH:
+    for task in _tasks({i["task_id"] for i in instances if i["state"] not in (None, "skipped")}):
         states = Counter(i["state"] or "waiting" for i in instances if i["task_id"] == task)
         status = _status(states)
         details = []
-        if task in MAPPED and sum(states.values()) > 1:
+        if task.rpartition(".")[2] in MAPPED and sum(states.values()) > 1:
             details.append(f"{states['success']}/{sum(states.values())} done")
         snapshots = [p for p in progress if p["task"] == task]
         if snapshots:
             details.append(_counted(task, snapshots))
-        if task == "check_accuracy" and states["success"]:
-            details.append(_branch(run))
+        if task.endswith("check_accuracy") and states["success"]:
+            details.append(_branch(run, task))
         rows.append((task, status, "  ".join(details)))
     return rows
+
+
+def _tasks(alive: set[str]) -> list[str]:
+    """Returns the tasks to show, in order: of a later repair those that came alive."""
+    later = [f"round_{number}.{task}" for number in range(2, MAX_ROUNDS + 1) for task in REPAIR]
+    return [*GRAPH, *(task for task in later if task in alive), "write_report"]
 
 
 def _status(states: Counter[str]) -> str:
@@ -141,7 +149,7 @@ def _status(states: Counter[str]) -> str:
 
 
 def _counted(task: str, snapshots: list[dict[str, Any]]) -> str:
-    if not task.startswith("train"):
+    if "train_" not in task:
         text = f"{sum(p['done'] for p in snapshots)} pictures"
         rejected = sum(p["figures"].get("rejected", 0) for p in snapshots)
         return f"{text}, {rejected} rejected" if rejected else text
@@ -166,8 +174,8 @@ def _progress(run: Run) -> list[dict[str, Any]]:
         return []
 
 
-def _branch(run: Run) -> str:
-    decision = run.result_of("check_accuracy")
+def _branch(run: Run, task: str) -> str:
+    decision = run.result_of(task)
     return f"-> {decision['branch']}: {decision['why']}" if decision else ""
 
 
@@ -209,11 +217,13 @@ def _print_result(airflow: LocalAirflow, run: Run, parts: dict[str, float]) -> N
     for record in run.task_records():
         seconds[record["task"]] += record["seconds"] or 0
     for name, value in parts.items():
-        console.print(f"  {name:<22}{value:7.1f} s", highlight=False)
-    for task in (t for t in GRAPH if t in seconds):
+        console.print(f"  {name:<28}{value:7.1f} s", highlight=False)
+    for task in _tasks(set(seconds)):
+        if task not in seconds:
+            continue
         count = sum(record["task"] == task for record in run.task_records())
         note = f" (sum of {count} tasks, some at a time)" if count > 1 else ""
-        console.print(f"    {task:<20}{seconds[task]:7.1f} s{note}", highlight=False)
+        console.print(f"    {task:<26}{seconds[task]:7.1f} s{note}", highlight=False)
     if all(r["reused"] for r in run.task_records() if r["task"] in MAPPED | {"build_dataset"}):
         console.print("\nNothing had changed since an earlier run: all of its work was reused.")
 

@@ -5,16 +5,15 @@ The workflow engine and the command line call the same functions. Values that go
 
 from imagenet_tasks.tasks.common import read_dataset
 from imagenet_tasks.tasks.models import (
-    augment_class,
     check_accuracy,
     evaluate_augmented,
     evaluate_baseline,
-    plan_augmentation,
     train_augmented,
     train_baseline,
-    write_report,
 )
 from imagenet_tasks.tasks.pictures import build_dataset, download_class, plan_run, preprocess_class
+from imagenet_tasks.tasks.repair import augment_class, plan_augmentation, plan_retraining
+from imagenet_tasks.tasks.report import write_report
 
 __all__ = [
     "augment_class",
@@ -24,6 +23,7 @@ __all__ = [
     "evaluate_augmented",
     "evaluate_baseline",
     "plan_augmentation",
+    "plan_retraining",
     "plan_run",
     "preprocess_class",
     "read_dataset",

@@ -4,7 +4,7 @@ import contextlib
 import json
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from imagenet_tasks.artifacts import Dataset, Run
 from imagenet_tasks.config import RunConfig
@@ -13,13 +13,26 @@ from imagenet_tasks.storage import Store
 
 log = logging.getLogger("imagenet_tasks.tasks")
 Json = dict[str, Any]
+T = TypeVar("T")
 LOG: tuple[Listener, ...] = (log_line,)
+MOST_TASKS = 256  # mapped over; beyond that a task's own cost outweighs what more tasks gain
 STEPS = ("download", "preprocess", "train", "evaluate", "augment", "retrain", "reevaluate", "report")
 
 
 def read_dataset(store: Store, fingerprint: str) -> Dataset:
     """Returns the dataset that `build_dataset` wrote."""
     return Dataset.read(store, f"datasets/{fingerprint}", "dataset.json")
+
+
+def in_round(task: str, round_number: int) -> str:
+    """Returns the task's name in the graph: those of the second and third repair lie in groups of their own."""
+    return task if round_number <= 1 else f"round_{round_number}.{task}"
+
+
+def in_groups(items: Sequence[T], most: int) -> list[Sequence[T]]:
+    """Returns the items in order, in at most so many groups of equal size: one item each where that suffices."""
+    size = max(1, -(-len(items) // most))
+    return [items[start : start + size] for start in range(0, len(items), size)]
 
 
 def salt_of(run: Run, config: RunConfig, step: str) -> str:

@@ -1,76 +1,95 @@
-"""The tasks from the first training to the report."""
+"""The tasks that train and measure models, and the gate between them."""
 
 import json
-import time
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
-from imagenet_tasks.artifacts import (
-    AugmentationPlan,
-    ChosenClass,
-    ClassArray,
-    Dataset,
-    Evaluation,
-    Run,
-    SelectionRef,
-    TrainedModel,
-    Trial,
-)
+from imagenet_tasks.artifacts import AddedPictures, ClassArray, Dataset, Evaluation, Run, TrainedModel, Trial
+from imagenet_tasks.config import EPOCHS, RunConfig
 from imagenet_tasks.errors import ArtifactError
 from imagenet_tasks.progress import Listener
 from imagenet_tasks.storage import Store
-from imagenet_tasks.tasks.common import LOG, Json, log, progress_of, read_dataset, result_of_record, salt_of, say
+from imagenet_tasks.tasks.common import (
+    LOG,
+    Json,
+    in_round,
+    log,
+    progress_of,
+    read_dataset,
+    result_of_record,
+    salt_of,
+    say,
+)
 from imagenet_tasks.train import name_model
 
 
 def train_baseline(run: Run, trial: Json, *, listeners: Sequence[Listener] = LOG) -> Json:
     """Trains one baseline trial; returns a TrainedModel. Call it in a process of its own: it loads Keras."""
-    return _train(run, "train_baseline", trial, [], listeners)
+    config, wanted = run.config, Trial.from_dict(trial)
+    epochs = config.train.epochs or EPOCHS[wanted.model]
+    return _train(run, config, "train_baseline", wanted, [], epochs, salt_of(run, config, "train"), listeners)
 
 
-def train_augmented(run: Run, added: Sequence[Json], trial: Json, *, listeners: Sequence[Listener] = LOG) -> Json:
-    """Trains a baseline trial again with the added pictures; returns a TrainedModel."""
-    return _train(run, "train_augmented", trial | {"arm": "targeted"}, added, listeners)
+def train_augmented(
+    run: Run, added: Sequence[Sequence[Json]], trial: Json, *, listeners: Sequence[Listener] = LOG
+) -> Json:
+    """Trains one trial of a repair with the pictures that its arm adds; returns a TrainedModel.
+
+    Args:
+        run: whose settings.
+        added: what `augment_class` handed on, of this round and of those before.
+        trial: one of `plan_retraining`'s.
+        listeners: told of the progress.
+    """
+    config, wanted = run.config, Trial.from_dict(trial)
+    pictures = [AddedPictures.from_dict(a) for group in added for a in group]
+    arrays = [a.array for a in pictures if wanted.arm in a.arms]
+    epochs = config.train.retrain_epochs or EPOCHS[wanted.model]
+    if wanted.arm == "none":  # as many pictures seen as the arm 'targeted' sees, to the nearest epoch
+        dataset = read_dataset(run.store, wanted.dataset)
+        more = sum(a.array.count for a in pictures if "targeted" in a.arms)
+        epochs = round(epochs * (1 + more / sum(c.train for c in dataset.classes)))
+    task = in_round("train_augmented", wanted.round)
+    return _train(run, config, task, wanted, arrays, epochs, salt_of(run, config, "retrain"), listeners)
 
 
-def _train(run: Run, task: str, trial: Json, added: Sequence[Json], listeners: Sequence[Listener]) -> Json:
-    config = run.config
-    wanted = Trial.from_dict(trial)
-    arrays = [ClassArray.from_dict(a) for a in added]
-    first_round = task == "train_baseline"
-    epochs = config.train.epochs if first_round else config.train.retrain_epochs
-    with run.task(task, wanted.key) as record:
-        model = name_model(
-            config.train,
-            wanted,
-            arrays,
-            epochs=epochs,
-            salt=salt_of(run, config, "train" if first_round else "retrain"),
-        )
+def _train(
+    run: Run,
+    config: RunConfig,
+    task: str,
+    trial: Trial,
+    arrays: Sequence[ClassArray],
+    epochs: int,
+    salt: str,
+    listeners: Sequence[Listener],
+) -> Json:
+    with run.task(task, trial.key) as record:
+        model = name_model(config.train, trial, arrays, epochs=epochs, salt=salt)
         record["reused"] = run.store.is_complete(model.folder)
         if not record["reused"]:
             from imagenet_tasks.train.stage import train
 
-            progress = progress_of(run, task, wanted.key, wanted.key, epochs, "pictures", listeners)
             train(
                 run.store,
                 config.train,
-                read_dataset(run.store, wanted.dataset),
-                wanted,
+                read_dataset(run.store, trial.dataset),
+                trial,
                 arrays,
                 model,
                 epochs=epochs,
-                progress=progress,
+                progress=progress_of(run, task, trial.key, trial.key, epochs, "pictures", listeners),
             )
         record["result"] = model.as_dict()
         training = json.loads(run.store.open_file(model.folder, "training.json").read_bytes())
         history = run.store.open_file(model.folder, "history.jsonl").read_text().splitlines()
+        best = json.loads(history[training["best_epoch"] - 1])
         say(
             record,
-            "%s: validation accuracy %.1f %% after %d epochs in %.0f s (%.0f pictures/s, %s)",
-            wanted.key,
-            100 * json.loads(history[-1])["val_accuracy"],
-            epochs,
+            "%s: validation accuracy %.1f %% at epoch %d of %d, trained in %.0f s (%.0f pictures/s, %s)",
+            trial.key,
+            100 * best["val_accuracy"],
+            training["best_epoch"],
+            len(history),
             training["train_seconds"],
             training["pictures_per_s"],
             training["precision"],
@@ -79,162 +98,139 @@ def _train(run: Run, task: str, trial: Json, added: Sequence[Json], listeners: S
 
 
 def evaluate_baseline(run: Run, models: Sequence[Json]) -> Json:
-    """Measures the baseline's trials; returns the Evaluation of the best on validation."""
+    """Measures the baseline's trials; returns the Evaluation of the best model on validation."""
     config, trained = run.config, [TrainedModel.from_dict(m) for m in models]
     with run.task("evaluate_baseline") as record:
-        from imagenet_tasks.evaluate.stage import evaluate
+        from imagenet_tasks.evaluate import stage
 
-        evaluation, record["reused"] = evaluate(
+        evaluation, record["reused"] = stage.evaluate_baseline(
             run.store, _dataset_of(run.store, trained), trained, salt=salt_of(run, config, "evaluate")
         )
         record["result"] = evaluation.as_dict()
-        say(record, "Baseline %s: %s", evaluation.model.trial.key, _accuracies(evaluation))
+        _say_groups(run.store, evaluation)
+        say(record, "Baseline %s: %s", _named(evaluation), _accuracies(evaluation))
     return result_of_record(record)
 
 
-def check_accuracy(run: Run, evaluation: Json) -> Literal["augment", "report"]:
-    """Decides, on validation, whether the repair is tried; writes decision.json."""
+def check_accuracy(run: Run, evaluation: Json, *, round_number: int = 1) -> Literal["augment", "report"]:
+    """Decides, on validation, whether a repair is tried; writes decision.json.
+
+    Args:
+        run: whose settings and record.
+        evaluation: the Evaluation of the round before: for the first repair, of the baseline.
+        round_number: of the repair that may follow.
+    """
     config = run.config
-    with run.task("check_accuracy") as record:
+    with run.task(in_round("check_accuracy", round_number)) as record:
         from imagenet_tasks.evaluate.gate import decide
 
         accuracy, goal = evaluation["validation_accuracy"], config.evaluate.accuracy_goal
         branch = decide(accuracy, goal)
-        said = {"augment": "is below", "report": "meets"}[branch]
-        then = {"augment": "the confused classes are repaired", "report": "no repair is needed"}[branch]
-        why = f"validation accuracy {100 * accuracy:.2f} % {said} the goal of {100 * goal:g} %: {then}"
-        record["result"] = {"branch": branch, "validation_accuracy": accuracy, "accuracy_goal": goal, "why": why}
-        run.store.write_json(run.key("decision.json"), record["result"])
+        why = f"validation accuracy {100 * accuracy:.2f} % {'meets' if branch == 'report' else 'is below'} the goal of "
+        why += f"{100 * goal:g} %"
+        if round_number == 1:
+            why += ": no repair is needed" if branch == "report" else ": the confused classes are repaired"
+        elif branch == "augment":
+            branch, reason = _go_on(run, Evaluation.from_dict(evaluation), round_number)
+            why += reason
+        if config.preprocess.test_steers:
+            why += " (the test pictures steer, as in the study)"
+        record["result"] = {
+            "branch": branch,
+            "validation_accuracy": accuracy,
+            "accuracy_goal": goal,
+            "why": why,
+            "round": round_number,
+        }
+        name = "decision.json" if round_number == 1 else f"decision_round_{round_number}.json"
+        run.store.write_json(run.key(name), record["result"])
         log.info("%s -> %s", why, branch)
     return branch
 
 
-def plan_augmentation(run: Run, evaluation: Json) -> list[Json]:
-    """Chooses the classes to repair; returns them, to map over."""
-    config = run.config
-    with run.task("plan_augmentation") as record:
-        from imagenet_tasks.augment.stage import plan_augmentation as plan_classes
-
-        baseline = Evaluation.from_dict(evaluation)
-        plan, record["reused"] = plan_classes(
-            run.store,
-            config.augment,
-            read_dataset(run.store, baseline.model.trial.dataset),
-            baseline,
-            salt=salt_of(run, config, "augment"),
-        )
-        record["result"] = {"fingerprint": plan.fingerprint, "chosen": [c.class_id for c in plan.chosen]}
-        for chosen in plan.chosen:
-            log.info("%s (%s): +%d pictures: %s", chosen.name, chosen.class_id, chosen.pictures_to_add, chosen.why)
-    return [chosen.as_dict() for chosen in plan.chosen]
+def _go_on(run: Run, evaluation: Evaluation, round_number: int) -> tuple[Literal["augment", "report"], str]:
+    """Returns whether another repair follows one that did not reach the goal, and why."""
+    rounds = run.config.train.rounds
+    if round_number > rounds:
+        return "report", f"; {'the one repair' if rounds == 1 else f'all {rounds} repairs'} that may be tried are done"
+    comparison = json.loads(run.store.open_file(evaluation.folder, "comparison.json").read_bytes())
+    low, high = comparison["previous"]["validation"]["interval"]
+    gain = f"the last repair's gain on validation has the interval {100 * low:+.1f} to {100 * high:+.1f} points"
+    if high <= 0:
+        return "report", f"; {gain}, which excludes progress"
+    return "augment", f"; {gain}: repair {round_number} of {rounds} follows"
 
 
-def augment_class(run: Run, chosen: Json, *, listeners: Sequence[Listener] = LOG) -> Json:
-    """Makes changed copies of one chosen class's training pictures; returns a ClassArray."""
-    config, choice = run.config, ChosenClass.from_dict(chosen)
-    with run.task("augment_class", choice.class_id) as record:
-        from imagenet_tasks.augment.stage import augment_class as augment
+def evaluate_augmented(
+    run: Run, baseline: Json, previous: Json, models: Sequence[Json], *, round_number: int = 1
+) -> Json:
+    """Measures one repair's models and compares them with the baseline; returns their Evaluation.
 
-        progress = progress_of(
-            run, "augment_class", choice.class_id, choice.name, choice.pictures_to_add, "pictures", listeners
-        )
-        array, record["reused"] = augment(
-            run.store,
-            config.augment,
-            read_dataset(run.store, choice.dataset),
-            choice,
-            seed=config.train.seed,
-            progress=progress,
-            salt=salt_of(run, config, "augment"),
-        )
-        record["result"] = array.as_dict()
-        say(record, "%s: %d changed pictures", choice.name, array.count)
-    return result_of_record(record)
+    Args:
+        run: whose settings and record.
+        baseline: the Evaluation of the baseline.
+        previous: that of the round before.
+        models: the repair's.
+        round_number: of the repair.
+    """
+    config, trained = run.config, [TrainedModel.from_dict(m) for m in models]
+    with run.task(in_round("evaluate_augmented", round_number)) as record:
+        from imagenet_tasks.evaluate import stage
 
-
-def evaluate_augmented(run: Run, evaluation: Json, models: Sequence[Json]) -> Json:
-    """Measures the second round and compares it with the baseline; returns the Evaluation of the best."""
-    config, baseline, trained = (
-        run.config,
-        Evaluation.from_dict(evaluation),
-        [TrainedModel.from_dict(m) for m in models],
-    )
-    with run.task("evaluate_augmented") as record:
-        from imagenet_tasks.evaluate.stage import evaluate
-
-        augmented, record["reused"] = evaluate(
+        augmented, record["reused"] = stage.evaluate_repair(
             run.store,
             _dataset_of(run.store, trained),
             trained,
-            against=baseline,
+            baseline=Evaluation.from_dict(baseline),
+            previous=Evaluation.from_dict(previous),
             salt=salt_of(run, config, "reevaluate"),
         )
         record["result"] = augmented.as_dict()
-        test = json.loads(run.store.open_file(augmented.folder, "comparison.json").read_bytes())["test"]
+        comparison: dict[str, Any] = json.loads(run.store.open_file(augmented.folder, "comparison.json").read_bytes())
+        _say_groups(run.store, augmented)
+        for other, compared in comparison["against"].items():
+            log.info("targeted against %s, on test: %s", other, _compared(compared["test"]))
         say(
             record,
-            "Augmented %s: %s; on test %+.1f points [%+.1f, %+.1f], p = %.3f: %s",
-            augmented.model.trial.key,
+            "Augmented %s: %s; on test %s",
+            _named(augmented),
             _accuracies(augmented),
-            100 * test["difference"],
-            100 * test["interval"][0],
-            100 * test["interval"][1],
-            test["p_value"],
-            test["verdict"],
+            _compared(comparison["test"]),
         )
     return result_of_record(record)
 
 
-def write_report(run: Run) -> Json:
-    """Writes the report and the run's index, on both branches; returns the figures that matter."""
-    config, store = run.config, run.store
-    with run.task("write_report") as record:
-        from imagenet_tasks.report import stage
+def _compared(figures: dict[str, Any]) -> str:
+    low, high = figures["interval"]
+    return (
+        f"{100 * figures['difference']:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}], "
+        f"p = {figures['p_value']:.3f}: {figures['verdict']}"
+    )
 
-        records = [r for r in run.task_records() if r["state"] == "success"]
-        decision = run.result_of("check_accuracy")
-        dataset, baseline = run.result_of("build_dataset"), run.result_of("evaluate_baseline")
-        if decision is None or dataset is None or baseline is None:
-            raise ArtifactError(
-                f"{run.folder}: expected records of the baseline's tasks; run the workflow from its start"
-            )
-        repaired = decision["branch"] == "augment"
-        plan, augmented = (run.result_of(t) if repaired else None for t in ("plan_augmentation", "evaluate_augmented"))
-        selections = [SelectionRef.from_dict(r["result"]) for r in records if r["task"] == "download_class"]
-        added = [r["result"] for r in records if r["task"] == "augment_class"]
-        ids = set(plan["chosen"]) if plan else set()
-        inputs = stage.ReportInputs(
-            run=run,
-            config=config,
-            decision=decision,
-            dataset=read_dataset(store, dataset["fingerprint"]),
-            selections=tuple(selections),
-            baseline=Evaluation.from_dict(baseline),
-            plan=AugmentationPlan.read(store, f"{AugmentationPlan.PARENT}/{plan['fingerprint']}", "plan.json")
-            if plan
-            else None,
-            added=tuple(ClassArray.from_dict(a) for a in added if a["class_id"] in ids),
-            augmented=Evaluation.from_dict(augmented) if augmented else None,
-        )
-        record["result"] = result = stage.write_report(inputs)
-        log.info("%s", result["headline"])
-        log.info("Report: %s", store.path(result["report"]))
-    index = {
-        "dag_id": run.dag_id,
-        "run_id": run.run_id,
-        "run_key": run.run_key,
-        "written_s": time.time(),
-        "tasks": run.task_records(),
-        **result,
-    }
-    store.write_json(run.key("run.json"), index)
-    return result_of_record(record)
+
+def _say_groups(store: Store, evaluation: Evaluation) -> None:
+    """Logs a line for each arm or model, where there are several or several seeds."""
+    groups = json.loads(store.open_file(evaluation.folder, "metrics.json").read_bytes())["groups"]
+    for group in groups:
+        if len(groups) == 1 and len(group["seeds"]) == 1:
+            continue
+        figures = []
+        for split in ("validation", "test"):
+            mean, sd = group[split]["mean"], group[split]["sd"]
+            spread = f" (sd {100 * sd:.1f} over {len(group['seeds'])} seeds)" if sd is not None else ""
+            figures.append(f"{split} " + ("no pictures" if mean is None else f"{100 * mean:.1f} %{spread}"))
+        log.info("%s %s: %s", group["arm"], group["model"], ", ".join(figures))
 
 
 def _dataset_of(store: Store, models: Sequence[TrainedModel]) -> Dataset:
     if not models:
         raise ArtifactError("expected at least one trained model, received none; look at the training's log")
     return read_dataset(store, models[0].trial.dataset)
+
+
+def _named(evaluation: Evaluation) -> str:
+    more = len(evaluation.models) - 1
+    return evaluation.model.trial.key + (f" and {more} more seed{'s' if more > 1 else ''}" if more else "")
 
 
 def _accuracies(evaluation: Evaluation) -> str:

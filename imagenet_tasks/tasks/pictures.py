@@ -5,14 +5,23 @@ from typing import Any
 
 from imagenet_tasks.artifacts import ClassArray, Run, Selection, SelectionRef, Trial
 from imagenet_tasks.classes import ImageClass
-from imagenet_tasks.config import Credentials, RunConfig, make_config
+from imagenet_tasks.config import Credentials, RunConfig, TrainConfig, make_config
 from imagenet_tasks.errors import ConfigError, DataError, SourceUnavailable
 from imagenet_tasks.progress import Listener
 from imagenet_tasks.storage import fingerprint
-from imagenet_tasks.tasks.common import LOG, Json, log, progress_of, result_of_record, salt_of, say
+from imagenet_tasks.tasks.common import (
+    LOG,
+    MOST_TASKS,
+    Json,
+    in_groups,
+    log,
+    progress_of,
+    result_of_record,
+    salt_of,
+    say,
+)
 
 Unlock = Callable[[str], Credentials]  # a connection's name to what it holds
-MOST_TASKS = 256  # beyond that a task's own cost outweighs what more tasks gain
 
 
 def no_credentials(connection: str) -> Credentials:
@@ -60,7 +69,7 @@ def plan_run(
             len(classes),
             config.download.images_per_class,
             config.download.source,
-            config.train.model,
+            ", ".join(config.train.models),
             100 * config.evaluate.accuracy_goal,
         )
         if len(groups) < len(classes):
@@ -70,15 +79,12 @@ def plan_run(
 
 
 def _groups(classes: Sequence[ImageClass], most: int) -> list[Json]:
-    """Returns the classes in order, in groups of equal size: one class each, unless that makes too many groups."""
-    size = -(-len(classes) // most)
-    groups = [classes[start : start + size] for start in range(0, len(classes), size)]
     return [
         {
             "name": group[0].name if len(group) == 1 else f"{group[0].name} and {len(group) - 1} more",
             "class_ids": [c.class_id for c in group],
         }
-        for group in groups
+        for group in in_groups(classes, most)
     ]
 
 
@@ -210,8 +216,20 @@ def build_dataset(run: Run, prepared: Sequence[Sequence[Json]]) -> list[Json]:
         totals = {side: sum(getattr(c, side) for c in dataset.classes) for side in ("train", "validation", "test")}
         record["result"] = {"fingerprint": dataset.fingerprint, "classes": len(dataset.classes), **totals}
         say(record, "%d classes: %d training, %d validation, %d test pictures", len(dataset.classes), *totals.values())
-    trial = Trial(model=config.train.model, seed=config.train.seed, arm="baseline", dataset=dataset.fingerprint)
-    return [trial.as_dict()]
+    return [trial.as_dict() for trial in _trials(config.train, dataset.fingerprint)]
+
+
+def _trials(train: TrainConfig, dataset: str) -> list[Trial]:
+    """Returns the first trainings: each model with each seed, and those that judge the labels."""
+    folds = train.label_check_folds
+    return [
+        Trial(model=model, seed=train.seed + place, arm="baseline", dataset=dataset)
+        for model in train.models
+        for place in range(train.seeds)
+    ] + [
+        Trial(model=train.model, seed=train.seed, arm="labels", dataset=dataset, fold=fold, folds=folds)
+        for fold in range(folds)
+    ]
 
 
 def _credentials(config: RunConfig, credentials: Unlock) -> Credentials | None:

@@ -10,9 +10,10 @@ import pytest
 @pytest.fixture(scope="session")
 def dag() -> Any:
     """The DAG, read by Airflow from the dags folder without an import error."""
-    from airflow.dag_processing.dagbag import DagBag
+    from airflow.dag_processing.dagbag import BundleDagBag
 
-    bag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
+    folder = Path(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
+    bag = BundleDagBag(folder, bundle_path=folder, bundle_name="dags-folder")
     assert bag.import_errors == {}
     return bag.dags["imagenet_targeted_augmentation"]
 

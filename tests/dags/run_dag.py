@@ -9,18 +9,20 @@ from pathlib import Path
 
 
 def main(wanted: str, answer: str) -> None:
+    from airflow import settings
     from airflow.dag_processing.bundles.manager import DagBundlesManager
-    from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+    from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
     from airflow.utils.db import initdb
 
     initdb()
     DagBundlesManager().sync_bundles_to_db()
-    bag = DagBag()
+    folder = Path(settings.DAGS_FOLDER)
+    bag = BundleDagBag(bundle_path=folder, bundle_name="dags-folder")
     sync_bag_to_db(bag, "dags-folder", None)
     dag = bag.dags["imagenet_targeted_augmentation"]
     runs = {}
-    for name, settings in json.loads(Path(wanted).read_text()).items():
-        run = dag.test(run_conf=settings)
+    for name, conf in json.loads(Path(wanted).read_text()).items():
+        run = dag.test(run_conf=conf)
         states: dict[str, list[str]] = {}
         for instance in run.get_task_instances():
             states.setdefault(instance.task_id, []).append(str(instance.state))

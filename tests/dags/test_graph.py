@@ -10,25 +10,38 @@ from typing import Any
 import pytest
 
 REPOSITORY = Path(__file__).parent.parent.parent
-UPSTREAM = {
+FIRST = {
     "plan_run": set(),
     "download_class": {"plan_run"},
     "preprocess_class": {"download_class"},
     "build_dataset": {"preprocess_class"},
     "train_baseline": {"build_dataset"},
     "evaluate_baseline": {"train_baseline"},
-    "check_accuracy": {"evaluate_baseline"},
-    "plan_augmentation": {"check_accuracy", "evaluate_baseline"},
-    "augment_class": {"plan_augmentation"},
-    "train_augmented": {"augment_class", "build_dataset"},
-    "evaluate_augmented": {"train_augmented", "evaluate_baseline"},
-    "write_report": {"check_accuracy", "evaluate_augmented"},
 }
-MAPPED = {"download_class", "preprocess_class", "train_baseline", "augment_class", "train_augmented"}
+ROUNDS = ["", "round_2.", "round_3."]
+MAPPED = {"download_class", "preprocess_class", "train_baseline"}
+MAPPED |= {f"{prefix}{task}" for prefix in ROUNDS for task in ("augment_class", "train_augmented")}
+
+
+def repair(place: int) -> dict[str, set[str]]:
+    """A repair chooses by the evaluation before it, trains with all pictures so far, is compared with the baseline."""
+    prefix = ROUNDS[place]
+    before = f"{ROUNDS[place - 1]}evaluate_augmented" if place else "evaluate_baseline"
+    added = {f"{ROUNDS[i]}augment_class" for i in range(place + 1)}
+    return {
+        f"{prefix}check_accuracy": {before},
+        f"{prefix}plan_augmentation": {f"{prefix}check_accuracy", before},
+        f"{prefix}plan_retraining": {f"{prefix}plan_augmentation", before},
+        f"{prefix}augment_class": {f"{prefix}plan_augmentation"},
+        f"{prefix}train_augmented": {f"{prefix}plan_retraining"} | added,
+        f"{prefix}evaluate_augmented": {f"{prefix}train_augmented", before, "evaluate_baseline"},
+    }
 
 
 def test_the_graph_is_the_one_of_the_design(dag: Any) -> None:
-    assert {t.task_id: t.upstream_task_ids for t in dag.tasks} == UPSTREAM
+    ends = {f"{prefix}{task}" for prefix in ROUNDS for task in ("check_accuracy", "evaluate_augmented")}
+    expected = FIRST | repair(0) | repair(1) | repair(2) | {"write_report": ends}
+    assert {t.task_id: t.upstream_task_ids for t in dag.tasks} == expected
 
 
 def test_the_per_class_and_per_trial_tasks_are_mapped_and_named(dag: Any) -> None:
@@ -37,7 +50,7 @@ def test_the_per_class_and_per_trial_tasks_are_mapped_and_named(dag: Any) -> Non
 
 
 def test_only_training_goes_to_the_gpu_queue_and_pool(dag: Any) -> None:
-    training = {"train_baseline", "train_augmented"}
+    training = {"train_baseline", *(f"{prefix}train_augmented" for prefix in ROUNDS)}
     assert {t.task_id for t in dag.tasks if t.queue == "gpu"} == training
     assert {t.task_id for t in dag.tasks if t.pool == "gpu"} == training
 
@@ -123,6 +136,13 @@ def test_every_field_of_the_form_has_a_title_a_section_and_help(dag: Any) -> Non
         ("accuracy_goal", 41),
         ("images_per_class", "many"),
         ("source", "ftp"),
+        ("seeds", 0),
+        ("rounds", 4),
+        ("arms", ["placebo"]),
+        ("arms", ["targeted", "targeted"]),
+        ("strategy", "dice"),
+        ("augment_classes", ["../../etc"]),
+        ("denied_transforms", ["acropolis"]),
     ],
 )
 def test_f52_the_form_refuses_what_cannot_be_run(dag: Any, name: str, value: Any) -> None:

@@ -1,0 +1,268 @@
+"""The trigger form of the workflow and the text above its graph."""
+
+import os
+from typing import Any
+
+from airflow.sdk import Param
+
+from imagenet_tasks.classes import CLASS_TEXT_PATTERN
+from imagenet_tasks.config import (
+    ARMS,
+    FORCE_FROM,
+    MAX_CLASSES,
+    MAX_ROUNDS,
+    MODELS,
+    POLICIES,
+    PROFILES,
+    SOURCES,
+    STRATEGIES,
+)
+
+ACCEPT_TERMS = os.environ.get("IMAGENET_ACCEPT_TERMS", "").strip().lower() in ("1", "true", "yes")
+
+DOC = """
+### Train, find what is confused, repair it, and show whether that helped
+
+Gets pictures of the chosen classes, trains a baseline, and evaluates it. Where **validation** accuracy is below the
+goal (50 %), it makes more training pictures of just the classes that the model confuses most, trains again from
+scratch, and compares both models on the **test** pictures, which decide nothing.
+
+| to ... | do |
+|---|---|
+| try it | *Trigger*, profile `sample`: drawn pictures, minutes on two cores. Its numbers say nothing about ImageNet. |
+| use your pictures | profile `best` or `seed`, location: a directory or URL with a folder or .tar per class |
+| use ImageNet's | profile `best` or `seed`, source `synset-archives` or `url-list`, and accept ImageNet's terms |
+| read the result | the run's *Report* tab, or the last lines of the log of `write_report` |
+| see why it branched | the log of `check_accuracy` |
+| run again | the same settings reuse all finished work; `force` redoes it from a step on |
+
+**Queues**: training goes to queue and pool `gpu` (one training at a time); everything else to the default queue.
+**Retries**: what may pass (network, a killed worker) is tried again up to three times with growing pauses; a wrong
+setting or too few pictures fails at once and says what to change.
+**Schedule**: weekly, with the profile's settings, unless the environment sets IMAGENET_SCHEDULE (a cron expression, or
+`none`); IMAGENET_LOCATION, IMAGENET_CONNECTION and IMAGENET_ACCEPT_TERMS stand in for fields left empty. Artifacts lie
+below IMAGENET_HOME.
+"""
+
+
+def _override(kind: str | list[str], title: str, help_text: str, section: str, **schema: Any) -> Param:
+    """A form field that is empty by default, which means "as the profile says"."""
+    kinds = [kind] if isinstance(kind, str) else kind
+    return Param(None, type=["null", *kinds], title=title, section=section, description_md=help_text, **schema)
+
+
+AS_PROFILE = {"null": "as the profile says"}
+PARAMS: dict[str, Param] = {
+    "profile": Param(
+        os.environ.get("IMAGENET_PROFILE", "sample"),
+        type="string",
+        enum=list(PROFILES),
+        title="Profile",
+        section="What to run",
+        description_md="\n".join(f"- **{name}**: {config.description}." for name, config in PROFILES.items()),
+    ),
+    "classes": _override(
+        "array",
+        "Classes",
+        "Two or more, one a line: wnids, WordNet names, or names of the source's folders; an ambiguous name is refused "
+        "with the candidates. Empty: the profile's 20 classes, or all that a folder has where it lacks one of these.",
+        "What to run",
+        items={"type": "string", "pattern": CLASS_TEXT_PATTERN},
+        minItems=2,
+        maxItems=MAX_CLASSES,
+        uniqueItems=True,
+    ),
+    "source": _override(
+        "string",
+        "Source",
+        "- **sample**: drawn pictures\n- **folder**: your own\n- **synset-archives**: ImageNet's tar per class\n"
+        "- **url-list**: from where ImageNet's list of URLs says they are",
+        "Pictures",
+        enum=[None, *SOURCES],
+        values_display=AS_PROFILE,
+    ),
+    "location": _override(
+        "string",
+        "Location",
+        "- **sample**: empty\n- **folder**: a directory or fsspec URL with a folder or .tar archive per class\n"
+        "- **synset-archives**: a URL with {wnid} in it; empty: ImageNet's\n- **url-list**: path or URL of a list of "
+        "all classes (wnid_index, tab, URL; plain, .gz or .tgz), or one with {wnid} in it for a text of URLs per class",
+        "Pictures",
+        maxLength=1000,
+    ),
+    "accept_imagenet_terms": Param(
+        ACCEPT_TERMS,
+        type="boolean",
+        title="Accept ImageNet's terms",
+        section="Pictures",
+        description_md="The sources **synset-archives** and **url-list** need it: the pictures are for non-commercial "
+        "research and education alone. Kept in the run's record and named in its report.",
+    ),
+    "connection": _override(
+        "string",
+        "Connection",
+        "An Airflow connection (HTTP) with the host and the login or token of the pictures' server, where it wants "
+        "one. It is sent to that host alone and written nowhere.",
+        "Pictures",
+        maxLength=250,
+        pattern=r"^[\w.-]+$",
+    ),
+    "images_per_class": _override(
+        "integer",
+        "Pictures per class",
+        "At most so many are downloaded and used. Empty: as the profile says.",
+        "Pictures",
+        minimum=1,
+        maximum=100_000,
+    ),
+    "min_images_per_class": _override(
+        "integer", "Fewest pictures per class", "A class with fewer falls short. Empty: 20.", "Pictures", minimum=1
+    ),
+    "min_classes": _override(
+        "integer",
+        "Fewest classes",
+        "With so many classes that do not fall short the run goes on without the others, and its report says so. "
+        "Empty: all; one class that falls short stops the run.",
+        "Pictures",
+        minimum=2,
+        maximum=MAX_CLASSES,
+    ),
+    "model": _override(
+        "string",
+        "Model",
+        "`compact` (fast), or the study's `convnet1` to `convnet4`; `convnet5` is `convnet1` for 48 epochs. Empty: as "
+        "the profile says.",
+        "Training",
+        enum=[None, *MODELS],
+        values_display=AS_PROFILE,
+    ),
+    "epochs": _override(
+        "integer",
+        "Epochs, baseline",
+        "Passes over the training pictures. Empty: as the profile says, else the model's own number.",
+        "Training",
+        minimum=1,
+        maximum=10_000,
+    ),
+    "retrain_epochs": _override(
+        "integer",
+        "Epochs, after augmentation",
+        "The same for the second model. Empty: as the profile says.",
+        "Training",
+        minimum=1,
+        maximum=10_000,
+    ),
+    "seed": _override(
+        "integer", "Seed", "Of weights, order and augmentation. Empty: 0.", "Training", minimum=0, maximum=2**31 - 1
+    ),
+    "seeds": _override(
+        "integer",
+        "Seeds",
+        "So many trainings of each model and arm, from consecutive seeds: with three and more the verdict says whether "
+        "the gain is more than the luck of one training. Empty: 1.",
+        "Training",
+        minimum=1,
+        maximum=20,
+    ),
+    "early_stopping_patience": _override(
+        "integer",
+        "Stop early after",
+        "Epochs without a better validation loss. Empty: never.",
+        "Training",
+        minimum=0,
+        maximum=1000,
+    ),
+    "label_check_folds": _override(
+        "integer",
+        "Check the labels in",
+        "So many parts: each is judged by a training on the others, and pictures whose label that disputes are listed "
+        "in the report and not copied. Costs so many trainings. Empty: as the profile says.",
+        "Training",
+        minimum=0,
+        maximum=10,
+    ),
+    "accuracy_goal": _override(
+        "number",
+        "Accuracy goal",
+        "A share: 0.5 is 50 %. Strictly below it, on validation, the repair is tried. Empty: 0.5.",
+        "Repair",
+        minimum=0,
+        maximum=1,
+    ),
+    "strategy": _override(
+        "string",
+        "Choose the classes by",
+        "- **recall**: the lowest on validation, for certain\n- **confused**: the largest share of all confusions\n"
+        "- **correlated**: the worst, and those that they are confused with\n- **manual**: those named below",
+        "Repair",
+        enum=[None, *STRATEGIES],
+        values_display=AS_PROFILE,
+    ),
+    "augment_classes": _override(
+        "array",
+        "Classes of the manual choice",
+        "One a line, by wnid or name.",
+        "Repair",
+        items={"type": "string", "pattern": CLASS_TEXT_PATTERN},
+        uniqueItems=True,
+    ),
+    "classes_to_augment": _override(
+        "integer",
+        "Classes to augment",
+        "How many the strategy chooses. Empty: 3.",
+        "Repair",
+        minimum=1,
+        maximum=1000,
+    ),
+    "pictures_to_add": _override(
+        "integer",
+        "Pictures to add per class",
+        "Changed copies of training pictures. Empty: as the profile says.",
+        "Repair",
+        minimum=1,
+        maximum=100_000,
+    ),
+    "policy": _override(
+        "string",
+        "Changes",
+        "- **study**: rotation, zoom crop, flips\n- **colour**: these, and brightness, contrast, saturation\n"
+        "- **trivial**: one random change of random strength (TrivialAugment)",
+        "Repair",
+        enum=[None, *POLICIES],
+        values_display=AS_PROFILE,
+    ),
+    "denied_transforms": _override(
+        "array",
+        "Never change ... by",
+        "One class a line: `acropolis: vertical_flip rotation`. Empty: as the profile says.",
+        "Repair",
+        items={"type": "string", "pattern": r"^[^:]+:[a-z_ ]+$"},
+    ),
+    "arms": _override(
+        "array",
+        "Arms",
+        "What is trained beside **targeted**, to see what helped: **untargeted** (as many pictures, over all classes), "
+        "**none** (as long, no pictures), **more** (twice the pictures), **correlated** (the worst and those that they "
+        "are confused with). Empty: as the profile says.",
+        "Repair",
+        items={"type": "string", "enum": list(ARMS)},
+        uniqueItems=True,
+    ),
+    "rounds": _override(
+        "integer",
+        "Repairs at most",
+        "Each chooses anew and adds to the one before, until the goal is met or progress is excluded. Empty: 1.",
+        "Repair",
+        minimum=1,
+        maximum=MAX_ROUNDS,
+    ),
+    "force": Param(
+        None,
+        type=["null", "string"],
+        enum=[None, *FORCE_FROM[1:]],
+        title="Force from",
+        section="Rerun",
+        values_display={"null": "nothing: reuse all finished work"},
+        description_md="Do this step and all after it again, although its finished work is there. Empty: reuse it.",
+    ),
+}
