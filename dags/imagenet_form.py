@@ -32,6 +32,8 @@ scratch, and compares both models on the **test** pictures, which decide nothing
 | try it | *Trigger*, profile `sample`: drawn pictures, minutes on two cores. Its numbers say nothing about ImageNet. |
 | use your pictures | profile `best` or `seed`, location: a directory or URL with a folder or .tar per class |
 | use ImageNet's | profile `best` or `seed`, source `synset-archives` or `url-list`, and accept ImageNet's terms |
+| repeat the study | profile `study`: ConvNets 1 to 5 and its augmentations, by its own protocol |
+| know what helped | seeds 3 or more, and arms `untargeted` and `none` beside `targeted` |
 | read the result | the run's *Report* tab, or the last lines of the log of `write_report` |
 | see why it branched | the log of `check_accuracy` |
 | run again | the same settings reuse all finished work; `force` redoes it from a step on |

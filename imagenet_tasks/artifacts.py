@@ -210,7 +210,7 @@ class ChosenClass(JsonArtifact):
     """A class of a dataset to augment, and why. Recall and support are of the validation pictures.
 
     `arms` are those that train with these pictures; `skipped` are image ids that no copies are made of, since their
-    label is in doubt.
+    label is in doubt; `round` is the number of the repair, whose copies differ from those of the others.
     """
 
     dataset: str
@@ -225,6 +225,7 @@ class ChosenClass(JsonArtifact):
     why: str
     arms: tuple[ArmName, ...] = ("targeted",)
     skipped: tuple[str, ...] = ()
+    round: int = 1
 
     @property
     def key(self) -> str:

@@ -30,7 +30,7 @@ StepName = Literal["", "download", "preprocess", "train", "evaluate", "augment",
 ArmName = Literal["targeted", "more", "correlated", "untargeted", "none"]
 StrategyName = Literal["recall", "confused", "correlated", "manual"]
 PolicyName = Literal["study", "colour", "trivial"]
-TransformName = Literal["rotation", "zoom", "horizontal_flip", "vertical_flip", "colour", "erase"]
+TransformName = Literal["rotation", "zoom", "horizontal_flip", "vertical_flip", "colour", "shear", "translation"]
 SOURCES, MODELS, FORCE_FROM = get_args(SourceName), get_args(ModelName), get_args(StepName)
 ARMS, STRATEGIES, POLICIES, TRANSFORMS = (get_args(n) for n in (ArmName, StrategyName, PolicyName, TransformName))
 MAX_CLASSES = 25_000  # ImageNet has 21,841
@@ -389,13 +389,16 @@ def make_config(profile: str, overrides: Mapping[str, Any] | None = None) -> Run
     settings = json.loads(to_json(PROFILES[profile]))
     given = {k: v for k, v in (overrides or {}).items() if v is not None and v not in ("", [], ())}
     source = given.get("source", PROFILES[profile].download.source)
+    if "classes" in given:
+        given["classes"] = parse_classes(given["classes"], source=source)
+    known = {c.name.lower(): c.class_id for c in given.get("classes", PROFILES[profile].classes)}
     for name, value in given.items():
         if name not in stages:
             raise ConfigError(f"{name}: no such setting; the settings are {', '.join(sorted(stages))}")
         if name == "classes":
-            settings["classes"] = [dataclasses.asdict(c) for c in parse_classes(value, source=source)]
+            settings["classes"] = [dataclasses.asdict(c) for c in value]
         elif name in CLASS_SETTINGS:
-            settings[stages[name]][name] = [_with_wnid(entry, source) for entry in _parts(value)]
+            settings[stages[name]][name] = [_with_wnid(entry, source, known) for entry in _parts(value)]
         elif stages[name]:
             settings[stages[name]][name] = value
         else:
@@ -403,11 +406,17 @@ def make_config(profile: str, overrides: Mapping[str, Any] | None = None) -> Run
     return from_json(settings)
 
 
-def _with_wnid(entry: Any, source: str) -> str:
-    """Returns an entry such as 'acropolis: vertical_flip' with its class's id in place of its name."""
+def _with_wnid(entry: Any, source: str, known: Mapping[str, str]) -> str:
+    """Returns an entry such as 'acropolis: vertical_flip' with its class's id in place of its name.
+
+    Args:
+        entry: begins with a class.
+        source: where the pictures come from.
+        known: the run's classes by name, which are meant first where a name is that of several.
+    """
     name, colon, rest = str(entry).partition(":")
-    (found,) = parse_classes([name], source=source)
-    return f"{found.class_id}{colon}{rest}"
+    class_id = known.get(name.strip().lower()) or parse_classes([name], source=source)[0].class_id
+    return f"{class_id}{colon}{rest}"
 
 
 def to_json(config: RunConfig) -> str:

@@ -144,7 +144,10 @@ def test_records_come_in_the_order_in_which_the_tasks_began(run):
 
 def test_an_artifact_survives_its_json():
     evaluation = Evaluation(
-        fingerprint="e", model=TrainedModel(trial=TRIAL, fingerprint="m"), validation_accuracy=None, test_accuracy=0.5
+        fingerprint="e",
+        models=(TrainedModel(trial=TRIAL, fingerprint="m"),),
+        validation_accuracy=None,
+        test_accuracy=0.5,
     )
     assert Evaluation.from_dict(json.loads(json.dumps(evaluation.as_dict()))) == evaluation
 

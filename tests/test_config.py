@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from imagenet_tasks.classes import STUDY_CLASSES
-from imagenet_tasks.config import PROFILES, from_json, make_config, parse_classes, setting_names, to_json
+from imagenet_tasks.config import EPOCHS, PROFILES, from_json, make_config, parse_classes, setting_names, to_json
 from imagenet_tasks.errors import ConfigError
 
 STAGES = ("download", "preprocess", "train", "evaluate", "augment")
@@ -17,12 +17,13 @@ def test_the_seed_profile_is_the_run_that_was_asked_for():
     config = make_config("seed")
     assert config.classes == STUDY_CLASSES and len(config.classes) == 20
     assert config.download.images_per_class == 800
-    assert (config.train.model, config.train.batch_size, config.train.epochs) == ("convnet1", 128, 32)
+    assert (config.train.model, config.train.batch_size, config.train.epochs) == ("convnet1", 128, None)
     assert 1 - config.preprocess.validation_share - config.preprocess.test_share == pytest.approx(0.8)
     assert (config.preprocess.rows_px, config.preprocess.columns_px) == (68, 45)
     assert config.evaluate.accuracy_goal == 0.5
     assert (config.augment.classes_to_augment, config.augment.pictures_to_add) == (3, 100)
-    assert config.train.retrain_epochs == 48
+    assert (config.train.retrain_model, config.train.retrain_epochs) == ("convnet5", None)
+    assert (EPOCHS["convnet1"], EPOCHS["convnet5"]) == (32, 48)
 
 
 def test_the_sample_profile_needs_no_data_and_little_time():
@@ -153,8 +154,8 @@ def test_an_unknown_setting_is_refused_with_the_settings_there_are():
 
 
 def test_an_unknown_profile_is_refused_with_the_profiles_there_are():
-    with pytest.raises(ConfigError, match=r"'study'.*sample, seed, best"):
-        make_config("study")
+    with pytest.raises(ConfigError, match=r"'thesis'.*sample, seed, study, best"):
+        make_config("thesis")
 
 
 def test_shares_that_leave_no_training_pictures_are_refused():
@@ -251,3 +252,46 @@ def test_f51_more_classes_cannot_be_needed_than_the_run_has():
     with pytest.raises(ConfigError, match="min_classes: expected at most the run's 20 classes, received 21"):
         make_config("sample", {"min_classes": 21})
     assert make_config("sample", {"min_classes": 20}).preprocess.min_classes == 20
+
+
+def test_the_study_profile_does_all_that_the_study_did_by_its_own_protocol():
+    config = PROFILES["study"]
+    assert config.train.models == ("convnet1", "convnet2", "convnet3", "convnet4")
+    assert [EPOCHS[m] for m in config.train.models] == [32, 48, 64, 84]
+    assert config.train.arms == ("targeted", "more", "correlated")
+    assert (config.preprocess.test_steers, config.preprocess.test_share, config.preprocess.validation_share) == (
+        True,
+        0.2,
+        0.0,
+    )
+    assert not config.augment.denied_transforms
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"arms": "untargeted"}, "arms: expected 'targeted' among them"),
+        ({"arms": "targeted,targeted"}, "arms: expected each once"),
+        ({"more_models": "compact"}, "more_models: expected each once"),
+        ({"label_check_folds": 1}, "label_check_folds: expected 0 .none. or 2 and more"),
+        ({"strategy": "manual"}, "augment_classes: expected classes with strategy 'manual'"),
+        ({"augment_classes": "cobra"}, "augment_classes: expected classes with strategy 'manual'"),
+        ({"strategy": "manual", "augment_classes": "zebra"}, "augment_classes: n02391049 are not among"),
+        ({"strategy": "manual", "augment_classes": "cow, nonsense"}, "nonsense"),
+        ({"denied_transforms": "cobra"}, "denied_transforms: expected 'class: transform"),
+        ({"denied_transforms": "cobra: melt"}, "denied_transforms: expected 'class: transform"),
+        ({"test_steers": True}, "test_steers: then the test pictures validate"),
+        ({"rounds": 4}, "train.rounds"),
+    ],
+)
+def test_settings_of_the_repair_that_make_no_sense_are_refused(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        make_config("sample", settings)
+
+
+def test_classes_of_the_repair_are_given_by_name_and_kept_by_wnid():
+    config = make_config("sample", {"strategy": "manual", "augment_classes": "giant panda, n01747885"})
+    assert config.augment.augment_classes == ("n02510455", "n01747885")
+    denied = make_config("sample", {"denied_transforms": "acropolis: vertical_flip rotation, palm: zoom"}).augment
+    assert denied.denied("n02676938") == {"vertical_flip", "rotation"}
+    assert (denied.denied("n12582231"), denied.denied("n02510455")) == ({"zoom"}, frozenset())
