@@ -189,7 +189,8 @@ def imagenet_targeted_augmentation() -> None:
     trials = build_dataset(preprocess_class.expand(group=downloaded))
     baseline = evaluate_baseline(train_baseline.expand(trial=trials))
     report = write_report()
-    evaluation, added = baseline, []
+    evaluation: Any = baseline
+    added: list[Any] = []
     for number in range(1, MAX_ROUNDS + 1):
         with contextlib.nullcontext() if number == 1 else TaskGroup(f"round_{number}", tooltip=f"Repair {number}"):
             evaluation = _repair(number, baseline, evaluation, added, report)

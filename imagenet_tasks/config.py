@@ -24,9 +24,9 @@ Seconds = Annotated[float, Field(gt=0, le=3600)]
 SourceName = Literal["sample", "folder", "synset-archives", "url-list"]
 ModelName = Literal["compact", "convnet1", "convnet2", "convnet3", "convnet4", "convnet5"]
 StepName = Literal["", "download", "preprocess", "train", "evaluate", "augment", "report"]
-# The second round's trainings: with the chosen classes' added pictures ("targeted"); with twice as many of them ("more");
-# with pictures of the worst classes and of those that they are confused with ("correlated"); with as many spread over all
-# classes ("untargeted"); with none, as long a training ("none").
+# A repair's trainings: with added pictures of the chosen classes ("targeted"); with twice as many of them ("more"); of
+# the worst classes and of those that they are confused with ("correlated"); with as many spread over all classes
+# ("untargeted"); with none, for as long ("none").
 ArmName = Literal["targeted", "more", "correlated", "untargeted", "none"]
 StrategyName = Literal["recall", "confused", "correlated", "manual"]
 PolicyName = Literal["study", "colour", "trivial"]
@@ -317,8 +317,8 @@ PROFILES: dict[str, RunConfig] = {
     ),
     "study": RunConfig(
         profile="study",
-        description="All that the study did, by its own protocol: ConvNets 1 to 4, the best repaired as ConvNet 5, its two "
-        "further augmentations; the test pictures steer, as they did there",
+        description="All that the study did, by its own protocol: ConvNets 1 to 4, the best repaired as ConvNet 5, and "
+        "its two further augmentations; the test pictures steer, as they did there",
         classes=STUDY_CLASSES,
         download=DownloadConfig(source="folder", images_per_class=800),
         preprocess=PreprocessConfig(validation_share=0.0, test_share=0.2, test_steers=True),

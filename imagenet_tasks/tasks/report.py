@@ -1,11 +1,15 @@
 """The last task: the champion is settled, the report and the run's index are written."""
 
 import time
+from typing import TYPE_CHECKING
 
 from imagenet_tasks.artifacts import AddedPictures, AugmentationPlan, Evaluation, Run, SelectionRef
 from imagenet_tasks.config import MAX_ROUNDS
 from imagenet_tasks.errors import ArtifactError
 from imagenet_tasks.tasks.common import Json, in_round, log, read_dataset, result_of_record
+
+if TYPE_CHECKING:
+    from imagenet_tasks.report.stage import Round
 
 
 def write_report(run: Run) -> Json:
@@ -60,9 +64,9 @@ def write_report(run: Run) -> Json:
     return result_of_record(record)
 
 
-def _rounds(run: Run) -> "tuple[stage.Round, ...]":  # noqa: F821
+def _rounds(run: Run) -> "tuple[Round, ...]":
     """Returns the repairs that this run made, up to the first gate that went to the report."""
-    from imagenet_tasks.report import stage
+    from imagenet_tasks.report.stage import Round
 
     rounds = []
     for number in range(1, MAX_ROUNDS + 1):
@@ -83,7 +87,7 @@ def _rounds(run: Run) -> "tuple[stage.Round, ...]":  # noqa: F821
             if r["task"] == in_round("augment_class", number) and r["item"] in keys and r["state"] == "success"
         ]
         rounds.append(
-            stage.Round(
+            Round(
                 number=number,
                 plan=chosen,
                 added=tuple(added),
