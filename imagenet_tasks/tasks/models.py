@@ -44,13 +44,18 @@ def train_augmented(
     config, wanted = run.config, Trial.from_dict(trial)
     pictures = [AddedPictures.from_dict(a) for group in added for a in group]
     arrays = [a.array for a in pictures if wanted.arm in a.arms]
-    epochs = config.train.retrain_epochs or EPOCHS[wanted.model]
-    if wanted.arm == "none":  # as many pictures seen as the arm 'targeted' sees, to the nearest epoch
-        dataset = read_dataset(run.store, wanted.dataset)
-        more = sum(a.array.count for a in pictures if "targeted" in a.arms)
-        epochs = round(epochs * (1 + more / sum(c.train for c in dataset.classes)))
-    task = in_round("train_augmented", wanted.round)
+    task, epochs = in_round("train_augmented", wanted.round), _retrain_epochs(run, wanted, pictures)
     return _train(run, config, task, wanted, arrays, epochs, salt_of(run, config, "retrain"), listeners)
+
+
+def _retrain_epochs(run: Run, trial: Trial, added: Sequence[AddedPictures]) -> int:
+    """Returns how long a trial of a repair trains; the arm 'none' sees as many pictures as 'targeted' does."""
+    epochs = run.config.train.retrain_epochs or EPOCHS[trial.model]
+    if trial.arm != "none":
+        return epochs
+    dataset = read_dataset(run.store, trial.dataset)
+    more = sum(a.array.count for a in added if "targeted" in a.arms)
+    return round(epochs * (1 + more / sum(c.train for c in dataset.classes)))
 
 
 def _train(
