@@ -90,9 +90,9 @@ def _train(
         best = json.loads(history[training["best_epoch"] - 1])
         say(
             record,
-            "%s: validation accuracy %.1f %% at epoch %d of %d, trained in %.0f s (%.0f pictures/s, %s)",
+            "%s: validation accuracy %s at epoch %d of %d, trained in %.0f s (%.0f pictures/s, %s)",
             trial.key,
-            100 * best["val_accuracy"],
+            _percent(best.get("val_accuracy")),
             training["best_epoch"],
             len(history),
             training["train_seconds"],
@@ -223,7 +223,7 @@ def _say_groups(store: Store, evaluation: Evaluation) -> None:
         for split in ("validation", "test"):
             mean, sd = group[split]["mean"], group[split]["sd"]
             spread = f" (sd {100 * sd:.1f} over {len(group['seeds'])} seeds)" if sd is not None else ""
-            figures.append(f"{split} " + ("no pictures" if mean is None else f"{100 * mean:.1f} %{spread}"))
+            figures.append(f"{split} {_percent(mean)}{spread}")
         log.info("%s %s: %s", group["arm"], group["model"], ", ".join(figures))
 
 
@@ -239,7 +239,8 @@ def _named(evaluation: Evaluation) -> str:
 
 
 def _accuracies(evaluation: Evaluation) -> str:
-    def percent(value: float | None) -> str:
-        return "no pictures" if value is None else f"{100 * value:.1f} %"
+    return f"validation {_percent(evaluation.validation_accuracy)}, test {_percent(evaluation.test_accuracy)}"
 
-    return f"validation {percent(evaluation.validation_accuracy)}, test {percent(evaluation.test_accuracy)}"
+
+def _percent(value: float | None) -> str:
+    return "no pictures" if value is None else f"{100 * value:.1f} %"
