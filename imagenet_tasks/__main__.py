@@ -2,6 +2,7 @@
 
 python -m imagenet_tasks run --profile P --source folder --location DIR --home DIR [--set name=value ...]
 python -m imagenet_tasks config --profile P [--set name=value ...]
+python -m imagenet_tasks preview --profile P --source folder --location DIR --home DIR --out FILE.png
 python -m imagenet_tasks classes [WORD ...]
 python -m imagenet_tasks sample-server [--port N]
 """
@@ -15,6 +16,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from imagenet_tasks.artifacts import Run
@@ -68,6 +70,11 @@ def _parser() -> argparse.ArgumentParser:
 
     show = commands.add_parser("config", parents=[settings], help="print the effective settings as JSON")
     show.set_defaults(command=_config)
+
+    preview = commands.add_parser("preview", parents=[settings], help="show a few pictures and their changed copies")
+    preview.add_argument("--home", default=default_home(), help="where pictures go; later runs find them there")
+    preview.add_argument("--out", default="preview.png", help="the PNG file to write (default: preview.png)")
+    preview.set_defaults(command=_preview)
 
     classes = commands.add_parser("classes", help="find classes by wnid, or by words of their names and glosses")
     classes.add_argument("words", nargs="*", metavar="WORD", help="without one: the study's 20 classes")
@@ -150,6 +157,22 @@ def _sample_server() -> Iterator[None]:
     with SampleServer() as server:
         os.environ["IMAGENET_SAMPLE_URL"] = server.url
         yield
+
+
+def _preview(options: argparse.Namespace) -> int:
+    from imagenet_tasks.tasks.preview import preview, preview_overrides
+    from imagenet_tasks.terminal import Bars
+
+    overrides = _overrides(options)
+    download = make_config(options.profile, preview_overrides(overrides)).download
+    with contextlib.ExitStack() as stack:
+        if download.source == "sample" and not download.location:
+            stack.enter_context(_sample_server())
+        bars = stack.enter_context(Bars(sys.stderr))
+        sheet = preview(Store(options.home), options.profile, overrides, listeners=[bars])
+    Path(options.out).write_bytes(sheet)
+    sys.stdout.write(f"{options.out}\n")
+    return 0
 
 
 def _config(options: argparse.Namespace) -> int:

@@ -39,13 +39,22 @@ MAX_ROUNDS = 3  # so many repairs are in the graph
 EPOCHS: dict[str, int] = {
     "compact": 20, "convnet1": 32, "convnet2": 48, "convnet3": 64, "convnet4": 84, "convnet5": 48,
 }  # fmt: skip
-# What makes no sense for a class of the study: a building, an animal or a vehicle on its head is no such picture.
+# What makes no sense for a class of the study: a building, an animal or a vehicle on its head is no such picture. What
+# is seen from above or below, or floats, has no such side: keyboard, beetle, cobra, aircraft, jellyfish.
 DENIED_TRANSFORMS = (
-    "n02676938: vertical_flip", "n09438940: vertical_flip", "n03173929: vertical_flip", "n02510455: vertical_flip",
-    "n02482650: vertical_flip", "n02403454: vertical_flip", "n00451635: vertical_flip", "n00441073: vertical_flip",
-    "n09260907: vertical_flip", "n03902125: vertical_flip", "n12582231: vertical_flip",
-    "n03085013: vertical_flip",
-)  # fmt: skip
+    "n00441073: vertical_flip",  # ski jumping
+    "n00451635: vertical_flip",  # motorcycling
+    "n02403454: vertical_flip",  # cow
+    "n02482650: vertical_flip",  # pygmy chimpanzee
+    "n02510455: vertical_flip",  # giant panda
+    "n02676938: vertical_flip",  # acropolis
+    "n02738535: vertical_flip",  # armchair
+    "n03173929: vertical_flip",  # delivery truck
+    "n03902125: vertical_flip",  # pay-phone
+    "n09260907: vertical_flip",  # cultivated land
+    "n09438940: vertical_flip",  # snowdrift
+    "n12582231: vertical_flip",  # palm
+)
 LEAST_SIDE_PX = dict.fromkeys(MODELS, 37) | {"compact": 1}  # of less, a ConvNet's poolings leave nothing
 
 
@@ -403,6 +412,9 @@ def make_config(profile: str, overrides: Mapping[str, Any] | None = None) -> Run
             settings[stages[name]][name] = value
         else:
             settings[name] = value
+    own = {c["class_id"] for c in settings["classes"]}
+    if source == "folder" and "classes" not in given and not own.issuperset(settings["augment"]["augment_classes"]):
+        settings["classes"] = []  # the folder's, then: plan_run asks it
     return from_json(settings)
 
 
@@ -432,6 +444,18 @@ def from_json(settings: str | Mapping[str, Any]) -> RunConfig:
     """
     try:
         return _ADAPTER.validate_json(settings) if isinstance(settings, str) else _ADAPTER.validate_python(settings)
+    except ValidationError as error:
+        raise ConfigError("; ".join(_explain(e) for e in error.errors())) from error
+
+
+def with_classes(config: RunConfig, classes: tuple[ImageClass, ...]) -> RunConfig:
+    """Returns the settings with the classes that a source has.
+
+    Raises:
+        ConfigError: where another setting does not go with them.
+    """
+    try:
+        return dataclasses.replace(config, classes=classes)
     except ValidationError as error:
         raise ConfigError("; ".join(_explain(e) for e in error.errors())) from error
 

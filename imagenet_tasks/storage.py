@@ -23,6 +23,7 @@ from upath import UPath
 from imagenet_tasks.errors import ArtifactError, ChecksumMismatch, ConfigError, without_secrets
 
 MARKER = "complete.json"
+QUARANTINED = "quarantined.json"  # what the marker of a damaged folder is renamed to
 
 
 def default_home() -> str:
@@ -255,6 +256,18 @@ class Store:
                 f"was written: delete {self.path(folder)} and run again."
             )
         return local
+
+    def quarantine(self, folder: str) -> None:
+        """Makes a published folder one that no reader sees, and keeps its files for whoever wants to know why."""
+        with contextlib.suppress(FileNotFoundError):  # another attempt did it, or removed the folder
+            self.path(f"{folder}/{MARKER}").rename(self.path(f"{folder}/{QUARANTINED}"))
+
+    def remove(self, folder: str) -> None:
+        """Deletes a published folder, its marker first; nothing where it is not there any more."""
+        path = self.path(folder)
+        with contextlib.suppress(FileNotFoundError):
+            path.joinpath(MARKER).unlink()
+            path.fs.rm(path.path, recursive=True)
 
     def _cached(self, source: UPath, sha256: str) -> Path:
         cache = Path(os.environ.get("IMAGENET_CACHE") or Path(tempfile.gettempdir()) / "imagenet-cache")

@@ -295,3 +295,54 @@ def test_classes_of_the_repair_are_given_by_name_and_kept_by_wnid():
     denied = make_config("sample", {"denied_transforms": "acropolis: vertical_flip rotation, palm: zoom"}).augment
     assert denied.denied("n02676938") == {"vertical_flip", "rotation"}
     assert (denied.denied("n12582231"), denied.denied("n02510455")) == ({"zoom"}, frozenset())
+
+
+# What the repair changes
+
+
+def test_a_class_is_denied_what_its_entries_name_and_other_classes_nothing():
+    settings = make_config(
+        "seed", {"denied_transforms": "acropolis: vertical_flip rotation, n12582231:colour, acropolis: shear"}
+    ).augment
+    assert settings.denied("n02676938") == {"vertical_flip", "rotation", "shear"}
+    assert settings.denied("n12582231") == {"colour"}
+    assert settings.denied("n01747885") == frozenset()
+
+
+def test_the_best_profile_turns_no_building_animal_or_vehicle_on_its_head():
+    denied = {c.name for c in STUDY_CLASSES if "vertical_flip" in make_config("best").augment.denied(c.class_id)}
+    assert {"acropolis", "armchair", "cow", "delivery truck", "giant panda", "palm"} <= denied
+    assert not denied & {"jellyfish", "cobra", "aircraft", "computer keyboard"}
+    assert make_config("study").augment.denied_transforms == ()  # the study flipped all
+
+
+@pytest.mark.parametrize(
+    "entry", ["acropolis", "acropolis:", "acropolis: spin", "acropolis: rotation spin", ": rotation", "xqzzy: rotation"]
+)
+def test_a_denial_of_no_class_or_of_no_transform_is_refused(entry):
+    with pytest.raises(ConfigError, match=r"denied_transforms|classes"):
+        make_config("sample", {"denied_transforms": entry})
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [{"strategy": "manual"}, {"augment_classes": "cobra"}, {"strategy": "confused", "augment_classes": ["cobra"]}],
+)
+def test_classes_to_augment_are_named_with_the_strategy_manual_and_with_no_other(overrides):
+    with pytest.raises(ConfigError, match="augment_classes: expected classes with strategy 'manual'"):
+        make_config("seed", overrides)
+
+
+def test_named_classes_to_augment_are_among_the_runs():
+    manual = {"strategy": "manual", "augment_classes": "ant bear", "source": "synset-archives"}
+    with pytest.raises(ConfigError, match=r"augment_classes: \w+ are not among the run's classes"):
+        make_config("seed", manual)
+    with pytest.raises(ConfigError, match="augment_classes: dog are not among the run's classes"):
+        make_config("seed", {"strategy": "manual", "augment_classes": "dog", "source": "folder", "classes": "cat,cow"})
+
+
+def test_named_classes_that_the_profile_lacks_are_looked_for_in_the_folder():
+    config = make_config("seed", {"strategy": "manual", "augment_classes": "cobra, my dog", "source": "folder"})
+    assert (config.classes, config.augment.augment_classes) == ((), ("n01747885", "my dog"))
+    config = make_config("seed", {"strategy": "manual", "augment_classes": "cobra", "source": "folder"})
+    assert config.classes == STUDY_CLASSES

@@ -1,51 +1,225 @@
-"""Chooses the classes to repair, from validation figures alone."""
+"""Chooses the classes to repair, from validation alone.
 
-from typing import Any
+- `recall`: the lowest recall, by the upper end of its 95 % interval (Wilson). By recall itself a class of 8 pictures
+  would often be the lowest by bad luck alone; a low upper end says that the class is bad even at best.
+- `confused`: the largest share of the confusion: the mistakes in a class's row and column of the confusion matrix over
+  twice all mistakes, since each stands in one row and in one column. The shares of all classes sum to 1.
+- `correlated`: the worst by recall, as above, and what each of them is most confused with, counted in both directions.
+- `manual`: the classes that the settings name.
+
+Equal ones are taken in order of their labels.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import NormalDist
+
+import numpy as np
 
 from imagenet_tasks.artifacts import ChosenClass, Dataset
-from imagenet_tasks.config import AugmentConfig
+from imagenet_tasks.config import ArmName, AugmentConfig, StrategyName
 from imagenet_tasks.errors import DataError
 
+Z_95 = NormalDist().inv_cdf(0.975)
+MOST_NAMED = 3  # of the classes that a class is taken for
+Choice = dict[int, list[str]]  # labels in order, with the reasons for each
 
-def lowest_recall(figures: dict[str, Any], dataset: Dataset, settings: AugmentConfig) -> tuple[ChosenClass, ...]:
-    """Returns the classes with the lowest recall, the worst first; equal ones in order of their labels.
+
+def wilson_interval(right: float, support: float) -> tuple[float, float]:
+    """Returns the 95 % interval of a share (Wilson 1927); `right` may be a mean over models, so no whole number."""
+    share, spread = right / support, Z_95**2 / support
+    centre = share + spread / 2
+    half = math.sqrt(spread * (share * (1 - share) + spread / 4))
+    return max(0.0, (centre - half) / (1 + spread)), min(1.0, (centre + half) / (1 + spread))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validation:
+    """What one round's models make of the validation pictures.
+
+    The confusion is the mean over the models, so that the choice does not hang on one seed. Intervals are for the
+    number of distinct pictures: a second model on the same pictures is no second sample of them.
 
     Args:
-        figures: the baseline's on validation: 'per_class' and 'confusion'.
-        dataset: its classes.
-        settings: how many classes, and how many pictures each.
+        dataset: the classes.
+        labels: int (n,), the true labels.
+        predicted: int (n,) for each model.
+    """
+
+    dataset: Dataset
+    labels: np.ndarray
+    predicted: Sequence[np.ndarray]
+
+    @cached_property
+    def confusion(self) -> np.ndarray:
+        """The mean counts, float (classes, classes): rows true, columns predicted."""
+        counts = np.zeros((len(self.dataset.classes),) * 2)
+        for predicted in self.predicted:
+            np.add.at(counts, (self.labels, predicted), 1)
+        return counts / len(self.predicted)
+
+    @cached_property
+    def mistakes(self) -> np.ndarray:
+        """The confusion without what is right, float (classes, classes)."""
+        return self.confusion * ~np.eye(len(self.confusion), dtype=bool)
+
+    @cached_property
+    def support(self) -> np.ndarray:
+        """The pictures of each class, int (classes,)."""
+        return np.bincount(self.labels, minlength=len(self.dataset.classes))
+
+    @property
+    def able(self) -> list[int]:
+        """The labels that have training pictures to make copies of."""
+        return [label for label, member in enumerate(self.dataset.classes) if member.train]
+
+    def recall(self, label: int) -> float | None:
+        """Returns the mean recall of a class; None where it has no pictures."""
+        return float(self.confusion[label, label] / self.support[label]) if self.support[label] else None
+
+    def interval(self, label: int) -> tuple[float, float] | None:
+        """Returns the 95 % interval of the recall; None where the class has no pictures."""
+        support = int(self.support[label])
+        return wilson_interval(float(self.confusion[label, label]), support) if support else None
+
+    def taken_for(self, label: int) -> list[tuple[str, float]]:
+        """Returns the names of what a class is most often taken for, with mean counts."""
+        row = self.mistakes[label]
+        most = np.argsort(-row, kind="stable")[:MOST_NAMED]
+        return [(self.dataset.classes[other].name, float(row[other])) for other in most if row[other]]
+
+    def said(self, label: int) -> str:
+        """Returns recall, interval and support in words."""
+        recall, interval = self.recall(label), self.interval(label)
+        if recall is None or interval is None:
+            return "no validation pictures"
+        models = f", mean of {len(self.predicted)} models" if len(self.predicted) > 1 else ""
+        where = "the test pictures, which steer" if self.dataset.test_steers else "validation"
+        right = number(self.confusion[label, label])
+        low, high = (100 * end for end in interval)
+        return (
+            f"recall {100 * recall:.1f} % on {where} ({right} of {self.support[label]}{models}; 95 % interval "
+            f"{low:.1f} to {high:.1f} %)"
+        )
+
+
+def choose(strategy: StrategyName, validation: Validation, settings: AugmentConfig) -> Choice:
+    """Returns the classes of a strategy and the reasons for each, the first choice first.
+
+    Args:
+        strategy: see above.
+        validation: what the choice is made from.
+        settings: how many classes, or which.
 
     Raises:
-        DataError: where no class has validation pictures and training pictures.
+        DataError: where no class can be chosen, or one that the settings name is not in the dataset.
     """
-    able = [c for c in figures["per_class"] if c["recall"] is not None and dataset.classes[c["label"]].train]
-    if not able:
-        raise DataError("plan_augmentation: no class has both validation and training pictures; give more pictures")
-    worst = sorted(able, key=lambda c: (c["recall"], c["label"]))[: settings.classes_to_augment]
-    chosen = []
-    for place, member in enumerate(worst, start=1):
-        row = figures["confusion"][member["label"]]
-        others = sorted(
-            ((count, label) for label, count in enumerate(row) if count and label != member["label"]),
-            key=lambda pair: (-pair[0], pair[1]),
+    strategies = {"recall": _worst, "confused": _most_confused, "correlated": _correlated, "manual": _named}
+    choice = strategies[strategy](validation, settings)
+    if not choice:
+        raise DataError(
+            f"plan_augmentation: the strategy {strategy!r} finds no class that has both training pictures and "
+            f"{'mistakes' if strategy == 'confused' else 'pictures'} on validation; give more pictures"
         )
-        taken_for = tuple((dataset.classes[label].name, count) for count, label in others[:3])
-        right = row[member["label"]]
-        share = f"{100 * member['recall']:.1f} %"
-        why = f"recall {share} on validation ({right} of {member['support']}), number {place} from below"
-        if taken_for:
-            why += "; taken for " + ", ".join(f"{name} ({count})" for name, count in taken_for)
-        chosen.append(
-            ChosenClass(
-                dataset=dataset.fingerprint,
-                class_id=member["class_id"],
-                name=member["name"],
-                label=member["label"],
-                recall=member["recall"],
-                support=member["support"],
-                confused_with=taken_for,
-                pictures_to_add=settings.pictures_to_add,
-                why=why,
-            )
+    return choice
+
+
+def _worst(validation: Validation, settings: AugmentConfig) -> Choice:
+    def upper_end(label: int) -> float:
+        interval = validation.interval(label)
+        return interval[1] if interval else math.inf
+
+    able = sorted((label for label in validation.able if validation.support[label]), key=upper_end)
+    return {
+        label: [f"number {place} from below by the interval's upper end"]
+        for place, label in enumerate(able[: settings.classes_to_augment], start=1)
+    }
+
+
+def _most_confused(validation: Validation, settings: AugmentConfig) -> Choice:
+    as_other, as_this = validation.mistakes.sum(axis=1), validation.mistakes.sum(axis=0)
+    mass, twice_all = as_other + as_this, 2 * validation.mistakes.sum()
+    able = sorted((label for label in validation.able if mass[label]), key=lambda label: -mass[label])
+    return {
+        label: [
+            f"{100 * mass[label] / twice_all:.1f} % of the confusion, number {place} of all "
+            f"({number(as_other[label])} of its pictures taken for others, {number(as_this[label])} others for it)"
+        ]
+        for place, label in enumerate(able[: settings.classes_to_augment], start=1)
+    }
+
+
+def _correlated(validation: Validation, settings: AugmentConfig) -> Choice:
+    choice = _worst(validation, settings)
+    between = validation.mistakes + validation.mistakes.T
+    for label in list(choice):
+        partner = max(validation.able, key=lambda other: between[label, other])
+        if between[label, partner]:
+            name, count = validation.dataset.classes[label].name, number(between[label, partner])
+            choice.setdefault(partner, []).append(f"what {name} is most confused with ({count} times, both ways)")
+    return choice
+
+
+def _named(validation: Validation, settings: AugmentConfig) -> Choice:
+    labels = {member.class_id: label for label, member in enumerate(validation.dataset.classes)}
+    lost = [c for c in settings.augment_classes if c not in labels or labels[c] not in validation.able]
+    if lost:
+        raise DataError(
+            f"augment_classes: {', '.join(lost)} cannot be augmented: expected classes of the dataset with training "
+            "pictures; build_dataset left them out or they have none. Name others, or give them more pictures."
         )
-    return tuple(chosen)
+    return {labels[c]: ["named in the settings"] for c in settings.augment_classes}
+
+
+def describe(
+    validation: Validation,
+    label: int,
+    reasons: Sequence[str],
+    *,
+    pictures_to_add: int,
+    arms: Sequence[ArmName],
+    suspects: Sequence[str],
+    round_number: int,
+) -> ChosenClass:
+    """Returns a chosen class with its figures, and in words why it was chosen.
+
+    Args:
+        validation: where the figures come from.
+        label: of the class.
+        reasons: why it was chosen.
+        pictures_to_add: how many.
+        arms: that train with them.
+        suspects: the image ids of its training pictures whose label is in doubt; skipped, unless these are all.
+        round_number: of the repair.
+    """
+    member, taken_for = validation.dataset.classes[label], validation.taken_for(label)
+    why = [f"{validation.said(label)}, {'; '.join(reasons)}"]
+    if taken_for:
+        why.append("taken for " + ", ".join(f"{name} ({number(count)})" for name, count in taken_for))
+    skipped = tuple(suspects) if len(suspects) < member.train else ()
+    if skipped:
+        why.append(f"no copies of {len(skipped)} of its {member.train} training pictures, whose labels are in doubt")
+    elif suspects:
+        why.append(f"the labels of all its {member.train} training pictures are in doubt, so all are copied")
+    return ChosenClass(
+        dataset=validation.dataset.fingerprint,
+        class_id=member.class_id,
+        name=member.name,
+        label=label,
+        recall=validation.recall(label),
+        recall_interval=validation.interval(label),
+        support=int(validation.support[label]),
+        confused_with=tuple((name, max(1, round(count))) for name, count in taken_for),
+        pictures_to_add=pictures_to_add,
+        why="; ".join(why),
+        arms=tuple(arms),
+        skipped=skipped,
+        round=round_number,
+    )
+
+
+def number(count: float) -> str:
+    """Returns a count, or a mean of counts, in words."""
+    return f"{round(float(count), 1):g}"

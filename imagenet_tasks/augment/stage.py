@@ -1,59 +1,144 @@
 """The stages `plan_augmentation` (which classes, and why) and `augment_class` (more training pictures of one)."""
 
 import json
+import logging
 import os
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from imagenet_tasks import images
 from imagenet_tasks.arrays import read_picture, read_split, write_array
 from imagenet_tasks.artifacts import AugmentationPlan, ChosenClass, ClassArray, Dataset, Evaluation, Selection
-from imagenet_tasks.augment.choose import lowest_recall
-from imagenet_tasks.augment.transform import transform
-from imagenet_tasks.config import AugmentConfig
+from imagenet_tasks.augment.choose import Validation, choose, describe
+from imagenet_tasks.augment.policies import acting, changed_copy, copy_number
+from imagenet_tasks.config import ARMS, ArmName, AugmentConfig
 from imagenet_tasks.progress import Progress
 from imagenet_tasks.storage import Store, fingerprint
 
 if TYPE_CHECKING:
-    import numpy as np
+    from imagenet_tasks.artifacts import TrainedModel
 
-CHANGES = ("rotation_deg", "zoom_share", "horizontal_flip", "vertical_flip")
-VERSION = 1  # raise when the same input would give another plan or other pictures
+log = logging.getLogger(__name__)
+CHANGES = ("policy", "rotation_deg", "zoom_share", "horizontal_flip", "vertical_flip")
+# The study had "a further run with more augmented pictures" and does not say how many: twice as many is a choice.
+MORE = 2
+VERSION = 2  # raise when the same input would give another plan or other pictures
 
 
 def plan_augmentation(
-    store: Store, settings: AugmentConfig, dataset: Dataset, evaluation: Evaluation, *, salt: str = ""
+    store: Store,
+    settings: AugmentConfig,
+    dataset: Dataset,
+    evaluation: Evaluation,
+    *,
+    arms: Sequence[ArmName],
+    salt: str = "",
 ) -> tuple[AugmentationPlan, bool]:
-    """Chooses the classes to repair from the baseline's validation figures.
+    """Chooses the classes that get more pictures in each arm, from one round's validation pictures.
+
+    What several arms add to one class is in the plan once, with all of these arms. Training pictures whose labels the
+    evaluation disputes (suspects.json) are skipped, unless that leaves none.
 
     Args:
-        store: where the evaluation is and the plan goes.
-        settings: how many classes and pictures.
+        store: where the evaluation and its models are and the plan goes.
+        settings: the strategy, how many classes and pictures.
         dataset: the classes.
-        evaluation: the baseline's.
+        evaluation: of the round before: the choice is made from its models.
+        arms: what is trained in the repair.
         salt: differs where the work is to be done again.
 
     Returns:
         The plan, and whether it was there already.
+
+    Raises:
+        DataError: where no class can be chosen, or one that the settings name is not in the dataset.
     """
     mark = fingerprint(
         stage="plan_augmentation",
         version=VERSION,
+        dataset=dataset.fingerprint,
         evaluation=evaluation.fingerprint,
         salt=salt,
+        arms=sorted(arms),
+        strategy=settings.strategy,
+        augment_classes=settings.augment_classes,
         classes_to_augment=settings.classes_to_augment,
         pictures_to_add=settings.pictures_to_add,
     )
     folder = f"plans/{mark}"
     if store.is_complete(folder):
         return AugmentationPlan.read(store, folder, "plan.json"), True
-    figures: dict[str, Any] = json.loads(store.open_file(evaluation.folder, "metrics.json").read_bytes())
+    rows = read_split(store, dataset, "validation")
+    validation = Validation(
+        dataset=dataset,
+        labels=np.array([row.label for row in rows], int),
+        predicted=[_predictions(store, model) for model in evaluation.models],
+    )
+    suspects = _suspects(store, evaluation, dataset)
+    merged: dict[tuple[int, int], tuple[list[ArmName], list[str]]] = {}
+    for arm in sorted(arms, key=ARMS.index):
+        for label, pictures, reasons in _additions(arm, validation, settings):
+            of_arms, why = merged.setdefault((label, pictures), ([], []))
+            of_arms.append(arm)
+            why.extend(reason for reason in reasons if reason not in why)
     plan = AugmentationPlan(
-        fingerprint=mark, strategy="recall", chosen=lowest_recall(figures["validation"], dataset, settings)
+        fingerprint=mark,
+        strategy=settings.strategy,
+        chosen=tuple(
+            describe(
+                validation,
+                label,
+                reasons,
+                pictures_to_add=pictures,
+                arms=of_arms,
+                suspects=suspects.get(label, []),
+                round_number=evaluation.round + 1,
+            )
+            for (label, pictures), (of_arms, reasons) in merged.items()
+        ),
     )
     with store.publish(folder) as attempt:
         (attempt / "plan.json").write_text(json.dumps(plan.as_dict(), indent=1))
     return plan, False
+
+
+def _predictions(store: Store, model: "TrainedModel") -> np.ndarray:
+    shares = np.load(store.open_file(model.folder, "probabilities_validation.npy"), mmap_mode="r", allow_pickle=False)
+    predicted: np.ndarray = shares.argmax(axis=1)
+    return predicted
+
+
+def _suspects(store: Store, evaluation: Evaluation, dataset: Dataset) -> dict[int, list[str]]:
+    """Returns, by label, the image ids of training pictures whose label is in doubt."""
+    if "suspects.json" not in store.read_marker(evaluation.folder)["files"]:
+        return {}
+    found = json.loads(store.open_file(evaluation.folder, "suspects.json").read_bytes())["suspects"]
+    doubtful = {(suspect["class_id"], suspect["image_id"]) for suspect in found}
+    by_label: dict[int, list[str]] = {}
+    for row in read_split(store, dataset, "train"):
+        if (row.class_id, row.image_id) in doubtful:
+            by_label.setdefault(row.label, []).append(row.image_id)
+    return by_label
+
+
+def _additions(
+    arm: ArmName, validation: Validation, settings: AugmentConfig
+) -> Iterator[tuple[int, int, Sequence[str]]]:
+    """Yields what an arm adds: a class's label, how many pictures, and the reasons."""
+    if arm == "none":
+        return
+    choice = choose("correlated" if arm == "correlated" else settings.strategy, validation, settings)
+    if arm != "untargeted":
+        pictures = settings.pictures_to_add * (MORE if arm == "more" else 1)
+        yield from ((label, pictures, reasons) for label, reasons in choice.items())
+        return
+    each, left = divmod(settings.pictures_to_add * len(choice), len(validation.able))
+    for place, label in enumerate(validation.able):
+        if pictures := each + (place < left):
+            yield label, pictures, ["a control: as many pictures as the repair adds, over all classes"]
 
 
 def augment_class(
@@ -68,11 +153,14 @@ def augment_class(
 ) -> tuple[ClassArray, bool]:
     """Makes changed copies of a class's training pictures; pictures of the other sides are never read.
 
+    Each training picture is copied once before any is copied a second time. More pictures of one class and round begin
+    with the same ones as fewer do, so that arms differ in what they add alone.
+
     Args:
         store: where the pictures are and the array goes.
         settings: how they are changed.
         dataset: which pictures are training pictures.
-        chosen: the class, and how many pictures to add.
+        chosen: the class, how many pictures to add, and of which pictures no copies are made.
         seed: of the choices of pictures and changes.
         progress: counts pictures.
         salt: differs where the work is to be done again.
@@ -80,45 +168,64 @@ def augment_class(
     Returns:
         The array of changed pictures, and whether it was there already.
     """
+    denied = sorted(settings.denied(chosen.class_id))
     mark = fingerprint(
         stage="augment_class",
         version=VERSION,
         dataset=dataset.fingerprint,
         class_id=chosen.class_id,
         seed=seed,
+        round=chosen.round,
         changes={name: getattr(settings, name) for name in CHANGES},
+        denied=denied,
         salt=salt,
         pictures_to_add=chosen.pictures_to_add,
+        skipped=sorted(chosen.skipped),
     )
     array = ClassArray(class_id=chosen.class_id, fingerprint=mark, count=chosen.pictures_to_add)
     if store.is_complete(array.folder):
         progress.advance(array.count)
         return array, True
-    import numpy as np
-
-    member = dataset.classes[chosen.label]
+    if not acting(settings, chosen.class_id):
+        log.warning(
+            "%s (%s): nothing may change its pictures (policy %s, denied: %s), so the copies are plain ones",
+            chosen.name,
+            chosen.class_id,
+            settings.policy,
+            ", ".join(denied) or "nothing",
+        )
+    member, size = dataset.classes[chosen.label], (dataset.rows_px, dataset.columns_px)
     key = Selection.key(member.class_id, member.selection)
     selection = Selection.from_dict(store.read_json(key), where=key)
     train_ids = {row.image_id for row in read_split(store, dataset, "train") if row.label == chosen.label}
-    files = [file for file in selection.files if file.partition(".")[0] in train_ids]
-    random = np.random.default_rng([seed, chosen.label])
-    # Each training picture once before any is taken a second time.
-    order = np.concatenate([random.permutation(len(files)) for _ in range(-(-chosen.pictures_to_add // len(files)))])[
-        : chosen.pictures_to_add
-    ]
+    file_of = {file.partition(".")[0]: file for file in selection.files}
+    sources = train_ids & file_of.keys() - set(chosen.skipped)
 
-    def change(place: int) -> "np.ndarray":
-        data = read_picture(store, chosen.class_id, files[order[place]])
-        picture = images.decode(data, at_least=(4 * dataset.rows_px, 4 * dataset.columns_px))
-        # A generator of its own for each picture: the result does not depend on which thread was first.
-        changed = transform(picture, settings, np.random.default_rng([seed, chosen.label, place]))
+    copies: list[tuple[str, int]] = []
+    for copy in range(-(-chosen.pictures_to_add // len(sources))):
+        turns = {image_id: copy_number(seed, chosen.round, image_id, copy) for image_id in sources}
+        copies += [(image_id, copy) for image_id in sorted(sources, key=turns.__getitem__)]
+    copies = copies[: chosen.pictures_to_add]
+
+    def make(source: tuple[str, int]) -> np.ndarray:
+        image_id, copy = source
+        data = read_picture(store, chosen.class_id, file_of[image_id])
+        changed = changed_copy(
+            data,
+            settings,
+            chosen.class_id,
+            image_id=image_id,
+            copy=copy,
+            size=size,
+            seed=seed,
+            round_number=chosen.round,
+        )
         return images.resize(changed, rows_px=dataset.rows_px, columns_px=dataset.columns_px)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         pictures = []
-        for picture in pool.map(change, range(len(order))):
+        for picture in pool.map(make, copies):
             pictures.append(picture)
             progress.advance()
-    ids = [files[place].partition(".")[0] for place in order]
-    write_array(store, array, pictures, ids, shape=(dataset.rows_px, dataset.columns_px, 3))
+    write_array(store, array, pictures, [image_id for image_id, _ in copies], shape=(*size, 3))
     return array, False

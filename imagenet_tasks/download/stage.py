@@ -77,7 +77,10 @@ def classes_of_run(
         )
     if len(offered) < 2:
         raise ConfigError(f"location: expected at least two classes in {settings.location}, found {have or 'none'}")
-    log.warning("The source lacks %d of the profile's classes: all %d that it has are used", len(missing), len(offered))
+    if missing:
+        log.warning(
+            "The source lacks %d of the profile's classes: all %d that it has are used", len(missing), len(offered)
+        )
     return offered
 
 

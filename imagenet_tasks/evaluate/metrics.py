@@ -16,6 +16,7 @@ from sklearn.metrics import (
 from imagenet_tasks.artifacts import DatasetClass
 
 CONFIDENCE = 0.95
+CALIBRATION_BINS = 15
 
 
 def measure(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[DatasetClass]) -> dict[str, Any]:
@@ -27,9 +28,9 @@ def measure(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[Dat
         classes: in the order of their labels.
 
     Returns:
-        support, loss, accuracy and its Wilson interval, top-5 and balanced accuracy, the accuracies of chance and of
-        always answering the most frequent class, per-class figures, and the confusion matrix (rows true, columns
-        predicted).
+        support, loss, accuracy and its Wilson interval, top-5 and balanced accuracy, the expected calibration error
+        ("ece"), the accuracies of chance and of always answering the most frequent class, per-class figures, and the
+        confusion matrix (rows true, columns predicted).
     """
     every_label = np.arange(len(classes))
     if len(labels) == 0:
@@ -40,6 +41,7 @@ def measure(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[Dat
             "accuracy_interval": None,
             "top5_accuracy": None,
             "balanced_accuracy": None,
+            "ece": None,
             "chance_accuracy": 1 / len(classes),
             "majority_accuracy": None,
             "per_class": [_class_figures(c, i, 0, 0, None, None, None) for i, c in enumerate(classes)],
@@ -49,7 +51,6 @@ def measure(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[Dat
     probabilities /= probabilities.sum(axis=1, keepdims=True)  # float32 rows sum to 1 only nearly
     predicted = probabilities.argmax(axis=1)
     right = int((predicted == labels).sum())
-    interval = binomtest(right, len(labels)).proportion_ci(CONFIDENCE, method="wilson")
     precision, recall, f1, support = precision_recall_fscore_support(
         labels, predicted, labels=every_label, zero_division=np.nan
     )
@@ -58,13 +59,14 @@ def measure(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[Dat
         "support": len(labels),
         "loss": float(log_loss(labels, probabilities, labels=every_label)),
         "accuracy": right / len(labels),
-        "accuracy_interval": [float(interval.low), float(interval.high)],
+        "accuracy_interval": wilson(right, len(labels)),
         "top5_accuracy": float(top_k_accuracy_score(labels, probabilities, k=5, labels=every_label))
         if len(classes) > 5
         else None,
         "balanced_accuracy": float(balanced_accuracy_score(labels, predicted))
         if set(predicted) <= set(labels)
         else float(np.nanmean(np.where(support > 0, recall, np.nan))),
+        "ece": _calibration_error(probabilities.max(axis=1), predicted == labels),
         "chance_accuracy": 1 / len(classes),
         "majority_accuracy": float(np.bincount(labels).max() / len(labels)),
         "per_class": [
@@ -73,6 +75,27 @@ def measure(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[Dat
         ],
         "confusion": confusion_matrix(labels, predicted, labels=every_label).tolist(),
     }
+
+
+def wilson(right: int, pictures: int) -> list[float]:
+    """Returns the 95 % interval of a share, after Wilson (1927): low and high, both in [0, 1]."""
+    interval = binomtest(right, pictures).proportion_ci(CONFIDENCE, method="wilson")
+    return [float(interval.low), float(interval.high)]
+
+
+def _calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
+    """Returns how far the model's own probability of its answer lies from how often it is right.
+
+    The expected calibration error of Guo et al., On Calibration of Modern Neural Networks, 2017: over bins of equal
+    width, (0, 1/15] to (14/15, 1], the mean of |share right - mean probability|, weighted by the bins' pictures.
+
+    Args:
+        confidence: float (n,), the probability of the answer.
+        right: bool (n,).
+    """
+    bins = np.ceil(confidence * CALIBRATION_BINS).astype(int) - 1
+    gaps = np.bincount(bins.clip(0, CALIBRATION_BINS - 1), weights=right - confidence)
+    return float(np.abs(gaps).sum() / len(right))
 
 
 def _class_figures(

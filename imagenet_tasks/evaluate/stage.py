@@ -1,98 +1,260 @@
-"""The stages `evaluate_baseline`, `evaluate_augmented` and `check_accuracy`."""
+"""The stages `evaluate_baseline` and `evaluate_augmented`: how good a round's models are, and what they changed."""
 
 import csv
 import json
-import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from imagenet_tasks.arrays import read_split
 from imagenet_tasks.artifacts import Dataset, Evaluation, Split, TrainedModel
+from imagenet_tasks.errors import ArtifactError
 from imagenet_tasks.evaluate.metrics import measure
-from imagenet_tasks.evaluate.significance import compare
+from imagenet_tasks.evaluate.significance import compare, compare_classes, over_seeds
+from imagenet_tasks.evaluate.suspects import find_suspects
 from imagenet_tasks.storage import Store, fingerprint
 
-log = logging.getLogger(__name__)
-VERSION = 1  # raise when the same predictions would give other figures
+VERSION = 2  # raise when the same predictions would give other figures
 HELD_OUT: tuple[Split, ...] = ("validation", "test")
+Group = list[TrainedModel]  # the trainings of one arm and model, one per seed
 
 
-def evaluate(
-    store: Store, dataset: Dataset, models: Sequence[TrainedModel], *, against: Evaluation | None = None, salt: str = ""
+class _Answers:
+    """What models say of the held-out pictures. Each file is opened, and so hashed, once."""
+
+    def __init__(self, store: Store, dataset: Dataset) -> None:
+        self._store = store
+        self.dataset = dataset
+        self.rows = {split: read_split(store, dataset, split) for split in HELD_OUT}
+        self.labels = {split: np.array([row.label for row in self.rows[split]], int) for split in HELD_OUT}
+        self._opened: dict[tuple[str, Split], np.ndarray] = {}
+        self._predicted: dict[tuple[str, Split], np.ndarray] = {}
+
+    def probabilities(self, model: TrainedModel, split: Split) -> np.ndarray:
+        """Returns a model's probabilities, float32 (n, classes), memory-mapped.
+
+        Raises:
+            ArtifactError: where they are of other pictures than the dataset's.
+        """
+        key = model.fingerprint, split
+        if key not in self._opened:
+            path = self._store.open_file(model.folder, f"probabilities_{split}.npy")
+            found = np.load(path, mmap_mode="r", allow_pickle=False)
+            expected = len(self.labels[split]), len(self.dataset.classes)
+            if model.trial.dataset != self.dataset.fingerprint or (
+                found.shape != expected and max(len(found), expected[0])
+            ):
+                raise ArtifactError(
+                    f"{path}: expected probabilities of {expected[0]} pictures and {expected[1]} classes of dataset "
+                    f"{self.dataset.fingerprint}, found {found.shape} of {model.trial.dataset}. The model was trained "
+                    "on another dataset: train it again (force=train)."
+                )
+            self._opened[key] = found
+        return self._opened[key]
+
+    def predicted(self, models: Group, split: Split) -> np.ndarray:
+        """Returns the labels that the models answer, int (models, n)."""
+        for model in models:
+            key = model.fingerprint, split
+            if key not in self._predicted:
+                shares = self.probabilities(model, split)
+                self._predicted[key] = shares.argmax(axis=1) if len(shares) else np.empty(0, int)
+        return np.stack([self._predicted[m.fingerprint, split] for m in models])
+
+    def compare(self, before: Group, after: Group, *, per_class: bool = False) -> dict[str, Any]:
+        """Returns the comparison of two groups on each side of the split, paired by seed."""
+        seeds = [m.trial.seed for m in after]
+        partner = {m.trial.seed: m for m in before}
+        if sorted(seeds) != sorted(m.trial.seed for m in before):
+            raise ArtifactError(
+                f"evaluation: {after[0].trial.arm!r} was trained from the seeds {sorted(seeds)}, and "
+                f"{before[0].trial.arm!r}, which it is compared with, from {sorted(m.trial.seed for m in before)}. "
+                "Expected the same seeds on both sides: give both as many (seed, seeds) and run again."
+            )
+        found: dict[str, Any] = {}
+        for split in HELD_OUT:
+            sides = self.predicted([partner[seed] for seed in seeds], split), self.predicted(after, split)
+            found[split] = compare(self.labels[split], *sides, seeds=seeds)
+            if per_class:
+                found[split]["per_class"] = compare_classes(self.labels[split], *sides, self.dataset.classes)
+        return found
+
+
+def evaluate_baseline(
+    store: Store, dataset: Dataset, models: Sequence[TrainedModel], *, salt: str = ""
 ) -> tuple[Evaluation, bool]:
-    """Measures one round's models, takes the best on validation, and compares it with the round before.
+    """Measures the baselines, takes the model with the highest mean validation accuracy, and judges the labels.
 
     Args:
         store: where the models' probabilities are and the evaluation goes.
         dataset: the split.
-        models: one per trial.
-        against: the evaluation of the round before.
+        models: of the arm 'baseline', one per model and seed; and of the arm 'labels', one per fold.
         salt: differs where the work is to be done again.
 
     Returns:
-        The evaluation, and whether it was there already.
+        The evaluation, whose models are those of the model taken, and whether it was there already. Of equally good
+        models the first given is taken.
+
+    Raises:
+        ArtifactError: where there is no baseline, a seed occurs twice, a fold is missing, or a file is damaged.
     """
+    folder, mark = _named(dataset, models, salt=salt)
+    if store.is_complete(folder):
+        return Evaluation.read(store, folder, "evaluation.json"), True
+    groups = _groups([m for m in models if m.trial.arm == "baseline"])
+    if not groups:
+        raise ArtifactError(
+            "evaluation: expected at least one baseline model, received none; look at the training's log"
+        )
+    answers = _Answers(store, dataset)
+    trials = {m.fingerprint: _trial_figures(answers, m) for group in groups for m in group}
+    best = max(groups, key=lambda group: _spread(trials, group, "validation")["mean"] or 0.0)
+    judged = [m for m in models if m.trial.arm == "labels"]
+    files = {"suspects.json": find_suspects(store, dataset, judged)} if judged else {}
+    return _publish(answers, store, folder, mark, best, groups, trials, files), False
+
+
+def evaluate_repair(
+    store: Store,
+    dataset: Dataset,
+    models: Sequence[TrainedModel],
+    *,
+    baseline: Evaluation,
+    previous: Evaluation,
+    salt: str = "",
+) -> tuple[Evaluation, bool]:
+    """Measures one repair's models and compares them, seed by seed, with the baseline and with each other.
+
+    Args:
+        store: where the models' probabilities are and the evaluation goes.
+        dataset: the split.
+        models: of one round, one per arm and seed; 'targeted' is among them.
+        baseline: the evaluation of the first round.
+        previous: the evaluation of the round before; `baseline` in the first repair.
+        salt: differs where the work is to be done again.
+
+    Returns:
+        The evaluation, whose models are those of the arm 'targeted', and whether it was there already.
+
+    Raises:
+        ArtifactError: where 'targeted' is missing, two groups have not the same seeds, or a file is damaged.
+    """
+    folder, mark = _named(dataset, models, baseline.fingerprint, previous.fingerprint, salt=salt)
+    if store.is_complete(folder):
+        return Evaluation.read(store, folder, "evaluation.json"), True
+    groups = _groups(models)
+    arms = {group[0].trial.arm: group for group in groups}
+    if "targeted" not in arms or len(arms) < len(groups) or len({m.trial.round for m in models}) > 1:
+        raise ArtifactError(
+            "evaluation: expected models of one round, one network per arm, with the arm 'targeted' among them; "
+            f"received {', '.join(m.trial.key for m in models) or 'none'}. Look at the training's log."
+        )
+    answers = _Answers(store, dataset)
+    targeted, before = arms["targeted"], list(baseline.models)
+    trials = {m.fingerprint: _trial_figures(answers, m) for m in models}
+    headline = answers.compare(before, targeted, per_class=True)
+    lost = [c["class_id"] for c in headline["test"]["per_class"] if c["changed"] == "lost"]
+    comparison = headline | {
+        "arms": {arm: answers.compare(before, group) for arm, group in arms.items()},
+        "against": {arm: answers.compare(group, targeted) for arm, group in arms.items() if arm != "targeted"},
+        "previous": answers.compare(list(previous.models), targeted),
+        "collateral": lost,
+    }
+    files = {"comparison.json": comparison}
+    return _publish(answers, store, folder, mark, targeted, groups, trials, files), False
+
+
+def _named(dataset: Dataset, models: Sequence[TrainedModel], *against: str, salt: str) -> tuple[str, str]:
+    """Returns the folder and the fingerprint of an evaluation."""
     mark = fingerprint(
         stage="evaluate",
         version=VERSION,
         dataset=dataset.fingerprint,
         models=[m.fingerprint for m in models],
-        against=against.fingerprint if against else None,
+        against=against,
         salt=salt,
     )
-    folder = f"evaluations/{mark}"
-    if store.is_complete(folder):
-        return Evaluation.read(store, folder, "evaluation.json"), True
-    rows = {split: read_split(store, dataset, split) for split in HELD_OUT}
-    labels = {split: np.array([row.label for row in rows[split]], int) for split in HELD_OUT}
-    figures = [
-        {split: measure(labels[split], _probabilities(store, model, split), dataset.classes) for split in HELD_OUT}
-        for model in models
+    return f"{Evaluation.PARENT}/{mark}", mark
+
+
+def _groups(models: Sequence[TrainedModel]) -> list[Group]:
+    """Returns the models of each arm and network together, in the order given."""
+    groups: dict[tuple[str, str], Group] = {}
+    for model in models:
+        group = groups.setdefault((model.trial.arm, model.trial.model), [])
+        if model.trial.seed in [m.trial.seed for m in group]:
+            raise ArtifactError(f"evaluation: received {model.trial.key} twice; expected one model per seed")
+        group.append(model)
+    return list(groups.values())
+
+
+def _trial_figures(answers: _Answers, model: TrainedModel) -> dict[str, Any]:
+    figures: dict[str, Any] = {"trial": model.trial.as_dict(), "model": model.fingerprint}
+    for split in HELD_OUT:
+        measured = measure(answers.labels[split], answers.probabilities(model, split), answers.dataset.classes)
+        figures |= {f"{split}_{name}": measured[name] for name in ("accuracy", "loss")}
+    return figures
+
+
+def _spread(trials: dict[str, dict[str, Any]], group: Group, split: Split) -> dict[str, Any]:
+    """Returns the accuracy over a group's seeds; None where there were no pictures to measure on."""
+    values = [trials[m.fingerprint][f"{split}_accuracy"] for m in group]
+    mean, sd, interval = (None, None, None) if None in values else over_seeds(values)
+    return {"mean": mean, "sd": sd, "interval": interval}
+
+
+def _publish(
+    answers: _Answers,
+    store: Store,
+    folder: str,
+    mark: str,
+    judged_by: Group,
+    groups: list[Group],
+    trials: dict[str, dict[str, Any]],
+    files: dict[str, Any],
+) -> Evaluation:
+    """Writes an evaluation; the figures of one model are those of the first of `judged_by`."""
+    dataset, model = answers.dataset, judged_by[0]
+    metrics: dict[str, Any] = {
+        split: measure(answers.labels[split], answers.probabilities(model, split), dataset.classes)
+        for split in HELD_OUT
+    }
+    metrics["trials"] = list(trials.values())
+    metrics["groups"] = [
+        {"arm": group[0].trial.arm, "model": group[0].trial.model, "seeds": [m.trial.seed for m in group]}
+        | {split: _spread(trials, group, split) for split in HELD_OUT}
+        for group in groups
     ]
-    best = max(range(len(models)), key=lambda i: figures[i]["validation"]["accuracy"] or 0.0)
-    model, metrics = models[best], figures[best]
     evaluation = Evaluation(
         fingerprint=mark,
-        model=model,
-        validation_accuracy=metrics["validation"]["accuracy"],
-        test_accuracy=metrics["test"]["accuracy"],
+        models=tuple(judged_by),
+        validation_accuracy=_spread(trials, judged_by, "validation")["mean"],
+        test_accuracy=_spread(trials, judged_by, "test")["mean"],
+        round=model.trial.round,
     )
-    trials = [
-        {"trial": m.trial.as_dict(), "model": m.fingerprint}
-        | {f"{split}_{name}": f[split][name] for split in HELD_OUT for name in ("accuracy", "loss")}
-        for m, f in zip(models, figures, strict=True)
-    ]
     with store.publish(folder) as attempt:
-        (attempt / "evaluation.json").write_text(json.dumps(evaluation.as_dict(), indent=1))
-        (attempt / "metrics.json").write_text(json.dumps({**metrics, "trials": trials}, indent=1, allow_nan=False))
+        for name, value in {"evaluation.json": evaluation.as_dict(), "metrics.json": metrics, **files}.items():
+            (attempt / name).write_text(json.dumps(value, indent=1, allow_nan=False))
         for split in HELD_OUT:
             _write_confusion(attempt / f"confusion_{split}.csv", dataset, metrics[split]["confusion"])
-        with (attempt / "predictions.csv").open("w", newline="") as file:
-            table = csv.writer(file)
-            table.writerow(["split", "image_id", "true", "predicted", *(c.class_id for c in dataset.classes)])
-            for split in HELD_OUT:
-                for row, shares in zip(rows[split], _probabilities(store, model, split), strict=True):
-                    predicted = dataset.classes[int(shares.argmax())].class_id
-                    table.writerow([split, row.image_id, row.class_id, predicted, *(f"{p:.6g}" for p in shares)])
-        if against:
-            comparison = {
-                split: compare(
-                    labels[split],
-                    _probabilities(store, against.model, split).argmax(axis=1),
-                    _probabilities(store, model, split).argmax(axis=1),
-                    seed=0,
-                )
-                for split in HELD_OUT
-            }
-            (attempt / "comparison.json").write_text(json.dumps(comparison, indent=1, allow_nan=False))
-    return evaluation, False
+        _write_predictions(attempt / "predictions.csv", answers, model)
+    return evaluation
 
 
-def _probabilities(store: Store, model: TrainedModel, split: Split) -> np.ndarray:
-    array: np.ndarray = np.load(store.open_file(model.folder, f"probabilities_{split}.npy"), allow_pickle=False)
-    return array
+def _write_predictions(path: Path, answers: _Answers, model: TrainedModel) -> None:
+    classes = answers.dataset.classes
+    with path.open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["split", "image_id", "true", "predicted", *(c.class_id for c in classes)])
+        for split in HELD_OUT:
+            (answered,) = answers.predicted([model], split)
+            for row, label, shares in zip(
+                answers.rows[split], answered, answers.probabilities(model, split), strict=True
+            ):
+                predicted = classes[int(label)].class_id
+                table.writerow([split, row.image_id, row.class_id, predicted, *(f"{p:.6g}" for p in shares)])
 
 
 def _write_confusion(path: Path, dataset: Dataset, confusion: list[list[int]]) -> None:

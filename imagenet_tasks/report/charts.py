@@ -22,29 +22,37 @@ COLOUR = {"before": BEFORE, "after": AFTER}
 
 
 def difference_chart(verdict: dict[str, Any]) -> Markup:
-    """Draws the difference between the models with its interval, beside no difference."""
+    """Draws the difference between the models with its intervals over pictures and over seeds, beside none."""
     test = verdict["test"]
-    low, high = (100 * bound for bound in test["interval"])
-    said_low, said_high = (wording.points(bound) for bound in test["interval"])
+    bounds = {"pictures": test["interval"]} | ({"seeds": test["seed_interval"]} if test["seed_interval"] else {})
     middle = 100 * test["difference"]
     colour = {"helped": AFTER, "hurt": WORSE}.get(verdict["word"], BEFORE)
+    rows, named = len(bounds), len(bounds) > 1
     with _chart("difference"):
-        axes = blank(400, 74, left=14, right=14, top=22, bottom=24)
-        reach = 1.25 * max(abs(low), abs(high), 1.0)
-        axes.set(xlim=(-reach, reach), ylim=(-1, 1), yticks=[])
+        axes = blank(400, 46 + 28 * rows, left=80 if named else 14, right=14, top=22, bottom=24)
+        reach = 1.25 * max(1.0, *(abs(100 * bound) for pair in bounds.values() for bound in pair))
+        axes.set(xlim=(-reach, reach), ylim=(rows - 0.4, -0.6), yticks=range(rows))
+        axes.set_yticklabels([f"over {name}" if named else "" for name in bounds])
+        axes.tick_params(axis="y", length=0, pad=4)
         axes.spines["left"].set_visible(False)
         axes.axvline(0, color=MUTED, linewidth=1)
-        axes.plot([low, high], [0, 0], color=colour, linewidth=5, solid_capstyle="round", alpha=0.35)
-        axes.plot([middle], [0], "o", color=colour, markersize=9)
+        for row, (low, high) in enumerate(bounds.values()):
+            axes.plot(
+                [100 * low, 100 * high], [row, row], color=colour, linewidth=5, solid_capstyle="round", alpha=0.35
+            )
+            axes.plot([middle], [row], "o", color=colour, markersize=9)
         axes.xaxis.set_major_locator(_locator(5))
         axes.xaxis.set_major_formatter(lambda value, _: _signed(value))
         axes.tick_params(axis="x", length=3)
-        for place, side, text in ((0, "left", "← worse"), (1, "right", "better →")):
-            axes.text(place, 1.12, text, transform=axes.transAxes, ha=side, color=MUTED)
-        axes.text(0.5, 1.12, "no difference", transform=axes.transAxes, ha="center", color=MUTED)
+        for place, side, text in ((0, "left", "← worse"), (0.5, "center", "no difference"), (1, "right", "better →")):
+            axes.annotate(
+                text, (place, 1), xycoords="axes fraction", xytext=(0, 4), textcoords="offset points", ha=side,
+                color=MUTED,
+            )  # fmt: skip
+        said = ", ".join(f"95 % interval over {name} {wording.span(pair)}" for name, pair in bounds.items())
         return inline(
             axes, "difference", title="Difference in test accuracy, after minus before",
-            description=f"{wording.points(test['difference'])} points, 95 % interval {said_low} to {said_high}.",
+            description=f"{wording.points(test['difference'])} points, {said}.",
         )  # fmt: skip
 
 

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 from imagenet_tasks.artifacts import Dataset, Evaluation
 from imagenet_tasks.errors import ArtifactError
 from imagenet_tasks.report import settings, wording
+from imagenet_tasks.report.data import collect_data, collect_suspects, read_json
+from imagenet_tasks.report.repair import collect_augmentation, collect_repair
+from imagenet_tasks.report.study import FIGURES
 from imagenet_tasks.storage import Store
 
 if TYPE_CHECKING:
     from imagenet_tasks.report.stage import ReportInputs
 
-SHORTAGES = 10  # how many short classes have a sentence of their own
-QUALITY = ("label_conflicts", "placeholders", "flat", "near_duplicates", "largest_groups", "warnings")
 PAIRS = 10  # how many of the most confused pairs are listed
 
 
@@ -23,63 +24,63 @@ def collect(inputs: "ReportInputs") -> dict[str, Any]:
     Raises:
         ArtifactError: where an artifact is missing or damaged, or the run decided for a repair that was not evaluated.
     """
-    run, config, dataset = inputs.run, inputs.config, inputs.dataset
+    run, config, dataset, kept = inputs.run, inputs.config, inputs.dataset, inputs.kept
     store = run.store
-    repaired = inputs.decision["branch"] == "augment"
-    if repaired and (inputs.augmented is None or inputs.plan is None):
+    if inputs.decision["branch"] == "augment" and inputs.decision.get("round", 1) > len(inputs.rounds):
         raise ArtifactError(
             f"{run.folder}: the run decided for a repair, but has no evaluation of it. Run evaluate_augmented first."
         )
     models = {"before": _model(store, inputs.baseline)}
     comparison = None
-    if inputs.augmented:
-        models["after"] = _model(store, inputs.augmented)
-        comparison = _read(store, inputs.augmented.folder, "comparison.json")
-    chosen = [c.as_dict() for c in inputs.plan.chosen] if inputs.plan else []
-    targeted = {c["class_id"] for c in chosen}
-    data = _data(inputs)
+    repaired: set[str] = set()
+    if kept:
+        models["after"] = _model(store, kept.evaluation)
+        comparison = read_json(store, kept.evaluation.folder, "comparison.json")
+        # A round trains with the pictures of those before it, too.
+        repaired = {c.class_id for r in inputs.rounds if r.number <= kept.number for c in r.plan.targeted}
+    classes = _classes(dataset, models, comparison, repaired)
+    data = collect_data(inputs)
+    by_stage = settings.settings_by_stage(config)
     return {
         "run": {
             "dag_id": run.dag_id, "run_id": run.run_id, "run_key": run.run_key, "profile": config.profile,
             "description": config.description, "source": config.download.source, "written_s": time.time(),
         },
-        "verdict": _verdict(inputs, models, comparison, targeted, data["left_out"]),
+        "verdict": _verdict(inputs, models, comparison, classes, data["left_out"]),
         "decision": inputs.decision,
+        "first_decision": inputs.rounds[0].decision if inputs.rounds else inputs.decision,
+        "champion": inputs.champion,
         "tasks": _tasks(inputs),
         "models": models,
-        "classes": _classes(dataset, models, targeted),
+        "repair": collect_repair(inputs),
+        "classes": classes,
         "confused_pairs": _confused_pairs(dataset, models),
-        "augmentation": {
-            "chosen": chosen,
-            "settings": settings.settings_by_stage(config)["augment"],
-            "added": {a.class_id: a.count for a in inputs.added},
-        } if repaired else None,
+        "augmentation": collect_augmentation(inputs, by_stage["augment"]),
+        "suspects": collect_suspects(inputs),
         "data": data,
-        "settings": settings.settings_by_stage(config) | {"command": settings.command(config)},
+        "settings": by_stage | {"command": settings.command(config)},
         "versions": settings.versions(),
         "fingerprints": _fingerprints(inputs),
     }  # fmt: skip
 
 
-def _read(store: Store, folder: str, name: str) -> Any:
-    return json.loads(store.open_file(folder, name).read_bytes())
-
-
 def _model(store: Store, evaluation: Evaluation) -> dict[str, Any]:
-    metrics = _read(store, evaluation.folder, "metrics.json")
-    history = store.open_file(evaluation.model.folder, "history.jsonl").read_text().splitlines()
+    """Returns what a round's first model did, and how its accuracy spreads over the round's seeds."""
+    model = evaluation.model
+    metrics = read_json(store, evaluation.folder, "metrics.json")
+    history = store.open_file(model.folder, "history.jsonl").read_text().splitlines()
+    mine = (model.trial.arm, model.trial.model)
+    group = next(g for g in metrics["groups"] if (g["arm"], g["model"]) == mine)
     return {
-        "trial": evaluation.model.trial.key,
-        "training": _read(store, evaluation.model.folder, "training.json"),
-        "history": [json.loads(line) for line in history],
-        "validation": metrics["validation"],
-        "test": metrics["test"],
-        "trials": metrics["trials"],
-    }
+        "trial": model.trial.key, "model": model.trial.model, "seed": model.trial.seed, "seeds": group["seeds"],
+        "training": read_json(store, model.folder, "training.json"), "history": [json.loads(line) for line in history],
+        "validation": metrics["validation"] | {"over_seeds": group["validation"]},
+        "test": metrics["test"] | {"over_seeds": group["test"]}, "study": FIGURES.get(model.trial.model),
+    }  # fmt: skip
 
 
 def _verdict(
-    inputs: "ReportInputs", models: dict[str, Any], comparison: dict[str, Any] | None, targeted: set[str],
+    inputs: "ReportInputs", models: dict[str, Any], comparison: dict[str, Any] | None, classes: list[dict[str, Any]],
     left_out: list[dict[str, Any]],
 ) -> dict[str, Any]:  # fmt: skip
     goal = inputs.decision["accuracy_goal"]
@@ -87,34 +88,46 @@ def _verdict(
     verdict: dict[str, Any] = {
         "word": comparison["test"]["verdict"] if comparison else "not tried", "goal": goal,
         "chance": baseline["chance_accuracy"], "majority": baseline["majority_accuracy"],
+        "seeds": models["before"]["seeds"], "rounds": len(inputs.rounds), "kept": inputs.kept and inputs.kept.number,
     }  # fmt: skip
     for split in ("validation", "test"):
-        before = models["before"][split]
-        figures = {
-            "pictures": before["support"], "before": before["accuracy"],
-            "before_interval": before["accuracy_interval"], "after": None, "after_interval": None, "difference": None,
-            "interval": None, "p_value": None,
-        }  # fmt: skip
+        figures = {"pictures": models["before"][split]["support"]} | dict.fromkeys(
+            ("after", "after_interval", "after_sd", "difference", "interval", "seed_interval", "sd", "p_value")
+        )
+        for role, model in models.items():
+            spread = model[split]["over_seeds"]
+            several = len(model["seeds"]) > 1
+            figures |= {
+                role: spread["mean"], f"{role}_sd": spread["sd"],
+                # Of one training the pictures' interval is known; of several, how far another training may lie.
+                f"{role}_interval": spread["interval"] if several else model[split]["accuracy_interval"],
+            }  # fmt: skip
         if comparison:
-            figures["after_interval"] = models["after"][split]["accuracy_interval"]
-            figures |= {k: v for k, v in comparison[split].items() if k != "verdict"}
+            figures |= {k: v for k, v in comparison[split].items() if k not in ("verdict", "per_class")}
         verdict[split] = figures
     after = verdict["validation"]["after"]
     verdict["goal_met_after"] = None if after is None else after >= goal
-    verdict["targeted"] = _share_right(models, targeted) if targeted else None
-    verdict["others"] = _share_right(models, {c.class_id for c in inputs.dataset.classes} - targeted)
+    targeted = [row for row in classes if row["targeted"]]
+    verdict["targeted"] = _share_right(targeted) if targeted else None
+    verdict["others"] = _share_right([row for row in classes if not row["targeted"]])
+    verdict["collateral"] = comparison["collateral"] if comparison else None
     verdict["left_out"] = wording.left_out(left_out, len(inputs.config.classes))
+    verdict["test_steers"] = wording.steers(
+        models=len(inputs.config.train.models), repaired=comparison is not None, rounds=len(inputs.rounds)
+    ) if inputs.dataset.test_steers else ""  # fmt: skip
     verdict["headline"], verdict["sentence"] = wording.headline(verdict), wording.sentence(verdict)
     return verdict
 
 
-def _share_right(models: dict[str, Any], ids: set[str]) -> dict[str, Any]:
-    """Returns how many test pictures of some classes each model got right."""
-    labels = [c["label"] for c in models["before"]["test"]["per_class"] if c["class_id"] in ids]
-    support = sum(models["before"]["test"]["per_class"][label]["support"] for label in labels)
-    right = {role: sum(model["test"]["confusion"][i][i] for i in labels) for role, model in models.items()}
-    share = {role: count / support if support else None for role, count in right.items()}
-    return {"classes": len(labels), "support": support, "right": right, "share": share}
+def _share_right(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Returns the share of some classes' test pictures that each model got right; over seeds it is the mean."""
+    support = sum(row["support"] for row in rows)
+    share = {
+        role: sum(row["support"] * row[role]["recall"] for row in rows if row["support"]) / support if support else None
+        for role in ("before", "after")
+        if all(role in row for row in rows)
+    }
+    return {"classes": len(rows), "support": support, "share": share}
 
 
 def _tasks(inputs: "ReportInputs") -> dict[str, Any]:
@@ -137,21 +150,29 @@ def _tasks(inputs: "ReportInputs") -> dict[str, Any]:
     return {"groups": list(groups.values()), "started_s": begun, "wall_s": wall_s}
 
 
-def _classes(dataset: Dataset, models: dict[str, Any], targeted: set[str]) -> list[dict[str, Any]]:
-    """Returns per-class figures, the largest gain first; without a second model the lowest recall first."""
+def _classes(
+    dataset: Dataset, models: dict[str, Any], comparison: dict[str, Any] | None, repaired: set[str]
+) -> list[dict[str, Any]]:
+    """Returns per-class figures, the largest gain first; without a second model the lowest recall first.
+
+    Where models are compared, recall on test is the mean over the seeds; all else is of the first seed's models.
+    """
     rows = []
+    compared = {row["label"]: row for row in comparison["test"]["per_class"]} if comparison else {}
     for label, member in enumerate(dataset.classes):
         row: dict[str, Any] = {
-            "class_id": member.class_id, "name": member.name, "label": label, "targeted": member.class_id in targeted,
-            "support": models["before"]["test"]["per_class"][label]["support"], "change": None,
+            "class_id": member.class_id, "name": member.name, "label": label, "targeted": member.class_id in repaired,
+            "support": models["before"]["test"]["per_class"][label]["support"], "change": None, "p_adjusted": None,
+            "changed": None,
         }  # fmt: skip
         for role, model in models.items():
             test, validation = model["test"]["per_class"][label], model["validation"]["per_class"][label]
             row[role] = {k: test[k] for k in ("recall", "precision", "f1", "predicted")} | {
                 "validation_recall": validation["recall"], "validation_support": validation["support"],
             }  # fmt: skip
-        if "after" in row and row["before"]["recall"] is not None:
-            row["change"] = row["after"]["recall"] - row["before"]["recall"]
+        if both := compared.get(label):
+            row |= {"change": both["difference"], "p_adjusted": both["p_adjusted"], "changed": both["changed"]}
+            row["before"]["recall"], row["after"]["recall"] = both["before"], both["after"]
         rows.append(row)
     if "after" in models:
         return sorted(rows, key=lambda r: (r["change"] is None, -(r["change"] or 0.0), r["label"]))
@@ -171,78 +192,17 @@ def _confused_pairs(dataset: Dataset, models: dict[str, Any]) -> list[dict[str, 
     return sorted(pairs, key=lambda p: (-p["before"], -p.get("after", 0)))[:PAIRS]
 
 
-def _data(inputs: "ReportInputs") -> dict[str, Any]:
-    dataset = inputs.dataset
-    rows: list[dict[str, Any]] = []
-    selections = {selection.class_id: selection for selection in inputs.selections}
-    for member in dataset.classes:
-        selection = selections[member.class_id]
-        rows.append(
-            {
-                "class_id": member.class_id, "name": member.name, "listed": selection.listed, "asked": selection.asked,
-                "wanted": selection.wanted, "accepted": selection.accepted, "rejected": dict(selection.rejected),
-                "train": member.train, "validation": member.validation, "test": member.test,
-            }
-        )  # fmt: skip
-    totals: dict[str, Any] = {
-        name: sum(row[name] for row in rows)
-        for name in ("listed", "asked", "wanted", "accepted", "train", "validation", "test")
-    }
-    reasons: dict[str, int] = {}
-    for row in rows:
-        for reason, count in row["rejected"].items():
-            reasons[reason] = reasons.get(reason, 0) + count
-    totals["rejected"] = dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
-    hosts: dict[str, list[int]] = {}
-    for member in dataset.classes:
-        for kind, (accepted, asked) in selections[member.class_id].hosts.items():
-            sums = hosts.setdefault(kind, [0, 0])
-            sums[0], sums[1] = sums[0] + accepted, sums[1] + asked
-    quality = _read(inputs.run.store, dataset.folder, "data_quality.json")
-    for row in rows:
-        row["quality"] = quality["classes"][row["class_id"]]
-        row["flawed"] = any(row["quality"].values())
-    return {
-        "rows_px": dataset.rows_px, "columns_px": dataset.columns_px, "classes": rows, "totals": totals,
-        "left_out": _left_out(inputs, quality["left_out"]),
-        "source": inputs.config.download.source, "hosts": dict(sorted(hosts.items())),
-        "imagenet_terms_accepted": inputs.config.download.accept_imagenet_terms,
-    } | {name: quality[name] for name in QUALITY} | {"warnings": _shortages(rows) + quality["warnings"]}  # fmt: skip
-
-
-def _shortages(rows: list[dict[str, Any]]) -> list[str]:
-    """Returns a sentence for each class that is used with fewer pictures than were wanted, the shortest first."""
-    short = sorted((row for row in rows if row["accepted"] < row["wanted"]), key=lambda row: row["accepted"])
-    sentences = []
-    for row in short[:SHORTAGES]:
-        reasons = ", ".join(f"{reason.replace('_', ' ')} {count}" for reason, count in row["rejected"].items())
-        sentences.append(
-            f"{row['name']}: {row['accepted']} of {row['wanted']} pictures; "
-            f"of {row['listed']} candidates rejected: {reasons or 'none'}"
-        )
-    return sentences + ([f"{len(short) - SHORTAGES} more classes are short"] if len(short) > SHORTAGES else [])
-
-
-def _left_out(inputs: "ReportInputs", shortfalls: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Returns the run's classes that are not in the dataset; 'have' is None where a class never came so far."""
-    kept = {member.class_id for member in inputs.dataset.classes}
-    known = {shortfall["class_id"]: shortfall for shortfall in shortfalls}
-    nothing: dict[str, Any] = {"have": None, "need": None, "reasons": {}}
-    return [
-        {"class_id": c.class_id, "name": c.name} | known.get(c.class_id, nothing)
-        for c in inputs.config.classes
-        if c.class_id not in kept
-    ]
-
-
 def _fingerprints(inputs: "ReportInputs") -> dict[str, str]:
     marks = {
         "Dataset": inputs.dataset.folder, "Baseline model": inputs.baseline.model.folder,
         "Baseline evaluation": inputs.baseline.folder,
     }  # fmt: skip
-    if inputs.plan:
-        marks["Augmentation plan"] = inputs.plan.folder
-    marks |= {f"Changed pictures of {a.class_id}": a.folder for a in inputs.added}
-    if inputs.augmented:
-        marks |= {"Retrained model": inputs.augmented.model.folder, "Comparison": inputs.augmented.folder}
+    for each in inputs.rounds:
+        suffix = f", round {each.number}" if len(inputs.rounds) > 1 else ""
+        marks[f"Augmentation plan{suffix}"] = each.plan.folder
+        marks |= {f"Changed pictures of {a.class_id}{suffix}": a.folder for a in each.added}
+        marks |= {
+            f"Retrained model{suffix}": each.evaluation.model.folder,
+            f"Comparison{suffix}": each.evaluation.folder,
+        }
     return marks

@@ -4,13 +4,14 @@ from typing import Any
 
 from imagenet_tasks.config import RunConfig
 from imagenet_tasks.report import charts, settings, wording
+from imagenet_tasks.report.study import GOAL as STUDY_GOAL
 
 CLASSES_PER_CHART = 30
 
 
 def render(
     figures: dict[str, Any], config: RunConfig, *, samples: dict[str, list[str]],
-    changes: dict[str, list[dict[str, Any]]],
+    changes: dict[str, list[dict[str, Any]]], suspects: list[tuple[dict[str, Any], str]],
 ) -> str:  # fmt: skip
     """Returns the report as one HTML page without scripts that needs nothing from anywhere.
 
@@ -19,6 +20,7 @@ def render(
         config: the run's settings.
         samples: by class id, training pictures as data: addresses.
         changes: by class id, originals and their changed copies as data: addresses.
+        suspects: pictures whose label is in doubt, each with its data: address.
     """
     import jinja2
 
@@ -29,15 +31,18 @@ def render(
     environment.filters |= {
         "percent": wording.percent, "points": wording.points, "interval": wording.interval, "number": wording.number,
         "p_value": wording.p_value, "duration": wording.duration, "moment": wording.moment, "goal": wording.goal,
-        "plural": wording.plural, "said": settings.said, "direction": _direction,
+        "plural": wording.plural, "said": settings.said, "direction": _direction, "span": wording.span,
+        "p_number": wording.p_number, "said_task": _said_task, "learning_rate": _learning_rate, "batch": _batch,
     }  # fmt: skip
     classes = figures["classes"]
     by_label = sorted(classes, key=lambda row: row["label"])
     return environment.get_template("report.html.j2").render(
-        f=figures, v=figures["verdict"], words=wording.VERDICTS, said_tasks=TASKS, role_names=ROLES,
+        f=figures, v=figures["verdict"], words=wording.VERDICTS, role_names=ROLES,
+        arm_names=wording.ARM_NAMES, arm_glosses=wording.ARM_GLOSSES, against=wording.AGAINST, policies=wording.POLICIES,
+        strategies=wording.STRATEGIES, transforms=wording.TRANSFORMS, study_goal=STUDY_GOAL,
         roles=list(figures["models"]), repaired="after" in figures["models"], by_label=by_label,
         class_counts=_class_counts(classes), charts=_charts(figures, by_label), mistakes=_mistakes(figures, by_label),
-        samples=samples, changes=changes, rows=settings.setting_rows(config),
+        samples=samples, changes=changes, suspects=suspects, rows=settings.setting_rows(config),
     )  # fmt: skip
 
 
@@ -67,7 +72,7 @@ def _charts(figures: dict[str, Any], by_label: list[dict[str, Any]]) -> dict[str
     accuracy, _ = charts.learning_curves(models, "accuracy", goal=figures["verdict"]["goal"])
     loss, beyond = charts.learning_curves(models, "loss")
     return {
-        "difference": charts.difference_chart(figures["verdict"]) if "after" in models else None,
+        "difference": charts.difference_chart(figures["verdict"]) if figures["verdict"]["test"]["interval"] else None,
         "accuracy": accuracy, "loss": loss, "beyond": beyond,
         "classes": [
             charts.class_chart(classes[start : start + size], f"classes-{start}")
@@ -110,3 +115,27 @@ def _direction(difference: float | None) -> str:
     if not difference:
         return ""
     return "up" if difference > 0 else "down"
+
+
+def _said_task(task: str) -> str:
+    """Returns what a task does; those of later rounds have the round before their name."""
+    prefix, dot, name = task.rpartition(".")
+    said = TASKS.get(name, name)
+    return f"{said}, {prefix.replace('_', ' ')}" if dot else said
+
+
+def _learning_rate(history: list[dict[str, Any]]) -> str:
+    """Returns the learning rates of the first and the last epoch, or a dash where they were not kept."""
+    rates = [entry["learning_rate"] for entry in history if "learning_rate" in entry]
+    if not rates:
+        return wording.DASH
+    first, last = f"{rates[0]:.3g}", f"{rates[-1]:.3g}"
+    return first if first == last else f"{first} → {last}"
+
+
+def _batch(training: dict[str, Any], wanted: int) -> str:
+    """Returns how many pictures a step took, and why where it is not as many as were asked for."""
+    size = training.get("batch_size")
+    if size is None:
+        return wording.DASH
+    return str(size) if size >= wanted else f"{size}, halved from {wanted}: out of device memory"

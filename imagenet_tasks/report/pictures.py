@@ -15,6 +15,7 @@ MOST_PICTURES = 240  # about 2 kB each: the page stays far below 5 MB with any n
 MOST_CHANGED_CLASSES = 12
 ORIGINALS = 6
 COPIES = 2
+MOST_SUSPECTS = 24
 
 
 def class_samples(store: Store, dataset: Dataset) -> dict[str, list[str]]:
@@ -58,6 +59,17 @@ def augmentation_samples(
             if source in row_of
         ]
     return samples
+
+
+def suspect_pictures(
+    store: Store, dataset: Dataset, suspects: dict[str, Any] | None
+) -> list[tuple[dict[str, Any], str]]:
+    """Returns the strongest suspect labels, each with its picture as a data: address."""
+    arrays = {member.class_id: member.array for member in dataset.classes}
+    return [
+        (one, data_address(read_array(store, arrays[one["class_id"]])[0][one["row"]]))
+        for one in (suspects["suspects"][:MOST_SUSPECTS] if suspects else [])
+    ]
 
 
 def data_address(picture: "np.ndarray") -> str:

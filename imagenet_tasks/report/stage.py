@@ -10,11 +10,26 @@ HTML, JSON = "report/report.html", "report/report.json"
 
 
 @dataclass(frozen=True, kw_only=True)
+class Round:
+    """One repair: what was added to the training pictures, and what came of it.
+
+    `added` are the changed pictures of this round's arm 'targeted'; `decision` is the gate's that led to the round.
+    """
+
+    number: int
+    plan: AugmentationPlan
+    added: tuple[ClassArray, ...]
+    evaluation: Evaluation
+    decision: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReportInputs:
     """What the report is made of.
 
-    `selections` says what this run downloaded of each class. `plan` and `augmented` are None on the branch without a
-    repair.
+    `decision` is the last gate's: 'branch', 'validation_accuracy', 'accuracy_goal', 'why', and 'round', the number of
+    the repair that it decided on. `selections` says what this run downloaded of each class. `rounds` is empty where no repair was tried. `champion` is what became of
+    the run's best model, None where nobody asked.
     """
 
     run: Run
@@ -23,9 +38,17 @@ class ReportInputs:
     dataset: Dataset
     selections: tuple[SelectionRef, ...]
     baseline: Evaluation
-    plan: AugmentationPlan | None
-    added: tuple[ClassArray, ...]
-    augmented: Evaluation | None
+    rounds: tuple[Round, ...] = ()
+    champion: dict[str, Any] | None = None
+
+    @property
+    def kept(self) -> Round | None:
+        """The round with the highest validation accuracy, the first of equals; None where no repair was tried."""
+        return max(self.rounds, key=lambda r: _or_nothing(r.evaluation.validation_accuracy), default=None)
+
+
+def _or_nothing(accuracy: float | None) -> float:
+    return -1.0 if accuracy is None else accuracy
 
 
 def write_report(inputs: ReportInputs) -> dict[str, Any]:
@@ -35,29 +58,33 @@ def write_report(inputs: ReportInputs) -> dict[str, Any]:
         inputs: the run's artifacts; they are read, never changed.
 
     Returns:
-        The figures that matter as small plain JSON: 'headline', 'verdict', accuracies (None where not tried), the
-        chosen classes, and the storage keys of both files.
+        The figures that matter as small plain JSON: 'headline', 'verdict', 'branch' (the path that the run took),
+        accuracies (None where not tried), 'chosen' (the kept round's classes), 'rounds' and 'seeds' (how many), 'arms'
+        (the names of those trained), and the storage keys of both files.
 
     Raises:
         ArtifactError: where an artifact is missing or damaged.
     """
     from imagenet_tasks.report.figures import collect
     from imagenet_tasks.report.page import render
-    from imagenet_tasks.report.pictures import augmentation_samples, class_samples
+    from imagenet_tasks.report.pictures import augmentation_samples, class_samples, suspect_pictures
 
-    run = inputs.run
+    run, store, kept = inputs.run, inputs.run.store, inputs.kept
     figures = collect(inputs)
     page = render(
-        figures, inputs.config, samples=class_samples(run.store, inputs.dataset),
-        changes=augmentation_samples(run.store, inputs.dataset, inputs.added),
+        figures, inputs.config, samples=class_samples(store, inputs.dataset),
+        changes=augmentation_samples(store, inputs.dataset, kept.added if kept else ()),
+        suspects=suspect_pictures(store, inputs.dataset, figures["suspects"]),
     )  # fmt: skip
-    run.store.write_json(run.key(JSON), figures)
-    run.store.write_bytes(run.key(HTML), page.encode())
-    verdict, chosen = figures["verdict"], inputs.plan.chosen if inputs.plan else ()
+    store.write_json(run.key(JSON), figures)
+    store.write_bytes(run.key(HTML), page.encode())
+    verdict = figures["verdict"]
     return {
-        "profile": inputs.config.profile, "branch": inputs.decision["branch"], "verdict": verdict["word"],
+        "profile": inputs.config.profile, "branch": "augment" if kept else "report", "verdict": verdict["word"],
         "headline": verdict["headline"], "validation_before": verdict["validation"]["before"],
         "validation_after": verdict["validation"]["after"], "test_before": verdict["test"]["before"],
-        "test_after": verdict["test"]["after"], "chosen": [c.class_id for c in chosen],
+        "test_after": verdict["test"]["after"],
+        "chosen": [c.class_id for c in kept.plan.targeted] if kept else [], "rounds": len(inputs.rounds),
+        "seeds": len(inputs.baseline.models), "arms": sorted({row["arm"] for row in figures["repair"]["arms"]}),
         "report": run.key(HTML), "report_json": run.key(JSON),
     }  # fmt: skip

@@ -7,6 +7,7 @@ DASH = "–"  # what cannot be said is a dash, not 0
 NBSP = "\u00a0"
 MINUS = "−"
 
+SIGNIFICANT = 0.05  # a p-value below is more than chance
 LEFT_OUT_NAMED = 10  # the report's data section lists all
 
 VERDICTS = {
@@ -15,6 +16,34 @@ VERDICTS = {
     "no difference shown": "No difference shown",
     "not tried": "No repair was needed",
 }
+
+
+ARM_NAMES = {
+    "baseline": "Baseline", "targeted": "Targeted", "more": "More", "correlated": "Correlated",
+    "untargeted": "Untargeted", "none": "Nothing added",
+}  # fmt: skip
+ARM_GLOSSES = {
+    "baseline": "before the repair", "targeted": "pictures of the chosen classes", "more": "twice as many of them",
+    "correlated": "also of the classes they are confused with", "untargeted": "as many, spread over all classes",
+    "none": "the same training again",
+}  # fmt: skip
+
+AGAINST = {"helped": "better", "hurt": "worse", "no difference shown": "no difference shown"}
+STRATEGIES = {
+    "recall": "with the lowest recall on validation, by the upper end of its interval",
+    "confused": "with the largest share of the mistakes on validation",
+    "correlated": "with the lowest recall on validation, and those that they are most confused with",
+    "manual": "named in the settings",
+}
+POLICIES = {
+    "study": "",
+    "colour": ", and changed in brightness, contrast and saturation by up to 40\N{NO-BREAK SPACE}%",
+    "trivial": "changed by one random operation of random strength: a turn, a shear, a shift or a change of colour",
+}
+TRANSFORMS = {
+    "rotation": "turn", "zoom": "zoom", "horizontal_flip": "mirroring", "vertical_flip": "turning upside down",
+    "colour": "change of colour", "erase": "erased part",
+}  # fmt: skip
 
 
 def percent(share: float | None, digits: int = 1) -> str:
@@ -40,6 +69,11 @@ def points(difference: float | None) -> str:
 def interval(bounds: tuple[float, float] | list[float] | None) -> str:
     """Returns an interval of shares as percentages, or a dash."""
     return DASH if bounds is None else f"{100 * bounds[0]:.1f} to {100 * bounds[1]:.1f}{NBSP}%"
+
+
+def p_number(value: float | None) -> str:
+    """Returns a p-value for a table's column: '0.0489' or '< 0.001', or a dash."""
+    return DASH if value is None else p_value(value).removeprefix("p").removeprefix(f"{NBSP}={NBSP}").strip(NBSP)
 
 
 def p_value(value: float | None) -> str:
@@ -83,20 +117,44 @@ def moment(seconds: float | None) -> str:
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
+def span(bounds: tuple[float, float] | list[float] | None) -> str:
+    """Returns an interval of a difference in signed percentage points, or a dash."""
+    return DASH if bounds is None else f"{points(bounds[0])} to {points(bounds[1])}"
+
+
+def steers(*, models: int, repaired: bool, rounds: int) -> str:
+    """Returns what the test pictures chose in a run where they are the validation pictures too.
+
+    Args:
+        models: how many baselines there were to choose from.
+        repaired: whether classes were chosen.
+        rounds: how many repairs there were.
+    """
+    chose = ["which epoch of a training is kept"]
+    chose += [f"which of {models} baselines is taken"] * (models > 1)
+    chose += ["which classes are repaired"] * repaired + ["which round is kept"] * (rounds > 1)
+    return (
+        f"The test pictures also chose {_listed(chose)}. So every test figure here is optimistic, as in the study: "
+        "pictures that chose nothing would give a lower one."
+    )
+
+
 def headline(verdict: dict[str, Any]) -> str:
     """Returns the run in one line of plain text, for a log or a list."""
-    test = verdict["test"]
-    lost = f". {verdict['left_out']}" if verdict["left_out"] else ""
+    test, seeds = verdict["test"], verdict["seeds"]
+    mean = f"mean of {len(seeds)} seeds, " if len(seeds) > 1 else ""
+    end = "; optimistic, since the test pictures also steered" if verdict["test_steers"] else ""
+    end += f". {verdict['left_out']}" if verdict["left_out"] else ""
     if verdict["word"] == "not tried":
         return _plain(
-            f"Test accuracy {percent(test['before'])}{_within(test['before_interval'])}; validation "
+            f"Test accuracy {percent(test['before'])}{_within(test['before_interval'], mean)}; validation "
             f"{percent(verdict['validation']['before'])} meets the goal of {goal(verdict['goal'])}: no repair tried"
-            f"{lost}"
+            f"{end}"
         )
-    low, high = (points(bound) for bound in test["interval"])
+    over = f" over pictures, {span(test['seed_interval'])} over seeds" if mean and test["seed_interval"] else ""
     return _plain(
         f"Test accuracy {percent(test['before'])} -> {percent(test['after'])} ({points(test['difference'])} points, "
-        f"95 % interval {low} to {high}): {verdict['word']}{lost}"
+        f"{mean}95 % interval {span(test['interval'])}{over}): {verdict['word']}{end}"
     )
 
 
@@ -127,29 +185,50 @@ def sentence(verdict: dict[str, Any]) -> str:
             f"The baseline already met the goal: its validation accuracy is {met}, the goal "
             f"is {goal(verdict['goal'])}. No class was repaired, and there is no second model to compare."
         )
+    if test["difference"] is None:
+        return "There are no test pictures, so it is not shown that the repair helped."
+    return _compared(verdict)
+
+
+def _compared(verdict: dict[str, Any]) -> str:
+    test, word, several = verdict["test"], verdict["word"], len(verdict["seeds"]) > 1
     same = f"on the same {plural(test['pictures'], 'test picture')}"
     change = f"from {percent(test['before'])} to {percent(test['after'])} {same}"
+    change += f", as the mean of {len(verdict['seeds'])} trainings of each model" if several else ""
     chance = p_value(test["p_value"])
+    luck = _luck(test) if several else "It is one training of each model: another seed may differ."
     if word == "helped":
-        return (
-            f"Accuracy rose {change}. The choice of test pictures alone rarely gives a gain this large ({chance}). "
-            "It is one training of each model: another seed may differ."
-        )
+        return f"Accuracy rose {change}. Chance alone rarely gives a gain this large ({chance}). {luck}"
     if word == "hurt":
         return (
-            f"Accuracy fell {change}. The choice of test pictures alone rarely gives a loss this large "
-            f"({chance}). It is one training of each model: another seed may differ. Keep the baseline."
+            f"Accuracy fell {change}. Chance alone rarely gives a loss this large ({chance}). {luck} Keep the baseline."
         )
     if test["difference"] == 0:
         return f"Accuracy stayed at {percent(test['before'])} {same}: it is not shown that the repair helped."
-    return (
-        f"Accuracy went {change}. A difference of this size can be chance ({chance}), so it is not shown that the "
-        "repair helped."
-    )
+    if several and test["p_value"] < SIGNIFICANT:
+        doubt = f"Over the pictures that is more than chance ({chance}), but from seed to seed it varies too much"
+    else:
+        doubt = f"A difference of this size can be chance ({chance})"
+    return f"Accuracy went {change}. {doubt}, so it is not shown that the repair helped.{f' {luck}' if several else ''}"
 
 
-def _within(bounds: list[float] | None) -> str:
-    return "" if bounds is None else f" (95 % interval {100 * bounds[0]:.1f} to {100 * bounds[1]:.1f})"
+def _luck(test: dict[str, Any]) -> str:
+    """Returns both intervals in plain words."""
+    said = f"With other test pictures the difference may be {span(test['interval'])} points"
+    if test["seed_interval"]:
+        said += f", with other trainings {span(test['seed_interval'])}"
+    return f"{said} (95{NBSP}% intervals)."
+
+
+def _listed(parts: list[str]) -> str:
+    """Returns 'a, b and c'."""
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def _within(bounds: list[float] | None, mean: str) -> str:
+    if bounds is None:
+        return f" ({mean.removesuffix(', ')})" if mean else ""
+    return f" ({mean}95 % interval {100 * bounds[0]:.1f} to {100 * bounds[1]:.1f})"
 
 
 def _plain(text: str) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from imagenet_tasks.artifacts import ClassArray, Run, Selection, SelectionRef, Trial
 from imagenet_tasks.classes import ImageClass
-from imagenet_tasks.config import Credentials, RunConfig, TrainConfig, make_config
+from imagenet_tasks.config import Credentials, RunConfig, TrainConfig, make_config, with_classes
 from imagenet_tasks.errors import ConfigError, DataError, SourceUnavailable
 from imagenet_tasks.progress import Listener
 from imagenet_tasks.storage import fingerprint
@@ -46,8 +46,6 @@ def plan_run(
         credentials: brings the credentials of the source's connection.
         max_tasks: into how many groups the classes may be parted.
     """
-    import dataclasses
-
     with run.task("plan_run") as record:
         from imagenet_tasks.download.stage import classes_of_run
 
@@ -56,7 +54,7 @@ def plan_run(
         classes = classes_of_run(
             run.store, config.download, config.classes, named=named, credentials=_credentials(config, credentials)
         )
-        config = dataclasses.replace(config, classes=classes)
+        config = with_classes(config, classes)
         run.write_config(config)
         groups = _groups(classes, min(max_tasks, MOST_TASKS))
         record["result"] = {"profile": profile, "classes": len(classes), "tasks": len(groups)}

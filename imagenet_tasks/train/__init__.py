@@ -9,7 +9,7 @@ from imagenet_tasks.artifacts import ClassArray, TrainedModel, Trial
 from imagenet_tasks.config import TrainConfig
 from imagenet_tasks.storage import fingerprint
 
-VERSION = 1  # raise when the same input would give another model
+VERSION = 2  # raise when the same input would give another model
 
 
 def name_model(
@@ -32,6 +32,7 @@ def name_model(
         epochs=epochs,
         batch_size=settings.batch_size,
         precision=settings.precision,
+        early_stopping_patience=settings.early_stopping_patience,
         added=[a.fingerprint for a in added],
         salt=salt,
     )

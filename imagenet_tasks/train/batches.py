@@ -1,61 +1,56 @@
-"""Batches of uint8 pictures from memory, shuffled and optionally mirrored and shifted."""
+"""What the network is fed while it trains: each epoch's order, and random mirroring and shifts on the device."""
 
-import math
 from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 
 
-class Batches(keras.utils.PyDataset):
-    """The training pictures of one epoch after another.
+def order_of_epoch(count: int, *, seed: int, epoch: int) -> np.ndarray:
+    """Returns the order of an epoch's pictures, int64 (count,).
+
+    It follows from seed and epoch alone, so that an epoch that is trained again after a stop sees the same order.
+    """
+    return np.random.default_rng([seed, epoch]).permutation(count)
+
+
+def flip_and_shift(pictures: Any, down: Any, across: Any, mirrored: Any) -> Any:
+    """Returns the pictures mirrored and shifted, the edge repeated where a shift leaves nothing: one gather.
 
     Args:
-        pictures: uint8 (n, rows, columns, 3).
-        labels: int32 (n,).
-        batch_size: pictures a batch; the last one may be smaller.
-        seed: of order and changes.
-        flip_and_shift_px: random mirroring and shifts up to so many pixels; None for neither.
+        pictures: uint8 (n, rows, columns, channels).
+        down: int32 (n,), the row of a picture that its first row is taken from; may be negative.
+        across: int32 (n,), the same for columns, before the mirroring.
+        mirrored: bool (n,).
+    """
+    rows, columns, channels = pictures.shape[1:]
+    row = ops.clip(ops.arange(rows) + down[:, None], 0, rows - 1)
+    column = ops.clip(ops.arange(columns) + across[:, None], 0, columns - 1)
+    column = ops.where(mirrored[:, None], columns - 1 - column, column)
+    first_row = ops.arange(ops.shape(pictures)[0])[:, None] * rows
+    place = (first_row + row)[:, :, None] * columns + column[:, None, :]
+    return ops.take(ops.reshape(pictures, (-1, channels)), place, axis=0)
+
+
+class FlipAndShift(keras.layers.Layer):
+    """Mirrors half of the pictures and shifts each by up to `shift_px` both ways, while training alone.
+
+    It lies around the network, not in it: a published model holds Keras' own layers only.
+
+    Args:
+        shift_px: the largest shift, in pixels.
+        seed: of the choices.
     """
 
-    def __init__(
-        self, pictures: np.ndarray, labels: np.ndarray, *, batch_size: int, seed: int, flip_and_shift_px: int | None
-    ) -> None:
+    def __init__(self, shift_px: int, *, seed: int) -> None:
         super().__init__()
-        self._pictures, self._labels, self._batch_size = pictures, labels, batch_size
-        self._shift_px = flip_and_shift_px
-        self._random = np.random.default_rng(seed)
-        self._order = self._random.permutation(len(labels))
+        self._shift_px, self._random = shift_px, keras.random.SeedGenerator(seed)
 
-    def __len__(self) -> int:
-        return math.ceil(len(self._labels) / self._batch_size)
-
-    def __getitem__(self, index: int) -> tuple[Any, Any]:
-        chosen = self._order[index * self._batch_size : (index + 1) * self._batch_size]
-        pictures = self._pictures[chosen]
-        if self._shift_px is not None:
-            pictures = flip_and_shift(pictures, self._shift_px, self._random)
-        return pictures, self._labels[chosen]
-
-    def on_epoch_end(self) -> None:
-        """Draws the next epoch's order."""
-        self._order = self._random.permutation(len(self._labels))
-
-
-def flip_and_shift(pictures: np.ndarray, shift_px: int, random: np.random.Generator) -> np.ndarray:
-    """Returns the pictures, half of them mirrored, each shifted by up to `shift_px` both ways with its edge repeated.
-
-    Args:
-        pictures: uint8 (n, rows, columns, 3).
-        shift_px: the largest shift.
-        random: where the choices come from.
-    """
-    count, rows, columns, _ = pictures.shape
-    down = random.integers(-shift_px, shift_px + 1, (count, 1, 1))
-    across = random.integers(-shift_px, shift_px + 1, (count, 1, 1))
-    mirrored = random.random((count, 1, 1)) < 0.5
-    row = np.clip(np.arange(rows)[None, :, None] + down, 0, rows - 1)
-    column = np.clip(np.arange(columns)[None, None, :] + across, 0, columns - 1)
-    column = np.where(mirrored, columns - 1 - column, column)
-    shifted: np.ndarray = pictures[np.arange(count)[:, None, None], row, column]
-    return shifted
+    def call(self, pictures: Any, training: bool = False) -> Any:
+        """Returns the pictures, uint8 (n, rows, columns, channels), changed where `training`."""
+        if not training:
+            return pictures
+        chosen = keras.random.uniform((ops.shape(pictures)[0], 3), dtype="float32", seed=self._random)
+        shifts = ops.cast(ops.floor(chosen[:, :2] * (2 * self._shift_px + 1)), "int32") - self._shift_px
+        return flip_and_shift(pictures, shifts[:, 0], shifts[:, 1], chosen[:, 2] < 0.5)

@@ -1,4 +1,4 @@
-"""The models: `convnet1`, the study's, and `compact`, a small residual network.
+"""The models by name: `compact`, a small residual network, and the study's ConvNets 1 to 5 (see `convnets`).
 
 A model takes uint8 pictures (n, rows, columns, 3) and gives float32 probabilities (n, classes).
 """
@@ -10,6 +10,21 @@ from typing import Any
 import keras
 from keras import layers
 
+from imagenet_tasks.train import convnets
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plateau:
+    """Keras' ReduceLROnPlateau on the validation loss.
+
+    Attributes:
+        patience: epochs without a better validation loss before the learning rate is lowered.
+        factor: what the learning rate is multiplied by then.
+    """
+
+    patience: int
+    factor: float
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
@@ -19,47 +34,15 @@ class Recipe:
         build: from the picture's shape (rows, columns, 3) and the number of classes.
         optimizer: from the number of steps that it will take.
         flip_and_shift_px: random mirroring and shifts up to so many pixels while training; None for neither.
+        plateau: when the learning rate is lowered; None for never, or where the optimiser has a schedule of its own.
+        loss: Keras' name of the loss, or a function of (int32 labels (n,), float32 probabilities (n, classes)).
     """
 
     build: Callable[[tuple[int, int, int], int], keras.Model]
     optimizer: Callable[[int], keras.optimizers.Optimizer]
     flip_and_shift_px: int | None
-
-
-def convnet1(shape: tuple[int, int, int], classes: int) -> keras.Model:
-    """The study's ConvNet 1: 8 convolutions, 2 max-poolings, 2,153,940 parameters for 68x45x3 and 20 classes.
-
-    The study names the places of the dropouts, not their rates; 0.25 between convolutions and 0.5 before the last
-    layer are this project's choice, as is Adam at 5e-4.
-    """
-    conv: dict[str, Any] = {"activation": "relu"}
-    return keras.Sequential(
-        [
-            keras.Input(shape, dtype="uint8"),
-            layers.Rescaling(1 / 255),
-            layers.Conv2D(128, 3, **conv),
-            layers.Conv2D(64, 3, **conv),
-            layers.Conv2D(128, 3, **conv),
-            layers.Dropout(0.25),
-            layers.Conv2D(128, 5, **conv),
-            layers.Dropout(0.25),
-            layers.Conv2D(256, 3, padding="same", **conv),
-            layers.MaxPooling2D(3),
-            layers.Dropout(0.25),
-            layers.Conv2D(128, 3, **conv),
-            layers.Dropout(0.25),
-            layers.Conv2D(128, 5, **conv),
-            layers.Dropout(0.25),
-            layers.Conv2D(256, 3, padding="same", **conv),
-            layers.MaxPooling2D(3),
-            layers.Flatten(),
-            layers.Dense(256, activation="relu"),
-            layers.Dense(128, activation="relu"),
-            layers.Dropout(0.5),
-            layers.Dense(classes, activation="softmax", dtype="float32"),
-        ],
-        name="convnet1",
-    )
+    plateau: Plateau | None = None
+    loss: str | Callable[[Any, Any], Any] = "sparse_categorical_crossentropy"
 
 
 def compact(shape: tuple[int, int, int], classes: int) -> keras.Model:
@@ -88,10 +71,6 @@ def compact(shape: tuple[int, int, int], classes: int) -> keras.Model:
     return keras.Model(pictures, outputs, name="compact")
 
 
-def _adam(steps: int) -> keras.optimizers.Optimizer:
-    return keras.optimizers.Adam(5e-4)
-
-
 def _adamw_with_cosine(steps: int) -> keras.optimizers.Optimizer:
     warm_up = max(1, steps // 10)
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -100,7 +79,16 @@ def _adamw_with_cosine(steps: int) -> keras.optimizers.Optimizer:
     return keras.optimizers.AdamW(schedule, weight_decay=0.02)
 
 
+def _study(build: Callable[..., keras.Model], plateau: Plateau | None = None) -> Recipe:
+    return Recipe(build=build, optimizer=convnets.adam, flip_and_shift_px=None, plateau=plateau)
+
+
+# The epochs of each are in config.EPOCHS.
 RECIPES: dict[str, Recipe] = {
     "compact": Recipe(build=compact, optimizer=_adamw_with_cosine, flip_and_shift_px=4),
-    "convnet1": Recipe(build=convnet1, optimizer=_adam, flip_and_shift_px=None),
+    "convnet1": _study(convnets.convnet1),
+    "convnet2": _study(convnets.convnet2, Plateau(patience=2, factor=0.75)),
+    "convnet3": _study(convnets.convnet3, Plateau(patience=2, factor=convnets.CHOICES.smaller_factor)),
+    "convnet4": _study(convnets.convnet4, Plateau(patience=2, factor=0.75)),
+    "convnet5": _study(convnets.convnet5),
 }

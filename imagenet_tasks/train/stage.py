@@ -1,74 +1,26 @@
-"""The stages `train_baseline` and `train_augmented`: one trial each, from scratch, with the same settings."""
+"""The stages that train: one trial each, from scratch or from its last checkpoint, with the same settings."""
 
 import json
 import logging
-import math
 import platform
 import statistics
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 import numpy as np
 
-from imagenet_tasks.arrays import load_split, read_array
+from imagenet_tasks.arrays import fold_of, load_split, read_array, read_split
 from imagenet_tasks.artifacts import ClassArray, Dataset, TrainedModel, Trial
 from imagenet_tasks.config import TrainConfig
-from imagenet_tasks.errors import NonFiniteLoss
 from imagenet_tasks.progress import Progress
 from imagenet_tasks.storage import Store
-from imagenet_tasks.train.batches import Batches
+from imagenet_tasks.train.checkpoints import Checkpoints
 from imagenet_tasks.train.devices import choose_device
+from imagenet_tasks.train.loop import Job, fit
 from imagenet_tasks.train.models import RECIPES
 
 log = logging.getLogger(__name__)
-
-
-class _Watch(keras.callbacks.Callback):
-    """Keeps the history, tells the progress, and stops at a loss that is not a number."""
-
-    def __init__(self, progress: Progress, pictures: int, batch_size: int, epochs: int) -> None:
-        super().__init__()
-        self.history: list[dict[str, float]] = []
-        self._progress, self._pictures, self._batch_size, self._epochs = progress, pictures, batch_size, epochs
-        self._epoch_started_s = self._trained_s = 0.0
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self._epoch_started_s = time.monotonic()
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        done = min((batch + 1) * self._batch_size, self._pictures) - batch * self._batch_size
-        if self._progress.done == 0:  # the first batch compiles the model: its time says nothing of the others
-            self._progress.resume(done)
-            return
-        last = self._progress.done + done >= self._progress.total
-        if not last:  # the last snapshot waits for its epoch's figures
-            self._progress.advance(done)
-        else:
-            self._progress.done += done
-
-    def on_test_begin(self, logs: Any = None) -> None:  # the validation after an epoch is not training
-        self._trained_s = time.monotonic()
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        seconds = max(self._trained_s, self._epoch_started_s + 1e-9) - self._epoch_started_s
-        figures = {name: float(value) for name, value in (logs or {}).items()}
-        if not all(math.isfinite(figures[name]) for name in ("loss", "val_loss") if name in figures):
-            raise NonFiniteLoss(
-                f"epoch {epoch + 1}: the loss is {figures['loss']} (validation {figures.get('val_loss')}); expected a "
-                "number. Train in float32 (precision=float32), or another model."
-            )
-        rate = self._pictures / seconds
-        self.history.append({"epoch": epoch + 1, **figures, "seconds": seconds, "pictures_per_s": rate})
-        self._progress.figures.update(
-            epoch=f"{epoch + 1}/{self._epochs}",
-            loss=figures["loss"],
-            accuracy=figures["accuracy"],
-            val_accuracy=figures["val_accuracy"],
-            pictures_per_s=round(rate),
-        )
-        self._progress.tell()
 
 
 def train(
@@ -82,84 +34,100 @@ def train(
     epochs: int,
     progress: Progress,
 ) -> None:
-    """Trains one trial and publishes its model with history, record, and probabilities for validation and test.
+    """Trains one trial and publishes its model with history, record and probabilities.
+
+    A training that was stopped goes on from its last checkpoint. What is published is the epoch that is the best on
+    validation (`schedule.best_epoch`), with its probabilities for validation and test; of a trial of the arm 'labels'
+    only its probabilities for the training pictures of its fold, which it is not trained on.
 
     Args:
         store: where the data is and the model goes.
-        settings: batch size, precision, device.
+        settings: batch size, precision, device, patience.
         dataset: the split pictures.
-        trial: model and seed.
+        trial: model, seed and arm.
         added: augmented pictures, which join the training side alone.
         model: the name of the result.
-        epochs: how many.
+        epochs: at most so many.
         progress: counts pictures trained on.
 
     Raises:
         NonFiniteLoss: where the loss became NaN or infinite.
+        OutOfMemory: where the memory does not hold half a batch.
         AcceleratorMissing: where the device asked for is not there.
     """
     started_s = time.monotonic()
     device = choose_device(settings.precision, require_gpu=settings.require_gpu)
-    keras.utils.set_random_seed(trial.seed)
     pictures, labels = load_split(store, dataset, "train")
+    judged, validation = None, load_split(store, dataset, "validation")
+    if trial.arm == "labels":
+        folds = np.array([fold_of(row.image_id, trial.folds) for row in read_split(store, dataset, "train")], int)
+        judged = pictures[folds == trial.fold]
+        pictures, labels = pictures[folds != trial.fold], labels[folds != trial.fold]
+        if dataset.test_steers:  # then they are the test pictures, which say nothing before the evaluation
+            validation = (validation[0][:0], validation[1][:0])
     label_of = {member.class_id: label for label, member in enumerate(dataset.classes)}
-    for array in added:
-        extra, _ = read_array(store, array)
-        pictures = np.concatenate([pictures, extra])
-        labels = np.concatenate([labels, np.full(len(extra), label_of[array.class_id], np.int32)])
-    validation = load_split(store, dataset, "validation")
-    recipe = RECIPES[trial.model]
-    network = recipe.build(pictures.shape[1:], len(dataset.classes))
-    batches = Batches(
-        pictures, labels, batch_size=settings.batch_size, seed=trial.seed, flip_and_shift_px=recipe.flip_and_shift_px
-    )
-    network.compile(
-        recipe.optimizer(len(batches) * epochs),
-        loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-        jit_compile=device.compile_with_xla,
+    extra = [read_array(store, array)[0] for array in added]
+    pictures = np.concatenate([pictures, *extra])
+    labels = np.concatenate(
+        [labels, *(np.full(len(e), label_of[a.class_id], np.int32) for a, e in zip(added, extra, strict=True))]
     )
     log.info(
-        "%s: %s, %s parameters, %d training pictures (%d added), %d epochs, batch %d, %s on %s (%s)",
+        "%s: %d training pictures (%d added), at most %d epochs, batch %d, %s on %d x %s (%s)",
         trial.key,
-        trial.model,
-        f"{network.count_params():,}",
         len(labels),
-        sum(a.count for a in added),
+        sum(map(len, extra)),
         epochs,
         settings.batch_size,
         device.precision,
+        device.count,
         device.kind,
         device.name,
     )
-    progress.total = epochs * len(labels)
-    watch = _Watch(progress, len(labels), settings.batch_size, epochs)
-    network.fit(
-        batches, epochs=epochs, validation_data=validation, validation_batch_size=256, callbacks=[watch], verbose=0
+    job = Job(
+        recipe=RECIPES[trial.model],
+        pictures=pictures,
+        labels=labels,
+        validation=validation,
+        classes=len(dataset.classes),
+        epochs=epochs,
+        batch_size=settings.batch_size,
+        seed=trial.seed,
+        patience=settings.early_stopping_patience,
+        device=device,
     )
-    train_s = sum(entry["seconds"] for entry in watch.history)
+    checkpoints = Checkpoints(store, model.fingerprint)
+    training = fit(job, checkpoints, progress)
+    if judged is None:
+        shown = {"validation": validation[0], "test": load_split(store, dataset, "test")[0]}
+    else:
+        shown = {"labels": judged}
     with store.publish(model.folder) as folder:
-        network.save(folder / "model.keras")
-        (folder / "history.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in watch.history))
-        for split, data in (("validation", validation[0]), ("test", load_split(store, dataset, "test")[0])):
-            probabilities = network.predict(data, batch_size=256, verbose=0) if len(data) else np.empty((0, 1))
-            np.save(folder / f"probabilities_{split}.npy", probabilities.astype(np.float32), allow_pickle=False)
+        if judged is None:
+            training.network.save(folder / "model.keras")
+        (folder / "history.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in training.history))
+        for name, data in shown.items():
+            np.save(folder / f"probabilities_{name}.npy", training.predict(data), allow_pickle=False)
         record = {
             "trial": trial.as_dict(),
-            "parameters": network.count_params(),
-            "epochs": epochs,
-            "batch_size": settings.batch_size,
+            "parameters": training.network.count_params(),
+            "epochs": len(training.history),
+            "best_epoch": training.best_epoch,
+            "stopped_early": training.stopped_early,
+            "resumed_from": training.resumed_from,
+            "batch_size": training.batch_size,
             "training_pictures": len(labels),
-            "added_pictures": sum(a.count for a in added),
+            "added_pictures": sum(map(len, extra)),
             "device": device.kind,
             "device_name": device.name,
+            "devices": device.count,
             "precision": device.precision,
             "backend": keras.backend.backend(),
             "keras": keras.__version__,
             "python": platform.python_version(),
-            "train_seconds": train_s,
+            "train_seconds": sum(entry["seconds"] for entry in training.history),
             # The median epoch: the first one compiles the model.
-            "pictures_per_s": statistics.median(entry["pictures_per_s"] for entry in watch.history),
+            "pictures_per_s": statistics.median(entry["pictures_per_s"] for entry in training.history),
             "seconds": time.monotonic() - started_s,
         }
         (folder / "training.json").write_text(json.dumps(record, indent=1))
+    checkpoints.clear()

@@ -1,27 +1,24 @@
-"""Which classes are repaired, and how their training pictures are changed."""
+"""What is added in each arm, and the changed copies of one class's training pictures."""
 
 import dataclasses
 import json
-import re
+import logging
+import os
 from collections import Counter
 
 import numpy as np
 import pytest
-from fakes.models import fake_model, labels_of, publish_model
+from fakes.models import labels_of, publish_model
 from fakes.pictures import COBRA, COW, PANDA, quiet, small_dataset
-from PIL import Image
 
 from imagenet_tasks.arrays import read_array, read_split
-from imagenet_tasks.augment.choose import lowest_recall
-from imagenet_tasks.augment.stage import augment_class, plan_augmentation
-from imagenet_tasks.augment.transform import transform
-from imagenet_tasks.config import AugmentConfig
-from imagenet_tasks.errors import ChecksumMismatch, DataError
-from imagenet_tasks.evaluate.metrics import measure
-from imagenet_tasks.evaluate.stage import evaluate
+from imagenet_tasks.artifacts import ChosenClass, Evaluation
+from imagenet_tasks.augment.stage import MORE, augment_class, plan_augmentation
+from imagenet_tasks.config import ARMS, AugmentConfig
+from imagenet_tasks.errors import ChecksumMismatch
 from imagenet_tasks.storage import Store
 
-SETTINGS = AugmentConfig(classes_to_augment=2, pictures_to_add=50)
+SETTINGS = AugmentConfig(classes_to_augment=1, pictures_to_add=50)
 
 
 @pytest.fixture(scope="module")
@@ -31,103 +28,175 @@ def prepared(tmp_path_factory):
     return store, small_dataset(store, where / "data")
 
 
+# The plan
+
+
+def evaluation_of(prepared, name, *, seeds=1, number=0, suspects=None, test=None) -> Evaluation:
+    """An evaluation of models that take every cow, and half of the pandas, for a cobra."""
+    store, dataset = prepared
+    truth = labels_of(store, dataset, "validation")
+    pandas = np.flatnonzero(truth == 2)
+    predicted = np.where(truth == 1, 0, truth)
+    predicted[pandas[::2]] = 0
+    test = labels_of(store, dataset, "test") if test is None else test
+    models = tuple(
+        publish_model(store, dataset, f"{name}{seed}", validation=predicted, test=test) for seed in range(seeds)
+    )
+    evaluation = Evaluation(
+        fingerprint=name, models=models, validation_accuracy=0.5, test_accuracy=0.5, round=number
+    )  # fmt: skip
+    with store.publish(evaluation.folder) as folder:
+        (folder / "evaluation.json").write_text(json.dumps(evaluation.as_dict()))
+        if suspects is not None:
+            found = [{"class_id": class_id, "image_id": image_id} for class_id, image_id in suspects]
+            (folder / "suspects.json").write_text(json.dumps({"folds": 3, "pictures": 60, "suspects": found}))
+    return evaluation
+
+
 @pytest.fixture(scope="module")
-def chosen(prepared):
+def evaluation(prepared):
+    return evaluation_of(prepared, "baseline")
+
+
+def plan(prepared, evaluation, *arms, **settings):
     store, dataset = prepared
-    evaluation, _ = evaluate(store, dataset, [fake_model(store, dataset, "chosen", validation=0.5, test=0.5)])
-    return plan_augmentation(store, SETTINGS, dataset, evaluation)[0].chosen[0]
+    return plan_augmentation(store, dataclasses.replace(SETTINGS, **settings), dataset, evaluation, arms=arms)[0]
 
 
-# The choice
+def added(plan, arm) -> dict[str, int]:
+    return {c.class_id: c.pictures_to_add for c in plan.chosen if arm in c.arms}
 
 
-def figures(dataset, confusion: list[list[int]]) -> dict:
-    """The validation figures of a model with this confusion matrix."""
-    labels = [true for true, row in enumerate(confusion) for _ in range(sum(row))]
-    predicted = [guess for row in confusion for guess, count in enumerate(row) for _ in range(count)]
-    return measure(np.array(labels, int), np.eye(3)[predicted] * 0.9 + 0.03, dataset.classes)
+def train_ids(prepared, class_id) -> list[str]:
+    return [r.image_id for r in read_split(*prepared, "train") if r.class_id == class_id]
 
 
-def ids(choice) -> list[str]:
-    return [c.class_id for c in choice]
+def test_the_repair_adds_as_many_pictures_of_each_chosen_class_as_the_settings_say(prepared, evaluation):
+    made = plan(prepared, evaluation, "targeted", classes_to_augment=2)
+    assert [(c.class_id, c.pictures_to_add, c.arms) for c in made.chosen] == [
+        (COW, 50, ("targeted",)), (PANDA, 50, ("targeted",)),
+    ]  # fmt: skip
+    assert made.targeted == made.chosen
 
 
-def test_the_classes_with_the_lowest_recall_are_chosen_the_worst_first(prepared):
-    dataset = prepared[1]
-    choice = lowest_recall(figures(dataset, [[8, 2, 0], [3, 5, 2], [7, 1, 2]]), dataset, SETTINGS)
-    assert ids(choice) == [PANDA, COW]
-    assert [(c.recall, c.support, c.label, c.pictures_to_add) for c in choice] == [(0.2, 10, 2, 50), (0.5, 10, 1, 50)]
+def test_more_adds_twice_as_many_of_the_same_classes(prepared, evaluation):
+    made = plan(prepared, evaluation, "targeted", "more", classes_to_augment=2)
+    assert MORE == 2
+    assert added(made, "more") == {COW: 100, PANDA: 100}
+    assert added(made, "targeted") == {COW: 50, PANDA: 50}
 
 
-def test_f47_equal_recalls_are_taken_in_order_of_their_labels(prepared):
-    dataset = prepared[1]
-    choice = lowest_recall(figures(dataset, [[5, 5, 0], [0, 5, 5], [5, 0, 5]]), dataset, SETTINGS)
-    assert ids(choice) == [COBRA, COW]
+@pytest.mark.parametrize(("each", "expected"), [(50, [17, 17, 16]), (51, [17, 17, 17]), (2, [1, 1])])
+def test_untargeted_adds_as_many_in_all_evenly_over_all_classes(prepared, evaluation, each, expected):
+    made = plan(prepared, evaluation, "targeted", "untargeted", pictures_to_add=each)
+    assert list(added(made, "untargeted").values()) == expected
+    assert list(added(made, "untargeted")) == [COBRA, COW, PANDA][: len(expected)]
 
 
-def test_f47_a_class_without_a_recall_is_not_chosen(prepared):
-    dataset = prepared[1]
-    choice = lowest_recall(figures(dataset, [[9, 1, 0], [0, 0, 0], [1, 0, 9]]), dataset, SETTINGS)
-    assert ids(choice) == [COBRA, PANDA]
-
-
-def test_a_class_without_training_pictures_is_not_chosen(prepared):
-    dataset = prepared[1]
-    members = [dataclasses.replace(c, train=0) if c.class_id == PANDA else c for c in dataset.classes]
-    without = dataclasses.replace(dataset, classes=tuple(members))
-    choice = lowest_recall(figures(dataset, [[9, 1, 0], [0, 10, 0], [10, 0, 0]]), without, SETTINGS)
-    assert ids(choice) == [COBRA, COW]
-
-
-def test_no_more_classes_are_chosen_than_there_are(prepared):
-    dataset = prepared[1]
-    many = dataclasses.replace(SETTINGS, classes_to_augment=10)
-    assert len(lowest_recall(figures(dataset, [[9, 1, 0], [0, 10, 0], [10, 0, 0]]), dataset, many)) == 3
-
-
-def test_where_no_class_can_be_chosen_it_is_said(prepared):
-    dataset = prepared[1]
-    nothing = measure(np.array([], int), np.empty((0, 3)), dataset.classes)
-    with pytest.raises(DataError, match="plan_augmentation"):
-        lowest_recall(nothing, dataset, SETTINGS)
-
-
-def test_a_choice_says_why_and_what_the_class_is_taken_for(prepared):
-    dataset = prepared[1]
-    (choice, _) = lowest_recall(figures(dataset, [[2, 3, 5], [0, 9, 1], [0, 0, 10]]), dataset, SETTINGS)
-    assert choice.confused_with == (("giant panda", 5), ("cow", 3))
-    assert re.match(r"recall 20[ .0]*% on validation \(2 of 10\).* giant panda \(5\), cow \(3\)$", choice.why)
-
-
-def test_the_plan_reads_validation_figures_alone(prepared):
+def test_untargeted_adds_nothing_to_classes_without_training_pictures(prepared, evaluation):
     store, dataset = prepared
-    validation = labels_of(store, dataset, "validation")
-    confused = np.where(validation == 1, 2, validation)  # every cow is taken for a panda
-    plans = []
-    for name, test in (("t0", labels_of(store, dataset, "test")), ("t1", labels_of(store, dataset, "test") * 0)):
-        model = publish_model(store, dataset, name, validation=confused, test=test)
-        evaluation, _ = evaluate(store, dataset, [model])
-        plans.append(plan_augmentation(store, SETTINGS, dataset, evaluation)[0])
-    assert plans[0].chosen == plans[1].chosen
-    assert plans[0].chosen[0].class_id == COW
+    members = [dataclasses.replace(c, train=0) if c.class_id == COBRA else c for c in dataset.classes]
+    without = dataclasses.replace(dataset, classes=tuple(members), fingerprint=f"{dataset.fingerprint}x")
+    store.path(without.folder).mkdir()
+    for file in ("split.csv", "complete.json"):
+        store.write_bytes(f"{without.folder}/{file}", store.read_bytes(f"{dataset.folder}/{file}"))
+    made = plan((store, without), evaluation, "targeted", "untargeted", pictures_to_add=51)
+    assert added(made, "untargeted") == {COW: 26, PANDA: 25}
 
 
-def test_f34_a_plan_is_reused_until_its_settings_change(prepared):
+def test_correlated_adds_to_the_worst_class_and_to_what_it_is_confused_with(prepared, evaluation):
+    assert added(plan(prepared, evaluation, "targeted", "correlated"), "correlated") == {COW: 50, COBRA: 50}
+
+
+def test_none_adds_nothing(prepared, evaluation):
+    made = plan(prepared, evaluation, "targeted", "none")
+    assert added(made, "none") == {}
+    assert added(made, "targeted") == {COW: 50}
+
+
+def test_what_several_arms_add_to_a_class_is_planned_once_with_all_of_their_reasons(prepared, evaluation):
+    made = plan(prepared, evaluation, *reversed(ARMS))
+    assert [(c.class_id, c.pictures_to_add, c.arms) for c in made.chosen] == [
+        (COW, 50, ("targeted", "correlated")),
+        (COW, 100, ("more",)),
+        (COBRA, 50, ("correlated",)),
+        (COBRA, 17, ("untargeted",)), (COW, 17, ("untargeted",)), (PANDA, 16, ("untargeted",)),
+    ]  # fmt: skip
+    assert len({c.key for c in made.chosen}) == len(made.chosen)
+    assert made.chosen[0].why.count("from below") == 1
+    assert "cow is most confused with" in made.chosen[2].why
+    everywhere = plan(prepared, evaluation, *ARMS, classes_to_augment=3)
+    assert [c.arms for c in everywhere.targeted] == [("targeted", "correlated", "untargeted")] * 3
+    assert all("a control" in c.why and "from below" in c.why for c in everywhere.targeted)
+
+
+def test_the_plan_reads_validation_alone(prepared, evaluation):
+    test = labels_of(*prepared, "test")
+    for number, predicted in enumerate((test * 0, (test + 1) % 3)):
+        other = evaluation_of(prepared, f"test{number}", test=predicted)
+        assert plan(prepared, other, *ARMS).chosen == plan(prepared, evaluation, *ARMS).chosen
+
+
+def test_the_plan_is_made_from_all_of_the_evaluations_models(prepared):
+    (chosen,) = plan(prepared, evaluation_of(prepared, "three", seeds=3), "targeted").chosen
+    assert "mean of 3 models" in chosen.why
+
+
+def test_f34_a_plan_is_reused_until_its_settings_change(prepared, evaluation):
     store, dataset = prepared
-    evaluation, _ = evaluate(store, dataset, [fake_model(store, dataset, "p", validation=0.5, test=0.5)])
-    plan, reused = plan_augmentation(store, SETTINGS, dataset, evaluation)
+
+    def again(arms=("targeted", "none"), **settings):
+        return plan_augmentation(
+            store, dataclasses.replace(SETTINGS, zoom_share=0.1, **settings), dataset, evaluation, arms=arms
+        )
+
+    settings = dataclasses.replace(SETTINGS, pictures_to_add=33)
+    made, reused = plan_augmentation(store, settings, dataset, evaluation, arms=("targeted", "none"))
     assert not reused
-    assert plan_augmentation(store, SETTINGS, dataset, evaluation) == (plan, True)
-    for change in ({"classes_to_augment": 1}, {"pictures_to_add": 7}):
-        assert plan_augmentation(store, dataclasses.replace(SETTINGS, **change), dataset, evaluation)[1] is False
+    assert again(pictures_to_add=33) == (made, True)
+    assert again(("none", "targeted"), pictures_to_add=33) == (made, True)
+    assert again(("targeted",), pictures_to_add=33)[1] is False
+    for change in ({"classes_to_augment": 2}, {"strategy": "confused"}, {"pictures_to_add": 7}):
+        assert again(**{"pictures_to_add": 33} | change)[1] is False
+
+
+def test_pictures_whose_label_is_in_doubt_are_skipped_in_every_arm(prepared):
+    held_out = next(r.image_id for r in read_split(*prepared, "test") if r.class_id == COW)
+    doubtful = train_ids(prepared, COW)[3:5]
+    suspects = [(COW, i) for i in (*doubtful, held_out)] + [(PANDA, i) for i in train_ids(prepared, PANDA)]
+    made = plan(prepared, evaluation_of(prepared, "doubt", suspects=suspects), *ARMS)
+    skipped = {(c.class_id, c.skipped) for c in made.chosen}
+    assert skipped == {(COW, tuple(doubtful)), (COBRA, ()), (PANDA, ())}
+    assert "no copies of 2 of its" in made.targeted[0].why
+
+
+def test_a_plan_is_plain_json(prepared, evaluation):
+    (chosen,) = plan(prepared, evaluation, "targeted").chosen
+    assert ChosenClass.from_dict(json.loads(json.dumps(chosen.as_dict()))) == chosen
 
 
 # The changed pictures of a class
 
 
+@pytest.fixture(scope="module")
+def chosen(prepared, evaluation):
+    return plan(prepared, evaluation, "targeted").chosen[0]
+
+
 def augment(prepared, chosen, *, seed=0, settings=SETTINGS, **others):
     store, dataset = prepared
     return augment_class(store, settings, dataset, chosen, seed=seed, progress=quiet(), **others)
+
+
+def numbered(store, array) -> dict[tuple[str, int], bytes]:
+    """The copies by the image id of their source and their number among its copies."""
+    pictures, sources = read_array(store, array)
+    seen: Counter[str] = Counter()
+    copies = {}
+    for picture, source in zip(pictures, sources, strict=True):
+        copies[source, seen[source]] = picture.tobytes()
+        seen[source] += 1
+    return copies
 
 
 def test_as_many_pictures_are_made_as_were_asked_for(prepared, chosen):
@@ -138,13 +207,18 @@ def test_as_many_pictures_are_made_as_were_asked_for(prepared, chosen):
 
 def test_only_training_pictures_are_used(prepared, chosen):
     _, sources = read_array(prepared[0], augment(prepared, chosen)[0])
-    train = {r.image_id for r in read_split(*prepared, "train") if r.class_id == chosen.class_id}
-    assert set(sources) == train
+    assert set(sources) == set(train_ids(prepared, chosen.class_id))
+
+
+def test_skipped_pictures_are_not_copied(prepared, chosen):
+    ids = train_ids(prepared, chosen.class_id)
+    array, _ = augment(prepared, dataclasses.replace(chosen, skipped=tuple(ids[:2])))
+    assert set(read_array(prepared[0], array)[1]) == set(ids[2:])
 
 
 def test_each_picture_is_used_once_before_any_is_used_twice(prepared, chosen):
     _, sources = read_array(prepared[0], augment(prepared, chosen)[0])
-    count = len({r.image_id for r in read_split(*prepared, "train") if r.class_id == chosen.class_id})
+    count = len(train_ids(prepared, chosen.class_id))
     assert count < 50 < 4 * count
     for start in range(0, 50 - count, count):
         assert len(set(sources[start : start + count])) == count
@@ -163,18 +237,79 @@ def test_a_changed_picture_differs_from_its_original_and_from_its_other_copies(p
 
 def test_the_same_seed_makes_the_same_pictures_and_another_others(prepared, chosen):
     store = prepared[0]
-    first, _ = read_array(store, augment(prepared, chosen)[0])
-    again, _ = read_array(store, augment(prepared, chosen, salt="again")[0])
-    other, _ = read_array(store, augment(prepared, chosen, seed=1)[0])
-    assert (first == again).all()
-    assert not (first == other).all()
+    first, again, other = (
+        numbered(store, augment(prepared, chosen, **how)[0]) for how in ({}, {"salt": "again"}, {"seed": 1})
+    )
+    assert first == again
+    assert not set(first.values()) & set(other.values())
+
+
+@pytest.mark.parametrize("policy", ["study", "colour", "trivial"])
+def test_the_pictures_do_not_depend_on_the_number_of_threads(prepared, chosen, monkeypatch, policy):
+    made = []
+    for threads in (1, 2, 16):
+        monkeypatch.setattr(os, "cpu_count", lambda threads=threads: threads)
+        array, reused = augment(
+            prepared, chosen, settings=dataclasses.replace(SETTINGS, policy=policy), salt=f"{threads}"
+        )
+        assert not reused
+        made.append(numbered(prepared[0], array))
+    assert made[0] == made[1] == made[2]
+
+
+def test_a_copy_does_not_depend_on_which_other_pictures_there_are(prepared, chosen, tmp_path):
+    store = Store(tmp_path / "home")
+    fewer = small_dataset(store, tmp_path / "data", count=25)
+    few = numbered(store, augment((store, fewer), dataclasses.replace(chosen, dataset=fewer.fingerprint))[0])
+    many = numbered(prepared[0], augment(prepared, chosen)[0])
+    both = few.keys() & many.keys()
+    assert len({source for source, _ in both}) > 5
+    assert all(few[name] == many[name] for name in both)
+
+
+def test_more_pictures_begin_with_the_same_ones(prepared, chosen):
+    store = prepared[0]
+    few, _ = read_array(store, augment(prepared, chosen)[0])
+    many, _ = read_array(store, augment(prepared, dataclasses.replace(chosen, pictures_to_add=70))[0])
+    assert (many[:50] == few).all()
+
+
+def test_a_later_round_makes_other_pictures_of_the_same_class(prepared, chosen):
+    (later,) = plan(prepared, evaluation_of(prepared, "repaired", number=1), "targeted").chosen
+    assert (chosen.round, later.round, later.class_id) == (1, 2, chosen.class_id)
+    first, second = (numbered(prepared[0], augment(prepared, c)[0]) for c in (chosen, later))
+    assert not set(first.values()) & set(second.values())
 
 
 def test_f34_the_pictures_are_reused_until_a_setting_changes(prepared, chosen):
     array, _ = augment(prepared, chosen)
     assert augment(prepared, chosen) == (array, True)
-    assert augment(prepared, chosen, settings=dataclasses.replace(SETTINGS, classes_to_augment=1)) == (array, True)
-    assert augment(prepared, chosen, settings=dataclasses.replace(SETTINGS, rotation_deg=10))[1] is False
+    others = {"classes_to_augment": 3, "denied_transforms": (f"{PANDA}: zoom",)}
+    assert augment(prepared, chosen, settings=dataclasses.replace(SETTINGS, **others)) == (array, True)
+    denied = (f"{chosen.class_id}: zoom",)
+    for change in ({"rotation_deg": 10}, {"policy": "colour"}, {"denied_transforms": denied}):
+        assert augment(prepared, chosen, settings=dataclasses.replace(SETTINGS, **change))[1] is False
+
+
+def test_with_everything_denied_the_copies_are_plain_and_the_log_says_so(prepared, chosen, caplog):
+    store, dataset = prepared
+    denied = dataclasses.replace(
+        SETTINGS, denied_transforms=(f"{chosen.class_id}: rotation zoom horizontal_flip vertical_flip",)
+    )
+    with caplog.at_level(logging.WARNING):
+        pictures, sources = read_array(store, augment(prepared, chosen, settings=denied)[0])
+    assert "cow (n02403454): nothing may change its pictures (policy study, denied: horizontal_flip, " in caplog.text
+    originals, ids = read_array(store, dataset.classes[chosen.label].array)
+    for picture, source in zip(pictures, sources, strict=True):
+        assert (picture == originals[ids.index(source)]).all()
+
+
+def test_what_is_denied_to_another_class_changes_nothing(prepared, chosen, caplog):
+    denied = dataclasses.replace(SETTINGS, denied_transforms=(f"{PANDA}: rotation zoom horizontal_flip vertical_flip",))
+    with caplog.at_level(logging.WARNING):
+        array, _ = augment(prepared, chosen, settings=denied, salt="other")
+    assert numbered(prepared[0], array) == numbered(prepared[0], augment(prepared, chosen)[0])
+    assert not caplog.records
 
 
 def test_f33_a_stored_picture_that_changed_is_found_before_it_is_used(prepared, chosen):
@@ -186,75 +321,3 @@ def test_f33_a_stored_picture_that_changed_is_found_before_it_is_used(prepared, 
     with pytest.raises(ChecksumMismatch, match=row.image_id):
         augment(prepared, chosen, salt="damaged")
     store.write_bytes(key, good)
-
-
-def test_a_plan_is_plain_json(prepared, chosen):
-    assert json.loads(json.dumps(chosen.as_dict()))["class_id"] == chosen.class_id
-
-
-# One picture
-
-
-def changes(picture: Image.Image, count: int = 40, **settings) -> list[Image.Image]:
-    return [transform(picture, AugmentConfig(**settings), np.random.default_rng(i)) for i in range(count)]
-
-
-def gradient(rows: int, columns: int) -> Image.Image:
-    """Bright everywhere (no channel below 60), darker to the right and to the bottom."""
-    y, x = np.mgrid[0 : 1 : rows * 1j, 0 : 1 : columns * 1j]
-    return Image.fromarray(np.stack([240 - 150 * x, 240 - 150 * y, 200 + 0 * x], axis=2).astype(np.uint8))
-
-
-STILL = {"rotation_deg": 0, "zoom_share": 0, "horizontal_flip": False, "vertical_flip": False}
-
-
-def test_with_everything_off_a_picture_stays_as_it_is():
-    picture = gradient(40, 60)
-    assert all((np.asarray(c) == np.asarray(picture)).all() for c in changes(picture, 3, **STILL))
-
-
-SHAPES = pytest.mark.parametrize("size", [(60, 60), (40, 60), (60, 40), (30, 120), (25, 200), (200, 25), (41, 67)])
-
-
-@SHAPES
-def test_the_relation_of_the_sides_stays(size):
-    for changed in changes(gradient(*size)):
-        assert changed.width == pytest.approx(changed.height * size[1] / size[0], abs=1.1 + 1.1 * size[1] / size[0])
-        assert 0.73 <= changed.height / size[0] <= 1.0
-
-
-@SHAPES
-@pytest.mark.parametrize("rotation_deg", [25, 180])
-def test_no_corner_is_empty_after_a_turn(size, rotation_deg):
-    darkest = [np.asarray(c).min() for c in changes(gradient(*size), 60, rotation_deg=rotation_deg)]
-    assert min(darkest) >= 60
-
-
-@pytest.mark.parametrize(
-    ("flips", "expected"),
-    [
-        ({"horizontal_flip": False, "vertical_flip": False}, {(False, False)}),
-        ({"horizontal_flip": True, "vertical_flip": False}, {(False, False), (True, False)}),
-        ({"horizontal_flip": False, "vertical_flip": True}, {(False, False), (False, True)}),
-        ({"horizontal_flip": True, "vertical_flip": True}, {(a, b) for a in (False, True) for b in (False, True)}),
-    ],
-)
-def test_a_picture_is_flipped_only_where_that_is_allowed(flips, expected):
-    seen = set()
-    for changed in changes(gradient(40, 60), **STILL | flips):
-        array = np.asarray(changed, int)
-        seen.add((bool(array[0, 0, 0] < array[0, -1, 0]), bool(array[0, 0, 1] < array[-1, 0, 1])))
-    assert seen == expected
-
-
-def test_a_zoom_cuts_away_no_more_than_its_share():
-    heights = [c.height for c in changes(gradient(100, 100), 200, **STILL | {"zoom_share": 0.25})]
-    assert 75 <= min(heights) < 80 and 95 < max(heights) <= 100
-
-
-def test_a_turn_is_no_larger_than_allowed():
-    picture = Image.new("RGB", (101, 101), "white")
-    picture.paste((0, 0, 0), (0, 49, 101, 52))
-    for changed in changes(picture, **STILL | {"rotation_deg": 10}):
-        left, right = (int(np.asarray(changed)[20:80, x, 0].argmin()) for x in (5, 95))
-        assert abs(np.degrees(np.arctan2(right - left, 90))) <= 11.5

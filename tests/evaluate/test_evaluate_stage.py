@@ -1,20 +1,22 @@
-"""One round's models: measured, the best one chosen on validation, compared with the round before."""
+"""A round's models: measured, grouped by arm and seed, compared with the baseline and with each other."""
 
 import csv
+import dataclasses
 import json
 
 import numpy as np
 import pytest
-from fakes.models import fake_model, labels_of
-from fakes.pictures import small_dataset
+from fakes.models import fake_model, judges_of_labels, labels_of, publish_model, trial_of
+from fakes.pictures import COBRA, COW, small_dataset
 
-from imagenet_tasks.errors import ChecksumMismatch
-from imagenet_tasks.evaluate.stage import evaluate
+from imagenet_tasks.arrays import read_split
+from imagenet_tasks.errors import ArtifactError, ChecksumMismatch
+from imagenet_tasks.evaluate.stage import evaluate_baseline, evaluate_repair
 from imagenet_tasks.storage import Store
 
 
-def read_metrics(store, evaluation):
-    return json.loads(store.open_file(evaluation.folder, "metrics.json").read_bytes())
+def read(store, evaluation, name):
+    return json.loads(store.open_file(evaluation.folder, name).read_bytes())
 
 
 @pytest.fixture(scope="module")
@@ -24,76 +26,272 @@ def prepared(tmp_path_factory):
     return store, small_dataset(store, where / "data")
 
 
+def models_of(prepared, name, accuracies, **trial):
+    """A model per seed, with these accuracies on both sides."""
+    store, dataset = prepared
+    return [
+        fake_model(store, dataset, f"{name}-{seed}", validation=a, test=a, trial=trial_of(dataset, seed=seed, **trial))
+        for seed, a in enumerate(accuracies)
+    ]
+
+
+def baseline_of(prepared, name, accuracies, **trial):
+    return evaluate_baseline(*prepared, models_of(prepared, name, accuracies, **trial))[0]
+
+
+def repair(prepared, models, baseline, **others):
+    return evaluate_repair(*prepared, models, baseline=baseline, **{"previous": baseline} | others)
+
+
+# The baseline
+
+
 def test_the_figures_are_those_of_the_models_own_probabilities(prepared):
     store, dataset = prepared
     model = fake_model(store, dataset, "a", validation=0.5, test=0.75)
-    evaluation, reused = evaluate(store, dataset, [model])
+    evaluation, reused = evaluate_baseline(store, dataset, [model])
     n_validation, n_test = (len(labels_of(store, dataset, split)) for split in ("validation", "test"))
     assert evaluation.validation_accuracy == round(0.5 * n_validation) / n_validation
     assert evaluation.test_accuracy == round(0.75 * n_test) / n_test
-    metrics = read_metrics(store, evaluation)
+    metrics = read(store, evaluation, "metrics.json")
     assert (metrics["validation"]["accuracy"], metrics["test"]["support"]) == (evaluation.validation_accuracy, n_test)
-    assert not reused
+    assert (evaluation.models, evaluation.round, reused) == ((model,), 0, False)
 
 
 def test_the_best_model_is_the_best_on_validation_and_not_on_test(prepared):
     store, dataset = prepared
     models = [
-        fake_model(store, dataset, "b0", validation=0.4, test=1.0),
-        fake_model(store, dataset, "b1", validation=0.8, test=0.2),
-        fake_model(store, dataset, "b2", validation=0.6, test=0.9),
+        fake_model(store, dataset, f"b{name}", validation=v, test=t, trial=trial_of(dataset, model=name))
+        for name, v, t in (("convnet1", 0.4, 1.0), ("convnet2", 0.8, 0.2), ("convnet3", 0.6, 0.9))
     ]
-    evaluation, _ = evaluate(store, dataset, models)
+    evaluation, _ = evaluate_baseline(store, dataset, models)
     assert evaluation.model == models[1]
     assert evaluation.test_accuracy < 0.3
-    trials = read_metrics(store, evaluation)["trials"]
+    trials = read(store, evaluation, "metrics.json")["trials"]
     assert [t["model"] for t in trials] == [m.fingerprint for m in models]
     assert [t["validation_accuracy"] for t in trials] == pytest.approx([0.4, 0.8, 0.6], abs=0.03)
 
 
+def test_of_several_seeds_a_models_mean_decides_and_not_its_luckiest_seed(prepared):
+    lucky = models_of(prepared, "lucky", [0.3, 0.9], model="convnet1")
+    steady = models_of(prepared, "steady", [0.7, 0.7], model="convnet2")
+    evaluation, _ = evaluate_baseline(*prepared, [*lucky, *steady])
+    assert evaluation.models == tuple(steady)
+    assert evaluation.validation_accuracy == pytest.approx(0.7, abs=0.02)
+
+
+def test_each_group_of_seeds_has_its_mean_spread_and_interval(prepared):
+    store = prepared[0]
+    models = [*models_of(prepared, "g", [0.4, 0.5, 0.6]), *models_of(prepared, "h", [0.3], model="convnet1")]
+    evaluation, _ = evaluate_baseline(*prepared, models)
+    metrics = read(store, evaluation, "metrics.json")
+    three, one = metrics["groups"]
+    found = [t["test_accuracy"] for t in metrics["trials"][:3]]
+    assert (three["arm"], three["model"], three["seeds"]) == ("baseline", "compact", [0, 1, 2])
+    assert (three["test"]["mean"], three["test"]["sd"]) == pytest.approx((np.mean(found), np.std(found, ddof=1)))
+    half = 4.302653 * np.std(found, ddof=1) / np.sqrt(3)  # t of two degrees of freedom
+    assert three["test"]["interval"] == pytest.approx([np.mean(found) - half, np.mean(found) + half], abs=1e-6)
+    assert one["test"] == {"mean": pytest.approx(0.3, abs=0.02), "sd": None, "interval": None}
+    assert evaluation.test_accuracy == three["test"]["mean"]
+
+
 def test_f47_of_equally_good_models_the_first_is_taken(prepared):
-    store, dataset = prepared
-    models = [fake_model(store, dataset, f"c{i}", validation=0.5, test=0.5) for i in range(3)]
-    assert evaluate(store, dataset, models)[0].model == models[0]
+    models = [m for n in ("convnet1", "convnet2", "convnet3") for m in models_of(prepared, f"tie-{n}", [0.5], model=n)]
+    assert evaluate_baseline(*prepared, models)[0].model == models[0]
 
 
 def test_each_prediction_and_the_confusion_are_written(prepared):
     store, dataset = prepared
     model = fake_model(store, dataset, "d", validation=0.5, test=0.75)
-    evaluation, _ = evaluate(store, dataset, [model])
+    evaluation, _ = evaluate_baseline(store, dataset, [model])
     with store.open_file(evaluation.folder, "predictions.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     right = [r["true"] == r["predicted"] for r in rows if r["split"] == "test"]
     assert sum(right) / len(right) == evaluation.test_accuracy
+    assert {round(sum(float(r[c.class_id]) for c in dataset.classes), 5) for r in rows} == {1.0}
     with store.open_file(evaluation.folder, "confusion_test.csv").open(newline="") as file:
         header, *counts = list(csv.reader(file))
     ids = [c.class_id for c in dataset.classes]
     assert header == ["true \\ predicted", *ids]
     assert [row[0] for row in counts] == ids
     written = [list(map(int, row[1:])) for row in counts]
-    assert written == read_metrics(store, evaluation)["test"]["confusion"]
+    assert written == read(store, evaluation, "metrics.json")["test"]["confusion"]
+
+
+def test_a_seed_that_comes_twice_is_refused(prepared):
+    twice = models_of(prepared, "twice", [0.5]) + models_of(prepared, "twice-again", [0.5])
+    with pytest.raises(ArtifactError, match="baseline-compact-seed0 twice"):
+        evaluate_baseline(*prepared, twice)
+
+
+def test_without_a_baseline_there_is_no_evaluation(prepared):
+    with pytest.raises(ArtifactError, match="at least one baseline"):
+        evaluate_baseline(*prepared, [])
+
+
+# Suspect labels
+
+
+def test_disputed_labels_are_listed_with_what_the_models_take_the_pictures_for(prepared):
+    store, dataset = prepared
+    labels = labels_of(store, dataset, "train")
+    shares = np.full((len(labels), 3), 0.1)
+    shares[np.arange(len(labels)), labels] = 0.8
+    shares[7] = (0.05, 0.05, 0.9) if labels[7] != 2 else (0.9, 0.05, 0.05)
+    judges = judges_of_labels(store, dataset, "judge", shares, folds=3)
+    evaluation, _ = evaluate_baseline(store, dataset, [*models_of(prepared, "sus", [0.5]), *judges])
+    found = read(store, evaluation, "suspects.json")
+    row = read_split(store, dataset, "train")[7]
+    assert (found["folds"], found["pictures"]) == (3, len(labels))
+    (suspect,) = found["suspects"]
+    assert (suspect["image_id"], suspect["class_id"], suspect["label"], suspect["row"]) == (
+        row.image_id, row.class_id, row.label, row.row,
+    )  # fmt: skip
+    assert (suspect["given_probability"], suspect["suggested_probability"]) == pytest.approx((0.05, 0.9))
+    assert suspect["suggested_class_id"] == dataset.classes[2 if labels[7] != 2 else 0].class_id
+    assert len(read(store, evaluation, "metrics.json")["trials"]) == 1  # a judge of labels is no baseline
+
+
+def test_suspect_labels_need_every_fold(prepared):
+    store, dataset = prepared
+    shares = np.full((len(labels_of(store, dataset, "train")), 3), 1 / 3)
+    judges = judges_of_labels(store, dataset, "lost", shares, folds=3)
+    for some in (judges[:2], [*judges[:2], judges[1]]):
+        with pytest.raises(ArtifactError, match=r"each of 3 folds, received labels-compact-seed0-fold1of3"):
+            evaluate_baseline(store, dataset, [*models_of(prepared, f"lost{len(some)}", [0.5]), *some])
+
+
+def test_without_judges_there_is_no_list_of_suspects(prepared):
+    evaluation = baseline_of(prepared, "unjudged", [0.5])
+    assert "suspects.json" not in prepared[0].read_marker(evaluation.folder)["files"]
+
+
+# A repair
+
+
+def test_a_repair_is_compared_with_the_baseline_on_the_same_pictures(prepared):
+    store = prepared[0]
+    baseline = baseline_of(prepared, "f", [0.3])
+    evaluation, _ = repair(prepared, models_of(prepared, "f-t", [1.0], arm="targeted", round=1), baseline)
+    comparison = read(store, evaluation, "comparison.json")
+    assert comparison["test"]["verdict"] == "helped"
+    assert comparison["test"]["before"] == pytest.approx(baseline.test_accuracy)
+    assert (comparison["validation"]["after"], evaluation.round) == (1.0, 1)
+    assert [c["support"] for c in comparison["test"]["per_class"]] == [
+        c["support"] for c in read(store, evaluation, "metrics.json")["test"]["per_class"]
+    ]
+
+
+def test_seeds_are_paired_by_their_number_whatever_their_order(prepared):
+    store = prepared[0]
+    baseline = baseline_of(prepared, "order", [0.3, 0.5, 0.7])
+    targeted = models_of(prepared, "order-t", [0.4, 0.6, 0.8], arm="targeted", round=1)
+    evaluation, _ = repair(prepared, targeted[::-1], baseline)
+    test = read(store, evaluation, "comparison.json")["test"]
+    assert [s["seed"] for s in test["by_seed"]] == [2, 1, 0]
+    assert [s["difference"] for s in test["by_seed"]] == pytest.approx([0.1] * 3, abs=0.04)
+    assert evaluation.models == tuple(targeted[::-1])
+
+
+def test_different_seeds_on_both_sides_cannot_be_compared(prepared):
+    baseline = baseline_of(prepared, "unlike", [0.3, 0.5])
+    targeted = models_of(prepared, "unlike-t", [0.4], arm="targeted", round=1)
+    with pytest.raises(ArtifactError, match=r"'targeted' was trained from the seeds \[0\].*'baseline'.*\[0, 1\]"):
+        repair(prepared, targeted, baseline)
+
+
+def test_each_arm_is_compared_with_the_baseline_and_with_the_targeted_one(prepared):
+    store = prepared[0]
+    baseline = baseline_of(prepared, "arms", [0.2])
+    targeted = models_of(prepared, "arms-t", [0.9], arm="targeted", round=1)
+    none = models_of(prepared, "arms-n", [0.6], arm="none", round=1)
+    evaluation, _ = repair(prepared, [*none, *targeted], baseline)
+    comparison = read(store, evaluation, "comparison.json")
+    assert list(comparison["arms"]) == ["none", "targeted"] and list(comparison["against"]) == ["none"]
+    pairs = [comparison["arms"]["none"], comparison["arms"]["targeted"], comparison["against"]["none"]]
+    found = [(c["test"]["before"], c["test"]["after"]) for c in pairs]
+    assert [pytest.approx(p, abs=0.03) for p in ((0.2, 0.6), (0.2, 0.9), (0.6, 0.9))] == found
+    assert evaluation.models == tuple(targeted)
+    groups = read(store, evaluation, "metrics.json")["groups"]
+    assert [(g["arm"], g["seeds"]) for g in groups] == [("none", [0]), ("targeted", [0])]
+
+
+def test_a_later_round_is_compared_with_the_baseline_and_with_the_round_before(prepared):
+    store = prepared[0]
+    baseline = baseline_of(prepared, "r0", [0.2])
+    first, _ = repair(prepared, models_of(prepared, "r1", [0.5], arm="targeted", round=1), baseline)
+    second, _ = repair(prepared, models_of(prepared, "r2", [0.8], arm="targeted", round=2), baseline, previous=first)
+    comparison = read(store, second, "comparison.json")
+    assert (comparison["test"]["before"], comparison["previous"]["test"]["before"]) == pytest.approx(
+        (baseline.test_accuracy, first.test_accuracy)
+    )
+    assert second.round == 2
+
+
+def test_without_the_targeted_arm_there_is_nothing_to_judge(prepared):
+    baseline = baseline_of(prepared, "no-t", [0.2])
+    with pytest.raises(ArtifactError, match="with the arm 'targeted' among them; received none-compact-seed0"):
+        repair(prepared, models_of(prepared, "no-t-n", [0.5], arm="none", round=1), baseline)
+
+
+def test_a_model_that_lost_a_class_has_exactly_that_class_as_collateral(prepared):
+    store, dataset = prepared
+    right = {s: labels_of(store, dataset, s) for s in ("validation", "test")}
+    lost = {s: np.where(labels == 1, 0, labels) for s, labels in right.items()}  # every cow is taken for a cobra
+    before = publish_model(store, dataset, "whole", **right)
+    after = publish_model(store, dataset, "lossy", trial=trial_of(dataset, arm="targeted", round=1), **lost)
+    baseline, _ = evaluate_baseline(store, dataset, [before])
+    comparison = read(store, repair(prepared, [after], baseline)[0], "comparison.json")
+    assert comparison["collateral"] == [COW]
+    changed = {c["class_id"]: c["changed"] for c in comparison["test"]["per_class"] if c["changed"]}
+    assert changed == {COW: "lost"}
+    assert comparison["test"]["per_class"][0]["class_id"] == COBRA
+
+
+def test_a_repair_that_changed_nothing_has_no_collateral(prepared):
+    baseline = baseline_of(prepared, "same", [0.6])
+    evaluation, _ = repair(prepared, models_of(prepared, "same-t", [0.6], arm="targeted", round=1), baseline)
+    comparison = read(prepared[0], evaluation, "comparison.json")
+    assert (comparison["collateral"], comparison["test"]["verdict"]) == ([], "no difference shown")
+
+
+# Reuse and damage
 
 
 def test_f34_an_evaluation_is_reused_until_its_models_change(prepared):
-    store, dataset = prepared
-    model = fake_model(store, dataset, "e", validation=0.5, test=0.5)
-    first, _ = evaluate(store, dataset, [model])
-    assert evaluate(store, dataset, [model]) == (first, True)
-    other = fake_model(store, dataset, "e2", validation=0.5, test=0.5)
-    assert evaluate(store, dataset, [model, other])[1] is False
-    assert evaluate(store, dataset, [model], against=first)[1] is False
-    assert evaluate(store, dataset, [model], salt="forced")[1] is False
+    models = models_of(prepared, "e", [0.5, 0.5])
+    first, _ = evaluate_baseline(*prepared, models[:1])
+    assert evaluate_baseline(*prepared, models[:1]) == (first, True)
+    assert evaluate_baseline(*prepared, models)[1] is False
+    assert evaluate_baseline(*prepared, models[:1], salt="forced")[1] is False
 
 
-def test_a_second_round_is_compared_with_the_first_on_the_same_pictures(prepared):
-    store, dataset = prepared
-    baseline, _ = evaluate(store, dataset, [fake_model(store, dataset, "f", validation=0.3, test=0.3)])
-    better = fake_model(store, dataset, "g", validation=1.0, test=1.0)
-    evaluation, _ = evaluate(store, dataset, [better], against=baseline)
-    comparison = json.loads(store.open_file(evaluation.folder, "comparison.json").read_bytes())
-    assert comparison["test"]["verdict"] == "helped"
-    assert comparison["test"]["before"] == pytest.approx(baseline.test_accuracy)
-    assert comparison["validation"]["after"] == 1.0
+def test_f34_a_repair_is_reused_until_what_it_is_compared_with_changes(prepared):
+    targeted = models_of(prepared, "e-t", [0.7], arm="targeted", round=1)
+    one, other = baseline_of(prepared, "e-one", [0.5]), baseline_of(prepared, "e-other", [0.4])
+    first, _ = repair(prepared, targeted, one)
+    assert repair(prepared, targeted, one) == (first, True)
+    assert repair(prepared, targeted, other)[1] is False
+    assert repair(prepared, targeted, one, previous=other)[1] is False
+    assert repair(prepared, targeted, one, salt="forced")[1] is False
+
+
+def test_each_file_of_probabilities_is_opened_once(prepared, monkeypatch):
+    opened = []
+    real = Store.open_file
+
+    def counted(self, folder, name):
+        opened.append(f"{folder}/{name}")
+        return real(self, folder, name)
+
+    baseline = baseline_of(prepared, "once", [0.3, 0.4])
+    models = [
+        m for arm in ("targeted", "none") for m in models_of(prepared, f"once-{arm}", [0.5, 0.6], arm=arm, round=1)
+    ]
+    monkeypatch.setattr(Store, "open_file", counted)
+    repair(prepared, models, baseline)
+    files = [name for name in opened if "probabilities" in name]
+    assert len(files) == len(set(files)) == 2 * (len(models) + len(baseline.models))
 
 
 def test_f46_probabilities_that_changed_are_found_before_use(prepared):
@@ -102,4 +300,16 @@ def test_f46_probabilities_that_changed_are_found_before_use(prepared):
     path = store.path(f"{model.folder}/probabilities_test.npy")
     np.save(str(path), np.zeros((1, 3), np.float32))
     with pytest.raises(ChecksumMismatch, match="probabilities_test"):
-        evaluate(store, dataset, [model])
+        evaluate_baseline(store, dataset, [model])
+
+
+@pytest.mark.parametrize("other", ["pictures", "dataset"])
+def test_a_model_of_another_dataset_is_refused(prepared, other):
+    store, dataset = prepared
+    if other == "pictures":
+        model = publish_model(store, dataset, "few", validation=np.zeros(2, int), test=np.zeros(2, int))
+    else:
+        whole = fake_model(store, dataset, "elsewhere", validation=0.5, test=0.5)
+        model = dataclasses.replace(whole, trial=dataclasses.replace(whole.trial, dataset="0123"))
+    with pytest.raises(ArtifactError, match="was trained on another dataset"):
+        evaluate_baseline(store, dataset, [model])

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from imagenet_tasks.arrays import read_split
+from imagenet_tasks.arrays import fold_of, read_split
 from imagenet_tasks.artifacts import Dataset, TrainedModel, Trial
 from imagenet_tasks.storage import Store
 
@@ -11,19 +11,31 @@ def labels_of(store: Store, dataset: Dataset, split) -> np.ndarray:
     return np.array([row.label for row in read_split(store, dataset, split)], int)
 
 
-def publish_model(store: Store, dataset: Dataset, name: str, **predictions: np.ndarray) -> TrainedModel:
+def trial_of(dataset: Dataset, **changes) -> Trial:
+    return Trial(**{"model": "compact", "seed": 0, "arm": "baseline", "dataset": dataset.fingerprint} | changes)
+
+
+def answering(predicted: np.ndarray, classes: int, sure: float = 0.8) -> np.ndarray:
+    """Probabilities whose largest is `sure`, at the predicted class."""
+    shares = np.full((len(predicted), classes), (1 - sure) / (classes - 1), np.float32)
+    shares[np.arange(len(predicted)), predicted] = sure
+    return shares
+
+
+def publish_model(
+    store: Store, dataset: Dataset, name: str, *, trial: Trial | None = None, **predictions: np.ndarray
+) -> TrainedModel:
     """A model that predicts these labels for 'validation' and 'test'."""
-    trial = Trial(model="compact", seed=0, arm="baseline", dataset=dataset.fingerprint)
-    model = TrainedModel(trial=trial, fingerprint=name)
+    model = TrainedModel(trial=trial or trial_of(dataset), fingerprint=name)
     with store.publish(model.folder) as folder:
         for split, predicted in predictions.items():
-            shares = np.full((len(predicted), len(dataset.classes)), 0.1, np.float32)
-            shares[np.arange(len(predicted)), predicted] = 0.8
-            np.save(folder / f"probabilities_{split}.npy", shares)
+            np.save(folder / f"probabilities_{split}.npy", answering(predicted, len(dataset.classes)))
     return model
 
 
-def fake_model(store: Store, dataset: Dataset, name: str, *, validation: float, test: float) -> TrainedModel:
+def fake_model(
+    store: Store, dataset: Dataset, name: str, *, validation: float, test: float, trial: Trial | None = None
+) -> TrainedModel:
     """A model of these accuracies; what it gets wrong, it takes for the next class."""
     predictions = {}
     for split, accuracy in (("validation", validation), ("test", test)):
@@ -31,4 +43,20 @@ def fake_model(store: Store, dataset: Dataset, name: str, *, validation: float, 
         wrong = np.linspace(0, len(labels) - 1, len(labels) - round(accuracy * len(labels))).round().astype(int)
         labels[wrong] = (labels[wrong] + 1) % len(dataset.classes)
         predictions[split] = labels
-    return publish_model(store, dataset, name, **predictions)
+    return publish_model(store, dataset, name, trial=trial, **predictions)
+
+
+def judges_of_labels(
+    store: Store, dataset: Dataset, name: str, probabilities: np.ndarray, *, folds: int
+) -> list[TrainedModel]:
+    """The models of the arm 'labels', one per fold, that take the training pictures for what `probabilities` says."""
+    rows = read_split(store, dataset, "train")
+    models = []
+    for fold in range(folds):
+        trial = trial_of(dataset, arm="labels", fold=fold, folds=folds)
+        model = TrainedModel(trial=trial, fingerprint=f"{name}-{fold}")
+        own = [fold_of(row.image_id, folds) == fold for row in rows]
+        with store.publish(model.folder) as folder:
+            np.save(folder / "probabilities_labels.npy", probabilities[own].astype(np.float32))
+        models.append(model)
+    return models

@@ -10,19 +10,29 @@ from typing import Any
 import numpy as np
 import pytest
 
-from imagenet_tasks.arrays import read_split, write_array
-from imagenet_tasks.artifacts import ClassArray, Dataset, Run, Selection, SelectionRef, TrainedModel, Trial
+from imagenet_tasks.arrays import fold_of, read_split, write_array
+from imagenet_tasks.artifacts import (
+    AugmentationPlan,
+    ClassArray,
+    Dataset,
+    Evaluation,
+    Run,
+    Selection,
+    SelectionRef,
+    TrainedModel,
+    Trial,
+)
 from imagenet_tasks.augment.stage import plan_augmentation
 from imagenet_tasks.classes import ImageClass
 from imagenet_tasks.config import PROFILES, RunConfig
-from imagenet_tasks.evaluate.stage import evaluate
+from imagenet_tasks.evaluate.stage import evaluate_baseline, evaluate_repair
 from imagenet_tasks.images import look
 from imagenet_tasks.preprocess.stage import build_dataset
-from imagenet_tasks.report.stage import ReportInputs
+from imagenet_tasks.report.stage import ReportInputs, Round
 from imagenet_tasks.storage import Store
 
 PICTURES = 40
-ROWS, COLUMNS = 24, 16
+ROWS, COLUMNS = 40, 38  # as small as the ConvNets allow
 BuildRun = Callable[..., ReportInputs]
 
 
@@ -30,17 +40,34 @@ BuildRun = Callable[..., ReportInputs]
 def build_run(tmp_path_factory: pytest.TempPathFactory) -> BuildRun:
     """Returns a function that builds a run: `after` is the retrained model's accuracy, None where none was tried.
 
-    The same arguments give the same run, which is built once.
+    The same arguments give the same run, which is built once. `rounds` are the accuracies of the repairs where there
+    are several, `arms` those of the first repair's other arms, `models` those of further baselines. The retrained
+    models get the class with the label `losing` wrong. `suspects` training pictures of the first class look like the
+    second (None: labels are not judged).
     """
 
     @functools.cache
     def build(
         *, names: tuple[str, ...] = ("cow", "cobra", "palm"), before: float = 0.3, after: float | None = 0.8,
         source: str = "folder", terms: bool = False, never_answered: int | None = None, without_test: str | None = None,
-        short: str | None = None, failed: str | None = None, copies: int = 0,
+        short: str | None = None, failed: str | None = None, copies: int = 0, seeds: int = 1,
+        rounds: tuple[float, ...] = (), arms: tuple[tuple[Any, float], ...] = (), model: Any = "compact",
+        retrain: Any = "compact", models: tuple[tuple[Any, float], ...] = (), losing: int | None = None,
+        suspects: int | None = None, steers: bool = False, spread: float = 0.02,
     ) -> ReportInputs:  # fmt: skip
         store = Store(tmp_path_factory.mktemp("home"))
         config = _config(names, source, terms)
+        config = replace(
+            config,
+            preprocess=replace(
+                config.preprocess, test_steers=steers, validation_share=0 if steers else 0.3
+            ),
+            train=replace(
+                config.train, model=model, more_models=tuple(name for name, _ in models), seeds=seeds,
+                arms=("targeted", *(arm for arm, _ in arms)), rounds=max(1, len(rounds)),
+                label_check_folds=0 if suspects is None else 2,
+            ),
+        )  # fmt: skip
         run = Run(store, "imagenet_tasks", "manual__2026-01-01T00:00:00+00:00")
         run.write_config(config)
         for task, items in (("plan_run", [""]), ("download_class", [c.class_id for c in config.classes])):
@@ -48,32 +75,53 @@ def build_run(tmp_path_factory: pytest.TempPathFactory) -> BuildRun:
                 with run.task(task, item) as record:
                     record["reused"] = task == "download_class"
         dataset = _dataset(store, config, without_test, short, copies)
-        baseline_model = _model(store, dataset, "baseline", before, never_answered)
-        baseline, _ = evaluate(store, dataset, [baseline_model])
-        decision = {
-            "branch": "report" if after is None else "augment", "validation_accuracy": baseline.validation_accuracy,
-            "accuracy_goal": 0.25 if after is None else 0.99, "why": "",
-        }  # fmt: skip
-        selections = tuple(selection_of(member) for member in config.classes)
+        planted = functools.partial(_model, store, dataset, never_answered=never_answered)
+        trained = [
+            planted(accuracy, model=name, seed=seed)
+            for name, accuracy in ((model, before), *models) for seed in range(seeds)
+        ]  # fmt: skip
+        trained += [_judge(store, dataset, fold, suspects) for fold in range(2) if suspects is not None]
+        baseline, _ = evaluate_baseline(store, dataset, trained)
+        tried: list[Round] = []
+        decision = _gate(baseline, goal=0.25 if after is None else 0.99)
+        for number, accuracy in enumerate(rounds or ([] if after is None else [after]), start=1):
+            previous = tried[-1].evaluation if tried else baseline
+            others = dict(arms) if number == 1 else {}
+            plan, _ = plan_augmentation(
+                store, config.augment, dataset, previous, arms=config.train.arms if number == 1 else ("targeted",)
+            )
+            trained = [
+                planted(
+                    share + spread * (seed - 1) * (seeds > 1), model=retrain, seed=seed, arm=arm, round_number=number, losing=losing,
+                    added=_added(plan, arm) + sum(_added(each.plan, "targeted") for each in tried),
+                )
+                for arm, share in ({"targeted": accuracy} | others).items() for seed in range(seeds)
+            ]  # fmt: skip
+            evaluation, _ = evaluate_repair(store, dataset, trained, baseline=baseline, previous=previous)
+            added = tuple(_changed(store, dataset, chosen.class_id) for chosen in plan.targeted)
+            tried.append(Round(number=number, plan=plan, added=added, evaluation=evaluation, decision=decision))
+            if number < len(rounds):
+                decision = _gate(evaluation, goal=0.99)
         if failed:  # one that never came to be preprocessed
             config = replace(config, classes=(*config.classes, ImageClass(class_id="n00099999", name=failed)))
-        if after is None:
-            return ReportInputs(
-                run=run, config=config, decision=decision, dataset=dataset, selections=selections, baseline=baseline,
-                plan=None, added=(),
-                augmented=None,
-            )  # fmt: skip
-        plan, _ = plan_augmentation(store, config.augment, dataset, baseline)
-        added = tuple(_changed(store, dataset, chosen.class_id) for chosen in plan.chosen)
-        retrained = _model(store, dataset, "targeted", after, never_answered)
-        augmented, _ = evaluate(store, dataset, [retrained], against=baseline)
         return ReportInputs(
-            run=run, config=config, decision=decision, dataset=dataset, selections=selections, baseline=baseline,
-                plan=plan, added=added,
-            augmented=augmented,
+            run=run, config=config, decision=decision, dataset=dataset, baseline=baseline, rounds=tuple(tried),
+            selections=tuple(selection_of(member) for member in config.classes if member.name != failed),
         )  # fmt: skip
 
     return build
+
+
+def _gate(evaluation: Evaluation, *, goal: float) -> dict[str, Any]:
+    below = (evaluation.validation_accuracy or 0.0) < goal
+    return {
+        "branch": "augment" if below else "report", "validation_accuracy": evaluation.validation_accuracy,
+        "accuracy_goal": goal, "why": f"the gate's words after round {evaluation.round}", "round": evaluation.round + 1,
+    }  # fmt: skip
+
+
+def _added(plan: AugmentationPlan, arm: str) -> int:
+    return sum(c.pictures_to_add for c in plan.chosen if arm in c.arms)
 
 
 def _config(names: Sequence[str], source: str, terms: bool) -> RunConfig:
@@ -120,17 +168,19 @@ def _dataset(store: Store, config: RunConfig, without_test: str | None, short: s
     return dataset
 
 
-def _model(store: Store, dataset: Dataset, arm: Any, accuracy: float, never_answered: int | None) -> TrainedModel:
+def _model(
+    store: Store, dataset: Dataset, accuracy: float, *, model: Any, seed: int, arm: Any = "baseline",
+    round_number: int = 0, added: int = 0, never_answered: int | None = None, losing: int | None = None,
+) -> TrainedModel:  # fmt: skip
     """Publishes a model whose answers are right for the first `accuracy` of the pictures, in a fixed order."""
-    model = TrainedModel(
-        trial=Trial(model="compact", seed=0, arm=arm, dataset=dataset.fingerprint), fingerprint=f"d0de1{arm}"
-    )
+    trial = Trial(model=model, seed=seed, arm=arm, dataset=dataset.fingerprint, round=round_number)
+    trained = TrainedModel(trial=trial, fingerprint=f"d0de1{trial.key}")
     count = len(dataset.classes)
-    with store.publish(model.folder) as folder:
+    with store.publish(trained.folder) as folder:
         for split in ("validation", "test"):
             labels = np.array([row.label for row in read_split(store, dataset, split)])
             places = np.random.default_rng(1).permutation(len(labels)) / len(labels)
-            answers = np.where(places < accuracy, labels, (labels + 1) % count)
+            answers = np.where((places < accuracy) & (labels != losing), labels, (labels + 1) % count)
             if never_answered is not None:
                 answers[answers == never_answered] = (never_answered + 1) % count
             probabilities = np.full((len(labels), count), 0.01, np.float32)
@@ -138,16 +188,33 @@ def _model(store: Store, dataset: Dataset, arm: Any, accuracy: float, never_answ
             np.save(folder / f"probabilities_{split}.npy", probabilities, allow_pickle=False)
         entries = [
             {"epoch": e, "accuracy": 0.1 * e, "loss": 3 / e, "val_accuracy": 0.09 * e, "val_loss": 3.2 / e}
+            | {"learning_rate": 0.001 / e}
             for e in (1, 2, 3)
         ]
         (folder / "history.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in entries))
         record = {
-            "parameters": 310516, "epochs": 3, "training_pictures": 100, "added_pictures": 0, "device": "cpu",
-            "device_name": "CPU", "precision": "float32", "backend": "tensorflow", "keras": "3", "python": "3.11",
-            "train_seconds": 12.0, "pictures_per_s": 25.0,
+            "parameters": 310516, "epochs": 3, "training_pictures": 100 + added, "added_pictures": added,
+            "device": "cpu", "device_name": "CPU", "precision": "float32", "backend": "tensorflow", "keras": "3",
+            "python": "3.11", "train_seconds": 12.0, "pictures_per_s": 25.0, "best_epoch": 2, "batch_size": 64, "stopped_early": False,
         }  # fmt: skip
         (folder / "training.json").write_text(json.dumps(record))
-    return model
+    return trained
+
+
+def _judge(store: Store, dataset: Dataset, fold: int, suspects: int) -> TrainedModel:
+    """Publishes a model that is sure of all labels but the first `suspects` of the first class."""
+    trial = Trial(model="compact", seed=0, arm="labels", dataset=dataset.fingerprint, fold=fold, folds=2)
+    trained = TrainedModel(trial=trial, fingerprint=f"d0de1{trial.key}")
+    rows = read_split(store, dataset, "train")
+    probabilities = np.full((len(rows), len(dataset.classes)), 0.02, np.float32)
+    for place, row in enumerate(rows):
+        probabilities[place, 1 if place < suspects else row.label] = 0.9
+    mine = [place for place, row in enumerate(rows) if fold_of(row.image_id, 2) == fold]
+    with store.publish(trained.folder) as folder:
+        np.save(folder / "probabilities_labels.npy", probabilities[mine], allow_pickle=False)
+        (folder / "history.jsonl").write_text("")
+        (folder / "training.json").write_text("{}")
+    return trained
 
 
 def _changed(store: Store, dataset: Dataset, class_id: str) -> ClassArray:

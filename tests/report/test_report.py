@@ -77,10 +77,15 @@ def report(inputs: ReportInputs) -> tuple[dict[str, Any], Page, dict[str, Any]]:
     return _report(folder)
 
 
+def class_of(row: list[str]) -> str:
+    """Returns the class of a row of the classes' table, without its marks and id."""
+    return row[0].lstrip("◆▲▼").split(" n0")[0]
+
+
 def test_a_gain_is_said_with_the_numbers_of_the_comparison(build_run):
     inputs = build_run(before=0.3, after=0.8)
     result, page, figures = report(inputs)
-    folder = inputs.augmented.folder
+    folder = inputs.kept.evaluation.folder
     test = json.loads(inputs.run.store.open_file(folder, "comparison.json").read_bytes())["test"]
     assert result["verdict"] == test["verdict"] == "helped"
     assert "The repair helped" in page.text
@@ -88,15 +93,14 @@ def test_a_gain_is_said_with_the_numbers_of_the_comparison(build_run):
     assert page.text_of["test-before"] == wording.percent(test["before"])
     assert page.text_of["test-after"] == wording.percent(test["after"])
     assert page.text_of["test-difference"].startswith(wording.points(test["difference"]))
-    assert {k: figures["verdict"]["test"][k] for k in test if k != "verdict"} == {
-        k: v for k, v in test.items() if k != "verdict"
-    }
+    numbers = test.keys() - {"verdict", "per_class"}
+    assert {k: figures["verdict"]["test"][k] for k in numbers} == {k: test[k] for k in numbers}
     low, high = test["interval"]
     assert result["headline"] == (
         f"Test accuracy {100 * test['before']:.1f} % -> {100 * test['after']:.1f} % ({100 * test['difference']:+.1f} "
         f"points, 95 % interval {100 * low:+.1f} to {100 * high:+.1f}): helped"
     )
-    assert result["chosen"] == [c.class_id for c in inputs.plan.chosen]
+    assert result["chosen"] == [c.class_id for c in inputs.kept.plan.targeted]
 
 
 def test_a_loss_is_said_as_plainly(build_run):
@@ -123,7 +127,7 @@ def test_without_a_repair_each_section_of_the_second_model_says_so(build_run):
     result, page, figures = report(build_run(before=0.6, after=None))
     assert (result["branch"], result["verdict"], result["chosen"]) == ("report", "not tried", [])
     assert result["test_after"] is result["validation_after"] is None
-    assert page.text.count("no repair was tried") == 4  # curves, classes, confusion, augmentation
+    assert page.text.count("no repair was tried") == 5  # compared with, curves, classes, confusion, augmentation
     assert "after" not in figures["models"]
     assert figures["augmentation"] is None
     assert "no repair tried" in result["headline"]
@@ -172,24 +176,25 @@ def test_what_cannot_be_said_is_a_dash(build_run):
     by_name = {row["name"]: row for row in figures["classes"]}
     assert by_name["palm"]["before"]["recall"] is by_name["palm"]["change"] is None
     assert by_name["cow"]["before"]["precision"] is None
-    palm = next(row for row in page.rows if row[0].replace("◆", "").startswith("palm") and len(row) == 10)
-    assert palm[1:] == ["0", *[wording.DASH] * 4, *palm[6:8], wording.DASH, wording.DASH]
-    cow = next(row for row in page.rows if row[0].replace("◆", "").startswith("cow") and len(row) == 10)
-    assert cow[6:] == [wording.DASH] * 4
+    palm = next(row for row in page.rows if class_of(row) == "palm" and len(row) == 11)
+    assert palm[1:] == ["0", *[wording.DASH] * 4, "1", *palm[7:9], wording.DASH, wording.DASH]
+    cow = next(row for row in page.rows if class_of(row) == "cow" and len(row) == 11)
+    assert cow[7:] == [wording.DASH] * 4
 
 
 def test_the_json_holds_the_figures_that_the_page_shows(build_run):
     result, page, figures = report(build_run())
     assert figures["verdict"]["headline"] == result["headline"]
     assert figures["verdict"]["sentence"] in page.text
-    shown = {row[0].replace("◆", "").split(" n0")[0]: row for row in page.rows if len(row) == 10}
+    shown = {class_of(row): row for row in page.rows if len(row) == 11}
     for row in figures["classes"]:
         expected = [
             wording.number(row["support"]), wording.percent(row["before"]["validation_recall"]),
             wording.percent(row["before"]["recall"]), wording.percent(row["after"]["recall"]),
-            wording.points(row["change"]), wording.percent(row["before"]["precision"]),
+            wording.points(row["change"]), wording.p_number(row["p_adjusted"]),
+            wording.percent(row["before"]["precision"]),
         ]  # fmt: skip
-        assert shown[row["name"]][1:7] == expected
+        assert shown[row["name"]][1:8] == expected
     totals = figures["data"]["totals"]
     assert totals["rejected"] == {"gone": 21, "timeout": 9}
     assert (totals["listed"], totals["asked"], totals["accepted"]) == (180, 150, 120)
@@ -274,7 +279,7 @@ def test_few_and_many_classes_fit(build_run, count):
 
 
 def test_a_repair_without_its_evaluation_is_an_error_and_not_half_a_report(build_run):
-    inputs = replace(build_run(), augmented=None)
+    inputs = replace(build_run(), rounds=())
     with pytest.raises(ArtifactError, match="evaluate_augmented"):
         write_report(inputs)
 

@@ -1,0 +1,95 @@
+"""The report's figures on the pictures: what was downloaded, its quality, and whose labels are in doubt."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from imagenet_tasks.storage import Store
+
+if TYPE_CHECKING:
+    from imagenet_tasks.report.stage import ReportInputs
+
+SHORTAGES = 10  # how many short classes have a sentence of their own
+QUALITY = ("label_conflicts", "placeholders", "flat", "near_duplicates", "largest_groups", "warnings")
+SUSPECTS = "suspects.json"
+
+
+def read_json(store: Store, folder: str, name: str) -> Any:
+    """Returns what a JSON file of a published folder holds."""
+    return json.loads(store.open_file(folder, name).read_bytes())
+
+
+def collect_suspects(inputs: "ReportInputs") -> dict[str, Any] | None:
+    """Returns the training pictures whose label is in doubt, as the baseline's evaluation lists them.
+
+    Returns:
+        'folds', 'pictures' (judged) and 'suspects'; None where labels were not judged.
+    """
+    if not inputs.config.train.label_check_folds:
+        return None
+    found: dict[str, Any] = read_json(inputs.run.store, inputs.baseline.folder, SUSPECTS)
+    return found
+
+
+def collect_data(inputs: "ReportInputs") -> dict[str, Any]:
+    """Returns what the run downloaded and used of each class, and the quality of it."""
+    dataset = inputs.dataset
+    rows: list[dict[str, Any]] = []
+    selections = {selection.class_id: selection for selection in inputs.selections}
+    for member in dataset.classes:
+        selection = selections[member.class_id]
+        rows.append(
+            {
+                "class_id": member.class_id, "name": member.name, "listed": selection.listed, "asked": selection.asked,
+                "wanted": selection.wanted, "accepted": selection.accepted, "rejected": dict(selection.rejected),
+                "train": member.train, "validation": member.validation, "test": member.test,
+            }
+        )  # fmt: skip
+    totals: dict[str, Any] = {
+        name: sum(row[name] for row in rows)
+        for name in ("listed", "asked", "wanted", "accepted", "train", "validation", "test")
+    }
+    reasons: dict[str, int] = {}
+    for row in rows:
+        for reason, count in row["rejected"].items():
+            reasons[reason] = reasons.get(reason, 0) + count
+    totals["rejected"] = dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
+    hosts: dict[str, list[int]] = {}
+    for member in dataset.classes:
+        for kind, (accepted, asked) in selections[member.class_id].hosts.items():
+            sums = hosts.setdefault(kind, [0, 0])
+            sums[0], sums[1] = sums[0] + accepted, sums[1] + asked
+    quality = read_json(inputs.run.store, dataset.folder, "data_quality.json")
+    for row in rows:
+        row["quality"] = quality["classes"][row["class_id"]]
+        row["flawed"] = any(row["quality"].values())
+    return {
+        "rows_px": dataset.rows_px, "columns_px": dataset.columns_px, "classes": rows, "totals": totals,
+        "left_out": _left_out(inputs, quality["left_out"]),
+        "source": inputs.config.download.source, "hosts": dict(sorted(hosts.items())),
+        "imagenet_terms_accepted": inputs.config.download.accept_imagenet_terms, "test_steers": dataset.test_steers,
+    } | {name: quality[name] for name in QUALITY} | {"warnings": _shortages(rows) + quality["warnings"]}  # fmt: skip
+
+
+def _shortages(rows: list[dict[str, Any]]) -> list[str]:
+    """Returns a sentence for each class that is used with fewer pictures than were wanted, the shortest first."""
+    short = sorted((row for row in rows if row["accepted"] < row["wanted"]), key=lambda row: row["accepted"])
+    sentences = []
+    for row in short[:SHORTAGES]:
+        reasons = ", ".join(f"{reason.replace('_', ' ')} {count}" for reason, count in row["rejected"].items())
+        sentences.append(
+            f"{row['name']}: {row['accepted']} of {row['wanted']} pictures; "
+            f"of {row['listed']} candidates rejected: {reasons or 'none'}"
+        )
+    return sentences + ([f"{len(short) - SHORTAGES} more classes are short"] if len(short) > SHORTAGES else [])
+
+
+def _left_out(inputs: "ReportInputs", shortfalls: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns the run's classes that are not in the dataset; 'have' is None where a class never came so far."""
+    kept = {member.class_id for member in inputs.dataset.classes}
+    known = {shortfall["class_id"]: shortfall for shortfall in shortfalls}
+    nothing: dict[str, Any] = {"have": None, "need": None, "reasons": {}}
+    return [
+        {"class_id": c.class_id, "name": c.name} | known.get(c.class_id, nothing)
+        for c in inputs.config.classes
+        if c.class_id not in kept
+    ]

@@ -1,0 +1,179 @@
+"""The report's figures on the repair: every arm, seed and round, what they are compared with, and what that means."""
+
+import statistics
+from typing import TYPE_CHECKING, Any
+
+from imagenet_tasks.artifacts import AugmentationPlan, Evaluation
+from imagenet_tasks.config import ARMS
+from imagenet_tasks.report import study
+from imagenet_tasks.report.data import read_json
+from imagenet_tasks.storage import Store
+
+if TYPE_CHECKING:
+    from imagenet_tasks.report.stage import ReportInputs
+
+# What it means that the arm 'targeted' did better than another (helped), worse (hurt), or that neither is shown.
+MEANINGS = {
+    "untargeted": {
+        "helped": "As many pictures spread over all classes did less: which classes got them mattered.",
+        "hurt": "As many pictures spread over all classes did more: choosing these classes was the worse choice.",
+        "no difference shown": "As many pictures spread over all classes did as well, as far as these test pictures "
+        "show: that the choice of classes mattered is not shown, more pictures may be all there is to it.",
+    },
+    "none": {
+        "helped": "The same training without added pictures did less: it was the pictures, not the second training.",
+        "hurt": "The same training without added pictures did more: the added pictures did harm.",
+        "no difference shown": "The same training without added pictures did as well, as far as these test pictures "
+        "show: that the pictures mattered is not shown, the second training may be all there is to it.",
+    },
+    "more": {
+        "helped": "Twice as many pictures of the same classes did less.",
+        "hurt": "Twice as many pictures of the same classes did more.",
+        "no difference shown": "That twice as many pictures of the same classes do more, or less, is not shown.",
+    },
+    "correlated": {
+        "helped": "Pictures also of the classes that the worst are confused with did less.",
+        "hurt": "Pictures also of the classes that the worst are confused with did more.",
+        "no difference shown": "That pictures of the classes that the worst are confused with matter is not shown.",
+    },
+}  # fmt: skip
+
+
+def collect_repair(inputs: "ReportInputs") -> dict[str, Any]:
+    """Returns all trainings side by side.
+
+    Returns:
+        'baselines' (a group per model, with 'taken'), 'arms' (the taken baseline, then each arm of each round with its
+        comparison), 'against' (the arm 'targeted' against the others), 'trials', 'rounds', 'study', 'controls' (whether
+        'untargeted' and 'none' were trained).
+    """
+    store = inputs.run.store
+    groups, trials = _groups(store, inputs.baseline)
+    taken = inputs.baseline.model.trial.model
+    baselines = [group | {"taken": group["model"] == taken} for group in groups if group["arm"] == "baseline"]
+    arms = [group | {"comparison": None} for group in baselines if group["taken"]]
+    against: list[dict[str, Any]] = []
+    for each in inputs.rounds:
+        groups, more = _groups(store, each.evaluation)
+        trials += more
+        comparison = read_json(store, each.evaluation.folder, "comparison.json")
+        for group in sorted(groups, key=lambda g: ARMS.index(g["arm"])):
+            own = comparison if group["arm"] == "targeted" else comparison["arms"][group["arm"]]
+            arms.append(group | {"comparison": _without_classes(own["test"])})
+            by_seed = {row["seed"]: row["difference"] for row in own["test"]["by_seed"]}
+            for trial in more:
+                if trial["arm"] == group["arm"]:
+                    trial["difference"] = by_seed.get(trial["seed"])
+        against += [
+            {"arm": arm, "round": each.number, "meaning": MEANINGS[arm][found["test"]["verdict"]]}
+            | _without_classes(found["test"])
+            for arm, found in sorted(comparison["against"].items(), key=lambda item: ARMS.index(item[0]))
+        ]
+    trained = {group["arm"] for group in arms}
+    return {
+        "baselines": baselines, "arms": arms, "against": against, "trials": trials, "rounds": _rounds(inputs),
+        "study": study.study_rows([*baselines, *(g for g in arms if g["arm"] == "targeted")]),
+        "controls": {arm: arm in trained for arm in ("untargeted", "none")},
+    }  # fmt: skip
+
+
+def collect_augmentation(inputs: "ReportInputs", settings: dict[str, Any]) -> dict[str, Any] | None:
+    """Returns which classes got changed pictures in each round, why, and how they were changed.
+
+    Args:
+        inputs: the run's artifacts.
+        settings: those of the stage `augment`.
+
+    Returns:
+        'settings', 'denied' (class id, name and transforms) and 'rounds'; None where no repair was tried.
+    """
+    if not inputs.rounds or inputs.kept is None:
+        return None
+    names = {c.class_id: c.name for c in inputs.config.classes}
+    augment = inputs.config.augment
+    denied = [
+        {"class_id": class_id, "name": name, "transforms": sorted(augment.denied(class_id))}
+        for class_id, name in names.items()
+        if augment.denied(class_id)
+    ]
+    rounds = [
+        {
+            "number": each.number, "kept": each is inputs.kept, "strategy": each.plan.strategy,
+            "chosen": [c.as_dict() for c in each.plan.targeted],
+            "added": {a.class_id: a.count for a in each.added},
+            "skipped": sum(len(c.skipped) for c in each.plan.targeted),
+            "others": _other_arms(each.plan, len(inputs.dataset.classes), inputs.config.train.arms)
+            if each.number == 1 else [],
+        }
+        for each in inputs.rounds
+    ]  # fmt: skip
+    return {"settings": settings, "denied": denied, "rounds": rounds, "kept": inputs.kept.number}
+
+
+def _other_arms(plan: AugmentationPlan, classes: int, arms: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Returns what each arm beside 'targeted' trained with, in short."""
+    others = []
+    for arm in arms:
+        if arm == "targeted":
+            continue
+        chosen = [c for c in plan.chosen if arm in c.arms]
+        counts = sorted({c.pictures_to_add for c in chosen})
+        others.append(
+            {
+                "arm": arm, "classes": len(chosen), "names": [c.name for c in chosen] if len(chosen) < classes else [],
+                "each": [counts[0], counts[-1]] if counts else None, "pictures": sum(c.pictures_to_add for c in chosen),
+            }
+        )  # fmt: skip
+    return others
+
+
+def _rounds(inputs: "ReportInputs") -> list[dict[str, Any]]:
+    rows = []
+    gates = [each.decision for each in inputs.rounds] + [inputs.decision]
+    for each, gate in zip(inputs.rounds, gates[1:], strict=True):
+        # Without a gate after it the round was the last that there can be.
+        why = gate["why"] if gate.get("round") == each.number + 1 else ""
+        comparison = read_json(inputs.run.store, each.evaluation.folder, "comparison.json")
+        rows.append(
+            {
+                "number": each.number, "kept": each is inputs.kept, "classes": [c.name for c in each.plan.targeted],
+                "added": sum(a.count for a in each.added), "strategy": each.plan.strategy,
+                "validation": each.evaluation.validation_accuracy, "test": each.evaluation.test_accuracy,
+                "gain": _without_classes(comparison["previous"]["validation"]), "led": each.decision["why"],
+                "then": why or f"no further round: at most {inputs.config.train.rounds} were asked for",
+            }
+        )  # fmt: skip
+    return rows
+
+
+def _groups(store: Store, evaluation: Evaluation) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Returns an evaluation's trainings by arm and model, and one by one, each with its own record's figures."""
+    metrics = read_json(store, evaluation.folder, "metrics.json")
+    trials = []
+    for row in metrics["trials"]:
+        training = read_json(store, f"models/{row['model']}", "training.json")
+        trials.append(
+            {
+                "arm": row["trial"]["arm"], "model": row["trial"]["model"], "seed": row["trial"]["seed"],
+                "round": row["trial"]["round"], "added_pictures": training["added_pictures"],
+                "epochs": training["epochs"], "best_epoch": training.get("best_epoch"),
+                "train_seconds": training["train_seconds"], "difference": None,
+            }
+            | {k: row[k] for k in ("validation_accuracy", "validation_loss", "test_accuracy", "test_loss")}
+        )  # fmt: skip
+    groups = []
+    for group in metrics["groups"]:
+        mine = [t for t in trials if (t["arm"], t["model"]) == (group["arm"], group["model"])]
+        losses = [t["test_loss"] for t in mine if t["test_loss"] is not None]
+        groups.append(
+            group
+            | {
+                "round": evaluation.round, "loss": statistics.fmean(losses) if losses else None,
+                "added_pictures": mine[0]["added_pictures"] if mine else None,
+            }
+        )  # fmt: skip
+    return groups, trials
+
+
+def _without_classes(comparison: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in comparison.items() if k != "per_class"}

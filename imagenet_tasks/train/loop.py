@@ -1,0 +1,285 @@
+"""One training: epoch after epoch from the last checkpoint on, the best weights by validation kept."""
+
+import gc
+import logging
+import math
+import re
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from imagenet_tasks.errors import ArtifactError, NonFiniteLoss, OutOfMemory
+from imagenet_tasks.progress import Progress
+from imagenet_tasks.train.batches import FlipAndShift, order_of_epoch
+from imagenet_tasks.train.checkpoints import Checkpoint, Checkpoints, State
+from imagenet_tasks.train.devices import Device
+from imagenet_tasks.train.models import Recipe
+from imagenet_tasks.train.schedule import best_epoch, rate_after, stops_early
+
+log = logging.getLogger(__name__)
+LOOK_S = 1.0  # waiting for the device to count what is done costs nothing that seldom
+# TensorFlow's, JAX's and PyTorch's words; asked by their text, since only one of the three is there.
+MEMORY_ERROR = re.compile(r"RESOURCE_EXHAUSTED|ResourceExhausted|OutOfMemory|OOM when allocating")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What is trained on what.
+
+    Attributes:
+        recipe: the model, its optimiser and loss.
+        pictures: uint8 (n, rows, columns, 3).
+        labels: int32 (n,).
+        validation: pictures and labels that decide which epoch is the best; may be empty.
+        classes: how many.
+        epochs: at most so many.
+        batch_size: pictures a step.
+        seed: of the first weights, the order, and all that is random in training.
+        patience: epochs without a lower validation loss after which it ends; 0 for never.
+        device: what it runs on.
+    """
+
+    recipe: Recipe
+    pictures: np.ndarray
+    labels: np.ndarray
+    validation: tuple[np.ndarray, np.ndarray]
+    classes: int
+    epochs: int
+    batch_size: int
+    seed: int
+    patience: int
+    device: Device
+
+
+class _Steps(keras.callbacks.CallbackList):
+    """Counts the pictures of an epoch.
+
+    Keras' own list fetches the figures of each step for its callbacks, and so waits for the device each time; this one
+    waits only to tell the progress.
+    """
+
+    def __init__(self, training: "Training", progress: Progress) -> None:
+        super().__init__(add_history=True, model=training.trainer)
+        self._training, self._progress = training, progress
+        self._counted = 0
+        self._looked_s = time.monotonic()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        first = not self._training.is_compiled
+        if not first and time.monotonic() - self._looked_s < LOOK_S:
+            return
+        float(next(iter(logs.values())))
+        done = min((batch + 1) * self._training.batch_size, len(self._training.job.labels)) - self._counted
+        self._counted, self._looked_s, self._training.is_compiled = self._counted + done, time.monotonic(), True
+        if first:  # it compiled the model: its time says nothing of the others
+            self._progress.resume(done)
+        elif self._progress.done + done < self._progress.total:
+            self._progress.advance(done)
+        else:  # the last snapshot waits for its epoch's figures
+            self._progress.done += done
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self._progress.done += len(self._training.job.labels) - self._counted
+        self._training.keep_own_weights()
+        super().on_epoch_end(epoch, logs)
+
+
+class Training:
+    """A model in training.
+
+    Attributes:
+        network: the model itself; after `fit` with the weights of the best epoch.
+        trainer: the network behind what mirrors and shifts its pictures, compiled.
+        history: the figures of each epoch.
+        batch_size: pictures a step.
+        resumed_from: the epoch of the checkpoint that it goes on from; 0 for none.
+    """
+
+    def __init__(self, job: Job, batch_size: int) -> None:
+        keras.utils.set_random_seed(job.seed)
+        self.job, self.history, self.resumed_from, self.is_compiled = job, list[dict[str, int | float]](), 0, False
+        devices = job.device.count  # each takes an equal part of a batch
+        self.batch_size = math.ceil(batch_size / devices) * devices
+        self.network = job.recipe.build(job.pictures.shape[1:], job.classes)
+        pictures = keras.Input(job.pictures.shape[1:], dtype="uint8")
+        shift_px = job.recipe.flip_and_shift_px
+        fed = pictures if shift_px is None else FlipAndShift(shift_px, seed=job.seed)(pictures)
+        self.trainer = keras.Model(pictures, self.network(fed))
+        self._steps = math.ceil(len(job.labels) / self.batch_size)
+        self._optimizer = job.recipe.optimizer(self._steps * job.epochs)
+        self.trainer.compile(
+            self._optimizer, loss=job.recipe.loss, metrics=["accuracy"], jit_compile=job.device.compile_with_xla
+        )
+        self._optimizer.build(self.trainer.trainable_variables)
+        self._first_rate = self._rate()
+        self._best: list[np.ndarray] = []
+        self._own_weights: list[np.ndarray] = []
+
+    @classmethod
+    def from_checkpoint(cls, job: Job, batch_size: int, checkpoint: Checkpoint) -> "Training":
+        """Returns the training as it was after the checkpoint's last epoch, with the smaller of the batch sizes.
+
+        Raises:
+            ArtifactError: where the checkpoint's arrays are not this model's.
+        """
+        state = checkpoint.state
+        training = cls(job, min(batch_size, state.batch_size))
+        for variables, arrays in (
+            (training._variables, checkpoint.variables),
+            (training.network.weights, checkpoint.best),
+        ):
+            expected, received = [tuple(v.shape) for v in variables], [a.shape for a in arrays]
+            if expected != received:
+                raise ArtifactError(f"expected arrays of the shapes {expected}, received {received}")
+        for variable, array in zip(training._variables, checkpoint.variables, strict=True):
+            variable.assign(array)
+        training.history, training._best = list(state.history), checkpoint.best
+        training.resumed_from = len(training.history)
+        # The same number, unless the batch size changed: then a schedule goes on from the same share of the training.
+        training._optimizer.iterations.assign(training.resumed_from * training._steps)
+        return training
+
+    @property
+    def _variables(self) -> list[keras.Variable]:
+        """All that changes while training, the random numbers' state and the optimiser's included."""
+        return [*self.trainer.variables, *self._optimizer.variables]
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch whose weights are published."""
+        return best_epoch(self.history)
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether it ended before its last epoch."""
+        return len(self.history) < self.job.epochs
+
+    def run(self, checkpoints: Checkpoints, progress: Progress) -> None:
+        """Trains the epochs that are left, and ends with the best weights."""
+        job = self.job
+        while len(self.history) < job.epochs and not stops_early(self.history, job.patience):
+            self._run_epoch(progress)
+            checkpoints.save(
+                Checkpoint(
+                    state=State(history=tuple(self.history), batch_size=self.batch_size),
+                    variables=[ops.convert_to_numpy(v) for v in self._variables],
+                    best=self._best,
+                )
+            )
+        self.network.set_weights(self._best)
+
+    def predict(self, pictures: np.ndarray) -> np.ndarray:
+        """Returns float32 probabilities (n, classes)."""
+        if not len(pictures):
+            return np.empty((0, self.job.classes), np.float32)
+        missing = -len(pictures) % self.job.device.count
+        whole = np.concatenate([pictures, pictures[:1].repeat(missing, axis=0)]) if missing else pictures
+        # More than in training, where each layer's results are kept, and not so many as to need more memory than it.
+        probabilities: np.ndarray = self.trainer.predict(whole, batch_size=4 * self.batch_size, verbose=0)
+        return probabilities[: len(pictures)].astype(np.float32)
+
+    def _run_epoch(self, progress: Progress) -> None:
+        job, epoch = self.job, len(self.history)
+        if job.recipe.plateau:
+            self._optimizer.learning_rate = rate_after(self.history, self._first_rate, job.recipe.plateau)
+        started_s = time.monotonic()
+        order = order_of_epoch(len(job.labels), seed=job.seed, epoch=epoch)
+        order = order[: len(order) - len(order) % job.device.count]
+        logs = self.trainer.fit(
+            job.pictures[order],
+            job.labels[order],
+            batch_size=self.batch_size,
+            shuffle=False,
+            initial_epoch=epoch,
+            epochs=epoch + 1,
+            callbacks=_Steps(self, progress),
+            verbose=0,
+        ).history
+        seconds = max(time.monotonic() - started_s, 1e-9)
+        figures = {name: float(values[-1]) for name, values in logs.items()} | self._validate()
+        if not all(math.isfinite(figures[name]) for name in ("loss", "val_loss") if name in figures):
+            raise NonFiniteLoss(
+                f"epoch {epoch + 1}: the loss is {figures['loss']} (validation {figures.get('val_loss')}); expected a "
+                "number. Train in float32 (precision=float32), or another model."
+            )
+        own = {"learning_rate": self._rate(), "seconds": seconds, "pictures_per_s": len(job.labels) / seconds}
+        self.history.append({"epoch": epoch + 1, **figures, **own})
+        if self.best_epoch == epoch + 1:
+            self._best = self.network.get_weights()
+        self._take_own_weights()
+        shown = {name: figures[name] for name in ("loss", "accuracy", "val_accuracy") if name in figures}
+        progress.figures.update(epoch=f"{epoch + 1}/{job.epochs}", **shown, pictures_per_s=round(own["pictures_per_s"]))
+        if stops_early(self.history, job.patience):
+            progress.total = progress.done
+        progress.tell()
+
+    def _validate(self) -> dict[str, float]:
+        pictures, labels = self.job.validation
+        if not len(labels):
+            return {}
+        probabilities = self.predict(pictures)
+        # As Keras' own `evaluate`: the loss of the recipe and what its regularisers add.
+        loss = self.trainer.compute_loss(y=ops.convert_to_tensor(labels), y_pred=ops.convert_to_tensor(probabilities))
+        return {"val_loss": float(loss), "val_accuracy": float((probabilities.argmax(axis=1) == labels).mean())}
+
+    def _rate(self) -> float:
+        return float(ops.convert_to_numpy(self._optimizer.learning_rate))
+
+    # An optimiser that averages the weights (use_ema) puts the average into the model when Keras' `fit` ends. That is
+    # what is validated and kept as the best; the epoch after it goes on from the weights themselves.
+
+    def keep_own_weights(self) -> None:
+        """Keeps the weights that the next epoch goes on from."""
+        if self._optimizer.use_ema:
+            self._own_weights = [ops.convert_to_numpy(v) for v in self.trainer.trainable_variables]
+
+    def _take_own_weights(self) -> None:
+        for variable, array in zip(self.trainer.trainable_variables, self._own_weights, strict=False):
+            variable.assign(array)
+
+
+def fit(job: Job, checkpoints: Checkpoints, progress: Progress) -> Training:
+    """Trains, from the newest usable checkpoint on; once more at half the batch where the memory does not hold it.
+
+    Args:
+        job: what is trained on what.
+        checkpoints: where to go on from and to write to.
+        progress: counts pictures trained on.
+
+    Raises:
+        NonFiniteLoss: where the loss became NaN or infinite.
+        OutOfMemory: where half the batch is too much as well.
+    """
+    batch_size = job.batch_size
+    while True:
+        try:
+            return _fit(job, batch_size, checkpoints, progress)
+        except Exception as error:
+            if not isinstance(error, MemoryError) and not MEMORY_ERROR.search(f"{type(error).__name__}: {error}"):
+                raise
+            said = str(error).partition("\n")[0][:200]
+        smaller = batch_size // 2
+        if batch_size < job.batch_size or not smaller:
+            raise OutOfMemory(
+                f"batch {batch_size}: the memory of {job.device.name} does not hold the training ({said}). Set "
+                "batch_size to less, or train a smaller model or where there is more memory."
+            )
+        log.warning("Batch %d does not fit into memory (%s): trying once more with %d", batch_size, said, smaller)
+        batch_size = smaller
+        gc.collect()  # the failed training is garbage only now that its exception is
+
+
+def _fit(job: Job, batch_size: int, checkpoints: Checkpoints, progress: Progress) -> Training:
+    training = checkpoints.newest(lambda checkpoint: Training.from_checkpoint(job, batch_size, checkpoint))
+    if training is None:
+        training = Training(job, batch_size)
+    else:
+        log.info("Going on after epoch %d of %d, from its checkpoint", training.resumed_from, job.epochs)
+    progress.total, progress.done = job.epochs * len(job.labels), 0
+    progress.resume(training.resumed_from * len(job.labels))
+    training.run(checkpoints, progress)
+    return training

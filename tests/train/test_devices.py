@@ -1,0 +1,139 @@
+"""Which device, in which precision; and a training over several devices."""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from imagenet_tasks.errors import TrainingError
+from imagenet_tasks.train import devices
+from imagenet_tasks.train.models import RECIPES
+
+NO_GPU = pytest.mark.skipif(bool(devices._find_gpus()), reason="this machine has a GPU")
+
+
+@pytest.fixture(autouse=True)
+def as_it_was():
+    """These tests change the policy and the distribution for what is built later."""
+    yield
+    keras.config.set_dtype_policy("float32")
+    keras.distribution.set_distribution(None)
+
+
+@NO_GPU
+@pytest.mark.parametrize(
+    ("flags", "precision"),
+    [
+        ("fpu sse4_2 avx2 avx512f", "float32"),
+        ("fpu avx512f avx512_bf16 x", "bfloat16"),
+        ("amx_bf16", "bfloat16"),
+        ("not_avx512_bf16_at_all", "float32"),
+        ("", "float32"),
+    ],
+)
+def test_the_cpu_computes_in_bfloat16_only_where_it_has_the_instructions(monkeypatch, flags, precision):
+    monkeypatch.setattr(devices, "_cpu_flags", lambda field: flags)
+    device = devices.choose_device("auto", require_gpu=False)
+    assert (device.kind, device.count, device.precision) == ("cpu", 1, precision)
+    policy = "mixed_bfloat16" if precision == "bfloat16" else "float32"
+    assert keras.config.dtype_policy().name == policy
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_precision_that_was_asked_for_is_used(precision):
+    assert devices.choose_device(precision, require_gpu=False).precision == precision
+
+
+def test_probabilities_are_float32_in_any_precision():
+    devices.choose_device("bfloat16", require_gpu=False)
+    network = RECIPES["compact"].build((24, 24, 3), 3)
+    assert network.layers[1].compute_dtype == "bfloat16"
+    assert np.asarray(network(np.zeros((2, 24, 24, 3), np.uint8))).dtype == np.float32
+
+
+@NO_GPU
+def test_f44_a_gpu_that_is_required_and_missing_is_an_error():
+    with pytest.raises(TrainingError, match="require_gpu: expected a GPU"):
+        devices.choose_device("auto", require_gpu=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "capability", "precision"), [("NVIDIA H200", 9.0, "bfloat16"), ("Tesla T4", 7.5, "float32")]
+)
+def test_a_gpu_computes_in_bfloat16_from_compute_capability_8_on_and_with_xla(monkeypatch, name, capability, precision):
+    monkeypatch.setattr(devices, "_gpu_name_and_capability", lambda: (name, capability))
+    assert devices.use_devices(["gpu:0"], "auto") == devices.Device(
+        kind="gpu", name=name, count=1, precision=precision, compile_with_xla=True
+    )
+
+
+@pytest.mark.skipif(keras.backend.backend() == "jax", reason="JAX uses them all")
+def test_of_several_devices_tensorflow_uses_the_first_and_the_log_says_so(monkeypatch, caplog):
+    monkeypatch.setattr(devices, "_gpu_name_and_capability", lambda: ("NVIDIA H200", 9.0))
+    with caplog.at_level(logging.INFO, logger=devices.__name__):
+        device = devices.use_devices(["gpu:0", "gpu:1"], "auto")
+    assert device.count == 1 and keras.distribution.distribution() is None
+    assert "2 devices, of which 1 is used" in caplog.text and "KERAS_BACKEND=jax" in caplog.text
+
+
+def test_a_gpus_memory_is_taken_as_it_is_needed_and_the_other_gpus_are_left_alone(monkeypatch):
+    """On TensorFlow, for a machine with GPUs that this one may not have."""
+    import tensorflow as tf
+
+    told = []
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["first", "second"])
+    monkeypatch.setattr(tf.config.experimental, "set_memory_growth", lambda gpu, grow: told.append((gpu, grow)))
+    monkeypatch.setattr(tf.config, "set_visible_devices", lambda gpus, kind: told.append((gpus, kind)))
+    assert devices._find_gpus() == ["gpu:0", "gpu:1"]
+    assert told == [("first", True), ("second", True), (["first"], "GPU")]
+
+
+# In a process of its own, since a process has one backend: three steps on the CPU as one device, and as two.
+SPREAD = """
+import json, keras, numpy as np
+from keras import layers
+from imagenet_tasks.train.devices import use_devices
+
+def train(devices):
+    device = use_devices(devices, "float32")
+    keras.utils.set_random_seed(0)
+    network = keras.Sequential([
+        keras.Input((8, 8, 3), dtype="uint8"), layers.Rescaling(1 / 255), layers.Conv2D(4, 3),
+        layers.BatchNormalization(), layers.GlobalAveragePooling2D(), layers.Dropout(0.2),
+        layers.Dense(3, activation="softmax"),
+    ])
+    network.compile(keras.optimizers.SGD(0.05), loss="sparse_categorical_crossentropy")
+    random = np.random.default_rng(0)
+    losses = [
+        float(network.train_on_batch(random.integers(0, 256, (8, 8, 8, 3), np.uint8), random.integers(0, 3, 8)))
+        for _ in range(3)
+    ]
+    on = len(network.trainable_variables[0].value.sharding.device_set)
+    return {"count": device.count, "variables_on": on, "losses": losses}
+
+print(json.dumps([train(["cpu:0"]), train(["cpu:0", "cpu:1"]), train(["cpu:0"])]))
+"""
+
+
+def test_a_training_over_two_devices_has_the_losses_of_one_over_one():
+    done = subprocess.run(
+        [sys.executable, "-c", SPREAD],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        cwd=Path(devices.__file__).parents[2],
+        env=os.environ | {"KERAS_BACKEND": "jax", "XLA_FLAGS": "--xla_force_host_platform_device_count=2"},
+    )
+    assert done.returncode == 0, done.stderr
+    one, two, one_again = json.loads(done.stdout.splitlines()[-1])
+    assert [one["count"], two["count"], one_again["count"]] == [1, 2, 1]
+    assert [one["variables_on"], two["variables_on"]] == [1, 2]
+    assert one["losses"] == one_again["losses"]
+    assert len(set(one["losses"])) == 3
+    assert two["losses"] == pytest.approx(one["losses"], rel=1e-4)
