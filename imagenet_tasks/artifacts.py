@@ -6,6 +6,7 @@ images/<class_id>/selected-<fingerprint>.json the pictures that a run uses (Sele
 arrays/<fingerprint>/                         <class_id>.npy, ids.json and looks.npy (ClassArray)
 datasets/<fingerprint>/                       dataset.json (Dataset), split.csv, data_quality.json
 models/<fingerprint>/                         model.keras, history.jsonl, training.json, probabilities_<split>.npy
+models/champion.json                          the best model of each list of classes (champions.Champion)
 evaluations/<fingerprint>/                    metrics.json, confusion_<split>.csv, predictions.csv
 plans/<fingerprint>/                          plan.json (AugmentationPlan)
 runs/<dag_id>/<run_key>/                      config.json, tasks/, progress/, decision.json, run.json, report/

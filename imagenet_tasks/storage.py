@@ -263,11 +263,14 @@ class Store:
             self.path(f"{folder}/{MARKER}").rename(self.path(f"{folder}/{QUARANTINED}"))
 
     def remove(self, folder: str) -> None:
-        """Deletes a published folder, its marker first; nothing where it is not there any more."""
+        """Deletes a published folder, its marker first, and the folder around it where that is then empty."""
         path = self.path(folder)
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError):  # another attempt did it
             path.joinpath(MARKER).unlink()
             path.fs.rm(path.path, recursive=True)
+        if self.is_local:
+            with contextlib.suppress(OSError):  # there is more in it
+                Path(str(path.parent)).rmdir()
 
     def _cached(self, source: UPath, sha256: str) -> Path:
         cache = Path(os.environ.get("IMAGENET_CACHE") or Path(tempfile.gettempdir()) / "imagenet-cache")

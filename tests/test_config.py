@@ -334,7 +334,7 @@ def test_classes_to_augment_are_named_with_the_strategy_manual_and_with_no_other
 
 
 def test_named_classes_to_augment_are_among_the_runs():
-    manual = {"strategy": "manual", "augment_classes": "ant bear", "source": "synset-archives"}
+    manual = {"strategy": "manual", "augment_classes": "n02082791", "source": "synset-archives"}
     with pytest.raises(ConfigError, match=r"augment_classes: \w+ are not among the run's classes"):
         make_config("seed", manual)
     with pytest.raises(ConfigError, match="augment_classes: dog are not among the run's classes"):

@@ -95,7 +95,7 @@ def _draw_class(
     room = BLOCK[0] - regular.getlength(said) - MARGIN
     name = _shortened(member.name, bold, room)
     draw.text((left, baseline), name, INK, bold, anchor="ls")
-    if member.class_id != member.name:
+    if member.class_id.replace("_", " ") != member.name:
         used = bold.getlength(name) + 10
         draw.text(
             (left + used, baseline), _shortened(member.class_id, regular, room - used), MUTED, regular, anchor="ls"

@@ -75,10 +75,11 @@ def compare_classes(
 ) -> list[dict[str, Any]]:
     """Returns the comparison of each class's pictures, one dictionary per class.
 
-    A class's p-value is the sign test's on its pictures; of several seeds, the larger one of this and of a t test of its
-    gain over the seeds, since one training is good at one class and the next at another (docs/adr/0012). Of 20 classes
-    that are looked at, one seems changed by chance: the p-values are adjusted by Holm's method (A Simple Sequentially
-    Rejective Multiple Test Procedure, 1979), so that the chance to call any class changed where none is stays below 5 %.
+    A class's p-value is the sign test's on its pictures; of several seeds, the larger one of this and of a t test of
+    its gain over the seeds, since one training is good at one class and the next at another (docs/adr/0012). Of 20
+    classes that are looked at, one seems changed by chance: the p-values are adjusted by Holm's method (A Simple
+    Sequentially Rejective Multiple Test Procedure, 1979), so that the chance to call any class changed stays small
+    where none is.
 
     Args:
         labels: int (n,), the true labels.

@@ -49,7 +49,7 @@ def collect(inputs: "ReportInputs") -> dict[str, Any]:
         "verdict": _verdict(inputs, models, comparison, classes, data["left_out"]),
         "decision": inputs.decision,
         "first_decision": inputs.rounds[0].decision if inputs.rounds else inputs.decision,
-        "champion": inputs.champion,
+        "champion": {k: inputs.champion[k] for k in ("outcome", "why")} if inputs.champion else None,
         "tasks": _tasks(inputs),
         "models": models,
         "repair": collect_repair(inputs),

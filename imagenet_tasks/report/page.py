@@ -38,8 +38,8 @@ def render(
     by_label = sorted(classes, key=lambda row: row["label"])
     return environment.get_template("report.html.j2").render(
         f=figures, v=figures["verdict"], words=wording.VERDICTS, role_names=ROLES,
-        arm_names=wording.ARM_NAMES, arm_glosses=wording.ARM_GLOSSES, against=wording.AGAINST, policies=wording.POLICIES,
-        strategies=wording.STRATEGIES, transforms=wording.TRANSFORMS, study_goal=STUDY_GOAL,
+        arm_names=wording.ARM_NAMES, arm_glosses=wording.ARM_GLOSSES, against=wording.AGAINST,
+        policies=wording.POLICIES, strategies=wording.STRATEGIES, transforms=wording.TRANSFORMS, study_goal=STUDY_GOAL,
         roles=list(figures["models"]), repaired="after" in figures["models"], by_label=by_label,
         class_counts=_class_counts(classes), charts=_charts(figures, by_label), mistakes=_mistakes(figures, by_label),
         samples=samples, changes=changes, suspects=suspects, rows=settings.setting_rows(config),
@@ -57,6 +57,7 @@ TASKS = {
     "check_accuracy": "Compare with the goal",
     "plan_augmentation": "Choose the classes to repair",
     "augment_class": "Make changed copies",
+    "plan_retraining": "List the trainings of the repair",
     "train_augmented": "Train again with them",
     "evaluate_augmented": "Measure and compare",
     "write_report": "Write this report",

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from imagenet_tasks.artifacts import AugmentationPlan, Evaluation
 from imagenet_tasks.config import ARMS
-from imagenet_tasks.report import study
+from imagenet_tasks.report import study, wording
 from imagenet_tasks.report.data import read_json
 from imagenet_tasks.storage import Store
 
@@ -131,8 +131,12 @@ def _rounds(inputs: "ReportInputs") -> list[dict[str, Any]]:
     rows = []
     gates = [each.decision for each in inputs.rounds] + [inputs.decision]
     for each, gate in zip(inputs.rounds, gates[1:], strict=True):
-        # Without a gate after it the round was the last that there can be.
-        why = gate["why"] if gate.get("round") == each.number + 1 else ""
+        # After the last round that there can be, no gate follows.
+        why = f"no further round: at most {inputs.config.train.rounds} were asked for"
+        if gate.get("round") == each.number + 1:
+            why = gate["why"]
+        elif each.number < inputs.config.train.rounds:
+            why = wording.DASH
         comparison = read_json(inputs.run.store, each.evaluation.folder, "comparison.json")
         rows.append(
             {
@@ -140,7 +144,7 @@ def _rounds(inputs: "ReportInputs") -> list[dict[str, Any]]:
                 "added": sum(a.count for a in each.added), "strategy": each.plan.strategy,
                 "validation": each.evaluation.validation_accuracy, "test": each.evaluation.test_accuracy,
                 "gain": _without_classes(comparison["previous"]["validation"]), "led": each.decision["why"],
-                "then": why or f"no further round: at most {inputs.config.train.rounds} were asked for",
+                "then": why,
             }
         )  # fmt: skip
     return rows

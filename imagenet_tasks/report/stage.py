@@ -28,8 +28,8 @@ class ReportInputs:
     """What the report is made of.
 
     `decision` is the last gate's: 'branch', 'validation_accuracy', 'accuracy_goal', 'why', and 'round', the number of
-    the repair that it decided on. `selections` says what this run downloaded of each class. `rounds` is empty where no repair was tried. `champion` is what became of
-    the run's best model, None where nobody asked.
+    the repair that it decided on. `selections` says what this run downloaded of each class. `rounds` is empty where no
+    repair was tried. `champion` is what became of the run's best model ('outcome' and 'why'), None where nobody asked.
     """
 
     run: Run

@@ -178,8 +178,7 @@ class Training:
             return np.empty((0, self.job.classes), np.float32)
         missing = -len(pictures) % self.job.device.count
         whole = np.concatenate([pictures, pictures[:1].repeat(missing, axis=0)]) if missing else pictures
-        # More than in training, where each layer's results are kept, and not so many as to need more memory than it.
-        probabilities: np.ndarray = self.trainer.predict(whole, batch_size=4 * self.batch_size, verbose=0)
+        probabilities: np.ndarray = self.trainer.predict(whole, batch_size=self.batch_size, verbose=0)
         return probabilities[: len(pictures)].astype(np.float32)
 
     def _run_epoch(self, progress: Progress) -> None:
@@ -242,6 +241,15 @@ class Training:
             variable.assign(array)
 
 
+def memory_error(error: Exception) -> str | None:
+    """Returns the line in which an error says that memory ran out; None where it says something else."""
+    lines = f"{type(error).__name__}: {error}".splitlines()
+    if isinstance(error, MemoryError):
+        return lines[0]
+    said = [line.strip()[:200] for line in lines if MEMORY_ERROR.search(line)]
+    return said[-1] if said else None
+
+
 def fit(job: Job, checkpoints: Checkpoints, progress: Progress) -> Training:
     """Trains, from the newest usable checkpoint on; once more at half the batch where the memory does not hold it.
 
@@ -259,9 +267,9 @@ def fit(job: Job, checkpoints: Checkpoints, progress: Progress) -> Training:
         try:
             return _fit(job, batch_size, checkpoints, progress)
         except Exception as error:
-            if not isinstance(error, MemoryError) and not MEMORY_ERROR.search(f"{type(error).__name__}: {error}"):
+            said = memory_error(error)
+            if said is None:
                 raise
-            said = str(error).partition("\n")[0][:200]
         smaller = batch_size // 2
         if batch_size < job.batch_size or not smaller:
             raise OutOfMemory(

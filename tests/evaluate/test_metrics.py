@@ -9,7 +9,6 @@ from imagenet_tasks.artifacts import ClassArray, DatasetClass
 from imagenet_tasks.errors import ConfigError, DataError
 from imagenet_tasks.evaluate.gate import decide
 from imagenet_tasks.evaluate.metrics import measure
-from imagenet_tasks.evaluate.significance import compare
 
 
 def classes(count: int) -> list[DatasetClass]:
@@ -115,7 +114,7 @@ def test_f47_a_class_with_neither_is_shown_with_support_0():
 def test_f47_no_pictures_have_no_figures():
     figures = measure(np.array([], int), np.empty((0, 1)), classes(3))
     assert figures["support"] == 0
-    assert {figures[n] for n in ("loss", "accuracy", "accuracy_interval", "balanced_accuracy")} == {None}
+    assert {figures[n] for n in ("loss", "accuracy", "accuracy_interval", "balanced_accuracy", "ece")} == {None}
     assert [c["recall"] for c in figures["per_class"]] == [None] * 3
     assert figures["confusion"] == [[0] * 3] * 3
 
@@ -123,6 +122,25 @@ def test_f47_no_pictures_have_no_figures():
 def test_f47_of_equal_probabilities_the_first_class_is_the_answer():
     figures = measure(np.array([0, 1]), np.full((2, 3), 1 / 3), classes(3))
     assert figures["confusion"] == [[1, 0, 0], [1, 0, 0], [0, 0, 0]]
+
+
+def test_the_calibration_error_is_the_gap_between_confidence_and_being_right_worked_out_by_hand(figures):
+    assert figures["ece"] == pytest.approx(0.7 - 0.6)  # one bin: answers of 0.7, right in 6 of 10
+
+
+def test_the_calibration_errors_of_the_bins_do_not_cancel_out():
+    shares = np.array([[0.9, 0.1]] * 4 + [[0.6, 0.4]] * 4)
+    labels = np.array([0, 0, 0, 1, 0, 0, 0, 1])  # too sure by 0.15 in one bin, not sure enough by 0.15 in the other
+    assert measure(labels, shares, classes(2))["ece"] == pytest.approx(0.15)
+
+
+def test_a_model_that_is_right_as_often_as_it_says_is_calibrated():
+    random = np.random.default_rng(0)
+    sure = random.uniform(0.5, 1.0, 20_000)
+    labels = (random.random(len(sure)) > sure).astype(int)
+    assert measure(labels, np.stack([sure, 1 - sure], axis=1), classes(2))["ece"] < 0.015
+    overconfident = np.stack([sure * 0 + 0.999, sure * 0 + 0.001], axis=1)
+    assert measure(labels, overconfident, classes(2))["ece"] == pytest.approx(0.25, abs=0.02)
 
 
 # The gate
@@ -150,75 +168,3 @@ def test_f48_what_is_no_share_is_no_goal(goal):
 @pytest.mark.parametrize("goal", [0, 0.0, 1, 1.0])
 def test_f48_a_goal_may_be_none_or_all(goal):
     assert decide(0.5, goal) == ("report" if goal == 0 else "augment")
-
-
-# Significance
-
-
-def outcomes(only_before: int, only_after: int, both: int, neither: int) -> dict:
-    """The comparison of two models that are right on so many pictures."""
-    before = [0] * only_before + [1] * only_after + [0] * both + [1] * neither
-    after = [1] * only_before + [0] * only_after + [0] * both + [1] * neither
-    return compare(np.zeros(len(before), int), np.array(before), np.array(after), seed=0)
-
-
-def test_identical_predictions_show_no_difference():
-    result = outcomes(0, 0, 60, 40)
-    assert (result["verdict"], result["p_value"], result["difference"], result["interval"]) == (
-        "no difference shown",
-        1.0,
-        0.0,
-        [0.0, 0.0],
-    )
-
-
-def test_models_that_are_wrong_in_different_ways_are_not_different():
-    result = compare(np.zeros(50, int), np.ones(50, int), np.full(50, 2), seed=0)
-    assert (result["verdict"], result["p_value"]) == ("no difference shown", 1.0)
-    assert (result["before"], result["after"]) == (0, 0)
-
-
-def test_a_model_that_is_strongly_better_helped():
-    result = outcomes(5, 40, 30, 25)
-    assert (result["verdict"], result["before"], result["after"]) == ("helped", 0.35, 0.7)
-    assert result["difference"] == pytest.approx(0.35)
-    assert 0 < result["interval"][0] < 0.35 < result["interval"][1] < 1
-
-
-def test_a_model_that_is_strongly_worse_hurt():
-    result = outcomes(40, 5, 30, 25)
-    assert result["verdict"] == "hurt"
-    assert result["interval"][1] < 0
-
-
-def binomial_p(discordant: int, fewer: int) -> float:
-    """McNemar's exact two-sided p-value."""
-    return min(1.0, 2 * sum(math.comb(discordant, k) for k in range(fewer + 1)) / 2**discordant)
-
-
-@pytest.mark.parametrize(
-    ("only_before", "only_after", "verdict"),
-    [
-        (0, 5, "no difference shown"),
-        (0, 6, "helped"),
-        (6, 0, "hurt"),
-        (4, 10, "no difference shown"),
-        (3, 12, "helped"),
-    ],
-)
-def test_mcnemars_p_value_and_the_verdict_are_those_worked_out_by_hand(only_before, only_after, verdict):
-    result = outcomes(only_before, only_after, 20, 20)
-    assert result["p_value"] == pytest.approx(binomial_p(only_before + only_after, min(only_before, only_after)))
-    assert (result["only_before_right"], result["only_after_right"], result["verdict"]) == (
-        only_before,
-        only_after,
-        verdict,
-    )
-
-
-def test_the_pictures_that_both_models_got_right_do_not_change_the_p_value():
-    assert outcomes(3, 12, 0, 0)["p_value"] == outcomes(3, 12, 900, 100)["p_value"]
-
-
-def test_the_interval_is_the_same_for_the_same_seed():
-    assert outcomes(10, 20, 50, 20) == outcomes(10, 20, 50, 20)

@@ -92,7 +92,8 @@ def build_run(tmp_path_factory: pytest.TempPathFactory) -> BuildRun:
             )
             trained = [
                 planted(
-                    share + spread * (seed - 1) * (seeds > 1), model=retrain, seed=seed, arm=arm, round_number=number, losing=losing,
+                    share + spread * (seed - 1) * (seeds > 1), model=retrain, seed=seed, arm=arm,
+                    round_number=number, losing=losing,
                     added=_added(plan, arm) + sum(_added(each.plan, "targeted") for each in tried),
                 )
                 for arm, share in ({"targeted": accuracy} | others).items() for seed in range(seeds)
@@ -195,7 +196,8 @@ def _model(
         record = {
             "parameters": 310516, "epochs": 3, "training_pictures": 100 + added, "added_pictures": added,
             "device": "cpu", "device_name": "CPU", "precision": "float32", "backend": "tensorflow", "keras": "3",
-            "python": "3.11", "train_seconds": 12.0, "pictures_per_s": 25.0, "best_epoch": 2, "batch_size": 64, "stopped_early": False,
+            "python": "3.11", "train_seconds": 12.0, "pictures_per_s": 25.0, "best_epoch": 2, "batch_size": 64,
+            "stopped_early": False,
         }  # fmt: skip
         (folder / "training.json").write_text(json.dumps(record))
     return trained

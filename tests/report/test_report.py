@@ -1,85 +1,16 @@
-import functools
 import json
 import math
 from dataclasses import replace
-from html.parser import HTMLParser
-from typing import Any
 
 import pytest
+from report_page import class_of, report
 
 from imagenet_tasks.errors import ArtifactError
 from imagenet_tasks.report import settings, wording
-from imagenet_tasks.report.stage import ReportInputs, write_report
+from imagenet_tasks.report.stage import write_report
 
 HOSTILE = "</script></title></style><img src=x onerror=alert(1)>"
 ADDRESSES = {"src", "href", "xlink:href", "action", "formaction", "data", "poster", "srcset", "background"}
-VOID = {"meta", "img", "br", "hr", "link", "input"}
-
-
-class Page(HTMLParser):
-    """Reads a page as a browser does: its elements, its text, and the text of elements that have an id."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str]]] = []
-        self.text_of: dict[str, str] = {}
-        self.rows: list[list[str]] = []
-        self.open: list[str] = []
-        self._ids: list[str | None] = []
-        self.text = ""
-        self.feed(html)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        attributes = {name: value or "" for name, value in attrs}
-        self.elements.append((tag, attributes))
-        if tag == "tr":
-            self.rows.append([])
-        if tag in ("td", "th") and self.rows:
-            self.rows[-1].append("")
-        if tag not in VOID:
-            self.open.append(tag)
-            self._ids.append(attributes.get("id"))
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, {name: value or "" for name, value in attrs}))
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in VOID:
-            assert self.open.pop() == tag, f"</{tag}> closes something else"
-            self._ids.pop()
-
-    def handle_data(self, data: str) -> None:
-        if "style" not in self.open:
-            self.text += data
-        for name in filter(None, self._ids):
-            self.text_of[name] = self.text_of.get(name, "") + data
-        if self.rows and ("td" in self.open or "th" in self.open):
-            self.rows[-1][-1] += data
-
-
-@functools.cache
-def _report(folder: str) -> tuple[dict[str, Any], Page, dict[str, Any]]:
-    inputs = RUNS[folder]
-    result = write_report(inputs)
-    store = inputs.run.store
-    html = store.read_bytes(result["report"]).decode()
-    return result, Page(html), json.loads(store.read_bytes(result["report_json"]), parse_constant=pytest.fail)
-
-
-RUNS: dict[str, ReportInputs] = {}
-
-
-def report(inputs: ReportInputs) -> tuple[dict[str, Any], Page, dict[str, Any]]:
-    """Returns the stage's result, the page and the JSON; a run's report is written once."""
-    folder = str(inputs.run.store.root)
-    RUNS[folder] = inputs
-    return _report(folder)
-
-
-def class_of(row: list[str]) -> str:
-    """Returns the class of a row of the classes' table, without its marks and id."""
-    return row[0].lstrip("◆▲▼").split(" n0")[0]
 
 
 def test_a_gain_is_said_with_the_numbers_of_the_comparison(build_run):

@@ -1,0 +1,124 @@
+"""The champion of a list of classes: a run's best model takes its place where it is better beyond chance."""
+
+import json
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from imagenet_tasks.artifacts import Dataset, Evaluation, Run, TrainedModel
+from imagenet_tasks.champions import KEY, Champion, key_of, open_model, read_champions, sha256_of_marker
+from imagenet_tasks.classes import ImageClass
+from imagenet_tasks.errors import ArtifactError
+from imagenet_tasks.evaluate.metrics import wilson
+from imagenet_tasks.storage import Store
+
+log = logging.getLogger(__name__)
+NOT_ELIGIBLE = {
+    True: "the test pictures steered the training, so that no figure is left to judge its models by",
+    False: "no model was measured on validation pictures",
+}
+
+
+def promote(
+    store: Store, dataset: Dataset, evaluations: Sequence[Evaluation], run: Run, *, profile: str, drawn: bool
+) -> dict[str, Any]:
+    """Makes a run's best model the champion of its classes where it is better than the present one beyond its interval.
+
+    Args:
+        store: where the models and the champions are.
+        dataset: the split of the run.
+        evaluations: the run's, of all rounds; the candidate is the best trained model in them by validation accuracy.
+        run: for the record.
+        profile: the same.
+        drawn: whether the pictures are the built-in source's.
+
+    Returns:
+        "outcome" (promoted, kept or not eligible), "why" in a sentence, and the champion's entry (None for none).
+
+    Raises:
+        ArtifactError: where champion.json was changed by hand, or a file of the candidate is missing or damaged.
+    """
+    key = key_of((c.class_id for c in dataset.classes), drawn=drawn)
+    with store.lock("models"):
+        champions = read_champions(store)
+        present = champions.get(key)
+        candidate = None if dataset.test_steers else _best(store, evaluations)
+        if candidate is None:
+            outcome, why = "not eligible", NOT_ELIGIBLE[dataset.test_steers]
+        else:
+            outcome, why = _judge(store, candidate, present)
+        if candidate and outcome == "promoted":
+            champions[key] = present = _entry(store, dataset, candidate, present, run, profile=profile, drawn=drawn)
+            store.write_json(KEY, {k: c.as_dict() for k, c in champions.items()})
+    log.info("Champion %s: %s", outcome, why)
+    return {"outcome": outcome, "why": why, "champion": present.as_dict() if present else None}
+
+
+def _best(store: Store, evaluations: Sequence[Evaluation]) -> dict[str, Any] | None:
+    """Returns the trial that is best on validation, the first of equal ones, with its number of validation pictures."""
+    trials: list[dict[str, Any]] = []
+    for evaluation in evaluations:
+        metrics = json.loads(store.open_file(evaluation.folder, "metrics.json").read_bytes())
+        trials += [t | {"pictures": metrics["validation"]["support"]} for t in metrics["trials"]]
+    measured = [t for t in trials if t["validation_accuracy"] is not None]
+    return max(measured, key=lambda t: t["validation_accuracy"], default=None)
+
+
+def _judge(store: Store, candidate: dict[str, Any], present: Champion | None) -> tuple[str, str]:
+    """Returns what becomes of the candidate, and why."""
+    accuracy = candidate["validation_accuracy"]
+    said = f"{_model_of(candidate).trial.key}, {100 * accuracy:.1f} % on validation"
+    if present is None:
+        return "promoted", f"{said}, is the first of these classes"
+    try:
+        open_model(store, present)
+    except ArtifactError as error:
+        log.warning("The present champion cannot be used and is replaced: %s", error)
+        return "promoted", f"{said}, replaces a model whose file is gone or damaged"
+    if candidate["model"] == present.model.fingerprint:
+        return "kept", f"{said}, is the champion already"
+    low, high = (100 * end for end in present.validation_interval)
+    theirs = (
+        f"the champion's {100 * present.validation_accuracy:.1f} % [{low:.1f}, {high:.1f}] "
+        f"({present.model.trial.key} of run {present.run_id})"
+    )
+    if accuracy > present.validation_interval[1]:
+        return "promoted", f"{said}, is above {theirs}"
+    return "kept", f"this run's best, {said}, is not above {theirs}"
+
+
+def _model_of(candidate: dict[str, Any]) -> TrainedModel:
+    return TrainedModel.from_dict({"trial": candidate["trial"], "fingerprint": candidate["model"]})
+
+
+def _entry(
+    store: Store, dataset: Dataset, candidate: dict[str, Any], present: Champion | None, run: Run, *, profile: str,
+    drawn: bool,
+) -> Champion:  # fmt: skip
+    model = _model_of(candidate)
+    store.open_file(model.folder, "model.keras")  # a damaged file is found before it is promoted
+    pictures = candidate["pictures"]
+    low, high = wilson(round(candidate["validation_accuracy"] * pictures), pictures)
+    names = ("model", "validation_accuracy", "dag_id", "run_id", "promoted_s")
+    replaced = {name: present.as_dict()[name] for name in names} if present else None
+    return Champion(
+        model=model,
+        model_sha256=sha256_of_marker(store, model),
+        classes=tuple(ImageClass(class_id=c.class_id, name=c.name) for c in dataset.classes),
+        drawn=drawn,
+        rows_px=dataset.rows_px,
+        columns_px=dataset.columns_px,
+        validation_accuracy=candidate["validation_accuracy"],
+        validation_interval=(low, high),
+        validation_pictures=pictures,
+        test_accuracy=candidate["test_accuracy"],
+        dataset=dataset.fingerprint,
+        dag_id=run.dag_id,
+        run_id=run.run_id,
+        run_key=run.run_key,
+        profile=profile,
+        promoted_s=time.time(),
+        training=json.loads(store.open_file(model.folder, "training.json").read_bytes()),
+        replaced=replaced,
+    )

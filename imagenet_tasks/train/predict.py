@@ -1,0 +1,102 @@
+"""What the champion takes pictures for. Importing this module loads Keras."""
+
+import stat
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from imagenet_tasks import images
+from imagenet_tasks.champions import Champion, choose_champion, open_model
+from imagenet_tasks.config import DownloadConfig
+from imagenet_tasks.errors import ArtifactError, ConfigError, Rejected
+from imagenet_tasks.storage import Store
+
+BATCH = 256
+LIMITS = DownloadConfig()  # a picture is judged as a downloaded one is
+
+
+def predict(
+    store: Store, files: Sequence[str | Path], *, classes: Collection[str] = (), top: int = 5
+) -> list[dict[str, Any]]:
+    """Returns what the champion takes each file for; a file that cannot be used does not stop the others.
+
+    Args:
+        store: where the champions and their models are.
+        files: local files.
+        classes: ids of the classes whose champion answers; without any the champion that was promoted last.
+        top: how many classes are given for each file.
+
+    Returns:
+        One dictionary per file, in their order: "file", "top" (the most probable classes first, each with "class_id",
+        "name", "probability"), and "reason": None, or why there is no answer.
+
+    Raises:
+        ConfigError: where `top` is below 1.
+        ArtifactError: where there is no champion of these classes, or its network does not fit its record.
+        ChecksumMismatch: where its file is not the one that was promoted; it is then never loaded.
+    """
+    if top < 1:
+        raise ConfigError(f"top: expected 1 or more, received {top}")
+    champion = choose_champion(store, classes)
+    network = _load(store, champion)
+    answers: list[dict[str, Any]] = []
+    waiting: list[tuple[dict[str, Any], np.ndarray]] = []
+    for place, file in enumerate(files):
+        answer: dict[str, Any] = {"file": str(file), "top": [], "reason": None}
+        answers.append(answer)
+        try:
+            pixels = _read(Path(file), champion)
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+            answer["reason"] = f"cannot be read: {getattr(error, 'strerror', None) or error}"
+        except Rejected as rejection:
+            answer["reason"] = f"no usable picture: {rejection}"
+        else:
+            waiting.append((answer, pixels))
+        if waiting and (len(waiting) == BATCH or place == len(files) - 1):
+            shares = network.predict_on_batch(np.stack([pixels for _, pixels in waiting]))
+            for (waited, _), row in zip(waiting, np.asarray(shares), strict=True):
+                waited["top"] = _top(champion, row, top)
+            waiting.clear()
+    return answers
+
+
+def _load(store: Store, champion: Champion) -> keras.Model:
+    """Returns the champion's network: its file's hash first, then no code from it (safe mode), no optimiser."""
+    path = open_model(store, champion)
+    try:
+        network = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except (ValueError, TypeError) as error:  # Keras' own for code in the file, and for layers that it does not know
+        raise ArtifactError(f"{path}: Keras does not load the champion's network: {error}") from error
+    expected = (None, champion.rows_px, champion.columns_px, 3), (None, len(champion.classes))
+    if (network.input_shape, network.output_shape) != expected:
+        raise ArtifactError(
+            f"{path}: expected a network from {expected[0]} to {expected[1]}, as the champion's record says, received "
+            f"one from {network.input_shape} to {network.output_shape}. Delete the champion's entry and run again."
+        )
+    return network
+
+
+def _read(file: Path, champion: Champion) -> np.ndarray:
+    """Returns a file's picture, uint8 (rows, columns, 3).
+
+    Raises:
+        OSError: where it cannot be read, or is no file.
+        Rejected: where it is no usable picture.
+    """
+    about = file.stat()
+    if not stat.S_ISREG(about.st_mode):  # reading a pipe would wait for ever
+        raise OSError(f"{'a folder' if file.is_dir() else 'not a file'}; expected a picture's file")
+    if about.st_size > LIMITS.max_bytes:
+        raise OSError(f"{about.st_size:,} bytes; expected at most {LIMITS.max_bytes:,}")
+    data = file.read_bytes()
+    images.judge(data, max_pixels=LIMITS.max_pixels, min_side_px=LIMITS.min_side_px, max_aspect=LIMITS.max_aspect)
+    return images.to_array(data, rows_px=champion.rows_px, columns_px=champion.columns_px)
+
+
+def _top(champion: Champion, shares: np.ndarray, top: int) -> list[dict[str, Any]]:
+    order = np.argsort(-shares, kind="stable")[:top]
+    named = [(champion.classes[label], float(shares[label])) for label in order]
+    return [{"class_id": c.class_id, "name": c.name, "probability": probability} for c, probability in named]

@@ -1,0 +1,185 @@
+"""The best model over all runs: which one takes its place, and what is kept of it."""
+
+import json
+import shutil
+
+import pytest
+from fakes.models import fake_model, trial_of
+from fakes.pictures import COBRA, COW, PANDA, small_dataset
+
+from imagenet_tasks.artifacts import Run
+from imagenet_tasks.champions import KEY, choose_champion, key_of, read_champions
+from imagenet_tasks.errors import ArtifactError
+from imagenet_tasks.evaluate.champion import promote
+from imagenet_tasks.evaluate.metrics import wilson
+from imagenet_tasks.evaluate.stage import evaluate_baseline, evaluate_repair
+from imagenet_tasks.storage import Store
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    where = tmp_path_factory.mktemp("champion")
+    store = Store(where / "home")
+    return store.root, small_dataset(store, where / "data")
+
+
+@pytest.fixture
+def prepared(made, tmp_path):
+    """A store of its own with the dataset in it."""
+    home, dataset = made
+    shutil.copytree(str(home), tmp_path / "home")
+    return Store(tmp_path / "home"), dataset
+
+
+def evaluated(prepared, name, *accuracies):
+    """A baseline round whose seeds have these accuracies."""
+    store, dataset = prepared
+    models = [
+        fake_model(store, dataset, f"{name}{seed}", validation=a, test=a, trial=trial_of(dataset, seed=seed))
+        for seed, a in enumerate(accuracies)
+    ]
+    return evaluate_baseline(store, dataset, models)[0]
+
+
+def promoted(prepared, evaluations, *, run_id="r", drawn=False, dataset=None):
+    store, own = prepared
+    run = Run(store, "dag", run_id)
+    return promote(store, dataset or own, evaluations, run, profile="best", drawn=drawn)
+
+
+def entry(prepared, *, drawn=False):
+    return read_champions(prepared[0])[key_of([COBRA, COW, PANDA], drawn=drawn)]
+
+
+def test_the_first_model_of_a_list_of_classes_becomes_its_champion_with_where_it_comes_from(prepared):
+    dataset = prepared[1]
+    result = promoted(prepared, [evaluated(prepared, "a", 0.5)], run_id="manual__1")
+    champion = entry(prepared)
+    assert (result["outcome"], result["champion"]) == ("promoted", champion.as_dict())
+    pictures = sum(c.validation for c in dataset.classes)
+    right = round(champion.validation_accuracy * pictures)
+    assert (champion.validation_accuracy, champion.validation_pictures) == (right / pictures, pictures)
+    assert list(champion.validation_interval) == wilson(right, pictures)
+    assert (champion.model.fingerprint, champion.model.trial.seed) == ("a0", 0)
+    assert [(c.class_id, c.name) for c in champion.classes] == [(c.class_id, c.name) for c in dataset.classes]
+    assert (champion.rows_px, champion.columns_px, champion.dataset) == (16, 16, dataset.fingerprint)
+    assert (champion.dag_id, champion.run_id, champion.profile) == ("dag", "manual__1", "best")
+    assert (champion.training["device"], champion.replaced, champion.drawn) == ("cpu", None, False)
+
+
+def test_the_candidate_is_the_best_single_training_over_all_rounds_and_arms(prepared):
+    store, dataset = prepared
+    baseline = evaluated(prepared, "b", 0.3, 0.4)
+    repaired = [
+        fake_model(
+            store, dataset, f"{arm}{seed}", validation=a, test=a, trial=trial_of(dataset, seed=seed, arm=arm, round=1)
+        )
+        for arm, accuracies in (("targeted", (0.5, 0.6)), ("none", (0.9, 0.2)))
+        for seed, a in enumerate(accuracies)
+    ]
+    repair, _ = evaluate_repair(store, dataset, repaired, baseline=baseline, previous=baseline)
+    promoted(prepared, [baseline, repair])
+    assert entry(prepared).model == repaired[2]
+
+
+def test_only_a_model_above_the_champions_interval_takes_its_place(prepared):
+    promoted(prepared, [evaluated(prepared, "first", 0.5)], run_id="first")
+    high = entry(prepared).validation_interval[1]
+    kept = promoted(prepared, [evaluated(prepared, "little", high - 0.03)], run_id="little")
+    assert (kept["outcome"], entry(prepared).run_id) == ("kept", "first")
+    assert "is not above the champion's" in kept["why"] and "of run first" in kept["why"]
+    better = promoted(prepared, [evaluated(prepared, "much", high + 0.05)], run_id="much")
+    assert (better["outcome"], entry(prepared).run_id) == ("promoted", "much")
+    assert (entry(prepared).replaced["model"]["fingerprint"], entry(prepared).replaced["run_id"]) == ("first0", "first")
+
+
+def test_a_run_that_is_repeated_promotes_nothing(prepared):
+    evaluation = evaluated(prepared, "same", 0.5)
+    promoted(prepared, [evaluation], run_id="one")
+    before = prepared[0].read_bytes(KEY)
+    again = promoted(prepared, [evaluation], run_id="two")
+    assert (again["outcome"], prepared[0].read_bytes(KEY)) == ("kept", before)
+    assert "is the champion already" in again["why"]
+
+
+def test_a_model_whose_test_pictures_steered_is_never_promoted(prepared, tmp_path):
+    store = prepared[0]
+    steered = small_dataset(store, tmp_path / "steered", validation_share=0.0, test_steers=True)
+    result = promoted(prepared, [evaluated((store, steered), "st", 0.9)], dataset=steered)
+    assert (result["outcome"], result["champion"], store.exists(KEY)) == ("not eligible", None, False)
+    assert "test pictures steered" in result["why"]
+
+
+def test_drawn_pictures_and_photos_have_champions_of_their_own(prepared):
+    promoted(prepared, [evaluated(prepared, "drawn", 0.95)], drawn=True, run_id="drawn")
+    assert promoted(prepared, [evaluated(prepared, "photo", 0.4)], run_id="photo")["outcome"] == "promoted"
+    assert (entry(prepared, drawn=True).run_id, entry(prepared).run_id) == ("drawn", "photo")
+    assert choose_champion(prepared[0], [PANDA, COBRA, COW]).run_id == "photo"
+
+
+def test_without_a_list_of_classes_the_one_promoted_last_is_chosen(prepared):
+    promoted(prepared, [evaluated(prepared, "photo", 0.4)], run_id="photo")
+    promoted(prepared, [evaluated(prepared, "drawn", 0.95)], drawn=True, run_id="drawn")
+    assert choose_champion(prepared[0]).run_id == "drawn"
+
+
+def test_classes_without_a_champion_are_said_with_those_that_have_one(prepared):
+    with pytest.raises(ArtifactError, match="no champion yet"):
+        choose_champion(prepared[0])
+    promoted(prepared, [evaluated(prepared, "x", 0.4)])
+    with pytest.raises(ArtifactError, match=f"exactly the classes {COBRA}. Expected one of: {COBRA}, {COW}, {PANDA}"):
+        choose_champion(prepared[0], [COBRA])
+
+
+@pytest.mark.parametrize("harm", ["gone", "damaged", "swapped"])
+def test_a_champion_whose_model_cannot_be_used_is_replaced_with_a_warning(prepared, harm, caplog):
+    store = prepared[0]
+    promoted(prepared, [evaluated(prepared, "old", 0.9)], run_id="old")
+    folder = store.path("models/old0")
+    if harm == "damaged":
+        store.write_bytes("models/old0/model.keras", b"other bytes")
+    else:
+        shutil.rmtree(str(folder))
+    if harm == "swapped":
+        with store.publish("models/old0") as attempt:
+            (attempt / "model.keras").write_bytes(b"a network with a marker of its own")
+    result = promoted(prepared, [evaluated(prepared, "new", 0.4)], run_id="new")
+    assert (result["outcome"], entry(prepared).run_id) == ("promoted", "new")
+    assert "cannot be used and is replaced" in caplog.text
+
+
+def test_a_candidate_whose_model_is_damaged_is_not_promoted(prepared):
+    evaluation = evaluated(prepared, "bad", 0.9)
+    prepared[0].write_bytes("models/bad0/model.keras", b"other bytes")
+    with pytest.raises(ArtifactError, match="expected SHA-256"):
+        promoted(prepared, [evaluation])
+    assert not prepared[0].exists(KEY)
+
+
+def _changed(text: str, how: str) -> str:
+    entries = json.loads(text)
+    (key,) = entries
+    if how == "cut":
+        return text[:-20]
+    if how == "a list":
+        return json.dumps([entries])
+    if how == "another key":
+        return json.dumps({"0" * 16: entries[key]})
+    if how == "a class less":
+        entries[key]["classes"].pop()
+    elif how == "no share":
+        entries[key]["validation_accuracy"] = 41
+    else:
+        del entries[key]["model_sha256"]
+    return json.dumps(entries)
+
+
+@pytest.mark.parametrize("how", ["cut", "a list", "another key", "a class less", "no share", "a field less"])
+def test_a_file_that_was_changed_by_hand_is_refused_with_what_to_do(prepared, how):
+    store = prepared[0]
+    evaluation = evaluated(prepared, "edited", 0.4)
+    promoted(prepared, [evaluation])
+    store.write_bytes(KEY, _changed(store.read_bytes(KEY).decode(), how).encode())
+    for use in (lambda: promoted(prepared, [evaluation]), lambda: choose_champion(store)):
+        with pytest.raises(ArtifactError, match=r"champion\.json(.|\n)*Restore it, or delete it"):
+            use()

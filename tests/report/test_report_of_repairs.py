@@ -1,0 +1,273 @@
+"""What the page says of seeds, arms, rounds, classes that lost, suspect labels, the study, and the champion."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from report_page import class_of, report
+
+from imagenet_tasks.errors import ArtifactError
+from imagenet_tasks.report import study, wording
+from imagenet_tasks.report.page import _batch, _said_task
+from imagenet_tasks.report.stage import write_report
+
+NAMES = ("cow", "cobra", "palm", "anchor")
+ARMS = (("more", 0.82), ("correlated", 0.8), ("untargeted", 0.8), ("none", 0.3))
+HOSTILE = "</p><img src=x onerror=alert(1)>"
+
+
+def text(page) -> str:
+    """Returns the page's text with plain spaces."""
+    return " ".join(page.text.split())
+
+
+def test_over_several_seeds_the_numbers_are_means_with_both_intervals(build_run):
+    inputs = build_run(names=NAMES, before=0.3, after=0.8, seeds=3)
+    result, page, figures = report(inputs)
+    path = inputs.run.store.open_file(inputs.kept.evaluation.folder, "comparison.json")
+    test = json.loads(path.read_bytes())["test"]
+    assert result["seeds"] == 3 and result["test_after"] == test["after"] == pytest.approx(0.8, abs=0.02)
+    pictures, seeds = wording.span(test["interval"]), wording.span(test["seed_interval"])
+    assert f"over pictures {pictures}over seeds {seeds}" in page.text_of["test-difference"] + page.text
+    assert "mean of 3 trainings of each model" in text(page) and "another seed may differ" not in text(page)
+    assert f"mean of 3 seeds, 95 % interval {pictures} over pictures, {seeds} over seeds" in result["headline"]
+    assert test["rule"] in page.text
+    spread = figures["models"]["after"]["test"]["over_seeds"]
+    assert figures["verdict"]["test"]["after_interval"] == spread["interval"]
+
+
+def test_each_seed_stands_in_the_table_of_trainings(build_run):
+    _, page, figures = report(build_run(names=NAMES, before=0.3, after=0.8, seeds=3))
+    trials = [t for t in figures["repair"]["trials"] if t["arm"] == "targeted"]
+    assert [t["seed"] for t in trials] == [0, 1, 2]
+    assert len({t["test_accuracy"] for t in trials}) == 3
+    for trial in trials:
+        said = [wording.percent(trial["test_accuracy"]), wording.points(trial["difference"])]
+        assert any(row[0] == "Targeted" and row[2] == str(trial["seed"]) and row[4:6] == said for row in page.rows)
+
+
+def test_pictures_that_agree_and_seeds_that_do_not_are_said_as_such():
+    test = {
+        "pictures": 100, "before": 0.5, "after": 0.6, "difference": 0.1, "interval": [0.02, 0.18], "p_value": 0.01,
+        "seed_interval": [-0.1, 0.3],
+    }  # fmt: skip
+    said = wording.sentence({"word": "no difference shown", "test": test, "seeds": [0, 1, 2]})
+    assert "from seed to seed it varies too much, so it is not shown that the repair helped" in said
+    assert "with other trainings −10.0 to +30.0" in said
+
+
+def test_without_test_pictures_no_difference_is_claimed():
+    test = {"difference": None}
+    assert "no test pictures" in wording.sentence({"word": "no difference shown", "test": test, "seeds": [0]})
+
+
+def test_all_arms_stand_beside_the_baseline_with_what_was_added(build_run):
+    result, page, figures = report(build_run(names=NAMES, after=0.8, arms=ARMS, seeds=2))
+    assert result["arms"] == ["baseline", "correlated", "more", "none", "targeted", "untargeted"]
+    arms = {row["arm"]: row for row in figures["repair"]["arms"]}
+    assert arms["baseline"]["comparison"] is None
+    assert {arm: row["added_pictures"] for arm, row in arms.items()} == {
+        "baseline": 0, "targeted": 10, "more": 20, "correlated": arms["correlated"]["added_pictures"],
+        "untargeted": 10, "none": 0,
+    }  # fmt: skip
+    for arm, row in arms.items():
+        if arm == "baseline":
+            continue
+        name = f"{wording.ARM_NAMES[arm]} {wording.ARM_GLOSSES[arm]}"
+        said = next(shown for shown in page.rows if shown[0] == name)
+        assert said[2:4] == [str(row["added_pictures"]), "2"]
+        assert said[4].startswith(wording.percent(row["test"]["mean"]))
+        assert said[5] == wording.points(row["comparison"]["difference"])
+        assert said[9] == row["comparison"]["verdict"]
+    assert any(row[0] == "Chance" and row[4] == wording.percent(0.25) for row in page.rows)
+
+
+@pytest.mark.parametrize(
+    ("arm", "accuracy", "said"),
+    [
+        ("untargeted", 0.8, "that the choice of classes mattered is not shown"),
+        ("untargeted", 0.3, "which classes got them mattered"),
+        ("untargeted", 1.0, "choosing these classes was the worse choice"),
+        ("none", 0.8, "that the pictures mattered is not shown"),
+        ("none", 0.3, "it was the pictures, not the second training"),
+        ("none", 1.0, "the added pictures did harm"),
+    ],
+)
+def test_what_a_control_means_is_said(build_run, arm, accuracy, said):
+    _, page, _ = report(build_run(after=0.8, arms=((arm, accuracy),)))
+    assert said in page.text_of["against"]
+
+
+def test_without_controls_the_page_says_what_it_cannot_say(build_run):
+    _, page, _ = report(build_run(after=0.8))
+    assert "just more pictures, or the second training, this run cannot say" in text(page)
+
+
+def test_the_best_baseline_on_validation_is_taken_and_said(build_run):
+    inputs = build_run(before=0.3, after=0.8, models=(("convnet1", 0.5),))
+    _, page, figures = report(inputs)
+    taken = {row["model"]: row["taken"] for row in figures["repair"]["baselines"]}
+    assert taken == {"compact": False, "convnet1": True}
+    assert "convnet1 was taken: its validation accuracy is the highest." in text(page)
+    assert [row["model"] for row in figures["repair"]["arms"]] == ["convnet1", "compact"]
+
+
+def test_of_several_rounds_the_best_on_validation_is_kept(build_run):
+    inputs = build_run(names=NAMES, before=0.3, rounds=(0.8, 0.5))
+    result, page, figures = report(inputs)
+    first, second = inputs.rounds
+    assert inputs.kept is first and result["rounds"] == 2
+    assert result["test_after"] == first.evaluation.test_accuracy
+    assert result["chosen"] == [c.class_id for c in first.plan.targeted]
+    rows = {row[0]: row for row in page.rows if len(row) == 7 and row[0][:1] in "12"}
+    assert rows["1 kept"][3] == wording.percent(first.evaluation.validation_accuracy)
+    assert rows["1 kept"][6] == second.decision["why"]
+    assert rows["2"][6] == "no further round: at most 2 were asked for"
+    assert "Round 1 is kept: validation accuracy decides, test accuracy has no say." in text(page)
+    assert [r["kept"] for r in figures["augmentation"]["rounds"]] == [True, False]
+
+
+def test_a_gate_that_stopped_the_rounds_says_why(build_run):
+    inputs = build_run(names=NAMES, before=0.3, rounds=(0.5, 0.8))
+    gate = {"branch": "report", "validation_accuracy": 0.8, "accuracy_goal": 0.7, "why": "the goal is met", "round": 3}
+    _, _, figures = report(inputs)
+    assert figures["verdict"]["kept"] == 2
+    result = write_report(replace(inputs, decision=gate))
+    rounds = inputs.run.store.read_json(result["report_json"])["repair"]["rounds"]
+    assert rounds[1]["then"] == "the goal is met"
+    assert result["branch"] == "augment"  # the path that the run took
+
+
+def test_a_later_round_counts_the_classes_of_those_before_as_repaired(build_run):
+    inputs = build_run(names=NAMES, before=0.3, rounds=(0.5, 0.8))
+    _, _, figures = report(inputs)
+    repaired = {row["class_id"] for row in figures["classes"] if row["targeted"]}
+    assert repaired == {c.class_id for r in inputs.rounds for c in r.plan.targeted}
+
+
+def test_one_round_has_no_section_of_rounds(build_run):
+    _, page, _ = report(build_run())
+    assert not any(attributes.get("id") == "rounds" for _, attributes in page.elements)
+
+
+def test_a_decision_for_a_round_that_was_not_evaluated_is_an_error(build_run):
+    inputs = build_run()
+    with pytest.raises(ArtifactError, match="evaluate_augmented"):
+        write_report(replace(inputs, decision=inputs.decision | {"round": 2}))
+
+
+def test_a_class_that_lost_is_marked_and_said(build_run):
+    _, page, figures = report(build_run(names=NAMES, before=0.9, after=0.9, losing=1))
+    assert figures["verdict"]["collateral"] == ["n00000001"]
+    assert "1 class lost. cobra got worse by more than chance explains" in text(page).replace("\u00a0", " ")
+    row = next(row for row in page.rows if len(row) == 11 and class_of(row) == "cobra")
+    assert "▼" in row[0] and row[6].endswith("< 0.001".replace(" ", "\u00a0"))
+
+
+def test_where_no_class_lost_that_is_said_too(build_run):
+    _, page, _ = report(build_run())
+    assert page.text_of["collateral"].startswith("No class lost more than chance explains")
+
+
+def test_labels_that_were_not_judged_are_said_not_to_be(build_run):
+    _, page, figures = report(build_run())
+    assert figures["suspects"] is None
+    assert "Not looked for: label_check_folds is 0." in text(page)
+
+
+def test_labels_that_none_disputes_are_said_to_be_fine(build_run):
+    _, page, figures = report(build_run(suspects=0))
+    assert figures["suspects"]["suspects"] == []
+    assert "None found: of" in text(page)
+
+
+@pytest.mark.parametrize("after", [0.8, None])
+def test_suspect_labels_are_shown_with_both_classes(build_run, after):
+    _, page, figures = report(build_run(names=("a <cow>", "cobra", "palm"), suspects=3, after=after))
+    assert len(figures["suspects"]["suspects"]) == 3
+    pictures = [a for tag, a in page.elements if tag == "img" and a["alt"].startswith("training picture filed under")]
+    assert len(pictures) == 3 and all(a["src"].startswith("data:image/jpeg;") for a in pictures)
+    said = text(page).replace("\u00a0", " ")
+    assert "given a <cow>" in said and "suggested cobra" in said
+
+
+def test_of_many_suspect_labels_the_strongest_are_shown(build_run):
+    _, page, figures = report(build_run(names=tuple(f"class {i}" for i in range(8)), suspects=40))
+    assert len(figures["suspects"]["suspects"]) > 24
+    assert sum(a.get("alt", "").startswith("training picture filed under") for _, a in page.elements) == 24
+    assert "The strongest 24 are shown" in text(page)
+
+
+def test_where_the_test_pictures_steer_every_test_figure_says_so(build_run):
+    inputs = build_run(names=NAMES, after=0.8, steers=True, model="convnet1", retrain="convnet5")
+    result, page, figures = report(inputs)
+    assert "also chose which epoch of a training is kept and which classes are repaired" in page.text_of["steers"]
+    assert result["headline"].endswith(": helped; optimistic, since the test pictures also steered")
+    tags = sum(attributes.get("class") == "tag" for _, attributes in page.elements)
+    assert tags > 10
+    assert f"{figures['data']['totals']['test']} test, and the same validate." in text(page)
+    assert "Test decides nothing" not in page.text
+
+
+def test_where_they_do_not_steer_nothing_is_called_optimistic(build_run):
+    result, page, _ = report(build_run())
+    assert "optimistic" not in page.text + result["headline"]
+
+
+def test_the_studys_figures_stand_beside_those_of_its_models(build_run):
+    inputs = build_run(names=NAMES, after=0.8, steers=True, model="convnet1", retrain="convnet5")
+    _, page, figures = report(inputs)
+    assert [row["model"] for row in figures["repair"]["study"]] == ["convnet1", "convnet5"]
+    rows = {row[0].split(" ")[0]: row for row in page.rows if len(row) == 5}
+    assert (rows["convnet1"][2], rows["convnet1"][4]) == (wording.percent(0.4719, 2), "2.423")
+    assert (rows["convnet5"][2], rows["convnet5"][4]) == (wording.percent(0.517, 2), "2.195")
+    assert rows["convnet1"][1] == wording.percent(inputs.baseline.test_accuracy, 2)
+    assert "The study's pictures were others" in text(page)
+
+
+def test_of_models_that_the_study_had_not_no_such_figure_is_shown(build_run):
+    _, page, figures = report(build_run())
+    assert figures["repair"]["study"] == [] and "The study's pictures" not in page.text
+
+
+def test_the_studys_other_arms_are_not_taken_for_its_convnet_5():
+    group = {"model": "convnet5", "arm": "more", "round": 1, "seeds": [0], "test": {"mean": 0.5}, "loss": 2.0}
+    assert study.study_rows([group]) == []
+
+
+def test_the_plans_of_the_other_arms_and_denied_changes_are_said(build_run):
+    inputs = build_run(names=NAMES, after=0.8, arms=ARMS, seeds=2)
+    augment = replace(inputs.config.augment, denied_transforms=("n00000000: vertical_flip zoom",))
+    result = write_report(replace(inputs, config=replace(inputs.config, augment=augment)))
+    page = inputs.run.store.read_bytes(result["report"]).decode()
+    assert "Denied: cow (no turning upside down or zoom)." in page
+    assert "<strong>untargeted</strong>: 10\u00a0pictures of all 4\u00a0classes (2 to 3 each)" in page
+    assert "<strong>nothing added</strong>: no picture." in page
+    for chosen in inputs.rounds[0].plan.targeted:
+        assert chosen.why.replace("'", "&#39;") in page
+
+
+@pytest.mark.parametrize("outcome", ["promoted", "kept", "not eligible"])
+def test_what_became_of_the_champion_is_said(build_run, outcome):
+    inputs = replace(build_run(before=0.32), champion={"outcome": outcome, "why": HOSTILE, "champion": None})
+    result = write_report(inputs)
+    page = inputs.run.store.read_bytes(result["report"]).decode()
+    assert f"<strong>Champion {outcome}:</strong> &lt;/p&gt;" in page and HOSTILE not in page
+
+
+def test_calibration_best_epoch_and_learning_rate_are_in_the_models_table(build_run):
+    _, page, figures = report(build_run())
+    rows = {row[0].strip(): row[1:] for row in page.rows if len(row) == 3}
+    assert rows["Test calibration error (ECE)"][0] == wording.percent(figures["models"]["before"]["test"]["ece"])
+    assert rows["Best epoch on validation, kept"] == ["2", "2"]
+    assert rows["Learning rate, first to last epoch"] == ["0.001 → 0.000333"] * 2
+
+
+def test_a_halved_batch_is_said():
+    assert _batch({"batch_size": 32}, 64) == "32, halved from 64: out of device memory"
+    assert _batch({"batch_size": 64}, 64) == "64"
+
+
+def test_a_task_of_a_later_round_is_named_with_it():
+    assert _said_task("round_2.plan_augmentation") == "Choose the classes to repair, round 2"
+    assert _said_task("something_new") == "something_new"

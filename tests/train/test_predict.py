@@ -1,0 +1,193 @@
+"""The champion answers for files; a bad file, a swapped network and a missing champion are said as what they are."""
+
+import os
+import shutil
+
+import keras
+import numpy as np
+import pytest
+from fakes.models import trial_of
+from fakes.pictures import COBRA, COW, PANDA, encode, small_dataset
+from PIL import Image
+
+from imagenet_tasks.artifacts import Run, TrainedModel
+from imagenet_tasks.champions import KEY
+from imagenet_tasks.errors import ArtifactError, ChecksumMismatch, ConfigError
+from imagenet_tasks.evaluate.champion import promote
+from imagenet_tasks.evaluate.stage import evaluate_baseline
+from imagenet_tasks.storage import Store
+from imagenet_tasks.train import predict as module
+from imagenet_tasks.train.predict import predict
+
+# TensorFlow's variables do not know NumPy 2's keyword `copy` of __array__ yet.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
+
+
+def red_green_or_blue(shape=(16, 16, 3), classes=3):
+    """A network that answers the strongest colour: red is label 0, green 1, blue 2."""
+    network = keras.Sequential(
+        [
+            keras.Input(shape, dtype="uint8"),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(classes, activation="softmax", use_bias=False),
+        ]
+    )
+    network.layers[-1].set_weights([5 * np.eye(3, classes, dtype=np.float32)])
+    return network
+
+
+def publish(store, dataset, name, network):
+    model = TrainedModel(trial=trial_of(dataset), fingerprint=name)
+    counts = {"validation": sum(c.validation for c in dataset.classes), "test": sum(c.test for c in dataset.classes)}
+    with store.publish(model.folder) as folder:
+        network.save(folder / "model.keras")
+        (folder / "training.json").write_text('{"device": "cpu"}')
+        for split, count in counts.items():
+            np.save(folder / f"probabilities_{split}.npy", np.full((count, 3), 1 / 3, np.float32))
+    return model
+
+
+def promote_network(store, dataset, network, name="colours"):
+    evaluation, _ = evaluate_baseline(store, dataset, [publish(store, dataset, name, network)])
+    promote(store, dataset, [evaluation], Run(store, "dag", "run"), profile="best", drawn=False)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    where = tmp_path_factory.mktemp("predict")
+    store = Store(where / "home")
+    dataset = small_dataset(store, where / "data", count=12)
+    promote_network(store, dataset, red_green_or_blue())
+    return store, dataset
+
+
+@pytest.fixture
+def store(made, tmp_path):
+    """A copy that a test may harm."""
+    shutil.copytree(str(made[0].root), tmp_path / "home")
+    return Store(tmp_path / "home")
+
+
+def picture(folder, colour, name="picture.png", size=(40, 30), kind="PNG"):
+    path = folder / name
+    path.write_bytes(encode(Image.new("RGB", size, colour), kind))
+    return path
+
+
+def test_each_file_has_its_most_probable_classes_with_their_names_and_probabilities(made, tmp_path):
+    files = [picture(tmp_path, c, f"{c}.jpg", kind="JPEG") for c in ("red", "lime", "blue")]
+    answers = predict(made[0], files, top=2)
+    assert [a["file"] for a in answers] == [str(f) for f in files]
+    assert [a["top"][0]["class_id"] for a in answers] == [COBRA, COW, PANDA]
+    assert [a["reason"] for a in answers] == [None] * 3
+    first, second = answers[0]["top"]
+    assert first["name"] == "cobra"
+    sure = np.exp(5) / (np.exp(5) + 2)
+    assert first["probability"] == pytest.approx(sure, abs=0.01)
+    assert second["probability"] == pytest.approx((1 - sure) / 2, abs=0.01)
+
+
+def test_no_more_classes_are_given_than_there_are(made, tmp_path):
+    (answer,) = predict(made[0], [picture(tmp_path, "red")], top=50)
+    assert sum(c["probability"] for c in answer["top"]) == pytest.approx(1.0)
+    assert len(answer["top"]) == 3
+
+
+def test_a_bad_file_says_why_and_stops_none_of_the_others(made, tmp_path):
+    (tmp_path / "text.jpg").write_text("not a picture")
+    (tmp_path / "empty.jpg").write_bytes(b"")
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe.jpg")
+    cut = picture(tmp_path, "red", "cut.png")
+    cut.write_bytes(cut.read_bytes()[:-30])
+    files = {
+        tmp_path / "text.jpg": "no usable picture: not_an_image",
+        tmp_path / "empty.jpg": "no usable picture: not_an_image: no bytes",
+        picture(tmp_path, "blue", "good.png"): None,
+        tmp_path / "absent.jpg": "cannot be read: No such file",
+        tmp_path / "folder": "a folder; expected a picture's file",
+        tmp_path / "pipe.jpg": "not a file",
+        tmp_path / "nul\0.jpg": "cannot be read: ",
+        cut: "no usable picture: truncated_image",
+        picture(tmp_path, "red", "thin.png", size=(400, 30)): "no usable picture: bad_aspect",
+        picture(tmp_path, "red", "tiny.png", size=(8, 8)): "no usable picture: too_small",
+    }
+    answers = predict(made[0], list(files))
+    for answer, reason in zip(answers, files.values(), strict=True):
+        assert reason in answer["reason"] if reason else answer["reason"] is None
+        assert bool(answer["top"]) == (reason is None)
+
+
+def test_a_file_that_is_too_large_is_not_read(made, tmp_path):
+    with (tmp_path / "huge.jpg").open("wb") as file:
+        file.truncate(20_000_001)
+    (answer,) = predict(made[0], [tmp_path / "huge.jpg"])
+    assert "20,000,001 bytes; expected at most 20,000,000" in answer["reason"]
+
+
+def test_more_files_than_a_batch_are_answered_in_their_order(made, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "BATCH", 2)
+    colours = ["red", "lime", "blue", "lime", "red"]
+    files = [picture(tmp_path, c, f"{i}.png") for i, c in enumerate(colours)]
+    answers = predict(made[0], [*files, tmp_path / "absent"], top=1)
+    found = [a["top"][0]["class_id"] for a in answers[:-1]]
+    assert found == [{"red": COBRA, "lime": COW, "blue": PANDA}[c] for c in colours]
+
+
+def test_a_list_of_classes_names_its_champion_in_any_order(made, tmp_path):
+    file = picture(tmp_path, "lime")
+    assert predict(made[0], [file], classes=[PANDA, COBRA, COW])[0]["top"][0]["class_id"] == COW
+    with pytest.raises(ArtifactError, match="no champion knows exactly the classes n02403454"):
+        predict(made[0], [file], classes=[COW])
+
+
+def test_without_a_champion_it_is_said_how_to_get_one(tmp_path):
+    with pytest.raises(ArtifactError, match=r"no champion yet\. Run the workflow"):
+        predict(Store(tmp_path), [picture(tmp_path, "red")])
+
+
+def test_fewer_than_one_class_cannot_be_asked_for(made):
+    with pytest.raises(ConfigError, match="top: expected 1 or more, received 0"):
+        predict(made[0], [], top=0)
+
+
+def never(*_, **__):
+    raise AssertionError("a network was loaded that must not be")
+
+
+def test_f46_a_network_that_changed_is_never_loaded(store, monkeypatch):
+    key = "models/colours/model.keras"
+    store.write_bytes(key, store.read_bytes(key)[:-1])
+    monkeypatch.setattr(keras.saving, "load_model", never)
+    with pytest.raises(ChecksumMismatch, match=r"model\.keras"):
+        predict(store, [])
+
+
+def test_f46_a_network_with_a_marker_of_its_own_in_the_champions_place_is_never_loaded(store, made, monkeypatch):
+    shutil.rmtree(str(store.path("models/colours")))
+    publish(store, made[1], "colours", red_green_or_blue())
+    monkeypatch.setattr(keras.saving, "load_model", never)
+    with pytest.raises(ChecksumMismatch, match="expected the champion's network"):
+        predict(store, [])
+
+
+@pytest.mark.filterwarnings("ignore:The `lambda` argument:UserWarning")
+def test_a_network_that_would_run_code_of_its_own_is_refused(made, tmp_path):
+    store, dataset = Store(tmp_path / "home"), made[1]
+    shutil.copytree(str(made[0].root), tmp_path / "home")
+    store.path(KEY).unlink()
+    network = keras.Sequential([*red_green_or_blue().layers, keras.layers.Lambda(lambda x: x)])
+    network.build((None, 16, 16, 3))
+    promote_network(store, dataset, network, "lambda")
+    with pytest.raises(ArtifactError, match="unsafe"):
+        predict(store, [])
+
+
+def test_a_network_that_does_not_fit_its_record_is_refused(made, tmp_path):
+    shutil.copytree(str(made[0].root), tmp_path / "home")
+    store = Store(tmp_path / "home")
+    store.path(KEY).unlink()
+    promote_network(store, made[1], red_green_or_blue((20, 20, 3)), "larger")
+    with pytest.raises(ArtifactError, match=r"expected a network from \(None, 16, 16, 3\).*\(None, 20, 20, 3\)"):
+        predict(store, [])

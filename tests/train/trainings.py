@@ -1,0 +1,128 @@
+"""Tiny models and their training. As a program, a training with a fault: `trainings.py kill|memory HOME DATASET`."""
+
+import json
+import logging
+import os
+import resource
+import signal
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from imagenet_tasks.artifacts import Dataset, TrainedModel, Trial
+from imagenet_tasks.config import TrainConfig
+from imagenet_tasks.progress import Progress
+from imagenet_tasks.storage import Store
+from imagenet_tasks.train import loop, name_model
+from imagenet_tasks.train.models import RECIPES, Plateau, Recipe
+from imagenet_tasks.train.stage import train
+
+SETTINGS = TrainConfig(batch_size=16, precision="float32")
+KILLED_IN = 3  # `kill` ends in the middle of this epoch
+HUNGRY_BATCH, HUNGRY_MIB = 32, 300  # of the model 'hungry', a batch takes 384 MiB and half a batch half of it
+
+
+def build(shape, classes, inside=()) -> keras.Model:
+    """A network that is trained in a moment."""
+    return keras.Sequential(
+        [
+            keras.Input(shape, dtype="uint8"),
+            keras.layers.Rescaling(1 / 255),
+            *inside,
+            keras.layers.AveragePooling2D(4),
+            keras.layers.Flatten(),
+            keras.layers.Dropout(0.1),
+            keras.layers.Dense(classes, activation="softmax", dtype="float32"),
+        ]
+    )
+
+
+def build_hungry(shape, classes) -> keras.Model:
+    """The same, with one large array per picture of 16x16 on the way: 1024 x 1024 x 3 float32."""
+    return build(shape, classes, [keras.layers.UpSampling2D(64), keras.layers.MaxPooling2D(64)])
+
+
+def adam(rate=0.05, **others):
+    return lambda steps: keras.optimizers.Adam(rate, **others)
+
+
+def cosine(steps):
+    return keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.05, steps))
+
+
+TINY = {
+    "tiny": Recipe(build=build, optimizer=adam(), flip_and_shift_px=1),
+    "explodes": Recipe(build=build, optimizer=lambda steps: keras.optimizers.SGD(float("inf")), flip_and_shift_px=None),
+    "plateau": Recipe(build=build, optimizer=adam(), flip_and_shift_px=None, plateau=Plateau(patience=1, factor=0.5)),
+    "schedule": Recipe(build=build, optimizer=cosine, flip_and_shift_px=1),
+    "average": Recipe(build=build, optimizer=adam(use_ema=True, ema_momentum=0.9), flip_and_shift_px=1),
+    "hungry": Recipe(build=build_hungry, optimizer=adam(), flip_and_shift_px=None),
+}
+
+
+def run_trial(prepared, *, epochs=2, added=(), salt="", settings=SETTINGS, progress=None, **trial) -> TrainedModel:
+    """Trains a tiny model on (store, dataset), as the task would."""
+    store, dataset = prepared
+    wanted = Trial(**{"model": "tiny", "seed": 0, "arm": "baseline", "dataset": dataset.fingerprint} | trial)
+    model = name_model(settings, wanted, added, epochs=epochs, salt=salt)
+    progress = progress or Progress(task="t", item="", label="l", total=1, unit="u", listeners=())
+    train(store, settings, dataset, wanted, added, model, epochs=epochs, progress=progress)
+    return model
+
+
+def training_of(store, model) -> dict:
+    return json.loads(store.open_file(model.folder, "training.json").read_bytes())
+
+
+def history_of(store, model) -> list[dict]:
+    return [json.loads(line) for line in store.open_file(model.folder, "history.jsonl").read_text().splitlines()]
+
+
+def shares_of(store, model, name) -> np.ndarray:
+    return np.load(store.open_file(model.folder, f"probabilities_{name}.npy"))
+
+
+def learned(history: list[dict]) -> list[dict]:
+    """A history without the time that it took."""
+    return [{k: v for k, v in line.items() if k not in ("seconds", "pictures_per_s")} for line in history]
+
+
+def kill_in_the_middle() -> None:
+    """Lets this process end without a word in the second step of an epoch."""
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if batch == 1 and len(self._training.history) == KILLED_IN - 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    loop._Steps.on_train_batch_begin = on_train_batch_begin
+
+
+def limit_memory() -> None:
+    """Lets the system refuse this process more than HUNGRY_MIB of memory once its first model is built."""
+    start = loop.Training.__init__
+
+    def limited(self, *args):
+        start(self, *args)
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+        if resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY:
+            self.trainer.predict(np.zeros((1, 16, 16, 3), np.uint8), verbose=0)  # what the first call takes once
+            resource.setrlimit(resource.RLIMIT_AS, (used + HUNGRY_MIB * 2**20,) * 2)
+
+    loop.Training.__init__ = limited
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    fault, home, dataset = sys.argv[1:]
+    RECIPES.update(TINY)
+    home = Store(home)
+    there = (home, Dataset.read(home, f"datasets/{dataset}", "dataset.json"))
+    if fault == "kill":
+        kill_in_the_middle()
+        run_trial(there, epochs=5)
+    else:
+        limit_memory()
+        settings = TrainConfig(batch_size=HUNGRY_BATCH, precision="float32")
+        print(json.dumps(run_trial(there, epochs=1, model="hungry", settings=settings).as_dict()))
