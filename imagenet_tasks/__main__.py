@@ -3,6 +3,7 @@
 python -m imagenet_tasks run --profile P --source folder --location DIR --home DIR [--set name=value ...]
 python -m imagenet_tasks config --profile P [--set name=value ...]
 python -m imagenet_tasks preview --profile P --source folder --location DIR --home DIR --out FILE.png
+python -m imagenet_tasks predict --home DIR FILE ...
 python -m imagenet_tasks classes [WORD ...]
 python -m imagenet_tasks sample-server [--port N]
 """
@@ -21,7 +22,7 @@ from typing import Any
 
 from imagenet_tasks.artifacts import Run
 from imagenet_tasks.classes import STUDY_CLASSES, names_of, search_classes
-from imagenet_tasks.config import MAX_CLASSES, PROFILES, SOURCES, make_config, to_json
+from imagenet_tasks.config import MAX_CLASSES, PROFILES, SOURCES, make_config, parse_classes, to_json
 from imagenet_tasks.errors import ConfigError, ImagenetTasksError, without_secrets
 from imagenet_tasks.storage import Store, default_home
 
@@ -76,6 +77,16 @@ def _parser() -> argparse.ArgumentParser:
     preview.add_argument("--out", default="preview.png", help="the PNG file to write (default: preview.png)")
     preview.set_defaults(command=_preview)
 
+    ask = commands.add_parser("predict", help="say what the champion takes pictures for")
+    ask.add_argument("files", nargs="+", metavar="FILE")
+    ask.add_argument(
+        "--home", default=default_home(), help="where the artifacts are (default: IMAGENET_HOME, ~/imagenet)"
+    )
+    ask.add_argument("--classes", default="", help="of which classes (default: those of the last champion)")
+    ask.add_argument("--top", type=int, default=5, help="so many classes of each picture (default: 5)")
+    ask.add_argument("--json", action="store_true", help="print a line of JSON per picture instead of a table")
+    ask.set_defaults(command=_predict)
+
     classes = commands.add_parser("classes", help="find classes by wnid, or by words of their names and glosses")
     classes.add_argument("words", nargs="*", metavar="WORD", help="without one: the study's 20 classes")
     classes.add_argument("--limit", type=int, default=20, help="show at most so many (default: 20)")
@@ -111,6 +122,7 @@ def _run(options: argparse.Namespace) -> int:
     from imagenet_tasks.terminal import Bars, without_noise
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of each further model in one process
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was done until then is kept, as with Ctrl+C
     overrides = _overrides(options)
     config = make_config(options.profile, overrides)  # a wrong setting is said before anything starts
@@ -163,16 +175,46 @@ def _preview(options: argparse.Namespace) -> int:
     from imagenet_tasks.tasks.preview import preview, preview_overrides
     from imagenet_tasks.terminal import Bars
 
-    overrides = _overrides(options)
+    overrides, out = _overrides(options), Path(options.out)
+    if not out.parent.is_dir():
+        raise ConfigError(f"--out {out}: there is no folder {out.parent}; make it, or name another")
     download = make_config(options.profile, preview_overrides(overrides)).download
     with contextlib.ExitStack() as stack:
         if download.source == "sample" and not download.location:
             stack.enter_context(_sample_server())
         bars = stack.enter_context(Bars(sys.stderr))
         sheet = preview(Store(options.home), options.profile, overrides, listeners=[bars])
-    Path(options.out).write_bytes(sheet)
-    sys.stdout.write(f"{options.out}\n")
+    out.write_bytes(sheet)
+    sys.stdout.write(f"{out}\n")
     return 0
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Column, Table
+    from rich.text import Text
+
+    from imagenet_tasks.child import NOISE
+    from imagenet_tasks.terminal import without_noise
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    named = parse_classes(options.classes, source="folder") if options.classes else ()
+    with without_noise(NOISE):
+        from imagenet_tasks.train.predict import predict
+
+        answers = predict(Store(options.home), options.files, classes=[c.class_id for c in named], top=options.top)
+    table = Table(Column("picture", overflow="fold"), "taken for", Column("", justify="right"), box=box.SIMPLE_HEAD)
+    for answer in answers:
+        if options.json:
+            sys.stdout.write(json.dumps(answer) + "\n")
+        for place, found in enumerate(answer["top"]):
+            table.add_row(Text("" if place else answer["file"]), found["name"], f"{100 * found['probability']:.1f} %")
+        if answer["reason"] and not options.json:
+            table.add_row(Text(answer["file"]), Text(answer["reason"], style="red"), "")
+    if not options.json:
+        Console().print(table)
+    return int(any(answer["reason"] for answer in answers))
 
 
 def _config(options: argparse.Namespace) -> int:

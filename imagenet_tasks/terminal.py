@@ -89,8 +89,9 @@ class Bars:
         items[snapshot.item] = snapshot
         if snapshot.task not in self._ids:
             self._ids[snapshot.task] = self._bars.add_task("", figures="")
-        title = TITLES.get(snapshot.task, snapshot.task)
-        figures = [f"{len(items)} classes"] if len(items) > 1 else []
+        group, _, task = snapshot.task.rpartition(".")  # of a second or third repair
+        title = f"{TITLES.get(task, task)} {group.removeprefix('round_')}".rstrip()
+        figures = [f"{len(items)} {'trainings' if task.startswith('train') else 'classes'}"] if len(items) > 1 else []
         rejected = sum(s.figures.get("rejected", 0) for s in items.values())
         figures += [f"{rejected} rejected"] if rejected else []
         for name in ("epoch", "val_accuracy", "pictures_per_s"):

@@ -7,8 +7,21 @@ import contextlib
 import dataclasses
 import json
 import logging
+import os
 import sys
 import tempfile
+
+
+class WithoutTensorFlow:
+    """Lets an import of TensorFlow fail, as where it is not installed."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "tensorflow":
+            raise ModuleNotFoundError(name, name=name)
+
+
+if os.environ["KERAS_BACKEND"] != "tensorflow":
+    sys.meta_path.insert(0, WithoutTensorFlow())
 
 import keras
 import numpy as np
@@ -71,7 +84,6 @@ print(
             "devices": job.device.count,
             "loss": [line["loss"] for line in training.history],
             "val_loss": [line["val_loss"] for line in training.history],
-            "modules": sorted({"tensorflow", "jax"} & set(sys.modules)),
             "memory_error": ask_for_too_much(),
         }
     )
