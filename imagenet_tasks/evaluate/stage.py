@@ -17,6 +17,7 @@ from imagenet_tasks.evaluate.suspects import find_suspects
 from imagenet_tasks.storage import Store, fingerprint
 
 VERSION = 2  # raise when the same predictions would give other figures
+SUSPECTS = "suspects.json"
 HELD_OUT: tuple[Split, ...] = ("validation", "test")
 Group = list[TrainedModel]  # the trainings of one arm and model, one per seed
 
@@ -112,7 +113,7 @@ def evaluate_baseline(
     trials = {m.fingerprint: _trial_figures(answers, m) for group in groups for m in group}
     best = max(groups, key=lambda group: _spread(trials, group, "validation")["mean"] or 0.0)
     judged = [m for m in models if m.trial.arm == "labels"]
-    files = {"suspects.json": find_suspects(store, dataset, judged)} if judged else {}
+    files = {SUSPECTS: find_suspects(store, dataset, judged)} if judged else {}
     return _publish(answers, store, folder, mark, best, groups, trials, files), False
 
 
@@ -163,6 +164,8 @@ def evaluate_repair(
         "collateral": lost,
     }
     files = {"comparison.json": comparison}
+    if SUSPECTS in store.read_marker(previous.folder)["files"]:  # labels are judged once, and doubted in all rounds
+        files[SUSPECTS] = json.loads(store.open_file(previous.folder, SUSPECTS).read_bytes())
     return _publish(answers, store, folder, mark, targeted, groups, trials, files), False
 
 

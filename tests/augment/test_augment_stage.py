@@ -48,7 +48,10 @@ def evaluation_of(prepared, name, *, seeds=1, number=0, suspects=None, test=None
     with store.publish(evaluation.folder) as folder:
         (folder / "evaluation.json").write_text(json.dumps(evaluation.as_dict()))
         if suspects is not None:
-            found = [{"class_id": class_id, "image_id": image_id} for class_id, image_id in suspects]
+            found = [
+                {"class_id": class_id, "image_id": image_id, "given_probability": 0.1, "suggested_probability": share}
+                for class_id, image_id, share in suspects
+            ]
             (folder / "suspects.json").write_text(json.dumps({"folds": 3, "pictures": 60, "suspects": found}))
     return evaluation
 
@@ -163,7 +166,9 @@ def test_f34_a_plan_is_reused_until_its_settings_change(prepared, evaluation):
 def test_pictures_whose_label_is_in_doubt_are_skipped_in_every_arm(prepared):
     held_out = next(r.image_id for r in read_split(*prepared, "test") if r.class_id == COW)
     doubtful = train_ids(prepared, COW)[3:5]
-    suspects = [(COW, i) for i in (*doubtful, held_out)] + [(PANDA, i) for i in train_ids(prepared, PANDA)]
+    hard = train_ids(prepared, COW)[5]  # doubted, but not by much: more likely a hard picture than a wrong label
+    suspects = [(COW, i, 0.8) for i in (*doubtful, held_out)] + [(COW, hard, 0.5)]
+    suspects += [(PANDA, i, 0.8) for i in train_ids(prepared, PANDA)]
     made = plan(prepared, evaluation_of(prepared, "doubt", suspects=suspects), *ARMS)
     skipped = {(c.class_id, c.skipped) for c in made.chosen}
     assert skipped == {(COW, tuple(doubtful)), (COBRA, ()), (PANDA, ())}

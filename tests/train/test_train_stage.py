@@ -8,20 +8,19 @@ import time
 import keras
 import numpy as np
 import pytest
-from fakes.pictures import COBRA, quiet, small_dataset
+from fakes.pictures import COBRA, small_dataset
+from trainings import SETTINGS, TINY, history_of, run_trial, shares_of, training_of
 
-from imagenet_tasks import tasks
-from imagenet_tasks.arrays import load_split, write_array
+from imagenet_tasks import arrays, tasks
+from imagenet_tasks.arrays import fold_of, load_split, read_split, write_array
 from imagenet_tasks.artifacts import ClassArray, Run, Trial
-from imagenet_tasks.config import TrainConfig, make_config
+from imagenet_tasks.config import make_config
 from imagenet_tasks.errors import AcceleratorMissing, ChecksumMismatch, NonFiniteLoss
 from imagenet_tasks.progress import Progress
 from imagenet_tasks.storage import Store
-from imagenet_tasks.train import name_model
-from imagenet_tasks.train.models import RECIPES, Recipe
-from imagenet_tasks.train.stage import train
+from imagenet_tasks.train import loop, name_model
+from imagenet_tasks.train.models import RECIPES
 
-SETTINGS = TrainConfig(batch_size=16, precision="float32")
 # TensorFlow's variables do not know NumPy 2's keyword `copy` of __array__ yet.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 NO_GPU = pytest.mark.skipif(bool(keras.distribution.list_devices("gpu")), reason="this machine has a GPU")
@@ -29,27 +28,9 @@ NO_GPU = pytest.mark.skipif(bool(keras.distribution.list_devices("gpu")), reason
 
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch):
-    """A model of its own, small enough to be trained in a moment, and one whose loss is no number."""
-
-    def build(shape, classes):
-        return keras.Sequential(
-            [
-                keras.Input(shape, dtype="uint8"),
-                keras.layers.Rescaling(1 / 255),
-                keras.layers.AveragePooling2D(4),
-                keras.layers.Flatten(),
-                keras.layers.Dense(classes, activation="softmax", dtype="float32"),
-            ]
-        )
-
-    monkeypatch.setitem(
-        RECIPES, "tiny", Recipe(build=build, optimizer=lambda steps: keras.optimizers.Adam(0.05), flip_and_shift_px=1)
-    )
-    monkeypatch.setitem(
-        RECIPES,
-        "explodes",
-        Recipe(build=build, optimizer=lambda steps: keras.optimizers.SGD(float("inf")), flip_and_shift_px=None),
-    )
+    """Models small enough to be trained in a moment."""
+    for name, recipe in TINY.items():
+        monkeypatch.setitem(RECIPES, name, recipe)
     yield
     keras.config.set_dtype_policy("float32")
 
@@ -61,22 +42,6 @@ def prepared(tmp_path_factory):
     return store, small_dataset(store, where / "data")
 
 
-def run_trial(prepared, *, epochs=2, added=(), salt="", settings=SETTINGS, progress=None, **trial):
-    store, dataset = prepared
-    wanted = Trial(**{"model": "tiny", "seed": 0, "arm": "baseline", "dataset": dataset.fingerprint} | trial)
-    model = name_model(settings, wanted, added, epochs=epochs, salt=salt)
-    train(store, settings, dataset, wanted, added, model, epochs=epochs, progress=progress or quiet())
-    return model
-
-
-def training_of(store, model) -> dict:
-    return json.loads(store.open_file(model.folder, "training.json").read_bytes())
-
-
-def shares_of(store, model, split) -> np.ndarray:
-    return np.load(store.open_file(model.folder, f"probabilities_{split}.npy"))
-
-
 @pytest.fixture(scope="module")
 def trained(prepared):
     """One training that many tests look at."""
@@ -84,12 +49,10 @@ def trained(prepared):
 
 
 def test_the_history_has_a_line_for_each_epoch(prepared, trained):
-    text = prepared[0].open_file(trained.folder, "history.jsonl").read_text()
-    lines = [json.loads(line) for line in text.splitlines()]
+    lines = history_of(prepared[0], trained)
     assert [line["epoch"] for line in lines] == [1, 2]
-    assert all(
-        {"loss", "accuracy", "val_loss", "val_accuracy", "seconds", "pictures_per_s"} <= line.keys() for line in lines
-    )
+    wanted = {"loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds", "pictures_per_s"}
+    assert all(wanted <= line.keys() for line in lines)
 
 
 def test_the_record_says_what_was_trained_on_what(prepared, trained):
@@ -98,6 +61,8 @@ def test_the_record_says_what_was_trained_on_what(prepared, trained):
     assert record["trial"] == trained.trial.as_dict()
     assert record["training_pictures"] == sum(c.train for c in dataset.classes)
     assert (record["epochs"], record["batch_size"], record["added_pictures"]) == (2, 16, 0)
+    assert (record["stopped_early"], record["resumed_from"], record["devices"]) == (False, 0, 1)
+    assert record["best_epoch"] in (1, 2)
     assert (record["device"] in ("cpu", "gpu"), record["precision"], record["backend"]) == (
         True,
         "float32",
@@ -106,28 +71,24 @@ def test_the_record_says_what_was_trained_on_what(prepared, trained):
     assert record["keras"] == keras.__version__ and record["device_name"]
 
 
-class _Slow(keras.callbacks.Callback):
-    """Makes parts of a training take their time: each validation, and the first epoch as if it compiled."""
-
-    def on_test_end(self, logs=None):
-        time.sleep(0.6)
-
-    def on_epoch_begin(self, epoch, logs=None):
-        time.sleep(1.0 if epoch == 0 else 0.0)
-
-
 def test_the_epochs_seconds_leave_the_validation_out_and_the_rate_is_the_median_epochs(prepared, monkeypatch):
-    fit = keras.Model.fit
+    """Each validation takes its time, and the first epoch does as if it compiled."""
+    fit, validate = keras.Model.fit, loop.Training._validate
 
-    def slowed(self, *args, callbacks, **others):
-        return fit(self, *args, callbacks=[*callbacks, _Slow()], **others)
+    def slow_fit(self, *args, initial_epoch, **others):
+        time.sleep(0.0 if initial_epoch else 1.0)
+        return fit(self, *args, initial_epoch=initial_epoch, **others)
 
-    monkeypatch.setattr(keras.Model, "fit", slowed)
+    def slow_validate(self):
+        time.sleep(0.6)
+        return validate(self)
+
+    monkeypatch.setattr(keras.Model, "fit", slow_fit)
+    monkeypatch.setattr(loop.Training, "_validate", slow_validate)
     store, dataset = prepared
     model = run_trial(prepared, epochs=3, salt="slow")
-    lines = [json.loads(line) for line in store.open_file(model.folder, "history.jsonl").read_text().splitlines()]
-    record, pictures = training_of(store, model), sum(c.train for c in dataset.classes)
-    assert lines[0]["seconds"] >= 1.0 > 0.6 > max(line["seconds"] for line in lines[1:])
+    lines, record, pictures = history_of(store, model), training_of(store, model), sum(c.train for c in dataset.classes)
+    assert lines[0]["seconds"] >= 1.0 > max(line["seconds"] for line in lines[1:])
     assert [line["pictures_per_s"] for line in lines] == pytest.approx([pictures / line["seconds"] for line in lines])
     assert record["pictures_per_s"] == statistics.median(line["pictures_per_s"] for line in lines)
     assert record["train_seconds"] == pytest.approx(sum(line["seconds"] for line in lines))
@@ -144,18 +105,90 @@ def test_the_saved_model_gives_the_published_probabilities(prepared, trained, sp
     assert np.asarray(network.predict(pictures, verbose=0)) == pytest.approx(published, abs=1e-5)
 
 
-def test_the_last_epochs_validation_accuracy_is_that_of_the_published_probabilities(prepared, trained):
+def test_the_published_model_holds_layers_of_keras_alone(prepared, trained):
+    network = keras.saving.load_model(prepared[0].open_file(trained.folder, "model.keras"))
+    assert {type(layer).__module__.partition(".")[0] for layer in network.layers} == {"keras"}
+
+
+def test_the_published_probabilities_are_the_best_epochs(prepared):
     store, dataset = prepared
-    history = store.open_file(trained.folder, "history.jsonl").read_text().splitlines()
+    model = run_trial(prepared, epochs=6, salt="best")
+    best = history_of(store, model)[training_of(store, model)["best_epoch"] - 1]
     _, labels = load_split(store, dataset, "validation")
-    accuracy = (shares_of(store, trained, "validation").argmax(axis=1) == labels).mean()
-    assert json.loads(history[-1])["val_accuracy"] == pytest.approx(accuracy, abs=1e-6)
+    shares = shares_of(store, model, "validation")
+    assert best["val_accuracy"] == pytest.approx((shares.argmax(axis=1) == labels).mean(), abs=1e-6)
+    assert best["val_loss"] == pytest.approx(-np.log(shares[np.arange(len(labels)), labels]).mean(), rel=1e-4)
+    assert best["val_accuracy"] == max(line["val_accuracy"] for line in history_of(store, model))
 
 
-def test_f46_a_model_file_that_changed_is_not_handed_out(prepared):
+def test_without_validation_pictures_the_last_epoch_is_published(prepared, monkeypatch):
+    store, dataset = prepared
+
+    def load(store, dataset, split):
+        pictures, labels = load_split(store, dataset, split)
+        return (pictures[:0], labels[:0]) if split == "validation" else (pictures, labels)
+
+    monkeypatch.setattr("imagenet_tasks.train.stage.load_split", load)
+    settings = dataclasses.replace(SETTINGS, early_stopping_patience=1)
+    model = run_trial(prepared, epochs=3, model="plateau", salt="no validation", settings=settings)
+    record = training_of(store, model)
+    assert (record["epochs"], record["best_epoch"], record["stopped_early"]) == (3, 3, False)
+    assert not [line for line in history_of(store, model) if "val_loss" in line or "val_accuracy" in line]
+    assert [len(shares_of(store, model, s)) for s in ("validation", "test")] == [0, sum(c.test for c in dataset.classes)]
+    assert shares_of(store, model, "validation").shape == (0, 3)
+
+
+def test_early_stopping_ends_after_the_epochs_without_a_better_loss_and_publishes_the_best(prepared, monkeypatch):
+    losses = iter([0.9, 0.8, 0.81, 0.82, 0.1])
+    validate = loop.Training._validate
+    monkeypatch.setattr(loop.Training, "_validate", lambda self: validate(self) | {"val_loss": next(losses)})
     store, _ = prepared
-    model = run_trial(prepared, epochs=1, salt="to be damaged")
-    store.write_bytes(f"{model.folder}/model.keras", store.read_bytes(f"{model.folder}/model.keras")[:-1])
+    heard = []
+    progress = Progress(task="t", item="", label="l", total=0, unit="u", listeners=(heard.append,))
+    settings = dataclasses.replace(SETTINGS, early_stopping_patience=2)
+    model = run_trial(prepared, epochs=5, salt="early", settings=settings, progress=progress)
+    record = training_of(store, model)
+    assert (record["epochs"], len(history_of(store, model)), record["stopped_early"]) == (4, 4, True)
+    assert heard[-1].done == heard[-1].total
+
+
+def test_the_learning_rate_falls_where_the_validation_loss_stays(prepared, monkeypatch):
+    losses = iter([0.9, 0.8, 0.8, 0.7, 0.7, 0.7])
+    validate = loop.Training._validate
+    monkeypatch.setattr(loop.Training, "_validate", lambda self: validate(self) | {"val_loss": next(losses)})
+    model = run_trial(prepared, epochs=6, salt="rate", model="plateau")
+    rates = [line["learning_rate"] for line in history_of(prepared[0], model)]
+    assert rates == pytest.approx([0.05, 0.05, 0.05, 0.025, 0.025, 0.0125])
+
+
+def test_an_optimiser_that_averages_publishes_the_average(prepared, monkeypatch):
+    """The average that the optimiser keeps after the best epoch is the published model; training goes on without it."""
+    store, _ = prepared
+    averages, own = [], []
+    run = loop.Training._run_epoch
+
+    def watched(self, progress):
+        run(self, progress)
+        averages.append([np.array(v) for v in self._optimizer._model_variables_moving_average])
+        own.append([np.array(v) for v in self.trainer.trainable_variables])
+
+    monkeypatch.setattr(loop.Training, "_run_epoch", watched)
+    model = run_trial(prepared, epochs=4, model="average")
+    network = keras.saving.load_model(store.open_file(model.folder, "model.keras"))
+    best = training_of(store, model)["best_epoch"] - 1
+    for published, average, weights in zip(network.trainable_variables, averages[best], own[best], strict=True):
+        assert np.array(published) == pytest.approx(average, abs=1e-7)
+        assert np.abs(average - weights).max() > 1e-3
+
+
+@pytest.mark.parametrize("other", ["cut", "another model's"])
+def test_f46_a_model_file_that_changed_is_not_handed_out(prepared, trained, other):
+    store, _ = prepared
+    model = run_trial(prepared, epochs=1, salt=f"to be {other}")
+    key = f"{model.folder}/model.keras"
+    store.write_bytes(
+        key, store.read_bytes(key)[:-1] if other == "cut" else store.read_bytes(f"{trained.folder}/model.keras")
+    )
     with pytest.raises(ChecksumMismatch, match=r"model\.keras"):
         store.open_file(model.folder, "model.keras")
 
@@ -164,8 +197,8 @@ def test_a_network_learns_what_can_be_learned(tmp_path):
     store = Store(tmp_path / "home")
     dataset = small_dataset(store, tmp_path / "data", count=12)
     model = run_trial((store, dataset), epochs=12)
-    history = store.open_file(model.folder, "history.jsonl").read_text().splitlines()
-    assert json.loads(history[-1])["loss"] < 0.8 * json.loads(history[0])["loss"]
+    history = history_of(store, model)
+    assert history[-1]["loss"] < 0.8 * history[0]["loss"]
 
 
 def test_the_same_seed_trains_the_same_model_and_another_seed_another(prepared):
@@ -193,12 +226,40 @@ def test_added_pictures_join_the_training_side_alone(prepared):
     assert network.predict(pictures[:1], verbose=0).argmax() == 0  # they were learned with their class's label
 
 
-def test_f43_a_loss_that_is_no_number_publishes_nothing(prepared):
+def test_a_trial_that_judges_labels_publishes_what_it_says_of_the_pictures_it_did_not_see(prepared, monkeypatch):
+    store, dataset = prepared
+    asked, seen = [], []
+    load, fit = arrays.load_split, keras.Model.fit
+    monkeypatch.setattr("imagenet_tasks.train.stage.load_split", lambda s, d, x: asked.append(x) or load(s, d, x))
+    monkeypatch.setattr(keras.Model, "fit", lambda self, x, y, **o: seen.append(x) or fit(self, x, y, **o))
+    model = run_trial(prepared, epochs=1, arm="labels", fold=1, folds=3)
+    rows = read_split(store, dataset, "train")
+    pictures, _ = load(store, dataset, "train")
+    held_out = np.array([fold_of(row.image_id, 3) == 1 for row in rows])
+    assert 0 < held_out.sum() < len(rows)
+    assert sorted(p.tobytes() for p in seen[0]) == sorted(p.tobytes() for p in pictures[~held_out])
+    assert shares_of(store, model, "labels").shape == (held_out.sum(), 3)
+    assert set(store.names(model.folder)) == {
+        "complete.json", "history.jsonl", "training.json", "probabilities_labels.npy"
+    }  # fmt: skip
+    assert training_of(store, model)["training_pictures"] == (~held_out).sum()
+    assert set(asked) == {"train", "validation"}
+
+
+def test_where_the_test_pictures_steer_no_trial_that_judges_labels_looks_at_them(prepared):
+    store, dataset = prepared[0], dataclasses.replace(prepared[1], test_steers=True)
+    judging = run_trial((store, dataset), epochs=1, arm="labels", fold=0, folds=2, salt="steered")
+    steered = run_trial((store, dataset), epochs=1, salt="steered")
+    assert "val_loss" not in history_of(store, judging)[0] and "val_loss" in history_of(store, steered)[0]
+    assert (shares_of(store, steered, "validation") == shares_of(store, steered, "test")).all()
+
+
+def test_f43_a_loss_that_is_no_number_publishes_nothing_and_leaves_no_checkpoint(prepared):
     store, _ = prepared
-    models = store.names("models")
-    with pytest.raises(NonFiniteLoss, match="epoch 1: the loss is"):
+    models, checkpoints = store.names("models"), store.names("checkpoints")
+    with pytest.raises(NonFiniteLoss, match=r"epoch 1: the loss is .*precision=float32"):
         run_trial(prepared, epochs=3, model="explodes")
-    assert store.names("models") == models
+    assert (store.names("models"), store.names("checkpoints")) == (models, checkpoints)
     assert not [p for p in store.path("models").iterdir() if p.name.startswith(".attempt")]
 
 
@@ -232,12 +293,14 @@ def test_the_progress_counts_every_picture_of_every_epoch_and_shows_the_figures(
         {"model": "compact"},
         {"settings": dataclasses.replace(SETTINGS, batch_size=8)},
         {"settings": dataclasses.replace(SETTINGS, precision="bfloat16")},
+        {"settings": dataclasses.replace(SETTINGS, early_stopping_patience=3)},
+        {"arm": "labels", "fold": 1, "folds": 5},
         {"added": [ClassArray(class_id=COBRA, fingerprint="a", count=1)]},
     ],
 )
 def test_f34_whatever_changes_the_model_changes_its_name(change):
     def named(**others):
-        trial = {"model": "tiny", "seed": 0, "arm": "baseline", "dataset": "d"}
+        trial = {"model": "tiny", "seed": 0, "arm": "baseline", "dataset": "d", "fold": 0, "folds": 0}
         own = {"settings": SETTINGS, "added": [], "epochs": 1, "salt": ""}
         trial |= {k: v for k, v in others.items() if k in trial}
         own |= {k: v for k, v in others.items() if k in own}
