@@ -152,6 +152,15 @@ def test_disputed_labels_are_listed_with_what_the_models_take_the_pictures_for(p
     assert len(read(store, evaluation, "metrics.json")["trials"]) == 1  # a judge of labels is no baseline
 
 
+def test_a_repair_hands_on_the_suspects_of_the_round_before(prepared):
+    store, dataset = prepared
+    shares = np.full((len(labels_of(store, dataset, "train")), 3), 1 / 3)
+    judges = judges_of_labels(store, dataset, "handed", shares, folds=2)
+    before, _ = evaluate_baseline(store, dataset, [*models_of(prepared, "hand", [0.5]), *judges])
+    after, _ = repair(prepared, models_of(prepared, "hander", [0.6], arm="targeted"), before)
+    assert read(store, after, "suspects.json") == read(store, before, "suspects.json")
+
+
 def test_suspect_labels_need_every_fold(prepared):
     store, dataset = prepared
     shares = np.full((len(labels_of(store, dataset, "train")), 3), 1 / 3)
