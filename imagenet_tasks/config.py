@@ -37,7 +37,7 @@ MAX_CLASSES = 25_000  # ImageNet has 21,841
 MAX_ROUNDS = 3  # so many repairs are in the graph
 # Each model's own schedule, used where `epochs` or `retrain_epochs` is not set: the study's for its ConvNets.
 EPOCHS: dict[str, int] = {
-    "compact": 20, "convnet1": 32, "convnet2": 48, "convnet3": 64, "convnet4": 84, "convnet5": 48,
+    "compact": 24, "convnet1": 32, "convnet2": 48, "convnet3": 64, "convnet4": 84, "convnet5": 48,
 }  # fmt: skip
 # What makes no sense for a class of the study: a building, an animal or a vehicle on its head is no such picture. What
 # is seen from above or below, or floats, has no such side: keyboard, beetle, cobra, aircraft, jellyfish.

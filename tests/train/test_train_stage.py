@@ -1,7 +1,6 @@
 """A tiny network on tiny pictures: what a training publishes, and what it refuses to."""
 
 import dataclasses
-import json
 import statistics
 import time
 
@@ -134,7 +133,10 @@ def test_without_validation_pictures_the_last_epoch_is_published(prepared, monke
     record = training_of(store, model)
     assert (record["epochs"], record["best_epoch"], record["stopped_early"]) == (3, 3, False)
     assert not [line for line in history_of(store, model) if "val_loss" in line or "val_accuracy" in line]
-    assert [len(shares_of(store, model, s)) for s in ("validation", "test")] == [0, sum(c.test for c in dataset.classes)]
+    assert [len(shares_of(store, model, s)) for s in ("validation", "test")] == [
+        0,
+        sum(c.test for c in dataset.classes),
+    ]
     assert shares_of(store, model, "validation").shape == (0, 3)
 
 

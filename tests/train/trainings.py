@@ -125,4 +125,5 @@ if __name__ == "__main__":
     else:
         limit_memory()
         settings = TrainConfig(batch_size=HUNGRY_BATCH, precision="float32")
-        print(json.dumps(run_trial(there, epochs=1, model="hungry", settings=settings).as_dict()))
+        model = run_trial(there, epochs=1, model="hungry", settings=settings)
+        sys.stdout.write(json.dumps(model.as_dict()) + "\n")
