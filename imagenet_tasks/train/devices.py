@@ -35,7 +35,7 @@ def choose_device(precision: str, *, require_gpu: bool) -> Device:
     """Returns the device, all GPUs or else the CPU, after `use_devices` of it.
 
     Args:
-        precision: 'float32', 'bfloat16', or 'auto': bfloat16 where the hardware computes in it.
+        precision: 'float32', 'bfloat16', or 'auto': bfloat16 where hardware and backend compute in it.
         require_gpu: whether a CPU is not enough.
 
     Raises:
@@ -76,11 +76,13 @@ def use_devices(devices: Sequence[str], precision: str) -> Device:
         name, capability = _gpu_name_and_capability()
         fast_bfloat16 = capability >= 8  # Ampere and later
     else:
-        name, fast_bfloat16 = _cpu_name(), _cpu_has_bfloat16()
+        # XLA's code for CPUs, and so JAX, gains nothing from it: ConvNet 1 took as long in both precisions.
+        name, fast_bfloat16 = _cpu_name(), backend == "tensorflow" and _cpu_has_bfloat16()
     if precision == "auto":
         precision = "bfloat16" if fast_bfloat16 else "float32"
     keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
-    # On a CPU, TensorFlow's own kernels are about three times faster for ConvNet 1 than XLA's.
+    # On a CPU, TensorFlow's own kernels take less processor time a picture than XLA's: for ConvNet 1 a fifth in float32
+    # and a ninth in bfloat16, for `compact` three quarters and two thirds (benchmarks/train.py --xla).
     use_xla = kind == "gpu" or backend != "tensorflow"
     return Device(kind=kind, name=name, count=len(devices), precision=precision, compile_with_xla=use_xla)
 
