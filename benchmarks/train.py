@@ -66,7 +66,7 @@ def prepare(model: str, precision: str, *, batch_size: int, steps: int, xla: str
 def train_epoch(training: Training) -> float:
     """Trains one epoch and returns its pictures per second."""
     unseen = Progress(task="", item="", label="", total=10**9, unit="pictures", listeners=())
-    training._run_epoch(unseen)
+    training.run_epoch(unseen)
     return float(training.history[-1]["pictures_per_s"])
 
 

@@ -5,6 +5,7 @@ images/<class_id>/records.jsonl               one line per candidate, over all r
 images/<class_id>/selected-<fingerprint>.json the pictures that a run uses (Selection)
 arrays/<fingerprint>/                         <class_id>.npy, ids.json and looks.npy (ClassArray)
 datasets/<fingerprint>/                       dataset.json (Dataset), split.csv, data_quality.json
+checkpoints/<fingerprint>/                    while that model is trained: its last epochs (train/checkpoints.py)
 models/<fingerprint>/                         model.keras, history.jsonl, training.json, probabilities_<split>.npy
 models/champion.json                          the best model of each list of classes (champions.Champion)
 evaluations/<fingerprint>/                    metrics.json, confusion_<split>.csv, predictions.csv

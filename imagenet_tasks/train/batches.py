@@ -84,4 +84,9 @@ class FlipAndShift(keras.layers.Layer):
             return pictures
         chosen = keras.random.uniform((ops.shape(pictures)[0], 3), dtype="float32", seed=self._random)
         shifts = ops.cast(ops.floor(chosen[:, :2] * (2 * self._shift_px + 1)), "int32") - self._shift_px
-        return flip_and_shift(pictures, shifts[:, 0], shifts[:, 1], chosen[:, 2] < 0.5)
+        changed = flip_and_shift(pictures, shifts[:, 0], shifts[:, 1], chosen[:, 2] < 0.5)
+        spread = keras.distribution.distribution()
+        if spread is None:
+            return changed
+        # The gather is over all pictures: without this each device would go on with the whole batch.
+        return keras.distribution.distribute_tensor(changed, spread.get_data_layout(changed.shape))

@@ -82,7 +82,7 @@ def use_devices(devices: Sequence[str], precision: str) -> Device:
         precision = "bfloat16" if fast_bfloat16 else "float32"
     keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
     # On a CPU, TensorFlow's own kernels take less processor time a picture than XLA's: for ConvNet 1 a fifth in float32
-    # and a ninth in bfloat16, for `compact` three quarters and two thirds (benchmarks/train.py --xla).
+    # and a ninth in bfloat16, for `compact` nine and seven tenths (benchmarks/train.py --xla).
     use_xla = kind == "gpu" or backend != "tensorflow"
     return Device(kind=kind, name=name, count=len(devices), precision=precision, compile_with_xla=use_xla)
 

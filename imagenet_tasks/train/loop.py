@@ -163,7 +163,7 @@ class Training:
         """Trains the epochs that are left, and ends with the best weights."""
         job = self.job
         while len(self.history) < job.epochs and not stops_early(self.history, job.patience):
-            self._run_epoch(progress)
+            self.run_epoch(progress)
             checkpoints.save(
                 Checkpoint(
                     state=State(history=tuple(self.history), batch_size=self.batch_size),
@@ -182,7 +182,8 @@ class Training:
         probabilities: np.ndarray = self.trainer.predict(whole, batch_size=self.batch_size, verbose=0)
         return probabilities[: len(pictures)].astype(np.float32)
 
-    def _run_epoch(self, progress: Progress) -> None:
+    def run_epoch(self, progress: Progress) -> None:
+        """Trains the next epoch and measures it on validation."""
         job, epoch = self.job, len(self.history)
         if job.recipe.plateau:
             self._optimizer.learning_rate = rate_after(self.history, self._first_rate, job.recipe.plateau)

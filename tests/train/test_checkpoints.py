@@ -45,7 +45,7 @@ class Stopped(BaseException):
 
 def train_until(prepared, epoch: int, monkeypatch, **others) -> None:
     """A training that ends at the start of the epoch after `epoch`."""
-    run = loop.Training._run_epoch
+    run = loop.Training.run_epoch
 
     def stopping(self, progress):
         if len(self.history) == epoch:
@@ -53,7 +53,7 @@ def train_until(prepared, epoch: int, monkeypatch, **others) -> None:
         run(self, progress)
 
     with monkeypatch.context() as patch, pytest.raises(Stopped):
-        patch.setattr(loop.Training, "_run_epoch", stopping)
+        patch.setattr(loop.Training, "run_epoch", stopping)
         run_trial(prepared, epochs=EPOCHS, **others)
 
 
@@ -128,7 +128,7 @@ def test_f40_a_training_that_was_stopped_before_it_published_trains_nothing_agai
     with monkeypatch.context() as patch, pytest.raises(Stopped):
         patch.setattr(keras.Model, "save", stopped)
         run_trial(copied, epochs=EPOCHS)
-    monkeypatch.setattr(loop.Training, "_run_epoch", stopped)
+    monkeypatch.setattr(loop.Training, "run_epoch", stopped)
     assert same_as(whole, store, run_trial(copied, epochs=EPOCHS))
 
 

@@ -287,6 +287,13 @@ def test_the_same_three_steps_have_the_same_losses_on_tensorflow_and_on_jax_on_o
         assert other["val_loss"] == pytest.approx(first["val_loss"], rel=1e-3)
 
 
+def test_a_child_lets_jax_take_the_memory_of_a_gpu_as_it_needs_it_unless_told_otherwise(monkeypatch):
+    monkeypatch.delenv("XLA_PYTHON_CLIENT_PREALLOCATE", raising=False)
+    assert child_environment()["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false"
+    monkeypatch.setenv("XLA_PYTHON_CLIENT_PREALLOCATE", "true")
+    assert child_environment()["XLA_PYTHON_CLIENT_PREALLOCATE"] == "true"
+
+
 def test_no_module_of_the_stage_imports_a_backend_when_it_is_imported():
     folder = Path(loop.__file__).parent
     for module in folder.glob("*.py"):

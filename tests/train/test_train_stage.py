@@ -167,14 +167,14 @@ def test_an_optimiser_that_averages_publishes_the_average(prepared, monkeypatch)
     """The average that the optimiser keeps after the best epoch is the published model; training goes on without it."""
     store, _ = prepared
     averages, own = [], []
-    run = loop.Training._run_epoch
+    run = loop.Training.run_epoch
 
     def watched(self, progress):
         run(self, progress)
         averages.append([np.array(v) for v in self._optimizer._model_variables_moving_average])
         own.append([np.array(v) for v in self.trainer.trainable_variables])
 
-    monkeypatch.setattr(loop.Training, "_run_epoch", watched)
+    monkeypatch.setattr(loop.Training, "run_epoch", watched)
     model = run_trial(prepared, epochs=4, model="average")
     network = keras.saving.load_model(store.open_file(model.folder, "model.keras"))
     best = training_of(store, model)["best_epoch"] - 1
