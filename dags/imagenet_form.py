@@ -6,17 +6,8 @@ from typing import Any
 from airflow.sdk import Param
 
 from imagenet_tasks.classes import CLASS_TEXT_PATTERN
-from imagenet_tasks.config import (
-    ARMS,
-    FORCE_FROM,
-    MAX_CLASSES,
-    MAX_ROUNDS,
-    MODELS,
-    POLICIES,
-    PROFILES,
-    SOURCES,
-    STRATEGIES,
-)
+from imagenet_tasks.config import ARMS, FORCE_FROM, MAX_CLASSES, MAX_ROUNDS, MODELS, POLICIES, SOURCES, STRATEGIES
+from imagenet_tasks.profiles import PROFILES
 
 ACCEPT_TERMS = os.environ.get("IMAGENET_ACCEPT_TERMS", "").strip().lower() in ("1", "true", "yes")
 

@@ -18,7 +18,7 @@ from airflow.sdk import (
 from imagenet_form import DOC, PARAMS
 
 from imagenet_tasks.artifacts import Run
-from imagenet_tasks.config import MAX_ROUNDS, PROFILES, Credentials, make_credentials
+from imagenet_tasks.config import MAX_ROUNDS, Credentials, make_credentials
 from imagenet_tasks.errors import (
     AcceleratorMissing,
     ArtifactError,
@@ -28,6 +28,7 @@ from imagenet_tasks.errors import (
     OutOfMemory,
     TrainingTimeout,
 )
+from imagenet_tasks.profiles import PROFILES
 from imagenet_tasks.storage import Store, default_home
 
 DAG_ID = "imagenet_targeted_augmentation"

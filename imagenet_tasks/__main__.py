@@ -22,8 +22,9 @@ from typing import Any
 
 from imagenet_tasks.artifacts import Run
 from imagenet_tasks.classes import STUDY_CLASSES, names_of, search_classes
-from imagenet_tasks.config import MAX_CLASSES, PROFILES, SOURCES, make_config, parse_classes, to_json
+from imagenet_tasks.config import MAX_CLASSES, SOURCES, to_json
 from imagenet_tasks.errors import ConfigError, ImagenetTasksError, without_secrets
+from imagenet_tasks.profiles import PROFILES, make_config, parse_classes
 from imagenet_tasks.storage import Store, default_home
 
 

@@ -6,8 +6,8 @@ import json
 import pytest
 
 from imagenet_tasks.artifacts import ClassArray, Evaluation, Run, TrainedModel, Trial
-from imagenet_tasks.config import make_config
 from imagenet_tasks.errors import ArtifactError, ConfigError, DataError
+from imagenet_tasks.profiles import make_config
 from imagenet_tasks.storage import Store
 
 TRIAL = Trial(model="compact", seed=3, arm="targeted", dataset="d")

@@ -10,7 +10,8 @@ import pytest
 from fakes.pictures import fill
 
 from imagenet_tasks.classes import STUDY_CLASSES
-from imagenet_tasks.config import make_config, to_json
+from imagenet_tasks.config import to_json
+from imagenet_tasks.profiles import make_config
 
 REPOSITORY = Path(__file__).parent.parent
 DATA = REPOSITORY.parent / "shared" / "data" / "tiny20"

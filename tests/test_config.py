@@ -7,8 +7,9 @@ from collections import Counter
 import pytest
 
 from imagenet_tasks.classes import STUDY_CLASSES
-from imagenet_tasks.config import EPOCHS, PROFILES, from_json, make_config, parse_classes, setting_names, to_json
+from imagenet_tasks.config import EPOCHS, from_json, to_json
 from imagenet_tasks.errors import ConfigError
+from imagenet_tasks.profiles import PROFILES, make_config, parse_classes, setting_names
 
 STAGES = ("download", "preprocess", "train", "evaluate", "augment")
 

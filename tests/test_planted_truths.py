@@ -11,9 +11,9 @@ from fakes.pictures import encode
 from PIL import Image, ImageDraw
 
 from imagenet_tasks.artifacts import Run
-from imagenet_tasks.config import make_config
 from imagenet_tasks.pipeline import run_all
 from imagenet_tasks.preprocess.split import side_of
+from imagenet_tasks.profiles import make_config
 from imagenet_tasks.storage import Store
 
 SIDE_PX, PICTURES = 48, 90

@@ -7,7 +7,7 @@ from fakes.pictures import COBRA, PANDA, small_dataset
 
 from imagenet_tasks import tasks
 from imagenet_tasks.artifacts import AddedPictures, ClassArray, Evaluation, Run, TrainedModel, Trial
-from imagenet_tasks.config import make_config
+from imagenet_tasks.profiles import make_config
 from imagenet_tasks.storage import Store
 from imagenet_tasks.tasks import models, pictures
 

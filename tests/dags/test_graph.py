@@ -104,7 +104,7 @@ def test_the_schedule_is_weekly_unless_the_environment_sets_another(value: str |
 
 
 def test_all_overrides_of_the_form_are_settings_and_empty_by_default(dag: Any) -> None:
-    from imagenet_tasks.config import PROFILES, make_config
+    from imagenet_tasks.profiles import PROFILES, make_config
 
     params = dict(dag.params)
     assert params.pop("profile") in PROFILES

@@ -15,7 +15,7 @@ with warnings.catch_warnings():  # Starlette wants httpx2, which Airflow does no
 from report_runs import DAG_ID, RUN_ID, write_record
 
 from imagenet_tasks.artifacts import Run
-from imagenet_tasks.config import make_config
+from imagenet_tasks.profiles import make_config
 from imagenet_tasks.storage import Store
 
 

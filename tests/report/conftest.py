@@ -24,10 +24,11 @@ from imagenet_tasks.artifacts import (
 )
 from imagenet_tasks.augment.stage import plan_augmentation
 from imagenet_tasks.classes import ImageClass
-from imagenet_tasks.config import PROFILES, RunConfig
+from imagenet_tasks.config import RunConfig
 from imagenet_tasks.evaluate.stage import evaluate_baseline, evaluate_repair
 from imagenet_tasks.images import look
 from imagenet_tasks.preprocess.stage import build_dataset
+from imagenet_tasks.profiles import PROFILES
 from imagenet_tasks.report.stage import ReportInputs, Round
 from imagenet_tasks.storage import Store
 

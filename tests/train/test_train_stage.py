@@ -13,8 +13,8 @@ from trainings import SETTINGS, TINY, history_of, run_trial, shares_of, training
 from imagenet_tasks import arrays, tasks
 from imagenet_tasks.arrays import fold_of, load_split, read_split, write_array
 from imagenet_tasks.artifacts import ClassArray, Run, Trial
-from imagenet_tasks.config import make_config
 from imagenet_tasks.errors import AcceleratorMissing, ChecksumMismatch, NonFiniteLoss
+from imagenet_tasks.profiles import make_config
 from imagenet_tasks.progress import Progress
 from imagenet_tasks.storage import Store
 from imagenet_tasks.train import loop, name_model
