@@ -27,6 +27,8 @@ from imagenet_tasks.errors import ConfigError, ImagenetTasksError, without_secre
 from imagenet_tasks.profiles import PROFILES, make_config, parse_classes
 from imagenet_tasks.storage import Store, default_home
 
+WITHOUT_ARTIFACTS = ("plan_run", "check_accuracy", "plan_retraining", "write_report")  # done anew in each run
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command that the arguments name; returns the exit status (2: a setting is wrong, 1: it failed)."""
@@ -141,7 +143,7 @@ def _run(options: argparse.Namespace) -> int:
             logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[above])
             result = run_all(run, options.profile, overrides, listeners=[bars])
     records = run.task_records()
-    work = [r for r in records if r["task"] not in ("plan_run", "check_accuracy", "write_report")]
+    work = [r for r in records if r["task"].rpartition(".")[2] not in WITHOUT_ARTIFACTS]
     reused = sum(r["reused"] for r in work)
     said = "nothing to do: all of them reused" if reused == len(work) else f"{reused} reused, the others done"
     sys.stderr.write(f"{result['headline']}\n{len(work)} tasks with artifacts: {said}\n")

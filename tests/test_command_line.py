@@ -60,7 +60,7 @@ def test_a_wrong_setting_is_one_clear_line_and_status_2(arguments, said, tmp_pat
     assert len([line for line in done.stderr.splitlines() if line.strip()]) == 1
 
 
-@pytest.mark.parametrize("arguments", [[], ["dance"], ["config", "--profile", "study"], ["run", "--source", "web"]])
+@pytest.mark.parametrize("arguments", [[], ["dance"], ["config", "--profile", "thesis"], ["run", "--source", "web"]])
 def test_a_wrong_command_is_status_2_with_what_there_is(arguments):
     done = command(*arguments)
     assert done.returncode == 2
@@ -223,3 +223,29 @@ def test_f48_a_goal_that_is_met_leads_straight_to_the_report(first, home):
     assert (summary["branch"], summary["tasks"], summary["tasks_reused"]) == ("report", 11, 11)
     assert (summary["validation_before"], summary["test_after"]) == (first[0]["validation_before"], None)
     assert Path(summary["report"]).is_file()
+
+
+@NO_DATA
+def test_predict_says_what_the_champion_takes_pictures_for_and_why_not(first, home, tmp_path):
+    picture = next((home / "images").glob("*/*.jpg"))
+    (tmp_path / "page.jpg").write_text("<html>")
+    files = [str(picture), str(tmp_path / "page.jpg"), str(tmp_path / "absent.jpg")]
+    done = command("predict", "--home", str(home), "--top", "2", "--json", *files)
+    good, *bad = (json.loads(line) for line in done.stdout.splitlines())
+    assert (done.returncode, good["reason"], len(good["top"])) == (1, None, 2)
+    assert all(answer["reason"] and not answer["top"] for answer in bad)
+    table = command("predict", "--home", str(home), str(picture))
+    assert table.returncode == 0 and good["top"][0]["name"] in table.stdout
+
+
+def test_predict_without_a_champion_says_so(tmp_path):
+    done = command("predict", "--home", str(tmp_path), "x.jpg")
+    assert done.returncode == 1 and done.stdout == ""
+    assert "champion" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_preview_into_a_folder_that_is_not_there_is_refused_before_anything_is_downloaded(tmp_path):
+    out = tmp_path / "absent" / "preview.png"
+    done = command("preview", "--home", str(tmp_path / "home"), "--out", str(out))
+    assert done.returncode == 2 and "there is no folder" in done.stderr
+    assert not (tmp_path / "home").exists()
