@@ -15,7 +15,7 @@ DOC = """
 ### Train, find what is confused, repair it, and show whether that helped
 
 Gets pictures of the chosen classes, trains a baseline, and evaluates it. Where **validation** accuracy is below the
-goal (50 %), it makes more training pictures of just the classes that the model confuses most, trains again from
+goal (50 %), it makes more training pictures of just the classes that the model is worst at, trains again from
 scratch, and compares both models on the **test** pictures, which decide nothing.
 
 | to ... | do |
@@ -238,7 +238,7 @@ PARAMS: dict[str, Param] = {
         "**none** (as long, no pictures), **more** (twice the pictures), **correlated** (the worst and those that they "
         "are confused with). Empty: as the profile says.",
         "Repair",
-        items={"type": "string", "enum": list(ARMS)},
+        items={"type": "string", "enum": [arm for arm in ARMS if arm != "targeted"]},
         uniqueItems=True,
     ),
     "rounds": _override(

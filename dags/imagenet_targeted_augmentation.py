@@ -227,7 +227,7 @@ def _repair(number: int, baseline: Any, previous: Any, added: list[Any], report:
 
     @task(
         map_index_template="{{ task.op_kwargs['group']['name'] }}",
-        doc_md="Makes changed copies (rotation, zoom crop, flips) of one class's training pictures.",
+        doc_md="Makes changed copies of one class's training pictures, by the policy of the settings.",
     )
     def augment_class(group: dict[str, Any]) -> list[dict[str, Any]]:
         from imagenet_tasks import tasks

@@ -46,6 +46,12 @@ def split_at_commas(value: Any) -> Any:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
+def _with_targeted(value: Any) -> Any:
+    """Returns the arms, the repair itself first where it is not named: the others are compared with it."""
+    arms = split_at_commas(value)
+    return ["targeted", *arms] if isinstance(arms, list | tuple) and "targeted" not in arms else arms
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Credentials:
     """What a source's server asks for. It comes from the workflow engine's secrets and is written nowhere.
@@ -160,7 +166,7 @@ class TrainConfig:
         retrain_epochs: the same for the repair.
         seed: of the first training of each trial.
         seeds: how many trainings of each trial, from consecutive seeds.
-        arms: what is trained in the repair beside 'targeted'.
+        arms: what is trained in the repair; 'targeted' always.
         rounds: at most so many repairs, each on top of the one before.
         early_stopping_patience: epochs without a better validation loss after which a training ends; 0 for never.
         label_check_folds: trainings on parts of the training pictures that judge the labels of the rest; 0 for none.
@@ -176,7 +182,7 @@ class TrainConfig:
     require_gpu: bool = False
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     seeds: Annotated[int, Field(ge=1, le=20)] = 1
-    arms: Annotated[tuple[ArmName, ...], BeforeValidator(split_at_commas)] = ("targeted",)
+    arms: Annotated[tuple[ArmName, ...], BeforeValidator(_with_targeted)] = ("targeted",)
     rounds: Annotated[int, Field(ge=1, le=MAX_ROUNDS)] = 1
     early_stopping_patience: Annotated[int, Field(ge=0, le=1000)] = 0
     label_check_folds: Annotated[int, Field(ge=0, le=10)] = 0
@@ -185,11 +191,6 @@ class TrainConfig:
         for name, values in (("more_models", (self.model, *self.more_models)), ("arms", self.arms)):
             if len(set(values)) < len(values):
                 raise ValueError(f"{name}: expected each once, received {', '.join(values)}")
-        if "targeted" not in self.arms:
-            raise ValueError(
-                f"arms: expected 'targeted' among them, since the others are compared with it; received "
-                f"{', '.join(self.arms) or 'none'}"
-            )
         if self.label_check_folds == 1:
             raise ValueError("label_check_folds: expected 0 (none) or 2 and more, received 1")
 
@@ -273,6 +274,10 @@ class RunConfig:
             raise ValueError(
                 f"min_classes: expected at most the run's {len(ids)} classes, received {self.preprocess.min_classes}"
             )
+        if self.augment.strategy == "correlated" and "correlated" in self.train.arms:
+            raise ValueError(
+                "arms: with strategy 'correlated' the arm of that name would be the repair itself; leave it out"
+            )
         unknown = [c for c in self.augment.augment_classes if ids and c not in ids]
         if unknown:
             raise ValueError(f"augment_classes: {', '.join(unknown)} are not among the run's classes")
@@ -302,22 +307,11 @@ def from_json(settings: str | Mapping[str, Any]) -> RunConfig:
     try:
         return _ADAPTER.validate_json(settings) if isinstance(settings, str) else _ADAPTER.validate_python(settings)
     except ValidationError as error:
-        raise ConfigError("; ".join(_explain(e) for e in error.errors())) from error
+        raise ConfigError("; ".join(explain(e) for e in error.errors())) from error
 
 
-def with_classes(config: RunConfig, classes: tuple[ImageClass, ...]) -> RunConfig:
-    """Returns the settings with the classes that a source has.
-
-    Raises:
-        ConfigError: where another setting does not go with them.
-    """
-    try:
-        return dataclasses.replace(config, classes=classes)
-    except ValidationError as error:
-        raise ConfigError("; ".join(_explain(e) for e in error.errors())) from error
-
-
-def _explain(error: Any) -> str:
+def explain(error: Any) -> str:
+    """Returns one error of a ValidationError as a sentence that names the setting."""
     where = ".".join(str(part) for part in error["loc"])
     if error["type"] == "value_error":  # our own sentence from __post_init__ says all of it
         return str(error["ctx"]["error"])

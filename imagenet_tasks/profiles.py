@@ -5,6 +5,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import ValidationError
+
 from imagenet_tasks.classes import STUDY_CLASSES, ImageClass, find_class, folder_class
 from imagenet_tasks.config import (
     AugmentConfig,
@@ -13,6 +15,7 @@ from imagenet_tasks.config import (
     PreprocessConfig,
     RunConfig,
     TrainConfig,
+    explain,
     from_json,
     split_at_commas,
     to_json,
@@ -163,3 +166,23 @@ def _with_wnid(entry: Any, source: str, known: Mapping[str, str]) -> str:
     name, colon, rest = str(entry).partition(":")
     class_id = known.get(name.strip().lower()) or parse_classes([name], source=source)[0].class_id
     return f"{class_id}{colon}{rest}"
+
+
+def with_classes(config: RunConfig, classes: tuple[ImageClass, ...]) -> RunConfig:
+    """Returns the settings with the classes that a source has.
+
+    Raises:
+        ConfigError: where another setting does not go with them.
+    """
+    ids = {c.class_id for c in classes}
+    given = set(config.augment.denied_transforms) - set(PROFILES[config.profile].augment.denied_transforms)
+    unknown = sorted(entry for entry in given if entry.partition(":")[0] not in ids)
+    if unknown:
+        raise ConfigError(
+            f"denied_transforms: expected classes of the run, received {', '.join(unknown)}; the run has "
+            f"{', '.join(sorted(ids)[:20])}"
+        )
+    try:
+        return dataclasses.replace(config, classes=classes)
+    except ValidationError as error:
+        raise ConfigError("; ".join(explain(e) for e in error.errors())) from error

@@ -9,7 +9,7 @@ import pytest
 from imagenet_tasks.classes import STUDY_CLASSES
 from imagenet_tasks.config import EPOCHS, from_json, to_json
 from imagenet_tasks.errors import ConfigError
-from imagenet_tasks.profiles import PROFILES, make_config, parse_classes, setting_names
+from imagenet_tasks.profiles import PROFILES, make_config, parse_classes, setting_names, with_classes
 
 STAGES = ("download", "preprocess", "train", "evaluate", "augment")
 
@@ -271,7 +271,7 @@ def test_the_study_profile_does_all_that_the_study_did_by_its_own_protocol():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"arms": "untargeted"}, "arms: expected 'targeted' among them"),
+        ({"strategy": "correlated", "arms": "correlated"}, "arms: with strategy 'correlated'"),
         ({"arms": "targeted,targeted"}, "arms: expected each once"),
         ({"more_models": "compact"}, "more_models: expected each once"),
         ({"label_check_folds": 1}, "label_check_folds: expected 0 .none. or 2 and more"),
@@ -347,3 +347,15 @@ def test_named_classes_that_the_profile_lacks_are_looked_for_in_the_folder():
     assert (config.classes, config.augment.augment_classes) == ((), ("n01747885", "my dog"))
     config = make_config("seed", {"strategy": "manual", "augment_classes": "cobra", "source": "folder"})
     assert config.classes == STUDY_CLASSES
+
+
+def test_the_repair_itself_is_always_among_the_arms():
+    assert make_config("sample", {"arms": "untargeted, none"}).train.arms == ("targeted", "untargeted", "none")
+    assert make_config("sample", {"arms": ["none", "targeted"]}).train.arms == ("none", "targeted")
+
+
+def test_a_denied_transform_of_a_class_that_the_source_lacks_is_refused_once_its_classes_are_known():
+    config = make_config("best", {"denied_transforms": "acropolsi: vertical_flip"})
+    with pytest.raises(ConfigError, match="denied_transforms: expected classes of the run, received acropolsi"):
+        with_classes(config, STUDY_CLASSES[:3])
+    assert with_classes(make_config("best"), STUDY_CLASSES[:3]).classes == STUDY_CLASSES[:3]

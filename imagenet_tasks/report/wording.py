@@ -42,7 +42,7 @@ POLICIES = {
 }
 TRANSFORMS = {
     "rotation": "turn", "zoom": "zoom", "horizontal_flip": "mirroring", "vertical_flip": "turning upside down",
-    "colour": "change of colour", "erase": "erased part",
+    "colour": "change of colour", "shear": "shear", "translation": "shift",
 }  # fmt: skip
 
 

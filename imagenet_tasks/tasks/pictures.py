@@ -5,9 +5,9 @@ from typing import Any
 
 from imagenet_tasks.artifacts import ClassArray, Run, Selection, SelectionRef, Trial
 from imagenet_tasks.classes import ImageClass
-from imagenet_tasks.config import Credentials, RunConfig, TrainConfig, with_classes
+from imagenet_tasks.config import Credentials, RunConfig, TrainConfig
 from imagenet_tasks.errors import ConfigError, DataError, SourceUnavailable
-from imagenet_tasks.profiles import make_config
+from imagenet_tasks.profiles import make_config, with_classes
 from imagenet_tasks.progress import Listener
 from imagenet_tasks.storage import fingerprint
 from imagenet_tasks.tasks.common import (

@@ -6,6 +6,8 @@ from dataclasses import replace
 import pytest
 from report_page import class_of, report
 
+from imagenet_tasks.config import ARMS as ARM_NAMES
+from imagenet_tasks.config import POLICIES, STRATEGIES, TRANSFORMS
 from imagenet_tasks.errors import ArtifactError
 from imagenet_tasks.report import study, wording
 from imagenet_tasks.report.page import _batch, _said_task
@@ -247,7 +249,14 @@ def test_the_plans_of_the_other_arms_and_denied_changes_are_said(build_run):
         assert chosen.why.replace("'", "&#39;") in page
 
 
-@pytest.mark.parametrize("outcome", ["promoted", "kept", "not eligible"])
+def test_there_is_a_word_for_each_arm_strategy_policy_and_transform():
+    assert set(wording.TRANSFORMS) == set(TRANSFORMS)
+    assert set(wording.ARM_GLOSSES) == {"baseline", *ARM_NAMES}
+    assert set(wording.STRATEGIES) == set(STRATEGIES)
+    assert set(wording.POLICIES) == set(POLICIES)
+
+
+@pytest.mark.parametrize("outcome", ["promoted", "kept", "not eligible", "not settled"])
 def test_what_became_of_the_champion_is_said(build_run, outcome):
     inputs = replace(build_run(before=0.32), champion={"outcome": outcome, "why": HOSTILE, "champion": None})
     result = write_report(inputs)
