@@ -84,8 +84,8 @@ def run_in_child(run: Run, task: str, arguments: dict[str, Any], *, timeout_s: f
         raise kind(result["error"]["message"])
     if late.is_set():
         raise errors.TrainingTimeout(
-            f"{task}: ended after {timeout_s:.0f} s, the most it may take. Clear the task to go on from its last epoch, "
-            "or train for fewer epochs."
+            f"{task}: ended after {timeout_s:.0f} s, the most it may take. Clear the task to go on from its last "
+            "epoch, or train for fewer epochs."
         )
     if result is None or code != 0:
         ended = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
