@@ -159,17 +159,17 @@ PARAMS: dict[str, Param] = {
     ),
     "early_stopping_patience": _override(
         "integer",
-        "Stop early after",
-        "Epochs without a better validation loss. Empty: never.",
+        "Stop early after ... epochs",
+        "That is, so many without a better validation loss. Empty: never.",
         "Training",
         minimum=0,
         maximum=1000,
     ),
     "label_check_folds": _override(
         "integer",
-        "Check the labels in",
-        "So many parts: each is judged by a training on the others, and pictures whose label that disputes are listed "
-        "in the report and not copied. Costs so many trainings. Empty: as the profile says.",
+        "Check the labels in ... parts",
+        "Each part is judged by a training on the others, and pictures whose label that disputes are listed "
+        "in the report and not copied. Costs as many trainings. Empty: as the profile says.",
         "Training",
         minimum=0,
         maximum=10,
@@ -185,7 +185,7 @@ PARAMS: dict[str, Param] = {
     "strategy": _override(
         "string",
         "Choose the classes by",
-        "- **recall**: the lowest on validation, for certain\n- **confused**: the largest share of all confusions\n"
+        "- **recall**: the lowest on validation, judged by its interval\n- **confused**: the largest share of all confusions\n"
         "- **correlated**: the worst, and those that they are confused with\n- **manual**: those named below",
         "Repair",
         enum=[None, *STRATEGIES],
@@ -217,7 +217,7 @@ PARAMS: dict[str, Param] = {
     ),
     "policy": _override(
         "string",
-        "Changes",
+        "Changes of the pictures",
         "- **study**: rotation, zoom crop, flips\n- **colour**: these, and brightness, contrast, saturation\n"
         "- **trivial**: one random change of random strength (TrivialAugment)",
         "Repair",
