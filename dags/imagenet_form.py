@@ -185,7 +185,8 @@ PARAMS: dict[str, Param] = {
     "strategy": _override(
         "string",
         "Choose the classes by",
-        "- **recall**: the lowest on validation, judged by its interval\n- **confused**: the largest share of all confusions\n"
+        "- **recall**: the lowest on validation, judged by its interval\n"
+        "- **confused**: the largest share of all confusions\n"
         "- **correlated**: the worst, and those that they are confused with\n- **manual**: those named below",
         "Repair",
         enum=[None, *STRATEGIES],
