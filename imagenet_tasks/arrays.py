@@ -19,12 +19,16 @@ LOOK = [("hash", "<u8"), ("flat", "?")]  # of one picture: what `images.look` re
 
 @dataclass(frozen=True, kw_only=True)
 class SplitRow:
-    """A picture of a split: its id, its label, and its row in its class's array."""
+    """A picture of a split: its id, its label, and its row in its class's array.
+
+    `group` names those that look alike, over all classes; '' where no other picture looks like it.
+    """
 
     image_id: str
     class_id: str
     label: int
     row: int
+    group: str
 
 
 def read_picture(store: Store, class_id: str, file: str) -> bytes:
@@ -102,15 +106,26 @@ def read_split(store: Store, dataset: Dataset, split: Split) -> list[SplitRow]:
         split = "test"
     with store.open_file(dataset.folder, "split.csv").open(newline="") as file:
         return [
-            SplitRow(image_id=r["image_id"], class_id=r["class_id"], label=int(r["label"]), row=int(r["row"]))
+            SplitRow(
+                image_id=r["image_id"],
+                class_id=r["class_id"],
+                label=int(r["label"]),
+                row=int(r["row"]),
+                group=r["group"],
+            )
             for r in csv.DictReader(file)
             if r["split"] == split
         ]
 
 
-def fold_of(image_id: str, folds: int) -> int:
-    """Returns the part, 0 to folds - 1, in which a training picture's label is judged: it follows from its bytes."""
-    return int(image_id[-8:], 16) % folds
+def fold_of(name: str, folds: int) -> int:
+    """Returns the part, 0 to folds - 1, in which a training picture's label is judged.
+
+    Args:
+        name: of the picture's group, else its image id: a copy of a picture would give its label away.
+        folds: how many parts.
+    """
+    return int(name[-8:], 16) % folds
 
 
 def load_split(store: Store, dataset: Dataset, split: Split) -> tuple["np.ndarray", "np.ndarray"]:

@@ -31,6 +31,7 @@ from imagenet_tasks.storage import Store, safe_key
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+SUSPECTS = "suspects.json"  # of an evaluation: the training pictures whose label is in doubt
 
 
 class JsonArtifact:
@@ -288,6 +289,13 @@ class Run:
     def write_config(self, config: RunConfig) -> None:
         """Writes the run's settings."""
         self.store.write_bytes(self.key("config.json"), to_json(config).encode())
+
+    def forget_tasks(self) -> None:
+        """Removes what an earlier attempt of the whole run said of its tasks, so that nothing counts it."""
+        decisions = [n for n in self.store.names(self.folder) if n.startswith("decision")]
+        said = [f"{folder}/{n}" for folder in ("tasks", "progress") for n in self.store.names(self.key(folder))]
+        for name in decisions + said:
+            self.store.path(self.key(name)).unlink(missing_ok=True)
 
     def task_records(self) -> list[dict[str, Any]]:
         """Returns what the tasks of this run wrote of themselves, in order of their start."""

@@ -14,6 +14,10 @@ from imagenet_tasks.errors import ArtifactError, ChecksumMismatch
 from imagenet_tasks.storage import Store, fingerprint
 
 KEY = "models/champion.json"
+ADVICE = (
+    "\nThe file is not as a run wrote it. Restore it, or delete it or this entry: the next run of these classes then "
+    "makes its best model their champion."
+)
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -55,30 +59,40 @@ def key_of(class_ids: Iterable[str], *, drawn: bool) -> str:
     return fingerprint(classes=sorted(class_ids), drawn=drawn)
 
 
-def read_champions(store: Store) -> dict[str, Champion]:
-    """Returns the champions by their lists of classes; {} before the first.
+def read_entries(store: Store) -> dict[str, Any]:
+    """Returns the champions' entries by their lists of classes, unread as yet; {} before the first.
 
     Raises:
         ArtifactError: where the file is damaged or was changed by hand.
     """
     if not store.exists(KEY):
         return {}
-    where = store.path(KEY)
-    champions = {}
     try:
         entries = store.read_json(KEY)
-        if not isinstance(entries, dict):
-            raise ArtifactError(f"{where}: expected one entry per list of classes, found a {type(entries).__name__}")
-        for key, entry in entries.items():
-            champions[key] = Champion.from_dict(entry, where=f"{where}, {key}")
-            if key != key_of(champions[key].class_ids, drawn=champions[key].drawn):
-                raise ArtifactError(f"{where}, {key}: the classes of this entry have another key")
     except ArtifactError as error:
-        raise ArtifactError(
-            f"{error}\nThe file is not as a run wrote it. Restore it, or delete it: the next run then makes its best "
-            "model the champion."
-        ) from error
-    return champions
+        raise ArtifactError(f"{error}{ADVICE}") from error
+    if not isinstance(entries, dict):
+        found = type(entries).__name__
+        raise ArtifactError(f"{store.path(KEY)}: expected one entry per list of classes, found a {found}{ADVICE}")
+    return entries
+
+
+def champion_of(store: Store, entries: dict[str, Any], key: str) -> Champion | None:
+    """Returns one list's champion, None where it has none; what the others' entries hold does not matter.
+
+    Raises:
+        ArtifactError: where the entry is not as a run wrote it.
+    """
+    if key not in entries:
+        return None
+    where = f"{store.path(KEY)}, {key}"
+    try:
+        champion = Champion.from_dict(entries[key], where=where)
+    except ArtifactError as error:
+        raise ArtifactError(f"{error}{ADVICE}") from error
+    if key != key_of(champion.class_ids, drawn=champion.drawn):
+        raise ArtifactError(f"{where}: the classes of this entry have another key{ADVICE}")
+    return champion
 
 
 def choose_champion(store: Store, classes: Collection[str] = ()) -> Champion:
@@ -89,23 +103,24 @@ def choose_champion(store: Store, classes: Collection[str] = ()) -> Champion:
         classes: class ids, in any order.
 
     Raises:
-        ArtifactError: where there is none, with the lists of classes that have one.
+        ArtifactError: where there is none, with the lists of classes that have one; or its entry is no run's.
     """
-    champions = read_champions(store)
-    if not champions:
+    entries = read_entries(store)
+    if not entries:
         raise ArtifactError(
             f"{store.path(KEY)}: there is no champion yet. Run the workflow: its best model by validation becomes the "
             "champion, unless the test pictures steered the training."
         )
+    for drawn in (False, True) if classes else ():
+        if found := champion_of(store, entries, key_of(classes, drawn=drawn)):
+            return found
+    champions = [champion for key in entries if (champion := champion_of(store, entries, key))]
     if not classes:
-        return max(champions.values(), key=lambda c: c.promoted_s)
-    found = [champions[key] for drawn in (False, True) if (key := key_of(classes, drawn=drawn)) in champions]
-    if not found:
-        known = "; ".join(", ".join(c.class_ids) for c in champions.values())
-        raise ArtifactError(
-            f"{store.path(KEY)}: no champion knows exactly the classes {', '.join(classes)}. Expected one of: {known}"
-        )
-    return found[0]
+        return max(champions, key=lambda c: c.promoted_s)
+    known = "; ".join(", ".join(c.class_ids) for c in champions)
+    raise ArtifactError(
+        f"{store.path(KEY)}: no champion knows exactly the classes {', '.join(classes)}. Expected one of: {known}"
+    )
 
 
 def open_model(store: Store, champion: Champion) -> Path:

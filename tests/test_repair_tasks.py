@@ -1,12 +1,18 @@
 """What a run trains: models, seeds, arms, parts of the labels; and when another repair follows."""
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
-from fakes.pictures import COBRA, PANDA, small_dataset
+from fakes.models import fake_model, judges_of_labels
+from fakes.pictures import COBRA, PANDA, picture, small_dataset
 
-from imagenet_tasks import tasks
-from imagenet_tasks.artifacts import AddedPictures, ClassArray, Evaluation, Run, TrainedModel, Trial
+from imagenet_tasks import champions, tasks
+from imagenet_tasks.arrays import fold_of, read_array, read_split
+from imagenet_tasks.artifacts import AddedPictures, ClassArray, Dataset, Evaluation, Run, TrainedModel, Trial
+from imagenet_tasks.evaluate.stage import evaluate_baseline
+from imagenet_tasks.evaluate.suspects import find_suspects
 from imagenet_tasks.profiles import make_config
 from imagenet_tasks.storage import Store
 from imagenet_tasks.tasks import models, pictures
@@ -118,3 +124,92 @@ def test_where_the_test_pictures_steer_they_are_the_validation_pictures(tmp_path
     assert read_split(store, dataset, "validation") == read_split(store, dataset, "test") != []
     assert (load_split(store, dataset, "validation")[0] == load_split(store, dataset, "test")[0]).all()
     assert [c.validation for c in dataset.classes] == [c.test for c in dataset.classes]
+
+
+# What is handed on, and what an earlier attempt left
+
+
+def baseline_of(run: Run, where) -> tuple[Dataset, Evaluation]:
+    """A dataset and the evaluation of a model on it, with the records of their tasks."""
+    dataset = small_dataset(run.store, where)
+    model = fake_model(run.store, dataset, "m", validation=0.4, test=0.4)
+    measured, _ = evaluate_baseline(run.store, dataset, [model])
+    for task, result in (
+        ("build_dataset", {"fingerprint": dataset.fingerprint}),
+        ("evaluate_baseline", measured.as_dict()),
+        ("check_accuracy", {"branch": "report"}),
+    ):
+        with run.task(task) as record:
+            record["result"] = result
+    return dataset, measured
+
+
+def test_the_changed_pictures_are_made_of_the_plans_entries_and_no_image_ids_are_handed_on(start, tmp_path):
+    run = start(arms="targeted,none", classes_to_augment=2, pictures_to_add=5)
+    dataset, measured = baseline_of(run, tmp_path / "data")
+    doubtful = [row.image_id for row in read_split(run.store, dataset, "train") if row.class_id == COBRA][:3]
+    suspects = [
+        {"class_id": COBRA, "image_id": i, "given_probability": 0.1, "suggested_probability": 0.9} for i in doubtful
+    ]
+    measured = replace(measured, fingerprint="doubting")
+    with run.store.publish(measured.folder) as folder:
+        (folder / "suspects.json").write_text(json.dumps({"suspects": suspects}))
+    groups = tasks.plan_augmentation(run, measured.as_dict())
+    assert not any(image_id in json.dumps(groups) for image_id in doubtful)
+    added = [AddedPictures.from_dict(a) for group in groups for a in tasks.augment_class(run, group, listeners=())]
+    chosen = tasks.common.read_plan(run.store, groups[0]["plan"]).chosen
+    assert [(a.array.class_id, a.array.count, a.arms) for a in added] == [
+        (c.class_id, c.pictures_to_add, c.arms) for c in chosen
+    ]
+    of_cobra = {c.class_id: c.skipped for c in chosen}.get(COBRA)
+    assert of_cobra == tuple(doubtful)
+    (cobras,) = (a.array for a in added if a.array.class_id == COBRA)
+    assert not set(doubtful) & set(read_array(run.store, cobras)[1])
+
+
+@pytest.mark.parametrize("harm", [b"{", b"[]"])
+def test_a_champions_file_that_no_run_wrote_does_not_cost_the_report(start, tmp_path, monkeypatch, caplog, harm):
+    run, shown, read = start(), [], []
+    baseline_of(run, tmp_path / "data")
+    run.store.write_bytes(champions.KEY, harm)
+    real = Run.task_records
+    monkeypatch.setattr(Run, "task_records", lambda self: read.append(1) or real(self))
+    monkeypatch.setattr(
+        "imagenet_tasks.report.stage.write_report",
+        lambda inputs: shown.append(inputs) or {"headline": "h", "report": "r"},
+    )
+    tasks.write_report(run)
+    assert shown[0].champion["outcome"] == "not settled"
+    assert "Restore it, or delete it" in shown[0].champion["why"] and "not settled" in caplog.text
+    assert run.store.read_bytes(champions.KEY) == harm
+    assert len(read) == 2  # once for the report, once for the index with the report's own record
+
+
+def test_pictures_that_look_alike_are_judged_in_one_part(start, tmp_path):
+    run = start()
+    (tmp_path / "data" / COBRA).mkdir(parents=True)
+    for seed in range(8):  # other sizes of pictures that are there too
+        copy = picture(seed, rows=30, columns=40, kind="PNG")
+        (tmp_path / "data" / COBRA / f"-{seed}.png").write_bytes(copy)
+    dataset = small_dataset(run.store, tmp_path / "data", validation_share=0.05, test_share=0.05)
+    rows = read_split(run.store, dataset, "train")
+    alike = [r for r in rows if r.group]
+    assert len({r.group for r in alike}) >= 4
+    assert len({(r.group, fold_of(r.group or r.image_id, 5)) for r in alike}) == len({r.group for r in alike})
+    assert {fold_of(r.group or r.image_id, 5) for r in rows} == set(range(5))
+    shares = np.full((len(rows), 3), 1 / 3)
+    judges = judges_of_labels(run.store, dataset, "judge", shares, folds=5)
+    assert find_suspects(run.store, dataset, judges)["pictures"] == len(rows)
+
+
+def test_a_run_that_is_planned_again_counts_nothing_that_an_earlier_attempt_left(start, tmp_path):
+    run = start()
+    baseline_of(run, tmp_path / "data")
+    tasks.check_accuracy(run, evaluated(run.store), round_number=2)
+    run.store.write_json(run.key("progress/train_baseline.x.json"), {})
+    source = {"source": "folder", "location": str(tmp_path / "data")}
+    groups = tasks.plan_run(run, "sample", source)
+    assert [r["task"] for r in run.task_records()] == ["plan_run"]
+    assert run.store.names(run.folder) == ["config.json", "progress", "tasks"]
+    assert run.store.names(run.key("progress")) == []
+    assert tasks.plan_run(run, "sample", source) == groups  # and nothing happens where there is nothing

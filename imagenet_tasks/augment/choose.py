@@ -14,25 +14,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from statistics import NormalDist
 
 import numpy as np
 
 from imagenet_tasks.artifacts import ChosenClass, Dataset
 from imagenet_tasks.config import ArmName, AugmentConfig, StrategyName
 from imagenet_tasks.errors import DataError
+from imagenet_tasks.intervals import wilson
 
-Z_95 = NormalDist().inv_cdf(0.975)
 MOST_NAMED = 3  # of the classes that a class is taken for
 Choice = dict[int, list[str]]  # labels in order, with the reasons for each
-
-
-def wilson_interval(right: float, support: float) -> tuple[float, float]:
-    """Returns the 95 % interval of a share (Wilson 1927); `right` may be a mean over models, so no whole number."""
-    share, spread = right / support, Z_95**2 / support
-    centre = share + spread / 2
-    half = math.sqrt(spread * (share * (1 - share) + spread / 4))
-    return max(0.0, (centre - half) / (1 + spread)), min(1.0, (centre + half) / (1 + spread))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +73,7 @@ class Validation:
     def interval(self, label: int) -> tuple[float, float] | None:
         """Returns the 95 % interval of the recall; None where the class has no pictures."""
         support = int(self.support[label])
-        return wilson_interval(float(self.confusion[label, label]), support) if support else None
+        return wilson(float(self.confusion[label, label]), support) if support else None
 
     def taken_for(self, label: int) -> list[tuple[str, float]]:
         """Returns the names of what a class is most often taken for, with mean counts."""

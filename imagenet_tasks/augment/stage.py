@@ -11,7 +11,7 @@ import numpy as np
 
 from imagenet_tasks import images
 from imagenet_tasks.arrays import read_picture, read_split, write_array
-from imagenet_tasks.artifacts import AugmentationPlan, ChosenClass, ClassArray, Dataset, Evaluation, Selection
+from imagenet_tasks.artifacts import SUSPECTS, AugmentationPlan, ChosenClass, ClassArray, Dataset, Evaluation, Selection
 from imagenet_tasks.augment.choose import Validation, choose, describe
 from imagenet_tasks.augment.policies import acting, changed_copy, copy_number
 from imagenet_tasks.config import ARMS, ArmName, AugmentConfig
@@ -85,8 +85,9 @@ def plan_augmentation(
     for arm in sorted(arms, key=ARMS.index):
         for label, pictures, reasons in _additions(arm, validation, settings):
             of_arms, why = merged.setdefault((label, pictures), ([], []))
+            if "targeted" not in of_arms:  # the report says why the repair chose a class, not why others did too
+                why.extend(reason for reason in reasons if reason not in why)
             of_arms.append(arm)
-            why.extend(reason for reason in reasons if reason not in why)
     plan = AugmentationPlan(
         fingerprint=mark,
         strategy=settings.strategy,
@@ -116,9 +117,9 @@ def _predictions(store: Store, model: "TrainedModel") -> np.ndarray:
 
 def _suspects(store: Store, evaluation: Evaluation, dataset: Dataset) -> dict[int, list[str]]:
     """Returns, by label, the image ids of training pictures whose label is strongly in doubt."""
-    if "suspects.json" not in store.read_marker(evaluation.folder)["files"]:
+    if SUSPECTS not in store.read_marker(evaluation.folder)["files"]:
         return {}
-    found = json.loads(store.open_file(evaluation.folder, "suspects.json").read_bytes())["suspects"]
+    found = json.loads(store.open_file(evaluation.folder, SUSPECTS).read_bytes())["suspects"]
     doubtful = {
         (suspect["class_id"], suspect["image_id"])
         for suspect in found

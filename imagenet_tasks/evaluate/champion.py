@@ -2,15 +2,16 @@
 
 import json
 import logging
+import math
 import time
 from collections.abc import Sequence
 from typing import Any
 
 from imagenet_tasks.artifacts import Dataset, Evaluation, Run, TrainedModel
-from imagenet_tasks.champions import KEY, Champion, key_of, open_model, read_champions, sha256_of_marker
+from imagenet_tasks.champions import KEY, Champion, champion_of, key_of, open_model, read_entries, sha256_of_marker
 from imagenet_tasks.classes import ImageClass
 from imagenet_tasks.errors import ArtifactError
-from imagenet_tasks.evaluate.metrics import wilson
+from imagenet_tasks.intervals import CONFIDENCE, wilson
 from imagenet_tasks.storage import Store
 
 log = logging.getLogger(__name__)
@@ -23,7 +24,10 @@ NOT_ELIGIBLE = {
 def promote(
     store: Store, dataset: Dataset, evaluations: Sequence[Evaluation], run: Run, *, profile: str, drawn: bool
 ) -> dict[str, Any]:
-    """Makes a run's best model the champion of its classes where it is better than the present one beyond its interval.
+    """Makes a run's best model the champion of its classes where it is better than the present one beyond chance.
+
+    The entries of other lists of classes are neither read nor changed. Called again by the same run it says the same
+    again.
 
     Args:
         store: where the models and the champions are.
@@ -37,36 +41,46 @@ def promote(
         "outcome" (promoted, kept or not eligible), "why" in a sentence, and the champion's entry (None for none).
 
     Raises:
-        ArtifactError: where champion.json was changed by hand, or a file of the candidate is missing or damaged.
+        ArtifactError: where champion.json or the entry of these classes was changed by hand, or a file of the
+            candidate is missing or damaged.
     """
     key = key_of((c.class_id for c in dataset.classes), drawn=drawn)
     with store.lock("models"):
-        champions = read_champions(store)
-        present = champions.get(key)
-        candidate = None if dataset.test_steers else _best(store, evaluations)
-        if candidate is None:
+        entries = read_entries(store)
+        present = champion_of(store, entries, key)
+        trials = [] if dataset.test_steers else _measured(store, evaluations)
+        if not trials:
             outcome, why = "not eligible", NOT_ELIGIBLE[dataset.test_steers]
         else:
-            outcome, why = _judge(store, candidate, present)
-        if candidate and outcome == "promoted":
-            champions[key] = present = _entry(store, dataset, candidate, present, run, profile=profile, drawn=drawn)
-            store.write_json(KEY, {k: c.as_dict() for k, c in champions.items()})
+            candidate = max(trials, key=lambda t: t["validation_accuracy"])  # the first of equal ones
+            outcome, why = _judge(store, candidate, present, run, trials=len(trials))
+            if outcome == "promoted" and not _is_by(run, candidate, present):
+                present = _entry(store, dataset, candidate, present, run, profile=profile, drawn=drawn)
+                store.write_json(KEY, entries | {key: present.as_dict()})
     log.info("Champion %s: %s", outcome, why)
     return {"outcome": outcome, "why": why, "champion": present.as_dict() if present else None}
 
 
-def _best(store: Store, evaluations: Sequence[Evaluation]) -> dict[str, Any] | None:
-    """Returns the trial that is best on validation, the first of equal ones, with its number of validation pictures."""
+def _measured(store: Store, evaluations: Sequence[Evaluation]) -> list[dict[str, Any]]:
+    """Returns the trials that have a validation accuracy, with the number of validation pictures."""
     trials: list[dict[str, Any]] = []
     for evaluation in evaluations:
         metrics = json.loads(store.open_file(evaluation.folder, "metrics.json").read_bytes())
         trials += [t | {"pictures": metrics["validation"]["support"]} for t in metrics["trials"]]
-    measured = [t for t in trials if t["validation_accuracy"] is not None]
-    return max(measured, key=lambda t: t["validation_accuracy"], default=None)
+    return [t for t in trials if t["validation_accuracy"] is not None]
 
 
-def _judge(store: Store, candidate: dict[str, Any], present: Champion | None) -> tuple[str, str]:
-    """Returns what becomes of the candidate, and why."""
+def _is_by(run: Run, candidate: dict[str, Any], present: Champion | None) -> bool:
+    """Tells whether the candidate is the champion already, and by this very run."""
+    if present is None or candidate["model"] != present.model.fingerprint:
+        return False
+    return (run.dag_id, run.run_id) == (present.dag_id, present.run_id)
+
+
+def _judge(
+    store: Store, candidate: dict[str, Any], present: Champion | None, run: Run, *, trials: int
+) -> tuple[str, str]:
+    """Returns what becomes of the candidate, the best of so many trials, and why."""
     accuracy = candidate["validation_accuracy"]
     said = f"{_model_of(candidate).trial.key}, {100 * accuracy:.1f} % on validation"
     if present is None:
@@ -76,16 +90,34 @@ def _judge(store: Store, candidate: dict[str, Any], present: Champion | None) ->
     except ArtifactError as error:
         log.warning("The present champion cannot be used and is replaced: %s", error)
         return "promoted", f"{said}, replaces a model whose file is gone or damaged"
+    if _is_by(run, candidate, present):
+        return "promoted", f"{said}, was made the champion by this run"
     if candidate["model"] == present.model.fingerprint:
         return "kept", f"{said}, is the champion already"
-    low, high = (100 * end for end in present.validation_interval)
-    theirs = (
-        f"the champion's {100 * present.validation_accuracy:.1f} % [{low:.1f}, {high:.1f}] "
-        f"({present.model.trial.key} of run {present.run_id})"
+    low, high = (100 * end for end in _lead(candidate, present, trials))
+    compared = (
+        f"the champion's {100 * present.validation_accuracy:.1f} % ({present.model.trial.key} of run "
+        f"{present.run_id}): the difference's interval is {low:+.1f} to {high:+.1f} points"
     )
-    if accuracy > present.validation_interval[1]:
-        return "promoted", f"{said}, is above {theirs}"
-    return "kept", f"this run's best, {said}, is not above {theirs}"
+    if low > 0:
+        return "promoted", f"{said}, is beyond chance above {compared}"
+    return "kept", f"this run's best, {said}, is not beyond chance above {compared}"
+
+
+def _lead(candidate: dict[str, Any], present: Champion, trials: int) -> tuple[float, float]:
+    """Returns the interval of the candidate's accuracy minus the champion's.
+
+    Newcombe's hybrid score interval (Interval Estimation for the Difference Between Independent Proportions, 1998,
+    method 10), from the Wilson intervals of both; where it lies above zero, each of the two accuracies lies outside of
+    the other's interval. The candidate is the best of several trials, so the chance to be wrong is parted among them
+    (Bonferroni).
+    """
+    confidence = 1 - (1 - CONFIDENCE) / trials
+    ours, theirs = candidate["validation_accuracy"], present.validation_accuracy
+    our_low, our_high = wilson(ours * candidate["pictures"], candidate["pictures"], confidence)
+    their_low, their_high = wilson(theirs * present.validation_pictures, present.validation_pictures, confidence)
+    below, above = math.hypot(ours - our_low, their_high - theirs), math.hypot(our_high - ours, theirs - their_low)
+    return ours - theirs - below, ours - theirs + above
 
 
 def _model_of(candidate: dict[str, Any]) -> TrainedModel:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest
 from sklearn.metrics import (
     balanced_accuracy_score,
     confusion_matrix,
@@ -14,8 +13,8 @@ from sklearn.metrics import (
 )
 
 from imagenet_tasks.artifacts import DatasetClass
+from imagenet_tasks.intervals import wilson
 
-CONFIDENCE = 0.95
 CALIBRATION_BINS = 15
 
 
@@ -47,8 +46,7 @@ def measure(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[Dat
             "per_class": [_class_figures(c, i, 0, 0, None, None, None) for i, c in enumerate(classes)],
             "confusion": np.zeros((len(classes), len(classes)), int).tolist(),
         }
-    probabilities = probabilities.astype(np.float64)
-    probabilities /= probabilities.sum(axis=1, keepdims=True)  # float32 rows sum to 1 only nearly
+    probabilities = _normalised(probabilities)
     predicted = probabilities.argmax(axis=1)
     right = int((predicted == labels).sum())
     precision, recall, f1, support = precision_recall_fscore_support(
@@ -57,9 +55,9 @@ def measure(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[Dat
     times_predicted = np.bincount(predicted, minlength=len(classes))
     return {
         "support": len(labels),
-        "loss": float(log_loss(labels, probabilities, labels=every_label)),
+        "loss": _loss(labels, probabilities),
         "accuracy": right / len(labels),
-        "accuracy_interval": wilson(right, len(labels)),
+        "accuracy_interval": list(wilson(right, len(labels))),
         "top5_accuracy": float(top_k_accuracy_score(labels, probabilities, k=5, labels=every_label))
         if len(classes) > 5
         else None,
@@ -77,10 +75,22 @@ def measure(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[Dat
     }
 
 
-def wilson(right: int, pictures: int) -> list[float]:
-    """Returns the 95 % interval of a share, after Wilson (1927): low and high, both in [0, 1]."""
-    interval = binomtest(right, pictures).proportion_ci(CONFIDENCE, method="wilson")
-    return [float(interval.low), float(interval.high)]
+def accuracy_and_loss(labels: np.ndarray, probabilities: np.ndarray) -> tuple[float | None, float | None]:
+    """Returns `measure`'s accuracy and loss without the rest; None where there are no pictures."""
+    if len(labels) == 0:
+        return None, None
+    probabilities = _normalised(probabilities)
+    return float((probabilities.argmax(axis=1) == labels).mean()), _loss(labels, probabilities)
+
+
+def _normalised(probabilities: np.ndarray) -> np.ndarray:
+    probabilities = probabilities.astype(np.float64)
+    probabilities /= probabilities.sum(axis=1, keepdims=True)  # float32 rows sum to 1 only nearly
+    return probabilities
+
+
+def _loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    return float(log_loss(labels, probabilities, labels=np.arange(probabilities.shape[1])))
 
 
 def _calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:

@@ -5,29 +5,34 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest, t
+from scipy.stats import binom, t
 
 from imagenet_tasks.artifacts import DatasetClass
+from imagenet_tasks.intervals import CONFIDENCE
 
-CONFIDENCE = 0.95
 RESAMPLES = 5000
-RULE_OF_ONE_SEED = (
-    "McNemar's exact test on the pictures that just one of the two models got right: 'helped' or 'hurt' where "
-    "its p-value is below 0.05, else 'no difference shown'. The interval is a paired bootstrap over the pictures. Both "
-    "speak of these two trainings: others, from other seeds, can differ by more."
+NEGLIGIBLE = 1e-30  # probabilities below this are left out, so that a p-value of a few of these is 0
+RULE = (
+    "'Helped' or 'hurt' where {test} has a p-value below 0.05{and_seeds}; else 'no difference shown'. The interval is "
+    "a paired bootstrap over the pictures.{of_whom}"
 )
-RULE_OF_SEEDS = (
-    "'Helped' or 'hurt' where the exact sign test, on the pictures that one side got right more often over {seeds} "
-    "seeds, has a p-value below 0.05, and the paired t interval of the gain over the seeds excludes zero on the same "
-    "side; else 'no difference shown'. The interval is a paired bootstrap over the pictures."
-)
+ONE_SEED = {
+    "test": "McNemar's exact test, on the pictures that just one of the two models got right,",
+    "and_seeds": "",
+    "of_whom": " Both speak of these two trainings: others, from other seeds, can differ by more.",
+}
+SEVERAL_SEEDS = {
+    "test": "the exact permutation test, on how much more often either side got each picture right over {seeds} seeds,",
+    "and_seeds": " and the paired t interval of the gain over the seeds excludes zero",
+    "of_whom": "",
+}
 
 
 def compare(labels: np.ndarray, before: np.ndarray, after: np.ndarray, *, seeds: Sequence[int]) -> dict[str, Any]:
     """Compares two groups of models on the same pictures, seed by seed; docs/verdict.md has the rule and its reasons.
 
-    Of one seed it is McNemar's exact test. Of several, a picture counts by the mean over seeds of what changed on it
-    (after right minus before right), so that no picture is counted twice.
+    A picture counts by the sum over seeds of what changed on it (after right minus before right): once, however many
+    seeds there are, and by how much. Of one seed it is McNemar's exact test.
 
     Args:
         labels: int (n,), the true labels.
@@ -42,13 +47,12 @@ def compare(labels: np.ndarray, before: np.ndarray, after: np.ndarray, *, seeds:
     """
     right_before, right_after = before == labels, after == labels
     change = right_after.sum(axis=0) - right_before.sum(axis=0)  # of each picture, in seeds
-    only_before, only_after, p_value = _sign_test(change)
+    p_value = permutation_test(change)
     figures: dict[str, Any] = {
         "pictures": len(labels), "seeds": list(seeds), "before": None, "after": None, "difference": None,
-        "interval": None, "p_value": p_value, "only_before_right": only_before, "only_after_right": only_after,
-        "verdict": "no difference shown",
-        "rule": RULE_OF_SEEDS.format(seeds=len(seeds)) if len(seeds) > 1 else RULE_OF_ONE_SEED, "by_seed": [],
-        "sd": None, "seed_interval": None,
+        "interval": None, "p_value": p_value, "only_before_right": int((change < 0).sum()),
+        "only_after_right": int((change > 0).sum()), "verdict": "no difference shown", "rule": _rule(len(seeds)),
+        "by_seed": [], "sd": None, "seed_interval": None,
     }  # fmt: skip
     if len(labels) == 0:
         return figures
@@ -63,11 +67,15 @@ def compare(labels: np.ndarray, before: np.ndarray, after: np.ndarray, *, seeds:
             for seed, (b, a) in zip(seeds, accuracies, strict=True)
         ],
     }  # fmt: skip
-    side = np.sign(only_after - only_before)
-    on_that_side = seed_interval is None or min(side * seed_interval[0], side * seed_interval[1]) > 0
-    if p_value < 1 - CONFIDENCE and on_that_side:
-        figures["verdict"] = "helped" if side > 0 else "hurt"
+    over_the_seeds = seed_interval is None or seed_interval[0] * seed_interval[1] > 0
+    if p_value < 1 - CONFIDENCE and over_the_seeds:
+        figures["verdict"] = "helped" if mean > 0 else "hurt"
     return figures
+
+
+def _rule(seeds: int) -> str:
+    parts = SEVERAL_SEEDS if seeds > 1 else ONE_SEED
+    return RULE.format(**{name: part.format(seeds=seeds) for name, part in parts.items()})
 
 
 def compare_classes(
@@ -75,9 +83,9 @@ def compare_classes(
 ) -> list[dict[str, Any]]:
     """Returns the comparison of each class's pictures, one dictionary per class.
 
-    A class's p-value is the sign test's on its pictures; of several seeds, the larger one of this and of a t test of
-    its gain over the seeds, since one training is good at one class and the next at another (docs/adr/0012). Of 20
-    classes that are looked at, one seems changed by chance: the p-values are adjusted by Holm's method (A Simple
+    A class's p-value is the permutation test's on its pictures; of several seeds, the larger one of this and of a t
+    test of its gain over the seeds, since one training is good at one class and the next at another (docs/adr/0012).
+    Of 20 classes that are looked at, one seems changed by chance: the p-values are adjusted by Holm's method (A Simple
     Sequentially Rejective Multiple Test Procedure, 1979), so that the chance to call any class changed stays small
     where none is.
 
@@ -92,11 +100,11 @@ def compare_classes(
     recalls = [[np.bincount(labels, row, len(classes)) / np.maximum(support, 1) for row in side] for side in right]
     gains = np.subtract(recalls[1], recalls[0])  # (seeds, classes)
     change = (right[1] - right[0]).sum(axis=0)
-    tests = [_sign_test(change[labels == label]) for label in range(len(classes))]
-    sides = np.array([np.sign(only_after - only_before) for only_before, only_after, _ in tests])
-    p_values = np.array([p_value for _, _, p_value in tests])
+    changes = [change[labels == label] for label in range(len(classes))]
+    p_values = np.array([permutation_test(each) for each in changes])
     if len(gains) > 1:
-        p_values = np.where(sides * gains.mean(axis=0) > 0, np.maximum(p_values, _t_test(gains)), 1.0)
+        p_values = np.maximum(p_values, _t_test(gains))
+    mean_gains = gains.mean(axis=0)
     adjusted = _holm(p_values)
     rows = []
     for label, member in enumerate(classes):
@@ -107,10 +115,11 @@ def compare_classes(
                 "class_id": member.class_id, "name": member.name, "label": label, "support": int(support[label]),
                 "before": float(np.mean(recalls[0], axis=0)[label]) if said else None,
                 "after": float(np.mean(recalls[1], axis=0)[label]) if said else None,
-                "difference": float(gains.mean(axis=0)[label]) if said else None,
-                "only_before_right": tests[label][0], "only_after_right": tests[label][1],
+                "difference": float(mean_gains[label]) if said else None,
+                "only_before_right": int((changes[label] < 0).sum()),
+                "only_after_right": int((changes[label] > 0).sum()),
                 "p_value": float(p_values[label]), "p_adjusted": float(adjusted[label]),
-                "changed": ("gained" if sides[label] > 0 else "lost") if significant else None,
+                "changed": ("gained" if mean_gains[label] > 0 else "lost") if significant else None,
             }
         )  # fmt: skip
     return rows
@@ -126,11 +135,34 @@ def over_seeds(values: Sequence[float]) -> tuple[float, float | None, list[float
     return mean, sd, [mean - half, mean + half]
 
 
-def _sign_test(change: np.ndarray) -> tuple[int, int, float]:
-    """Returns on how many pictures 'before' and 'after' were right more often, and the exact two-sided p-value."""
-    only_before, only_after = int((change < 0).sum()), int((change > 0).sum())
-    differing = only_before + only_after
-    return only_before, only_after, float(binomtest(only_after, differing).pvalue) if differing else 1.0
+def permutation_test(change: np.ndarray) -> float:
+    """Returns the exact two-sided p-value of a sum of changes, where each is as likely to have the other sign.
+
+    Fisher's randomisation test of paired differences (The Design of Experiments, 1935). Among n changes of equal size
+    the positive ones are binomial, so the sum's distribution is that of one binomial per size, convolved; of changes of
+    one size alone it is the sign test, and so McNemar's.
+
+    Args:
+        change: int (n,), small numbers; 0 counts for nothing.
+    """
+    sizes, counts = np.unique(np.abs(change[change != 0]), return_counts=True)
+    shares, first = np.ones(1), 0  # of each sum of the positive changes, from `first` on
+    for size, count in zip(sizes.tolist(), counts.tolist(), strict=True):
+        of_size, fewest = _without_negligible(binom.pmf(np.arange(count + 1), count, 0.5))
+        both = np.zeros(len(shares) + size * (len(of_size) - 1))
+        for place, share in enumerate(of_size):
+            both[place * size : place * size + len(shares)] += share * shares
+        shares, dropped = _without_negligible(both)
+        first += size * fewest + dropped
+    total, observed = int(np.abs(change).sum()), abs(int(change.sum()))
+    at_least = (total + observed) // 2  # the positive changes where the sum is the observed one
+    return min(1.0, 2 * float(shares[max(0, at_least - first) :].sum()))
+
+
+def _without_negligible(shares: np.ndarray) -> tuple[np.ndarray, int]:
+    """Returns the shares from the first to the last that is not negligible, and how many were dropped before."""
+    kept = np.flatnonzero(shares > NEGLIGIBLE)
+    return shares[kept[0] : kept[-1] + 1], int(kept[0])
 
 
 def _t_test(gains: np.ndarray) -> np.ndarray:

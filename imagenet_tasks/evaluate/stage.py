@@ -9,15 +9,14 @@ from typing import Any
 import numpy as np
 
 from imagenet_tasks.arrays import read_split
-from imagenet_tasks.artifacts import Dataset, Evaluation, Split, TrainedModel
+from imagenet_tasks.artifacts import SUSPECTS, Dataset, Evaluation, Split, TrainedModel
 from imagenet_tasks.errors import ArtifactError
-from imagenet_tasks.evaluate.metrics import measure
+from imagenet_tasks.evaluate.metrics import accuracy_and_loss, measure
 from imagenet_tasks.evaluate.significance import compare, compare_classes, over_seeds
 from imagenet_tasks.evaluate.suspects import find_suspects
 from imagenet_tasks.storage import Store, fingerprint
 
-VERSION = 2  # raise when the same predictions would give other figures
-SUSPECTS = "suspects.json"
+VERSION = 3  # raise when the same predictions would give other figures
 HELD_OUT: tuple[Split, ...] = ("validation", "test")
 Group = list[TrainedModel]  # the trainings of one arm and model, one per seed
 
@@ -196,8 +195,8 @@ def _groups(models: Sequence[TrainedModel]) -> list[Group]:
 def _trial_figures(answers: _Answers, model: TrainedModel) -> dict[str, Any]:
     figures: dict[str, Any] = {"trial": model.trial.as_dict(), "model": model.fingerprint}
     for split in HELD_OUT:
-        measured = measure(answers.labels[split], answers.probabilities(model, split), answers.dataset.classes)
-        figures |= {f"{split}_{name}": measured[name] for name in ("accuracy", "loss")}
+        accuracy, loss = accuracy_and_loss(answers.labels[split], answers.probabilities(model, split))
+        figures |= {f"{split}_accuracy": accuracy, f"{split}_loss": loss}
     return figures
 
 

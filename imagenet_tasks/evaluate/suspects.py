@@ -55,7 +55,7 @@ def find_suspects(store: Store, dataset: Dataset, models: Sequence[TrainedModel]
             f"{', '.join(m.trial.key for m in models)}. Train the missing ones, or set label_check_folds to 0."
         )
     rows = read_split(store, dataset, "train")
-    fold = np.array([fold_of(row.image_id, folds) for row in rows], int)
+    fold = np.array([fold_of(row.group or row.image_id, folds) for row in rows], int)
     probabilities = np.empty((len(rows), len(dataset.classes)), np.float32)
     for model in models:
         path = store.open_file(model.folder, "probabilities_labels.npy")

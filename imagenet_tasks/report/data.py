@@ -3,6 +3,7 @@
 import json
 from typing import TYPE_CHECKING, Any
 
+from imagenet_tasks.artifacts import SUSPECTS
 from imagenet_tasks.storage import Store
 
 if TYPE_CHECKING:
@@ -10,7 +11,6 @@ if TYPE_CHECKING:
 
 SHORTAGES = 10  # how many short classes have a sentence of their own
 QUALITY = ("label_conflicts", "placeholders", "flat", "near_duplicates", "largest_groups", "warnings")
-SUSPECTS = "suspects.json"
 
 
 def read_json(store: Store, folder: str, name: str) -> Any:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from imagenet_tasks.artifacts import Dataset, Run
+from imagenet_tasks.artifacts import AugmentationPlan, Dataset, Run
 from imagenet_tasks.config import RunConfig
 from imagenet_tasks.progress import Listener, Progress, Snapshot, log_line
 from imagenet_tasks.storage import Store
@@ -22,6 +22,11 @@ STEPS = ("download", "preprocess", "train", "evaluate", "augment", "retrain", "r
 def read_dataset(store: Store, fingerprint: str) -> Dataset:
     """Returns the dataset that `build_dataset` wrote."""
     return Dataset.read(store, f"datasets/{fingerprint}", "dataset.json")
+
+
+def read_plan(store: Store, fingerprint: str) -> AugmentationPlan:
+    """Returns the plan that `plan_augmentation` wrote."""
+    return AugmentationPlan.read(store, f"{AugmentationPlan.PARENT}/{fingerprint}", "plan.json")
 
 
 def in_round(task: str, round_number: int) -> str:

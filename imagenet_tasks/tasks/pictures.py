@@ -38,7 +38,8 @@ def plan_run(
 ) -> list[Json]:
     """Settles the run's settings and classes and writes them; returns groups of classes, to map over.
 
-    All later tasks read the settings there.
+    All later tasks read the settings there. What tasks of an earlier attempt of this run said is removed: all of them
+    run after this one.
 
     Args:
         run: whose settings.
@@ -47,6 +48,7 @@ def plan_run(
         credentials: brings the credentials of the source's connection.
         max_tasks: into how many groups the classes may be parted.
     """
+    run.forget_tasks()
     with run.task("plan_run") as record:
         from imagenet_tasks.download.stage import classes_of_run
 

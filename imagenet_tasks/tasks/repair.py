@@ -14,13 +14,14 @@ from imagenet_tasks.tasks.common import (
     log,
     progress_of,
     read_dataset,
+    read_plan,
     salt_of,
     say,
 )
 
 
 def plan_augmentation(run: Run, evaluation: Json, *, round_number: int = 1, max_tasks: int = MOST_TASKS) -> list[Json]:
-    """Chooses the classes to repair, for each arm; returns groups of them, to map over.
+    """Chooses the classes to repair, for each arm; returns groups of their keys in the plan, to map over.
 
     Args:
         run: whose settings.
@@ -51,7 +52,7 @@ def plan_augmentation(run: Run, evaluation: Json, *, round_number: int = 1, max_
             log.info("Arm %s: %d pictures of its own in %d classes", arm, count, len(mine))
     several = len(_arms(run, round_number)) > 1
     return [
-        {"name": _label(group, several), "chosen": [c.as_dict() for c in group]}
+        {"name": _label(group, several), "plan": plan.fingerprint, "chosen": [c.key for c in group]}
         for group in in_groups(plan.chosen, min(max_tasks, MOST_TASKS))
     ]
 
@@ -75,10 +76,8 @@ def augment_class(run: Run, group: Json, *, round_number: int = 1, listeners: Se
         round_number: of the repair.
         listeners: told of the progress.
     """
-    return [
-        _augment(run, ChosenClass.from_dict(c), in_round("augment_class", round_number), listeners)
-        for c in group["chosen"]
-    ]
+    plan, task = read_plan(run.store, group["plan"]), in_round("augment_class", round_number)
+    return [_augment(run, chosen, task, listeners) for chosen in plan.chosen if chosen.key in group["chosen"]]
 
 
 def _augment(run: Run, chosen: ChosenClass, task: str, listeners: Sequence[Listener]) -> Json:

@@ -15,8 +15,8 @@ def order_of_epoch(count: int, *, seed: int, epoch: int) -> np.ndarray:
     return np.random.default_rng([seed, epoch]).permutation(count)
 
 
-def cutmix(pictures: np.ndarray, labels: np.ndarray, classes: int, *, share: float, random: np.random.Generator) -> Any:
-    """Pastes a box of the next picture into some, in place; returns what each picture then shows of each class.
+def cutmix(pictures: np.ndarray, labels: np.ndarray, *, share: float, random: np.random.Generator) -> np.ndarray:
+    """Pastes a box of the next picture into some, in place; returns what each picture then shows.
 
     CutMix (Yun et al., 2019), with a partner and a box of its own for each picture: the order is random already. The
     box covers a share of the picture that is uniform in [0, 1), and lies anywhere within it.
@@ -24,15 +24,15 @@ def cutmix(pictures: np.ndarray, labels: np.ndarray, classes: int, *, share: flo
     Args:
         pictures: uint8 (n, rows, columns, 3), in the order of an epoch; changed.
         labels: int (n,).
-        classes: how many.
         share: of the pictures that a box is pasted into.
         random: where the choices come from.
 
     Returns:
-        float32 (n, classes); each row adds up to 1.
+        float32 (n, 3), the targets of `mixed_loss`: the picture's label, the next one's, and the share of the picture
+        that is still its own. Labels are exact up to 2**24.
     """
     count, rows, columns, _ = pictures.shape
-    targets = np.eye(classes, dtype=np.float32)[labels]
+    targets = np.stack([labels, np.roll(labels, -1), np.ones(count)], axis=1).astype(np.float32)
     first, mixed = pictures[:1].copy(), np.flatnonzero(random.random(count) < share)
     side = np.sqrt(random.random(len(mixed)))
     heights, widths = (side * rows).astype(int), (side * columns).astype(int)
@@ -41,9 +41,26 @@ def cutmix(pictures: np.ndarray, labels: np.ndarray, classes: int, *, share: flo
         other = pictures[here + 1] if here + 1 < count else first[0]  # forward, so that the next one is still whole
         box = np.s_[top : top + height, left : left + width]
         pictures[here][box] = other[box]
-    kept = (1 - heights * widths / (rows * columns)).astype(np.float32)[:, None]
-    targets[mixed] = kept * targets[mixed] + (1 - kept) * np.eye(classes, dtype=np.float32)[np.roll(labels, -1)[mixed]]
+    targets[mixed, 2] = 1 - heights * widths / (rows * columns)
     return targets
+
+
+def mixed_loss(targets: Any, probabilities: Any) -> Any:
+    """Returns the cross-entropy with the shares of two classes, float32 (n,), without an array of the shares.
+
+    Args:
+        targets: float32 (n, 3), as `cutmix` returns them.
+        probabilities: float32 (n, classes).
+    """
+    label, other, kept = targets[:, 0], targets[:, 1], targets[:, 2]
+    own, others = (keras.losses.sparse_categorical_crossentropy(x, probabilities) for x in (label, other))
+    return kept * own + (1 - kept) * others
+
+
+def mixed_accuracy(targets: Any, probabilities: Any) -> Any:
+    """Returns whether the most probable class is that of the picture's larger part, float32 (n,); as `mixed_loss`."""
+    larger = ops.where(targets[:, 2] < 0.5, targets[:, 1], targets[:, 0])
+    return keras.metrics.sparse_categorical_accuracy(larger, probabilities)
 
 
 def flip_and_shift(pictures: Any, down: Any, across: Any, mirrored: Any) -> Any:

@@ -14,7 +14,7 @@ from keras import ops
 
 from imagenet_tasks.errors import ArtifactError, NonFiniteLoss, OutOfMemory
 from imagenet_tasks.progress import Progress
-from imagenet_tasks.train.batches import FlipAndShift, cutmix, order_of_epoch
+from imagenet_tasks.train.batches import FlipAndShift, cutmix, mixed_accuracy, mixed_loss, order_of_epoch
 from imagenet_tasks.train.checkpoints import Checkpoint, Checkpoints, State
 from imagenet_tasks.train.devices import Device
 from imagenet_tasks.train.models import Recipe
@@ -32,7 +32,7 @@ class Job:
     """What is trained on what.
 
     Attributes:
-        recipe: the model, its optimiser and loss.
+        recipe: the model, its optimiser and what its pictures go through.
         pictures: uint8 (n, rows, columns, 3).
         labels: int32 (n,).
         validation: pictures and labels that decide which epoch is the best; may be empty.
@@ -85,7 +85,6 @@ class _Steps(keras.callbacks.CallbackList):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self._progress.done += len(self._training.job.labels) - self._counted
-        self._training.keep_own_weights()
         super().on_epoch_end(epoch, logs)
 
 
@@ -110,15 +109,18 @@ class Training:
         shift_px = job.recipe.flip_and_shift_px
         fed = pictures if shift_px is None else FlipAndShift(shift_px, seed=job.seed)(pictures)
         self.trainer = keras.Model(pictures, self.network(fed))
-        self._steps = math.ceil(len(job.labels) / self.batch_size)
+        self._steps = math.ceil((len(job.labels) - len(job.labels) % devices) / self.batch_size)
         self._optimizer = job.recipe.optimizer(self._steps * job.epochs)
+        mixes = bool(job.recipe.cutmix_share)
         self.trainer.compile(
-            self._optimizer, loss=job.recipe.loss, metrics=["accuracy"], jit_compile=job.device.compile_with_xla
+            self._optimizer,
+            loss=mixed_loss if mixes else "sparse_categorical_crossentropy",
+            metrics=[keras.metrics.MeanMetricWrapper(mixed_accuracy, "accuracy") if mixes else "accuracy"],
+            jit_compile=job.device.compile_with_xla,
         )
         self._optimizer.build(self.trainer.trainable_variables)
         self._first_rate = self._rate()
         self._best: list[np.ndarray] = []
-        self._own_weights: list[np.ndarray] = []
 
     @classmethod
     def from_checkpoint(cls, job: Job, batch_size: int, checkpoint: Checkpoint) -> "Training":
@@ -193,9 +195,7 @@ class Training:
         pictures, labels = job.pictures[order], job.labels[order]
         if job.recipe.cutmix_share:
             share = job.recipe.cutmix_share if epoch < MIXED_EPOCHS * job.epochs else 0.0
-            labels = cutmix(
-                pictures, labels, job.classes, share=share, random=np.random.default_rng([job.seed, epoch, 1])
-            )
+            labels = cutmix(pictures, labels, share=share, random=np.random.default_rng([job.seed, epoch, 1]))
         logs = self.trainer.fit(
             pictures,
             labels,
@@ -217,7 +217,6 @@ class Training:
         self.history.append({"epoch": epoch + 1, **figures, **own})
         if self.best_epoch == epoch + 1:
             self._best = self.network.get_weights()
-        self._take_own_weights()
         shown = {name: figures[name] for name in ("loss", "accuracy", "val_accuracy") if name in figures}
         progress.figures.update(epoch=f"{epoch + 1}/{job.epochs}", **shown, pictures_per_s=round(own["pictures_per_s"]))
         if stops_early(self.history, job.patience):
@@ -229,27 +228,13 @@ class Training:
         if not len(labels):
             return {}
         probabilities = self.predict(pictures)
-        # As Keras' own `evaluate`: the loss of the recipe and what its regularisers add.
-        targets = (
-            ops.one_hot(labels, self.job.classes) if self.job.recipe.cutmix_share else ops.convert_to_tensor(labels)
-        )
-        loss = self.trainer.compute_loss(y=targets, y_pred=ops.convert_to_tensor(probabilities))
+        # As Keras' own `evaluate`: the cross-entropy and what the regularisers add. A whole picture shows itself alone.
+        targets = np.stack([labels, labels, np.ones_like(labels)], axis=1) if self.job.recipe.cutmix_share else labels
+        loss = self.trainer.compute_loss(y=ops.convert_to_tensor(targets), y_pred=ops.convert_to_tensor(probabilities))
         return {"val_loss": float(loss), "val_accuracy": float((probabilities.argmax(axis=1) == labels).mean())}
 
     def _rate(self) -> float:
         return float(ops.convert_to_numpy(self._optimizer.learning_rate))
-
-    # An optimiser that averages the weights (use_ema) puts the average into the model when Keras' `fit` ends. That is
-    # what is validated and kept as the best; the epoch after it goes on from the weights themselves.
-
-    def keep_own_weights(self) -> None:
-        """Keeps the weights that the next epoch goes on from."""
-        if self._optimizer.use_ema:
-            self._own_weights = [ops.convert_to_numpy(v) for v in self.trainer.trainable_variables]
-
-    def _take_own_weights(self) -> None:
-        for variable, array in zip(self.trainer.trainable_variables, self._own_weights, strict=False):
-            variable.assign(array)
 
 
 def memory_error(error: Exception) -> str | None:

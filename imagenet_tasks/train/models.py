@@ -35,10 +35,8 @@ class Recipe:
         optimizer: from the number of steps that it will take.
         flip_and_shift_px: random mirroring and shifts up to so many pixels while training; None for neither.
         cutmix_share: of the pictures of an epoch that a box of another is pasted into (`batches.cutmix`), in all but
-            the last tenth of the epochs; the loss is then one of shares: 'categorical_crossentropy'.
+            the last tenth of the epochs.
         plateau: when the learning rate is lowered; None for never, or where the optimiser has a schedule of its own.
-        loss: Keras' name of the loss, or a function of (labels, float32 probabilities (n, classes)); the labels are
-            int32 (n,), or float32 shares (n, classes) where pictures are mixed.
     """
 
     build: Callable[[tuple[int, int, int], int], keras.Model]
@@ -46,7 +44,6 @@ class Recipe:
     flip_and_shift_px: int | None
     cutmix_share: float = 0.0
     plateau: Plateau | None = None
-    loss: str | Callable[[Any, Any], Any] = "sparse_categorical_crossentropy"
 
 
 def compact(shape: tuple[int, int, int], classes: int) -> keras.Model:
@@ -90,13 +87,7 @@ def _study(build: Callable[..., keras.Model], plateau: Plateau | None = None) ->
 
 # The epochs of each are in config.EPOCHS.
 RECIPES: dict[str, Recipe] = {
-    "compact": Recipe(
-        build=compact,
-        optimizer=_adamw_with_cosine,
-        flip_and_shift_px=4,
-        cutmix_share=0.5,
-        loss="categorical_crossentropy",
-    ),
+    "compact": Recipe(build=compact, optimizer=_adamw_with_cosine, flip_and_shift_px=4, cutmix_share=0.5),
     "convnet1": _study(convnets.convnet1),
     "convnet2": _study(convnets.convnet2, Plateau(patience=2, factor=0.75)),
     "convnet3": _study(convnets.convnet3, Plateau(patience=2, factor=convnets.CHOICES.smaller_factor)),

@@ -13,6 +13,7 @@ import numpy as np
 from imagenet_tasks.arrays import fold_of, load_split, read_array, read_split
 from imagenet_tasks.artifacts import ClassArray, Dataset, TrainedModel, Trial
 from imagenet_tasks.config import TrainConfig
+from imagenet_tasks.errors import NonFiniteLoss
 from imagenet_tasks.progress import Progress
 from imagenet_tasks.storage import Store
 from imagenet_tasks.train.checkpoints import Checkpoints
@@ -51,7 +52,7 @@ def train(
         progress: counts pictures trained on.
 
     Raises:
-        NonFiniteLoss: where the loss became NaN or infinite.
+        NonFiniteLoss: where the loss or a probability became NaN or infinite.
         OutOfMemory: where the memory does not hold half a batch.
         AcceleratorMissing: where the device asked for is not there.
     """
@@ -60,7 +61,9 @@ def train(
     pictures, labels = load_split(store, dataset, "train")
     judged, validation = None, load_split(store, dataset, "validation")
     if trial.arm == "labels":
-        folds = np.array([fold_of(row.image_id, trial.folds) for row in read_split(store, dataset, "train")], int)
+        folds = np.array(
+            [fold_of(row.group or row.image_id, trial.folds) for row in read_split(store, dataset, "train")], int
+        )
         judged = pictures[folds == trial.fold]
         pictures, labels = pictures[folds != trial.fold], labels[folds != trial.fold]
         if dataset.test_steers:  # then they are the test pictures, which say nothing before the evaluation
@@ -101,12 +104,19 @@ def train(
         shown = {"validation": validation[0], "test": load_split(store, dataset, "test")[0]}
     else:
         shown = {"labels": judged}
+    probabilities = {name: training.predict(data) for name, data in shown.items()}
+    if not all(np.isfinite(shares).all() for shares in probabilities.values()):
+        checkpoints.clear()  # nothing can go on from such weights
+        raise NonFiniteLoss(
+            f"{trial.key}: after epoch {training.best_epoch} the model gives probabilities that are no numbers. Train "
+            "in float32 (precision=float32), or another model."
+        )
     with store.publish(model.folder) as folder:
         if judged is None:
             training.network.save(folder / "model.keras")
         (folder / "history.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in training.history))
-        for name, data in shown.items():
-            np.save(folder / f"probabilities_{name}.npy", training.predict(data), allow_pickle=False)
+        for name, shares in probabilities.items():
+            np.save(folder / f"probabilities_{name}.npy", shares, allow_pickle=False)
         record = {
             "trial": trial.as_dict(),
             "parameters": training.network.count_params(),

@@ -130,7 +130,13 @@ def test_what_several_arms_add_to_a_class_is_planned_once_with_all_of_their_reas
     assert "cow is most confused with" in made.chosen[2].why
     everywhere = plan(prepared, evaluation, *ARMS, classes_to_augment=3)
     assert [c.arms for c in everywhere.targeted] == [("targeted", "correlated", "untargeted")] * 3
-    assert all("a control" in c.why and "from below" in c.why for c in everywhere.targeted)
+    assert all("from below" in c.why and "a control" not in c.why for c in everywhere.targeted)
+
+
+def test_a_repaired_class_has_its_own_reason_and_not_those_of_the_other_arms(prepared, evaluation):
+    alone = plan(prepared, evaluation, "targeted", strategy="confused", classes_to_augment=2)
+    beside = plan(prepared, evaluation, *ARMS, strategy="confused", classes_to_augment=2)
+    assert [c.why for c in beside.targeted] == [c.why for c in alone.targeted]
 
 
 def test_the_plan_reads_validation_alone(prepared, evaluation):

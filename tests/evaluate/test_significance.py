@@ -4,10 +4,11 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import bootstrap, ttest_rel
+from scipy.stats import binomtest, bootstrap, ttest_rel
+from scipy.stats import permutation_test as resampled
 
 from imagenet_tasks.artifacts import ClassArray, DatasetClass
-from imagenet_tasks.evaluate.significance import compare, compare_classes
+from imagenet_tasks.evaluate.significance import compare, compare_classes, permutation_test
 
 CLASSES = [
     DatasetClass(
@@ -125,7 +126,7 @@ def test_one_seed_has_no_spread_over_seeds_and_a_rule_that_says_so():
     result = outcomes(5, 40, 30, 25)
     assert (result["seeds"], result["sd"], result["seed_interval"]) == ([0], None, None)
     assert result["by_seed"] == [{"seed": 0, "before": 0.35, "after": 0.7, "difference": pytest.approx(0.35)}]
-    assert result["rule"].startswith("McNemar's exact test") and "these two trainings" in result["rule"]
+    assert "McNemar's exact test" in result["rule"] and "these two trainings" in result["rule"]
 
 
 def test_without_pictures_nothing_can_be_said():
@@ -180,12 +181,13 @@ def test_a_gain_that_hangs_on_one_seed_is_not_shown():
     assert result["verdict"] == "no difference shown"
 
 
-def test_gain_and_pictures_that_point_to_different_sides_show_no_difference():
+def test_a_picture_that_every_seed_gains_counts_more_than_one_that_a_single_seed_loses():
     before, after = np.ones((3, 60), int), np.ones((3, 60), int)
     before[0, :20] = 0  # twenty pictures are lost by one seed
     after[:, 20:28] = 0  # eight are gained by all
     result = compare(np.zeros(60, int), before, after, seeds=range(3))
-    assert result["p_value"] < 0.05 and result["difference"] > 0
+    assert (result["only_before_right"], result["only_after_right"]) == (20, 8)
+    assert result["difference"] > 0 and result["p_value"] > 0.05 and result["interval"][0] < 0 < result["interval"][1]
     assert result["verdict"] == "no difference shown"
 
 
@@ -193,6 +195,47 @@ def test_the_rule_of_several_seeds_says_how_many():
     labels = np.zeros(10, int)
     result = compare(labels, np.zeros((4, 10), int), np.zeros((4, 10), int), seeds=[3, 4, 5, 6])
     assert "over 4 seeds" in result["rule"] and result["seeds"] == [3, 4, 5, 6]
+
+
+# The permutation test
+
+
+@pytest.mark.parametrize("pictures_", [0, 1, 5, 40, 300, 3000, 100_000])
+@pytest.mark.parametrize("better", [0.0, 0.02, 0.2])
+def test_of_changes_of_one_size_it_is_the_exact_binomial_test(pictures_, better):
+    change = np.random.default_rng(0).choice([-1, 0, 1], pictures_, p=[0.3, 0.4 - better, 0.3 + better])
+    gained, changed_ = int((change > 0).sum()), int((change != 0).sum())
+    expected = binomtest(gained, changed_).pvalue if changed_ else 1.0
+    for size in (1, 3):
+        assert permutation_test(size * change) == pytest.approx(expected, rel=1e-9, abs=1e-25)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_of_few_changes_it_is_what_all_choices_of_signs_give(seed):
+    random = np.random.default_rng(seed)
+    change = random.integers(-3, 6, 11)
+    expected = resampled((change,), np.sum, permutation_type="samples", n_resamples=np.inf).pvalue
+    assert permutation_test(change) == pytest.approx(expected)
+    assert permutation_test(-change) == permutation_test(change)
+
+
+@pytest.mark.parametrize("seeds", [3, 20])
+def test_of_a_hundred_thousand_pictures_it_is_the_normal_approximation(seeds):
+    random = np.random.default_rng(seeds)
+    change = random.integers(-seeds, seeds + 1, 100_000) + (random.random(100_000) < 0.01)
+    z = (abs(int(change.sum())) - 0.5) / math.sqrt(int((change**2).sum()))
+    assert permutation_test(change) == pytest.approx(math.erfc(z / math.sqrt(2)), rel=0.01)
+
+
+def test_test_and_interval_agree_on_whether_there_is_a_difference():
+    random = np.random.default_rng(5)
+    agreed = 0
+    for _ in range(100):
+        labels, hard = pictures(random, 400)
+        sides = (trained(random, hard, labels, seeds=3, better=better) for better in (0.0, 0.2))
+        result = compare(labels, *sides, seeds=range(3))
+        agreed += (result["p_value"] < 0.05) == (result["interval"][0] > 0 or result["interval"][1] < 0)
+    assert agreed >= 95
 
 
 # Planted truths

@@ -59,7 +59,7 @@ def judges_of_labels(
     for fold in range(folds):
         trial = trial_of(dataset, arm="labels", fold=fold, folds=folds)
         model = TrainedModel(trial=trial, fingerprint=f"{name}-{fold}")
-        own = [fold_of(row.image_id, folds) == fold for row in rows]
+        own = [fold_of(row.group or row.image_id, folds) == fold for row in rows]
         with store.publish(model.folder) as folder:
             np.save(folder / "probabilities_labels.npy", probabilities[own].astype(np.float32))
         models.append(model)

@@ -212,7 +212,7 @@ def _judge(store: Store, dataset: Dataset, fold: int, suspects: int) -> TrainedM
     probabilities = np.full((len(rows), len(dataset.classes)), 0.02, np.float32)
     for place, row in enumerate(rows):
         probabilities[place, 1 if place < suspects else row.label] = 0.9
-    mine = [place for place, row in enumerate(rows) if fold_of(row.image_id, 2) == fold]
+    mine = [place for place, row in enumerate(rows) if fold_of(row.group or row.image_id, 2) == fold]
     with store.publish(trained.folder) as folder:
         np.save(folder / "probabilities_labels.npy", probabilities[mine], allow_pickle=False)
         (folder / "history.jsonl").write_text("")

@@ -71,7 +71,9 @@ def main(devices: int) -> None:
     pictures = random.integers(0, 256, (BATCH + 13, 16, 16, 3), dtype=np.uint8)
     labels = random.integers(0, 3, BATCH + 13).astype(np.int32)
     job = Job(
-        recipe=Recipe(build=build, optimizer=lambda steps: keras.optimizers.Adam(0.01), flip_and_shift_px=None),
+        recipe=Recipe(
+            build=build, optimizer=lambda steps: keras.optimizers.Adam(0.01), flip_and_shift_px=None, cutmix_share=0.5
+        ),
         pictures=pictures[:BATCH],
         labels=labels[:BATCH],
         validation=(pictures[BATCH:], labels[BATCH:]),
@@ -93,6 +95,8 @@ def main(devices: int) -> None:
         "val_loss": [line["val_loss"] for line in training.history],
         "memory_error": ask_for_too_much(),
     }
+    if answer["backend"] == "jax":
+        answer["variables_on"] = len(training.network.trainable_variables[0].value.sharding.device_set)
     sys.stdout.write(json.dumps(answer) + "\n")
 
 

@@ -65,7 +65,7 @@ def whole(prepared):
             patch.setitem(RECIPES, name, recipe)
         store, _ = prepared
         results = {}
-        for name in ("tiny", "average", "schedule"):
+        for name in ("tiny", "mixed", "schedule"):
             model = run_trial(prepared, epochs=EPOCHS, salt="whole", model=name)
             results[name] = (learned(history_of(store, model)), shares_of(store, model, "test"))
         return results
@@ -113,8 +113,8 @@ def test_f40_a_training_that_was_killed_in_an_epoch_goes_on_from_the_one_before(
     assert same_as(whole, store, model)
 
 
-@pytest.mark.parametrize("name", ["average", "schedule"])
-def test_f40_averaged_weights_and_a_schedule_go_on_as_if_nothing_was(copied, whole, monkeypatch, name):
+@pytest.mark.parametrize("name", ["mixed", "schedule"])
+def test_f40_mixed_pictures_and_a_schedule_go_on_as_if_nothing_was(copied, whole, monkeypatch, name):
     train_until(copied, STOPPED_AFTER, monkeypatch, model=name)
     assert same_as(whole, copied[0], run_trial(copied, epochs=EPOCHS, model=name), name)
 
@@ -161,30 +161,40 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_f41_a_damaged_checkpoint_is_put_aside_and_the_one_before_is_used(copied, whole, monkeypatch, caplog, damage):
-    store, _ = copied
-    train_until(copied, STOPPED_AFTER, monkeypatch)
-    newest, older = checkpoints_of(store)
+def test_f41_a_damaged_checkpoint_is_put_aside_and_the_one_before_is_used(tmp_path, caplog, damage):
+    checkpoints = Checkpoints(Store(tmp_path), "m")
+    for epoch in (2, 3):
+        checkpoints.save(checkpoint(epoch, 0.1 * epoch))
+    newest, older = checkpoints_of(Store(tmp_path))
     DAMAGES[damage](newest, older)
-    with caplog.at_level("INFO"):
-        model = run_trial(copied, epochs=EPOCHS)
-    (warning,) = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    assert len(checkpoints.newest(lambda c: c).state.history) == 2
+    (warning,) = caplog.messages
     assert newest.name in warning and "put aside" in warning
-    assert "Going on after epoch 2" in caplog.text
-    assert same_as(whole, store, model)
     assert newest.is_dir() and not (newest / "complete.json").exists()  # its files are kept for whoever asks why
 
 
 @pytest.mark.parametrize("name", ["variables.npz", "state.json", "complete.json"])
-def test_f41_where_every_checkpoint_is_damaged_the_training_starts_anew(copied, whole, monkeypatch, caplog, name):
+def test_f41_where_every_checkpoint_is_damaged_there_is_none(tmp_path, caplog, name):
+    checkpoints = Checkpoints(Store(tmp_path), "m")
+    for epoch in (2, 3):
+        checkpoints.save(checkpoint(epoch, 0.1))
+    for folder in checkpoints_of(Store(tmp_path)):
+        cut(folder / name)
+    assert checkpoints.newest(lambda c: c) is None
+    assert len(caplog.messages) == 3 and "starts anew" in caplog.messages[-1]
+
+
+@pytest.mark.parametrize("damaged", [1, 2])
+def test_f41_a_training_goes_on_from_the_checkpoint_that_is_left_or_starts_anew(
+    copied, whole, monkeypatch, caplog, damaged
+):
     store, _ = copied
     train_until(copied, STOPPED_AFTER, monkeypatch)
-    for folder in checkpoints_of(store):
-        cut(folder / name)
+    for folder in checkpoints_of(store)[:damaged]:
+        cut(folder / "variables.npz")
     with caplog.at_level("INFO"):
         model = run_trial(copied, epochs=EPOCHS)
-    assert [r.levelname for r in caplog.records].count("WARNING") == 3
-    assert "starts anew" in caplog.text and "Going on" not in caplog.text
+    assert ("Going on after epoch 2" in caplog.text, "starts anew" in caplog.text) == (damaged == 1, damaged == 2)
     assert same_as(whole, store, model)
 
 

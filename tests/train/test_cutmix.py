@@ -1,9 +1,10 @@
 """Pictures with a box of another in them, and what they then show."""
 
+import keras
 import numpy as np
 import pytest
 
-from imagenet_tasks.train.batches import cutmix
+from imagenet_tasks.train.batches import cutmix, mixed_accuracy, mixed_loss
 
 
 def plain(count: int, rows: int = 20, columns: int = 10) -> tuple[np.ndarray, np.ndarray]:
@@ -14,18 +15,26 @@ def plain(count: int, rows: int = 20, columns: int = 10) -> tuple[np.ndarray, np
 
 def mixed(count: int, share: float, seed: int = 0):
     pictures, labels = plain(count)
-    return pictures, cutmix(pictures, labels, count, share=share, random=np.random.default_rng(seed))
+    return pictures, cutmix(pictures, labels, share=share, random=np.random.default_rng(seed))
+
+
+def shares(targets: np.ndarray, classes: int) -> np.ndarray:
+    """What each picture shows of each class, float32 (n, classes)."""
+    label, other, kept = targets[:, 0].astype(int), targets[:, 1].astype(int), targets[:, 2:]
+    each = np.eye(classes, dtype=np.float32)
+    return kept * each[label] + (1 - kept) * each[other]
 
 
 def test_without_a_share_nothing_is_mixed():
     pictures, targets = mixed(30, 0.0)
     assert (pictures == plain(30)[0]).all()
-    assert (targets == np.eye(30)).all()
+    assert targets.shape == (30, 3) and targets.dtype == np.float32
+    assert (shares(targets, 30) == np.eye(30)).all()
 
 
 def test_a_picture_shows_itself_and_the_next_one_by_the_shares_of_its_pixels():
     pictures, targets = mixed(60, 1.0)
-    for place, (picture, target) in enumerate(zip(pictures, targets, strict=True)):
+    for place, (picture, target) in enumerate(zip(pictures, shares(targets, 60), strict=True)):
         following = (place + 1) % 60
         assert set(np.unique(picture)) <= {place, following}
         assert target[following] == pytest.approx((picture == following).mean(), abs=1e-6)
@@ -42,7 +51,7 @@ def test_what_is_pasted_is_one_box():
 
 def test_so_many_are_mixed_and_boxes_of_all_sizes_come():
     _, targets = mixed(200, 0.5)
-    own = targets[np.arange(200), np.arange(200)]
+    own = targets[:, 2]
     assert 70 < (own < 1).sum() < 130
     assert own.min() < 0.2 and ((own > 0.4) & (own < 0.6)).any()
 
@@ -50,3 +59,25 @@ def test_so_many_are_mixed_and_boxes_of_all_sizes_come():
 def test_the_same_generator_mixes_the_same():
     first, again, other = (mixed(40, 0.5, seed)[0] for seed in (3, 3, 4))
     assert (first == again).all() and (first != other).any()
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_loss_and_accuracy_are_those_of_the_shares(precision):
+    """In Keras' own hands, with labels beyond what bfloat16 counts to."""
+    random = np.random.default_rng(0)
+    probabilities = random.dirichlet(np.full(600, 0.1), 50).astype(np.float32)
+    targets = cutmix(np.zeros((50, 8, 8, 3), np.uint8), random.integers(0, 600, 50), share=0.5, random=random)
+    probabilities[:20] += 2 * shares(targets, 600)[:20]  # so that some are right
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    keras.config.set_dtype_policy(precision)
+    try:
+        network = keras.Sequential([keras.Input((600,)), keras.layers.Activation("linear", dtype="float32")])
+        network.compile(loss=mixed_loss, metrics=[keras.metrics.MeanMetricWrapper(mixed_accuracy, "accuracy")])
+        measured = network.evaluate(probabilities, targets, verbose=0, return_dict=True)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    expected = shares(targets, 600)
+    losses = keras.losses.categorical_crossentropy(expected, probabilities)
+    assert measured["loss"] == pytest.approx(float(np.mean(losses)), rel=1e-4)
+    right = (expected.argmax(axis=1) == probabilities.argmax(axis=1)).mean()
+    assert 0.3 < right < 0.9 and measured["accuracy"] == pytest.approx(right)

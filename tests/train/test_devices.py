@@ -1,11 +1,6 @@
-"""Which device, in which precision; and a training over several devices."""
+"""Which device, in which precision."""
 
-import json
 import logging
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -92,48 +87,3 @@ def test_a_gpus_memory_is_taken_as_it_is_needed_and_the_other_gpus_are_left_alon
     monkeypatch.setattr(tf.config, "set_visible_devices", lambda gpus, kind: told.append((gpus, kind)))
     assert devices._find_gpus() == ["gpu:0", "gpu:1"]
     assert told == [("first", True), ("second", True), (["first"], "GPU")]
-
-
-# In a process of its own, since a process has one backend: three steps on the CPU as one device, and as two.
-SPREAD = """
-import json, keras, numpy as np
-from keras import layers
-from imagenet_tasks.train.devices import use_devices
-
-def train(devices):
-    device = use_devices(devices, "float32")
-    keras.utils.set_random_seed(0)
-    network = keras.Sequential([
-        keras.Input((8, 8, 3), dtype="uint8"), layers.Rescaling(1 / 255), layers.Conv2D(4, 3),
-        layers.BatchNormalization(), layers.GlobalAveragePooling2D(), layers.Dropout(0.2),
-        layers.Dense(3, activation="softmax"),
-    ])
-    network.compile(keras.optimizers.SGD(0.05), loss="sparse_categorical_crossentropy")
-    random = np.random.default_rng(0)
-    losses = [
-        float(network.train_on_batch(random.integers(0, 256, (8, 8, 8, 3), np.uint8), random.integers(0, 3, 8)))
-        for _ in range(3)
-    ]
-    on = len(network.trainable_variables[0].value.sharding.device_set)
-    return {"count": device.count, "variables_on": on, "losses": losses}
-
-print(json.dumps([train(["cpu:0"]), train(["cpu:0", "cpu:1"]), train(["cpu:0"])]))
-"""
-
-
-def test_a_training_over_two_devices_has_the_losses_of_one_over_one():
-    done = subprocess.run(
-        [sys.executable, "-c", SPREAD],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        cwd=Path(devices.__file__).parents[2],
-        env=os.environ | {"KERAS_BACKEND": "jax", "XLA_FLAGS": "--xla_force_host_platform_device_count=2"},
-    )
-    assert done.returncode == 0, done.stderr
-    one, two, one_again = json.loads(done.stdout.splitlines()[-1])
-    assert [one["count"], two["count"], one_again["count"]] == [1, 2, 1]
-    assert [one["variables_on"], two["variables_on"]] == [1, 2]
-    assert one["losses"] == one_again["losses"]
-    assert len(set(one["losses"])) == 3
-    assert two["losses"] == pytest.approx(one["losses"], rel=1e-4)

@@ -44,8 +44,8 @@ def build_hungry(shape, classes) -> keras.Model:
     return build(shape, classes, [keras.layers.UpSampling2D(64), keras.layers.MaxPooling2D(64)])
 
 
-def adam(rate=0.05, **others):
-    return lambda steps: keras.optimizers.Adam(rate, **others)
+def adam(steps):
+    return keras.optimizers.Adam(0.05)
 
 
 def cosine(steps):
@@ -53,12 +53,12 @@ def cosine(steps):
 
 
 TINY = {
-    "tiny": Recipe(build=build, optimizer=adam(), flip_and_shift_px=1),
+    "tiny": Recipe(build=build, optimizer=adam, flip_and_shift_px=1),
     "explodes": Recipe(build=build, optimizer=lambda steps: keras.optimizers.SGD(float("inf")), flip_and_shift_px=None),
-    "plateau": Recipe(build=build, optimizer=adam(), flip_and_shift_px=None, plateau=Plateau(patience=1, factor=0.5)),
+    "plateau": Recipe(build=build, optimizer=adam, flip_and_shift_px=None, plateau=Plateau(patience=1, factor=0.5)),
     "schedule": Recipe(build=build, optimizer=cosine, flip_and_shift_px=1),
-    "average": Recipe(build=build, optimizer=adam(use_ema=True, ema_momentum=0.9), flip_and_shift_px=1),
-    "hungry": Recipe(build=build_hungry, optimizer=adam(), flip_and_shift_px=None),
+    "mixed": Recipe(build=build, optimizer=adam, flip_and_shift_px=1, cutmix_share=0.5),
+    "hungry": Recipe(build=build_hungry, optimizer=adam, flip_and_shift_px=None),
 }
 
 
