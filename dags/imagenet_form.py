@@ -140,7 +140,8 @@ PARAMS: dict[str, Param] = {
     "retrain_epochs": _override(
         "integer",
         "Epochs, after augmentation",
-        "The same for the second model. Empty: as the profile says.",
+        "The same for the models of a repair. Empty: as the baseline's, where they are given; else as the profile "
+        "says.",
         "Training",
         minimum=1,
         maximum=10_000,

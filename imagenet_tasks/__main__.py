@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from imagenet_tasks.artifacts import Run
+from imagenet_tasks.champions import choose_champion
 from imagenet_tasks.classes import STUDY_CLASSES, names_of, search_classes
 from imagenet_tasks.config import MAX_CLASSES, SOURCES, to_json
 from imagenet_tasks.errors import ConfigError, ImagenetTasksError, without_secrets
-from imagenet_tasks.profiles import PROFILES, make_config, parse_classes
+from imagenet_tasks.profiles import PROFILES, make_config
 from imagenet_tasks.storage import Store, default_home
 
 WITHOUT_ARTIFACTS = ("plan_run", "check_accuracy", "plan_retraining", "write_report")  # done anew in each run
@@ -179,6 +180,8 @@ def _preview(options: argparse.Namespace) -> int:
     from imagenet_tasks.terminal import Bars
 
     overrides, out = _overrides(options), Path(options.out)
+    if out.suffix.lower() != ".png":
+        raise ConfigError(f"--out {out}: expected a name that ends with .png")
     if not out.parent.is_dir():
         raise ConfigError(f"--out {out}: there is no folder {out.parent}; make it, or name another")
     download = make_config(options.profile, preview_overrides(overrides)).download
@@ -202,11 +205,16 @@ def _predict(options: argparse.Namespace) -> int:
     from imagenet_tasks.terminal import without_noise
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    named = parse_classes(options.classes, source="folder") if options.classes else ()
+    store, classes = Store(options.home), [name.strip() for name in options.classes.split(",") if name.strip()]
+    champion = choose_champion(store, classes)  # before Keras is loaded, which takes its time
+    sys.stderr.write(
+        f"{champion.model.trial.key}, {len(champion.classes)} classes, {100 * champion.validation_accuracy:.1f} % on "
+        f"validation, of run {champion.run_id}\n"
+    )
     with without_noise(NOISE):
         from imagenet_tasks.train.predict import predict
 
-        answers = predict(Store(options.home), options.files, classes=[c.class_id for c in named], top=options.top)
+        answers = predict(store, options.files, classes=champion.class_ids, top=options.top)
     table = Table(Column("picture", overflow="fold"), "taken for", Column("", justify="right"), box=box.SIMPLE_HEAD)
     for answer in answers:
         if options.json:

@@ -100,7 +100,7 @@ def choose_champion(store: Store, classes: Collection[str] = ()) -> Champion:
 
     Args:
         store: where the champions are.
-        classes: class ids, in any order.
+        classes: class ids or names, in any order.
 
     Raises:
         ArtifactError: where there is none, with the lists of classes that have one; or its entry is no run's.
@@ -111,13 +111,18 @@ def choose_champion(store: Store, classes: Collection[str] = ()) -> Champion:
             f"{store.path(KEY)}: there is no champion yet. Run the workflow: its best model by validation becomes the "
             "champion, unless the test pictures steered the training."
         )
-    for drawn in (False, True) if classes else ():
+    for drawn in (False, True) if classes else ():  # by ids, whatever the others' entries hold
         if found := champion_of(store, entries, key_of(classes, drawn=drawn)):
             return found
     champions = [champion for key in entries if (champion := champion_of(store, entries, key))]
     if not classes:
         return max(champions, key=lambda c: c.promoted_s)
-    known = "; ".join(", ".join(c.class_ids) for c in champions)
+    by_name = {c.name.lower(): c.class_id for champion in champions for c in champion.classes}
+    wanted = {by_name.get(name.lower(), name) for name in classes}
+    for champion in sorted(champions, key=lambda c: c.drawn):
+        if set(champion.class_ids) == wanted:
+            return champion
+    known = "; ".join(", ".join(f"{c.name} ({c.class_id})" for c in champion.classes) for champion in champions)
     raise ArtifactError(
         f"{store.path(KEY)}: no champion knows exactly the classes {', '.join(classes)}. Expected one of: {known}"
     )

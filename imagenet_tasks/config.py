@@ -163,7 +163,7 @@ class TrainConfig:
         more_models: further baselines; the best of all on validation is repaired.
         retrain_model: what the repair trains; '' for the repaired baseline's model.
         epochs: of each baseline; None for each model's own (EPOCHS).
-        retrain_epochs: the same for the repair.
+        retrain_epochs: the same for the repair; None for as many as `epochs` says, else for each model's own.
         seed: of the first training of each trial.
         seeds: how many trainings of each trial, from consecutive seeds.
         arms: what is trained in the repair; 'targeted' always.
@@ -280,7 +280,10 @@ class RunConfig:
             )
         unknown = [c for c in self.augment.augment_classes if ids and c not in ids]
         if unknown:
-            raise ValueError(f"augment_classes: {', '.join(unknown)} are not among the run's classes")
+            raise ValueError(
+                f"augment_classes: expected classes of the run, received {', '.join(unknown)}; the run has "
+                f"{', '.join(f'{c.name} ({c.class_id})' for c in self.classes[:20])}"
+            )
         rows_px, columns_px = self.preprocess.rows_px, self.preprocess.columns_px
         for model in (*self.train.models, self.train.retrain_model or self.train.model):
             if min(rows_px, columns_px) < LEAST_SIDE_PX[model]:

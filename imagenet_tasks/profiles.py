@@ -174,7 +174,21 @@ def with_classes(config: RunConfig, classes: tuple[ImageClass, ...]) -> RunConfi
     Raises:
         ConfigError: where another setting does not go with them.
     """
-    ids = {c.class_id for c in classes}
+    ids, named = {c.class_id for c in classes}, {c.name.lower(): c.class_id for c in classes}
+
+    def with_ids(entries: tuple[str, ...]) -> tuple[str, ...]:
+        """What a folder calls its classes is known only now."""
+        parts = (entry.partition(":") for entry in entries)
+        return tuple(
+            f"{name if name in ids else named.get(name.lower(), name)}{colon}{rest}" for name, colon, rest in parts
+        )
+
+    augment = dataclasses.replace(
+        config.augment,
+        augment_classes=with_ids(config.augment.augment_classes),
+        denied_transforms=with_ids(config.augment.denied_transforms),
+    )
+    config = dataclasses.replace(config, classes=(), augment=augment)
     given = set(config.augment.denied_transforms) - set(PROFILES[config.profile].augment.denied_transforms)
     unknown = sorted(entry for entry in given if entry.partition(":")[0] not in ids)
     if unknown:

@@ -85,6 +85,17 @@ def test_the_arm_without_added_pictures_sees_as_many_pictures_as_the_repair(star
 
 
 @pytest.mark.parametrize(
+    ("settings", "expected"),
+    [({}, 48), ({"epochs": 5}, 5), ({"epochs": 5, "retrain_epochs": 7}, 7), ({"retrain_epochs": 7}, 7)],
+)
+def test_a_repair_trains_as_long_as_a_baseline_that_was_told_how_long(tmp_path, settings, expected):
+    run = Run(Store(tmp_path), "dag", "run")
+    run.write_config(make_config("seed", settings))
+    trial = Trial(model="convnet5", seed=0, arm="targeted", dataset="d", round=1)
+    assert models._retrain_epochs(run, trial, []) == expected
+
+
+@pytest.mark.parametrize(
     ("rounds", "accuracy", "gain", "branch", "why"),
     [
         (2, 0.3, (-0.01, 0.05), "augment", "interval -1.0 to +5.0 points: repair 2 of 2 follows"),

@@ -204,6 +204,7 @@ def _spread(trials: dict[str, dict[str, Any]], group: Group, split: Split) -> di
     """Returns the accuracy over a group's seeds; None where there were no pictures to measure on."""
     values = [trials[m.fingerprint][f"{split}_accuracy"] for m in group]
     mean, sd, interval = (None, None, None) if None in values else over_seeds(values)
+    interval = interval and [max(0.0, interval[0]), min(1.0, interval[1])]  # t does not know that these are shares
     return {"mean": mean, "sd": sd, "interval": interval}
 
 

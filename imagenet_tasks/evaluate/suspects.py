@@ -40,6 +40,8 @@ def dispute(labels: np.ndarray, probabilities: np.ndarray) -> list[tuple[int, in
 def find_suspects(store: Store, dataset: Dataset, models: Sequence[TrainedModel]) -> dict[str, Any]:
     """Returns the suspect labels of a dataset's training pictures as plain JSON, the strongest first.
 
+    'agreement' is the share of pictures that the models take for what they are labelled: the list is worth as much.
+
     Args:
         store: where the models' probabilities are.
         dataset: the split.
@@ -81,4 +83,5 @@ def find_suspects(store: Store, dataset: Dataset, models: Sequence[TrainedModel]
                 "suggested_name": dataset.classes[suggested].name, "suggested_probability": float(shares[suggested]),
             }
         )  # fmt: skip
-    return {"folds": folds, "pictures": len(rows), "suspects": suspects}
+    agreed = float((probabilities.argmax(axis=1) == labels).mean()) if len(rows) else None
+    return {"folds": folds, "pictures": len(rows), "agreement": agreed, "suspects": suspects}

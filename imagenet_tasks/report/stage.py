@@ -59,8 +59,9 @@ def write_report(inputs: ReportInputs) -> dict[str, Any]:
 
     Returns:
         The figures that matter as small plain JSON: 'headline', 'verdict', 'branch' (the path that the run took),
-        accuracies (None where not tried), 'chosen' (the kept round's classes), 'rounds' and 'seeds' (how many), 'arms'
-        (the names of those trained), and the storage keys of both files.
+        accuracies (None where not tried), 'chosen' (the kept round's classes), 'rounds' and 'seeds' (how many),
+        'kept_round', 'lost' (classes, significantly), 'arms' (the names of those trained), and the storage keys of
+        both files.
 
     Raises:
         ArtifactError: where an artifact is missing or damaged.
@@ -85,6 +86,7 @@ def write_report(inputs: ReportInputs) -> dict[str, Any]:
         "validation_after": verdict["validation"]["after"], "test_before": verdict["test"]["before"],
         "test_after": verdict["test"]["after"],
         "chosen": [c.class_id for c in kept.plan.targeted] if kept else [], "rounds": len(inputs.rounds),
+        "kept_round": kept.number if kept else None, "lost": verdict["collateral"] or [],
         "seeds": len(inputs.baseline.models), "arms": sorted({row["arm"] for row in figures["repair"]["arms"]}),
         "report": run.key(HTML), "report_json": run.key(JSON),
     }  # fmt: skip

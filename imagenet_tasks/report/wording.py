@@ -25,7 +25,7 @@ ARM_NAMES = {
 ARM_GLOSSES = {
     "baseline": "before the repair", "targeted": "pictures of the chosen classes", "more": "twice as many of them",
     "correlated": "also of the classes they are confused with", "untargeted": "as many, spread over all classes",
-    "none": "the same training again",
+    "none": "as long a training, with none",
 }  # fmt: skip
 
 AGAINST = {"helped": "better", "hurt": "worse", "no difference shown": "no difference shown"}

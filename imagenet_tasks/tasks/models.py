@@ -50,7 +50,8 @@ def train_augmented(
 
 def _retrain_epochs(run: Run, trial: Trial, added: Sequence[AddedPictures]) -> int:
     """Returns how long a trial of a repair trains; the arm 'none' sees as many pictures as 'targeted' does."""
-    epochs = run.config.train.retrain_epochs or EPOCHS[trial.model]
+    train = run.config.train
+    epochs = train.retrain_epochs or train.epochs or EPOCHS[trial.model]
     if trial.arm != "none":
         return epochs
     dataset = read_dataset(run.store, trial.dataset)
@@ -134,7 +135,7 @@ def check_accuracy(run: Run, evaluation: Json, *, round_number: int = 1) -> Lite
         why = f"validation accuracy {100 * accuracy:.2f} % {'meets' if branch == 'report' else 'is below'} the goal of "
         why += f"{100 * goal:g} %"
         if round_number == 1:
-            why += ": no repair is needed" if branch == "report" else ": the confused classes are repaired"
+            why += ": no repair is needed" if branch == "report" else ": a repair is tried"
         elif branch == "augment":
             branch, reason = _go_on(run, Evaluation.from_dict(evaluation), round_number)
             why += reason
@@ -157,7 +158,10 @@ def _go_on(run: Run, evaluation: Evaluation, round_number: int) -> tuple[Literal
     """Returns whether another repair follows one that did not reach the goal, and why."""
     rounds = run.config.train.rounds
     if round_number > rounds:
-        return "report", f"; {'the one repair' if rounds == 1 else f'all {rounds} repairs'} that may be tried are done"
+        return (
+            "report",
+            "; the one repair that may be tried is done" if rounds == 1 else f"; all {rounds} repairs are done",
+        )
     comparison = json.loads(run.store.open_file(evaluation.folder, "comparison.json").read_bytes())
     low, high = comparison["previous"]["validation"]["interval"]
     gain = f"the last repair's gain on validation has the interval {100 * low:+.1f} to {100 * high:+.1f} points"

@@ -26,7 +26,7 @@ def predict(
     Args:
         store: where the champions and their models are.
         files: local files.
-        classes: ids of the classes whose champion answers; without any the champion that was promoted last.
+        classes: ids or names of the classes whose champion answers; without any the one that was promoted last.
         top: how many classes are given for each file.
 
     Returns:
@@ -52,7 +52,7 @@ def predict(
         except (OSError, ValueError) as error:  # ValueError: a NUL in the name
             answer["reason"] = f"cannot be read: {getattr(error, 'strerror', None) or error}"
         except Rejected as rejection:
-            answer["reason"] = f"no usable picture: {rejection}"
+            answer["reason"] = f"no usable picture: {rejection.reason.value.replace('_', ' ')}"
         else:
             waiting.append((answer, pixels))
         if waiting and (len(waiting) == BATCH or place == len(files) - 1):

@@ -102,16 +102,16 @@ def test_a_bad_file_says_why_and_stops_none_of_the_others(made, tmp_path):
     cut = picture(tmp_path, "red", "cut.png")
     cut.write_bytes(cut.read_bytes()[:-30])
     files = {
-        tmp_path / "text.jpg": "no usable picture: not_an_image",
-        tmp_path / "empty.jpg": "no usable picture: not_an_image: no bytes",
+        tmp_path / "text.jpg": "no usable picture: not an image",
+        tmp_path / "empty.jpg": "no usable picture: not an image",
         picture(tmp_path, "blue", "good.png"): None,
         tmp_path / "absent.jpg": "cannot be read: No such file",
         tmp_path / "folder": "a folder; expected a picture's file",
         tmp_path / "pipe.jpg": "not a file",
         tmp_path / "nul\0.jpg": "cannot be read: ",
-        cut: "no usable picture: truncated_image",
-        picture(tmp_path, "red", "thin.png", size=(400, 30)): "no usable picture: bad_aspect",
-        picture(tmp_path, "red", "tiny.png", size=(8, 8)): "no usable picture: too_small",
+        cut: "no usable picture: truncated image",
+        picture(tmp_path, "red", "thin.png", size=(400, 30)): "no usable picture: bad aspect",
+        picture(tmp_path, "red", "tiny.png", size=(8, 8)): "no usable picture: too small",
     }
     answers = predict(made[0], list(files))
     for answer, reason in zip(answers, files.values(), strict=True):

@@ -43,7 +43,9 @@ def prepared(tmp_path_factory):
 @pytest.fixture(scope="module")
 def trained(prepared):
     """One training that many tests look at."""
-    return run_trial(prepared, epochs=2, model="mixed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(RECIPES, "mixed", TINY["mixed"])
+        return run_trial(prepared, epochs=2, model="mixed")
 
 
 def test_the_history_has_a_line_for_each_epoch(prepared, trained):

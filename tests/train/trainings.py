@@ -54,7 +54,7 @@ def cosine(steps):
 
 TINY = {
     "tiny": Recipe(build=build, optimizer=adam, flip_and_shift_px=1),
-    "explodes": Recipe(build=build, optimizer=lambda steps: keras.optimizers.SGD(float("inf")), flip_and_shift_px=None),
+    "explodes": Recipe(build=build, optimizer=lambda steps: keras.optimizers.SGD(3e38), flip_and_shift_px=None),
     "plateau": Recipe(build=build, optimizer=adam, flip_and_shift_px=None, plateau=Plateau(patience=1, factor=0.5)),
     "schedule": Recipe(build=build, optimizer=cosine, flip_and_shift_px=1),
     "mixed": Recipe(build=build, optimizer=adam, flip_and_shift_px=1, cutmix_share=0.5),
