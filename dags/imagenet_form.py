@@ -170,9 +170,9 @@ PARAMS: dict[str, Param] = {
         "integer",
         "Check the labels in ... parts",
         "Each part is judged by a training on the others, and pictures whose label that disputes are listed "
-        "in the report and not copied. Costs as many trainings. Empty: as the profile says.",
+        "in the report and not copied. Costs as many trainings. Empty: none.",
         "Training",
-        minimum=0,
+        minimum=2,
         maximum=10,
     ),
     "accuracy_goal": _override(
