@@ -240,7 +240,7 @@ PARAMS: dict[str, Param] = {
         "**none** (as long, no pictures), **more** (twice the pictures), **correlated** (the worst and those that they "
         "are confused with). Empty: as the profile says.",
         "Repair",
-        items={"type": "string", "enum": [arm for arm in ARMS if arm != "targeted"]},
+        items={"type": "string", "enum": list(ARMS)},
         uniqueItems=True,
     ),
     "rounds": _override(

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import pytest
 import requests
 
+from imagenet_tasks.__main__ import WITHOUT_ARTIFACTS
 from imagenet_tasks.artifacts import Run
 from imagenet_tasks.classes import STUDY_CLASSES
 from imagenet_tasks.storage import Store
@@ -59,7 +60,11 @@ def instances(airflow: LocalAirflow, run: Run) -> list[dict[str, Any]]:
 
 
 def test_every_task_succeeds_at_the_first_try(instances: list[dict[str, Any]]) -> None:
-    assert {(i["state"], i["try_number"]) for i in instances} == {("success", 1)}
+    done = [i for i in instances if i["state"] != "skipped"]
+    assert {(i["state"], i["try_number"]) for i in done} == {("success", 1)}
+    # One repair may be tried: the gate of the second says so, and what would follow it is skipped.
+    later = {i["task_id"] for i in instances if i["task_id"].startswith("round_")}
+    assert later - {i["task_id"] for i in instances if i["state"] == "skipped"} == {"round_2.check_accuracy"}
 
 
 def test_there_is_a_mapped_task_for_each_class_and_trial(instances: list[dict[str, Any]]) -> None:
@@ -111,7 +116,7 @@ def test_the_added_pictures_joined_the_training_side_alone(run: Run) -> None:
     augmented = run.result_of("evaluate_augmented")
     assert dataset
     assert augmented
-    folder = f"models/{augmented['model']['fingerprint']}"
+    folder = f"models/{augmented['models'][0]['fingerprint']}"
     training = json.loads(run.store.open_file(folder, "training.json").read_bytes())
     assert training["added_pictures"] == 20
     assert training["training_pictures"] == dataset["train"] + 20
@@ -160,6 +165,6 @@ def test_the_same_settings_again_do_no_work(airflow: LocalAirflow, run: Run) -> 
     run_id = airflow.trigger(**SETTINGS)
     assert finished(airflow, run_id) == "success"
     again = Run(run.store, DAG_ID, run_id)
-    artifacts = [r for r in again.task_records() if r["task"] not in ("plan_run", "check_accuracy", "write_report")]
+    artifacts = [r for r in again.task_records() if r["task"].rpartition(".")[2] not in WITHOUT_ARTIFACTS]
     assert [r["task"] for r in artifacts if not r["reused"]] == []
     assert again.result_of("evaluate_augmented") == run.result_of("evaluate_augmented")
