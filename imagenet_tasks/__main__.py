@@ -214,7 +214,7 @@ def _predict(options: argparse.Namespace) -> int:
     with without_noise(NOISE):
         from imagenet_tasks.train.predict import predict
 
-        answers = predict(store, options.files, classes=champion.class_ids, top=options.top)
+        answers = predict(store, champion, options.files, top=options.top)
     table = Table(Column("picture", overflow="fold"), "taken for", Column("", justify="right"), box=box.SIMPLE_HEAD)
     for answer in answers:
         if options.json:

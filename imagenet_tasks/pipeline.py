@@ -39,8 +39,8 @@ def run_all(run: Run, profile: str, overrides: Mapping[str, Any], *, listeners: 
     trials = tasks.build_dataset(run, prepared)
     baseline = tasks.evaluate_baseline(run, [tasks.train_baseline(run, trial, listeners=listeners) for trial in trials])
     evaluation, added = baseline, []
-    for number in range(1, run.config.train.rounds + 2):  # the last gate says why the repairs ended
-        if number > MAX_ROUNDS or tasks.check_accuracy(run, evaluation, round_number=number) == "report":
+    for number in range(1, MAX_ROUNDS + 1):
+        if tasks.check_accuracy(run, evaluation, round_number=number) == "report":  # it knows how many may be tried
             break
         groups = tasks.plan_augmentation(run, evaluation, round_number=number)
         added += [tasks.augment_class(run, group, round_number=number, listeners=listeners) for group in groups]

@@ -1,7 +1,7 @@
 """What the champion takes pictures for. Importing this module loads Keras."""
 
 import stat
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from imagenet_tasks import images
-from imagenet_tasks.champions import Champion, choose_champion, open_model
+from imagenet_tasks.champions import Champion, open_model
 from imagenet_tasks.config import DownloadConfig
 from imagenet_tasks.errors import ArtifactError, ConfigError, Rejected
 from imagenet_tasks.storage import Store
@@ -18,15 +18,13 @@ BATCH = 256
 LIMITS = DownloadConfig()  # a picture is judged as a downloaded one is
 
 
-def predict(
-    store: Store, files: Sequence[str | Path], *, classes: Collection[str] = (), top: int = 5
-) -> list[dict[str, Any]]:
+def predict(store: Store, champion: Champion, files: Sequence[str | Path], *, top: int = 5) -> list[dict[str, Any]]:
     """Returns what the champion takes each file for; a file that cannot be used does not stop the others.
 
     Args:
-        store: where the champions and their models are.
+        store: where its model is.
+        champion: who answers (`champions.choose_champion`).
         files: local files.
-        classes: ids or names of the classes whose champion answers; without any the one that was promoted last.
         top: how many classes are given for each file.
 
     Returns:
@@ -35,12 +33,11 @@ def predict(
 
     Raises:
         ConfigError: where `top` is below 1.
-        ArtifactError: where there is no champion of these classes, or its network does not fit its record.
+        ArtifactError: where its network is gone or does not fit its record.
         ChecksumMismatch: where its file is not the one that was promoted; it is then never loaded.
     """
     if top < 1:
         raise ConfigError(f"top: expected 1 or more, received {top}")
-    champion = choose_champion(store, classes)
     network = _load(store, champion)
     answers: list[dict[str, Any]] = []
     waiting: list[tuple[dict[str, Any], np.ndarray]] = []

@@ -10,7 +10,6 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from fakes.pictures import small_dataset
 from trainings import KILLED_IN, TINY, history_of, learned, run_trial, shares_of, training_of
 
 from imagenet_tasks.child import child_environment
@@ -21,22 +20,12 @@ from imagenet_tasks.train.checkpoints import Checkpoint, Checkpoints, State
 from imagenet_tasks.train.models import RECIPES
 
 HERE = Path(__file__).parent
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
+pytestmark = [
+    pytest.mark.usefixtures("tiny"),
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"),
+]
 EPOCHS, STOPPED_AFTER = 5, 3
 LIKE = {"abs": 1e-5, "rel": 1e-4}  # the order of additions may differ between two trainings
-
-
-@pytest.fixture(autouse=True)
-def tiny(monkeypatch):
-    for name, recipe in TINY.items():
-        monkeypatch.setitem(RECIPES, name, recipe)
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory):
-    where = tmp_path_factory.mktemp("checkpoints")
-    store = Store(where / "home")
-    return store, small_dataset(store, where / "data")
 
 
 class Stopped(BaseException):

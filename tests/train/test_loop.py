@@ -9,34 +9,23 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from fakes.pictures import quiet, small_dataset
+from fakes.pictures import quiet
 from trainings import HUNGRY_BATCH, TINY, history_of, run_trial, training_of
 
 from imagenet_tasks.artifacts import TrainedModel
 from imagenet_tasks.child import child_environment
 from imagenet_tasks.errors import OutOfMemory
-from imagenet_tasks.storage import Store
 from imagenet_tasks.train import loop
 from imagenet_tasks.train.batches import FlipAndShift, flip_and_shift, order_of_epoch
 from imagenet_tasks.train.devices import Device
-from imagenet_tasks.train.models import RECIPES, Plateau
+from imagenet_tasks.train.models import Plateau
 from imagenet_tasks.train.schedule import best_epoch, rate_after, stops_early
 
 HERE = Path(__file__).parent
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
-
-
-@pytest.fixture(autouse=True)
-def tiny(monkeypatch):
-    for name, recipe in TINY.items():
-        monkeypatch.setitem(RECIPES, name, recipe)
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory):
-    where = tmp_path_factory.mktemp("loop")
-    store = Store(where / "home")
-    return store, small_dataset(store, where / "data")
+pytestmark = [
+    pytest.mark.usefixtures("tiny"),
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"),
+]
 
 
 def program(name: str, *arguments: str, **environment: str) -> list[str]:

@@ -11,16 +11,20 @@ from fakes.pictures import COBRA, COW, PANDA, encode, small_dataset
 from PIL import Image
 
 from imagenet_tasks.artifacts import Run, TrainedModel
-from imagenet_tasks.champions import KEY
+from imagenet_tasks.champions import KEY, choose_champion
 from imagenet_tasks.errors import ArtifactError, ChecksumMismatch, ConfigError
 from imagenet_tasks.evaluate.champion import promote
 from imagenet_tasks.evaluate.stage import evaluate_baseline
 from imagenet_tasks.storage import Store
 from imagenet_tasks.train import predict as module
-from imagenet_tasks.train.predict import predict
 
 # TensorFlow's variables do not know NumPy 2's keyword `copy` of __array__ yet.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
+
+
+def predict(store, files, *, classes=(), **others):
+    """What the champion of these classes answers, or the newest one."""
+    return module.predict(store, choose_champion(store, classes), files, **others)
 
 
 def red_green_or_blue(shape=(16, 16, 3), classes=3):
@@ -48,9 +52,9 @@ def publish(store, dataset, name, network):
     return model
 
 
-def promote_network(store, dataset, network, name="colours"):
+def promote_network(store, dataset, network, name="colours", drawn=False):
     evaluation, _ = evaluate_baseline(store, dataset, [publish(store, dataset, name, network)])
-    promote(store, dataset, [evaluation], Run(store, "dag", "run"), profile="best", drawn=False)
+    promote(store, dataset, [evaluation], Run(store, "dag", "run"), profile="best", drawn=drawn)
 
 
 @pytest.fixture(scope="module")
@@ -191,3 +195,16 @@ def test_a_network_that_does_not_fit_its_record_is_refused(made, tmp_path):
     promote_network(store, made[1], red_green_or_blue((20, 20, 3)), "larger")
     with pytest.raises(ArtifactError, match=r"expected a network from \(None, 16, 16, 3\).*\(None, 20, 20, 3\)"):
         predict(store, [])
+
+
+def test_the_champion_that_was_chosen_answers_and_not_another_of_the_same_classes(tmp_path):
+    store = Store(tmp_path / "home")
+    dataset = small_dataset(store, tmp_path / "data", count=12)
+    promote_network(store, dataset, red_green_or_blue())
+    other = red_green_or_blue()
+    other.layers[-1].set_weights([5 * np.roll(np.eye(3, dtype=np.float32), 1, axis=1)])
+    promote_network(store, dataset, other, name="rolled", drawn=True)
+    file, newest = picture(tmp_path, "red"), choose_champion(store)
+    assert newest.drawn
+    (answer,) = module.predict(store, newest, [file])
+    assert answer["top"][0]["class_id"] != predict(store, [file], classes=[COBRA, COW, PANDA])[0]["top"][0]["class_id"]

@@ -20,24 +20,18 @@ from imagenet_tasks.train import loop, name_model
 from imagenet_tasks.train.models import RECIPES
 
 # TensorFlow's variables do not know NumPy 2's keyword `copy` of __array__ yet.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
+pytestmark = [
+    pytest.mark.usefixtures("tiny"),
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"),
+]
 NO_GPU = pytest.mark.skipif(bool(keras.distribution.list_devices("gpu")), reason="this machine has a GPU")
 
 
 @pytest.fixture(autouse=True)
-def tiny(monkeypatch):
-    """Models small enough to be trained in a moment."""
-    for name, recipe in TINY.items():
-        monkeypatch.setitem(RECIPES, name, recipe)
+def float32():
+    """A training changes the policy for what is built later."""
     yield
     keras.config.set_dtype_policy("float32")
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory):
-    where = tmp_path_factory.mktemp("train")
-    store = Store(where / "home")
-    return store, small_dataset(store, where / "data")
 
 
 @pytest.fixture(scope="module")
