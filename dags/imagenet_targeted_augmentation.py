@@ -16,8 +16,17 @@ from airflow.sdk import (
     task,
 )
 from imagenet_form import DOC, PARAMS
+from imagenet_shown import (
+    CHAMPION,
+    DATASET,
+    NEW_CHAMPION,
+    NEW_DATASET,
+    REPORT,
+    REPORT_FIGURES,
+    ReportLink,
+    current_run,
+)
 
-from imagenet_tasks.artifacts import Run
 from imagenet_tasks.config import MAX_ROUNDS, Credentials, make_credentials
 from imagenet_tasks.errors import (
     AcceleratorMissing,
@@ -29,7 +38,6 @@ from imagenet_tasks.errors import (
     TrainingTimeout,
 )
 from imagenet_tasks.profiles import PROFILES
-from imagenet_tasks.storage import Store, default_home
 
 DAG_ID = "imagenet_targeted_augmentation"
 # Of runs that name none, such as scheduled ones.
@@ -60,11 +68,6 @@ def _credentials(connection: str) -> Credentials:
     return make_credentials(
         connection, host=held.host, scheme=held.schema, port=held.port, login=held.login, password=held.password
     )
-
-
-def _run() -> Run:
-    context = get_current_context()
-    return Run(Store(default_home()), context["dag_run"].dag_id, context["run_id"])
 
 
 def _max_tasks() -> int:
@@ -107,6 +110,7 @@ def _max_tasks() -> int:
             ]
         ),
         "execution_timeout": timedelta(minutes=30),
+        "show_return_value_in_logs": False,  # so that a task's log ends with what it says itself
     },
 )
 def imagenet_targeted_augmentation() -> None:
@@ -126,7 +130,8 @@ def imagenet_targeted_augmentation() -> None:
             params["location"] = params["location"] or LOCATION
             params["connection"] = params["connection"] or CONNECTION
             params["allowed_private_hosts"] = ALLOWED_PRIVATE_HOSTS  # for who runs Airflow to say, not for its users
-        return tasks.plan_run(_run(), profile, params, credentials=_credentials, max_tasks=_max_tasks())
+        with current_run() as run:
+            return tasks.plan_run(run, profile, params, credentials=_credentials, max_tasks=_max_tasks())
 
     @task(
         map_index_template="{{ task.op_kwargs['group']['name'] }}",
@@ -140,7 +145,8 @@ def imagenet_targeted_augmentation() -> None:
 
         instance = get_current_context()["ti"]
         last_attempt = instance.try_number > instance.max_tries
-        return tasks.download_class(_run(), group, credentials=_credentials, last_attempt=last_attempt)
+        with current_run() as run:
+            return tasks.download_class(run, group, credentials=_credentials, last_attempt=last_attempt)
 
     @task(
         map_index_template="{{ task.op_kwargs['group']['name'] }}",
@@ -150,13 +156,22 @@ def imagenet_targeted_augmentation() -> None:
     def preprocess_class(group: dict[str, Any]) -> list[dict[str, Any]]:
         from imagenet_tasks import tasks
 
-        return tasks.preprocess_class(_run(), group)
+        with current_run() as run:
+            return tasks.preprocess_class(run, group)
 
-    @task(doc_md="Splits by content hash into training, validation and test; too few pictures stop the run here.")
+    @task(
+        outlets=[NEW_DATASET],
+        doc_md="Splits by content hash into training, validation and test; too few pictures stop the run here.",
+    )
     def build_dataset(prepared: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
         from imagenet_tasks import tasks
+        from imagenet_tasks.tasks.news import new_dataset
 
-        return tasks.build_dataset(_run(), list(prepared))
+        with current_run() as run:
+            trials = tasks.build_dataset(run, list(prepared))
+            if figures := new_dataset(run):
+                get_current_context()["outlet_events"][NEW_DATASET].add(DATASET, extra=figures)
+            return trials
 
     @task(
         map_index_template="{{ task.op_kwargs['trial']['model'] }}, seed {{ task.op_kwargs['trial']['seed'] }}"
@@ -168,28 +183,42 @@ def imagenet_targeted_augmentation() -> None:
     def train_baseline(trial: dict[str, Any]) -> dict[str, Any]:
         from imagenet_tasks.child import run_in_child
 
-        return run_in_child(_run(), "train_baseline", {"trial": trial}, timeout_s=CHILD_TIMEOUT_S)
+        with current_run() as run:
+            return run_in_child(run, "train_baseline", {"trial": trial}, timeout_s=CHILD_TIMEOUT_S)
 
-    @task(doc_md="Measures the baseline on validation (which decides) and on test (which only reports).")
+    @task(
+        inlets=[DATASET],  # what only an alias names, Airflow does not list
+        doc_md="Measures the baseline on validation (which decides) and on test (which only reports).",
+    )
     def evaluate_baseline(models: list[dict[str, Any]]) -> dict[str, Any]:
         from imagenet_tasks import tasks
 
-        return tasks.evaluate_baseline(_run(), list(models))
+        with current_run() as run:
+            return tasks.evaluate_baseline(run, list(models))
 
     @task(
         trigger_rule="none_failed_min_one_success",
+        inlets=[CHAMPION],
+        outlets=[REPORT, NEW_CHAMPION],
         doc_md="Writes report.html and report.json, on both branches, and keeps the best model as the champion. The "
         "run's Report tab shows it.",
     )
     def write_report() -> dict[str, Any]:
         from imagenet_tasks import tasks
 
-        return tasks.write_report(_run())
+        with current_run() as run:
+            figures = tasks.write_report(run)
+            events = get_current_context()["outlet_events"]
+            events[REPORT].extra = {name: figures[name] for name in REPORT_FIGURES}
+            if figures["champion"]:
+                events[NEW_CHAMPION].add(CHAMPION, extra=figures["champion"])
+            return figures
 
     downloaded = download_class.expand(group=plan_run())
     trials = build_dataset(preprocess_class.expand(group=downloaded))
     baseline = evaluate_baseline(train_baseline.expand(trial=trials))
-    report = write_report()
+    report: Any = write_report()
+    report.operator.operator_extra_links = (ReportLink(),)
     evaluation: Any = baseline
     added: list[Any] = []
     for number in range(1, MAX_ROUNDS + 1):
@@ -216,14 +245,16 @@ def _repair(number: int, baseline: Any, previous: Any, added: list[Any], report:
     def check_accuracy(evaluation: dict[str, Any]) -> str:
         from imagenet_tasks import tasks
 
-        branch = tasks.check_accuracy(_run(), evaluation, round_number=number)
+        with current_run() as run:
+            branch = tasks.check_accuracy(run, evaluation, round_number=number)
         return {"augment": f"{prefix}plan_augmentation", "report": "write_report"}[branch]
 
     @task(doc_md="Chooses the classes to repair by their figures on validation, and says why.")
     def plan_augmentation(evaluation: dict[str, Any]) -> list[dict[str, Any]]:
         from imagenet_tasks import tasks
 
-        return tasks.plan_augmentation(_run(), evaluation, round_number=number, max_tasks=_max_tasks())
+        with current_run() as run:
+            return tasks.plan_augmentation(run, evaluation, round_number=number, max_tasks=_max_tasks())
 
     @task(
         map_index_template="{{ task.op_kwargs['group']['name'] }}",
@@ -232,13 +263,15 @@ def _repair(number: int, baseline: Any, previous: Any, added: list[Any], report:
     def augment_class(group: dict[str, Any]) -> list[dict[str, Any]]:
         from imagenet_tasks import tasks
 
-        return tasks.augment_class(_run(), group, round_number=number)
+        with current_run() as run:
+            return tasks.augment_class(run, group, round_number=number)
 
     @task(doc_md="Lists the trainings of this repair: each arm with each seed.")
     def plan_retraining(evaluation: dict[str, Any]) -> list[dict[str, Any]]:
         from imagenet_tasks import tasks
 
-        return tasks.plan_retraining(_run(), evaluation, round_number=number)
+        with current_run() as run:
+            return tasks.plan_retraining(run, evaluation, round_number=number)
 
     @task(
         map_index_template="{{ task.op_kwargs['trial']['arm'] }} {{ task.op_kwargs['trial']['model'] }}, "
@@ -251,7 +284,8 @@ def _repair(number: int, baseline: Any, previous: Any, added: list[Any], report:
         from imagenet_tasks.child import run_in_child
 
         groups = [group for one_round in added for group in one_round]
-        return run_in_child(_run(), "train_augmented", {"trial": trial, "added": groups}, timeout_s=CHILD_TIMEOUT_S)
+        with current_run() as run:
+            return run_in_child(run, "train_augmented", {"trial": trial, "added": groups}, timeout_s=CHILD_TIMEOUT_S)
 
     @task(doc_md="Measures the repair and tests whether it differs from the baseline by more than chance.")
     def evaluate_augmented(
@@ -259,7 +293,8 @@ def _repair(number: int, baseline: Any, previous: Any, added: list[Any], report:
     ) -> dict[str, Any]:
         from imagenet_tasks import tasks
 
-        return tasks.evaluate_augmented(_run(), baseline, previous, list(models), round_number=number)
+        with current_run() as run:
+            return tasks.evaluate_augmented(run, baseline, previous, list(models), round_number=number)
 
     gate = check_accuracy(previous)
     groups = plan_augmentation(previous)

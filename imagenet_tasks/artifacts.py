@@ -55,13 +55,25 @@ class JsonArtifact:
             raise ArtifactError(f"{where or cls.__name__}: not a {cls.__name__}: {error}") from error
 
     @classmethod
+    def from_json(cls, content: bytes, *, where: str) -> Self:
+        """Returns the object that a file's content describes.
+
+        Raises:
+            ArtifactError: where it describes something else.
+        """
+        try:
+            return TypeAdapter(cls).validate_json(content)
+        except ValidationError as error:
+            raise ArtifactError(f"{where}: not a {cls.__name__}: {error}") from error
+
+    @classmethod
     def read(cls, store: Store, folder: str, name: str) -> Self:
         """Returns the object that a file of a published folder describes.
 
         Raises:
             ArtifactError: where there is no such file, or it describes something else.
         """
-        return cls.from_dict(json.loads(store.open_file(folder, name).read_bytes()), where=f"{folder}/{name}")
+        return cls.from_json(store.open_file(folder, name).read_bytes(), where=f"{folder}/{name}")
 
 
 class Published(JsonArtifact):

@@ -1,17 +1,22 @@
 """Rate-limited progress: a line in the task's log, a small file for the live page, a bar in the terminal."""
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 log = logging.getLogger(__name__)
+LIVE_INTERVAL_S = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """How far a task is. `figures` holds what else is worth seeing, such as an epoch's accuracy."""
+    """How far a task is.
+
+    `figures` holds what else is worth seeing, such as an epoch's accuracy; `history` the figures of each epoch so far.
+    """
 
     task: str
     item: str
@@ -24,6 +29,7 @@ class Snapshot:
     remaining_s: float | None
     updated_s: float
     figures: dict[str, Any] = field(default_factory=dict)
+    history: list[dict[str, Any]] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """Returns plain JSON values."""
@@ -66,6 +72,7 @@ class Progress:
         unit: what is counted, in the plural.
         listeners: called with each snapshot.
         interval_s: the least time between two snapshots; the last one is always told.
+        live: called more often than the listeners, at most every LIVE_INTERVAL_S: what feeds a page and no log.
     """
 
     def __init__(
@@ -78,20 +85,28 @@ class Progress:
         unit: str,
         listeners: tuple[Listener, ...] = (log_line,),
         interval_s: float = 10.0,
+        live: Listener | None = None,
     ) -> None:
         self.task, self.item, self.label, self.total, self.unit = task, item, label, total, unit
         self.done = self._resumed = 0
         self.figures: dict[str, Any] = {}
+        self.history: list[dict[str, Any]] = []
         self._listeners = listeners
         self._interval_s = interval_s
+        self._live = live
         self._started_s = self._told_s = time.monotonic()
+        self._lived_s = -math.inf  # the page has something from the first step on
 
     def advance(self, count: int = 1, **figures: Any) -> None:
         """Counts `count` more, and tells the listeners where it is time or the work is done."""
         self.done += count
         self.figures.update(figures)
-        if self.done >= self.total or time.monotonic() - self._told_s >= self._interval_s:
+        now_s = time.monotonic()
+        if self.done >= self.total or now_s - self._told_s >= self._interval_s:
             self.tell()
+        elif self._live and now_s - self._lived_s >= LIVE_INTERVAL_S:
+            self._lived_s = now_s
+            self._live(self._snapshot(now_s))
 
     def tick(self) -> None:
         """Tells the listeners where it is time, although nothing more is done."""
@@ -104,10 +119,15 @@ class Progress:
         self.advance(count, **figures)
 
     def tell(self) -> None:
-        """Tells the listeners now."""
-        self._told_s = time.monotonic()
-        elapsed_s, fresh = self._told_s - self._started_s, self.done - self._resumed
-        snapshot = Snapshot(
+        """Tells all listeners now."""
+        self._told_s = self._lived_s = time.monotonic()
+        snapshot = self._snapshot(self._told_s)
+        for listener in (*self._listeners, *([self._live] if self._live else [])):
+            listener(snapshot)
+
+    def _snapshot(self, now_s: float) -> Snapshot:
+        elapsed_s, fresh = now_s - self._started_s, self.done - self._resumed
+        return Snapshot(
             task=self.task,
             item=self.item,
             label=self.label,
@@ -119,6 +139,5 @@ class Progress:
             remaining_s=elapsed_s / fresh * (self.total - self.done) if fresh else None,
             updated_s=time.time(),
             figures=dict(self.figures),
+            history=list(self.history),
         )
-        for listener in self._listeners:
-            listener(snapshot)

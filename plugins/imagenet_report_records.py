@@ -1,31 +1,33 @@
 """Reads what is known of a run: its tasks' records, their progress, its report. Damage is told, never raised."""
 
 import contextlib
+import json
+import re
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Annotated, Literal
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, Literal
 
+from imagenet_report_files import UNREADABLE, read_plain
+from imagenet_report_lines import Chart, Line, draw_lines
 from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass as checked
 
 from imagenet_tasks.artifacts import Run
-from imagenet_tasks.config import from_json
-from imagenet_tasks.errors import ArtifactError, ImagenetTasksError
+from imagenet_tasks.config import RunConfig, from_json
 
 REPORT = "report/report.html"
 REPORT_JSON = "report/report.json"
 MESSAGE_CHARACTERS = 2000
-UNREADABLE = (ImagenetTasksError, OSError, ValueError)
-_LENIENT = ConfigDict(extra="ignore", allow_inf_nan=False)
+LENIENT = ConfigDict(extra="ignore", allow_inf_nan=False)
 
 State = Literal["running", "success", "failed", "stopped"]
 Moment = Annotated[float, Field(ge=0, le=4e9)]
 Duration = Annotated[float, Field(ge=0, le=1e9)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
-@checked(frozen=True, kw_only=True, config=_LENIENT)
+@checked(frozen=True, kw_only=True, config=LENIENT)
 class TaskError:
     """How a task failed."""
 
@@ -33,7 +35,41 @@ class TaskError:
     message: str
 
 
-@checked(frozen=True, kw_only=True, config=_LENIENT)
+@checked(frozen=True, kw_only=True, config=LENIENT)
+class Epoch:
+    """The figures of an epoch; those on validation are None where there are no such pictures."""
+
+    epoch: Annotated[int, Field(ge=1)]
+    accuracy: Share
+    val_accuracy: Share | None = None
+
+
+@checked(frozen=True, kw_only=True, config=LENIENT)
+class TaskProgress:
+    """How far a task is: `rejected` counts a download's, `history` holds a training's epochs."""
+
+    done: Annotated[int, Field(ge=0)]
+    total: Annotated[int, Field(ge=0)]
+    unit: str
+    updated_s: Moment
+    rate_per_s: Duration | None = None
+    remaining_s: Duration | None = None
+    figures: dict[str, Any] = field(default_factory=dict)
+    history: tuple[Epoch, ...] = ()
+
+    @property
+    def share(self) -> float:
+        """How much is done, in [0, 1]."""
+        return min(1.0, self.done / self.total) if self.total else 0.0
+
+    @property
+    def rejected(self) -> int | None:
+        """How many candidates were rejected so far; None where that is no question."""
+        rejected = self.figures.get("rejected")
+        return rejected if isinstance(rejected, int) else None
+
+
+@checked(frozen=True, kw_only=True, config=LENIENT)
 class TaskRecord:
     """What a task wrote of itself; `stopped` is a task that the run's end left running."""
 
@@ -43,9 +79,45 @@ class TaskRecord:
     started_s: Moment
     seconds: Duration | None = None
     reused: bool = False
+    result: Any = None
     error: TaskError | None = None
     label: str = ""
-    progress: str = ""
+    progress: TaskProgress | None = None
+
+    @property
+    def shows_progress(self) -> bool:
+        """Whether its progress is worth reading: while it runs, and a training's curve also later."""
+        return bool(self.item) and (self.state == "running" or ".train_" in f".{self.task}")
+
+    @property
+    def got(self) -> tuple[int, int, int] | None:
+        """Pictures that a finished download accepted, was to get, and candidates that it rejected; else None."""
+        held = self.result if isinstance(self.result, dict) else {}
+        counts = held.get("accepted"), held.get("wanted")
+        rejected = held.get("rejected")
+        if not all(isinstance(count, int) for count in counts) or not isinstance(rejected, dict):
+            return None
+        return held["accepted"], held["wanted"], sum(n for n in rejected.values() if isinstance(n, int))
+
+    @property
+    def curve(self) -> Chart | None:
+        """A training's accuracy so far, on training and on validation pictures; None before its first epoch."""
+        epochs = self.progress.history if self.progress else ()
+        measured = [epoch for epoch in epochs if epoch.val_accuracy is not None]
+        if not epochs:
+            return None
+        lines = [
+            Line(
+                name="training", style="training",
+                places=[e.epoch for e in epochs], shares=[e.accuracy for e in epochs],
+            ),
+            Line(
+                name="validation", style="validation",
+                places=[e.epoch for e in measured], shares=[e.val_accuracy or 0.0 for e in measured],
+            ),
+        ]  # fmt: skip
+        said = re.fullmatch(r"\d+/(\d{1,6})", str(self.progress.figures.get("epoch", ""))) if self.progress else None
+        return draw_lines(lines, last=float(said[1]) if said else None)
 
     @property
     def took_s(self) -> float:
@@ -53,16 +125,9 @@ class TaskRecord:
         return self.seconds if self.seconds is not None else max(0.0, time.time() - self.started_s)
 
 
-@checked(frozen=True, kw_only=True, config=_LENIENT)
-class _Progress:
-    done: Annotated[int, Field(ge=0)]
-    total: Annotated[int, Field(ge=0)]
-    unit: str
-    updated_s: Moment
-
-
+ORDER: tuple[State, ...] = ("failed", "stopped", "running", "success")  # what matters most comes first
 _RECORD_TYPE = TypeAdapter(TaskRecord)
-_PROGRESS_TYPE = TypeAdapter(_Progress)
+_PROGRESS_TYPE = TypeAdapter(TaskProgress)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +141,7 @@ class TaskGroup:
     def state(self) -> State:
         """The state that matters most."""
         states = {record.state for record in self.records}
-        order: tuple[State, ...] = ("failed", "stopped", "running", "success")
-        return next(state for state in order if state in states)
+        return next(state for state in ORDER if state in states)
 
     def count(self, state: State) -> int:
         """Returns how many records are in a state."""
@@ -100,8 +164,19 @@ class TaskGroup:
 
     @property
     def shown(self) -> tuple[TaskRecord, ...]:
-        """The classes and trials worth a line of their own: those that have not succeeded."""
-        return tuple(record for record in self.records if record.item and record.state != "success")
+        """The classes and trials worth a line of their own: those that have not succeeded, and all while some run."""
+        ordered = sorted(self.records, key=lambda record: ORDER.index(record.state))
+        return tuple(r for r in ordered if r.item and (r.state != "success" or self.count("running")))
+
+    @property
+    def name(self) -> str:
+        """The task's name without its round."""
+        return self.task.rpartition(".")[2]
+
+    @property
+    def curves(self) -> tuple[TaskRecord, ...]:
+        """The trainings that have an epoch to show."""
+        return tuple(r for r in self.records if r.progress and r.progress.history)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +193,23 @@ class RunView:
     has_report: bool
     is_current: bool
     damaged: tuple[str, ...]
+    decision: str = ""
+
+    @property
+    def started_s(self) -> float | None:
+        """When its first task started; None before that."""
+        return min((group.started_s for group in self.groups), default=None)
+
+    @property
+    def running(self) -> tuple[TaskGroup, ...]:
+        """The tasks that run now."""
+        return tuple(group for group in self.groups if group.count("running"))
+
+    @property
+    def remaining_s(self) -> float | None:
+        """How long the slowest of what runs now may still take; None where nobody knows."""
+        known = [r.progress.remaining_s for g in self.running for r in g.records if r.progress]
+        return max((s for s in known if s is not None), default=None)
 
     @property
     def live(self) -> bool:
@@ -138,7 +230,12 @@ class RunView:
 def view_run(run: Run, airflow_state: str | None) -> RunView:
     """Returns what is known of a run whose state is `airflow_state` in Airflow's own eyes."""
     live = airflow_state in ("queued", "running")
-    records, damaged = _read_records(run)
+    records, damaged = read_records(run)
+    labels = _labels(run)
+    records = [
+        replace(r, label=labels.get(r.item, ""), progress=_progress(run, r) if live and r.shows_progress else None)
+        for r in records
+    ]
     if not live:  # a killed process writes no end
         records = [replace(r, state="stopped") if r.state == "running" else r for r in records]
     try:
@@ -153,39 +250,22 @@ def view_run(run: Run, airflow_state: str | None) -> RunView:
         has_report=has_report,
         is_current=has_report and is_of_last_attempt and not live,
         damaged=tuple(damaged),
+        decision=read_decision(run),
     )
 
 
 def read_file(run: Run, name: str) -> bytes | None:
-    """Returns the bytes of a file of the run, or None where there is none.
-
-    Raises:
-        ArtifactError: where there is something else than a file with content below the root.
-        OSError: where it cannot be read.
-    """
-    path = run.store.path(run.key(name))
-    if run.store.is_local:
-        local = Path(str(path))
-        if not local.is_symlink() and not local.exists():
-            return None
-        # A link could lead out of the artifacts, and reading a pipe would never end.
-        if not local.resolve().is_relative_to(Path(str(run.store.root)).resolve()) or not local.is_file():
-            raise ArtifactError(f"{name}: expected a plain file")
-    elif not path.exists():
-        return None
-    content: bytes = path.read_bytes()
-    if not content:
-        raise ArtifactError(f"{name}: expected content, found an empty file")
-    return content
+    """Returns the bytes of a file of the run, or None where there is none; raises as `read_plain` does."""
+    return read_plain(run.store, run.key(name))
 
 
-def _read_records(run: Run) -> tuple[list[TaskRecord], list[str]]:
+def read_records(run: Run) -> tuple[list[TaskRecord], list[str]]:
+    """Returns what the tasks wrote of themselves, the first started first, and the names of what cannot be read."""
     records, damaged = [], []
     try:
         names = run.store.names(run.key("tasks"))
     except UNREADABLE:
         return [], ["tasks"]
-    labels = _labels(run)
     for name in names:
         try:
             record = _RECORD_TYPE.validate_json(read_file(run, f"tasks/{name}") or b"")
@@ -193,25 +273,46 @@ def _read_records(run: Run) -> tuple[list[TaskRecord], list[str]]:
             damaged.append(f"tasks/{name}")
             continue
         error = record.error and replace(record.error, message=_without_root(run, record.error.message))
-        progress = _progress(run, record) if record.state == "running" else ""
-        records.append(replace(record, label=labels.get(record.item, ""), error=error, progress=progress))
+        records.append(replace(record, error=error))
     return sorted(records, key=lambda r: (r.started_s, r.task, r.item)), damaged
 
 
-def _labels(run: Run) -> dict[str, str]:
+def read_config(run: Run) -> RunConfig | None:
+    """Returns the run's settings; None where there are none or they cannot be read."""
     with contextlib.suppress(*UNREADABLE):
         if content := read_file(run, "config.json"):
-            return {image_class.class_id: image_class.name for image_class in from_json(content.decode()).classes}
-    return {}
+            return from_json(content.decode())
+    return None
 
 
-def _progress(run: Run, record: TaskRecord) -> str:
+def read_decision(run: Run) -> str:
+    """Returns why the last gate decided as it did, '' before the first."""
+    for name in sorted((n for n in _names(run) if n.startswith("decision")), reverse=True):
+        with contextlib.suppress(*UNREADABLE, KeyError, TypeError):
+            said = json.loads(read_file(run, name) or b"")
+            return f"{said['why']}"
+    return ""
+
+
+def _names(run: Run) -> list[str]:
+    try:
+        return run.store.names(run.folder)
+    except UNREADABLE:
+        return []
+
+
+def _labels(run: Run) -> dict[str, str]:
+    config = read_config(run)
+    return {c.class_id: c.name for c in config.classes} if config else {}
+
+
+def _progress(run: Run, record: TaskRecord) -> TaskProgress | None:
     with contextlib.suppress(*UNREADABLE):
         if content := read_file(run, f"progress/{record.task}.{record.item}.json"):
             progress = _PROGRESS_TYPE.validate_json(content)
             if progress.updated_s >= record.started_s:  # else it is of an earlier attempt
-                return f"{progress.done:,} of {progress.total:,} {progress.unit}"
-    return ""
+                return progress
+    return None
 
 
 def _without_root(run: Run, text: str) -> str:

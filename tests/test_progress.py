@@ -90,6 +90,7 @@ def test_a_snapshot_is_plain_json_values():
         "remaining_s": 0,
         "updated_s": 0,
         "figures": {"rejected": 1},
+        "history": [],
     }
 
 
@@ -117,3 +118,25 @@ def test_a_tick_tells_where_it_is_time_and_nothing_after_the_end(monkeypatch):
     now[0] += 11.0
     counting.tick()
     assert [s.done for s in heard] == [0, 5]
+
+
+def test_a_live_listener_hears_the_first_step_then_every_two_seconds_and_the_end(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    heard, live = [], []
+    counting = progress(heard, live=live.append)
+    for _ in range(4):
+        counting.advance()
+        now[0] += 1.5
+    counting.advance()
+    assert [s.done for s in live] == [1, 3, 5]
+    assert [s.done for s in heard] == [5]
+
+
+def test_a_snapshot_keeps_the_epochs_so_far():
+    heard = []
+    counting = progress(heard)
+    counting.history = epochs = [{"epoch": 1, "accuracy": 0.5}]
+    counting.tell()
+    epochs.append({"epoch": 2, "accuracy": 0.6})
+    assert heard[0].history == [{"epoch": 1, "accuracy": 0.5}]

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import math
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +10,7 @@ from imagenet_tasks.artifacts import Dataset, Evaluation, Run, TrainedModel
 from imagenet_tasks.champions import KEY, Champion, champion_of, key_of, open_model, read_entries, sha256_of_marker
 from imagenet_tasks.classes import ImageClass
 from imagenet_tasks.errors import ArtifactError
-from imagenet_tasks.intervals import CONFIDENCE, wilson
+from imagenet_tasks.intervals import CONFIDENCE, newcombe, wilson
 from imagenet_tasks.storage import Store
 
 log = logging.getLogger(__name__)
@@ -107,17 +106,13 @@ def _judge(
 def _lead(candidate: dict[str, Any], present: Champion, trials: int) -> tuple[float, float]:
     """Returns the interval of the candidate's accuracy minus the champion's.
 
-    Newcombe's hybrid score interval (Interval Estimation for the Difference Between Independent Proportions, 1998,
-    method 10), from the Wilson intervals of both; where it lies above zero, each of the two accuracies lies outside of
-    the other's interval. The candidate is the best of several trials, so the chance to be wrong is parted among them
-    (Bonferroni).
+    The candidate is the best of several trials, so the chance to be wrong is parted among them (Bonferroni).
     """
-    confidence = 1 - (1 - CONFIDENCE) / trials
-    ours, theirs = candidate["validation_accuracy"], present.validation_accuracy
-    our_low, our_high = wilson(ours * candidate["pictures"], candidate["pictures"], confidence)
-    their_low, their_high = wilson(theirs * present.validation_pictures, present.validation_pictures, confidence)
-    below, above = math.hypot(ours - our_low, their_high - theirs), math.hypot(our_high - ours, theirs - their_low)
-    return ours - theirs - below, ours - theirs + above
+    return newcombe(
+        candidate["validation_accuracy"], candidate["pictures"],
+        present.validation_accuracy, present.validation_pictures,
+        confidence=1 - (1 - CONFIDENCE) / trials,
+    )  # fmt: skip
 
 
 def _model_of(candidate: dict[str, Any]) -> TrainedModel:

@@ -55,7 +55,9 @@ def progress_of(
         with contextlib.suppress(OSError):  # the page may miss an update; the work goes on
             run.store.write_bytes(key, json.dumps(snapshot.as_dict()).encode(), sync=False)
 
-    return Progress(task=task, item=item, label=label, total=total, unit=unit, listeners=(*listeners, to_file))
+    return Progress(
+        task=task, item=item, label=label, total=total, unit=unit, listeners=tuple(listeners), live=to_file
+    )  # fmt: skip
 
 
 def say(record: Json, text: str, *figures: Any) -> None:

@@ -60,7 +60,13 @@ def plan_run(
         config = with_classes(config, classes)
         run.write_config(config)
         groups = _groups(classes, min(max_tasks, MOST_TASKS))
-        record["result"] = {"profile": profile, "classes": len(classes), "tasks": len(groups)}
+        size = len(groups[0]["class_ids"])
+        record["result"] = {
+            "profile": profile,
+            "classes": len(classes),
+            "tasks": len(groups),
+            "classes_per_task": size,  # by which a page finds the classes of a mapped task
+        }
         if config.download.accept_imagenet_terms:
             record["result"]["accepted"] = "ImageNet's terms: non-commercial research and education"
         log.info(
@@ -74,7 +80,6 @@ def plan_run(
             100 * config.evaluate.accuracy_goal,
         )
         if len(groups) < len(classes):
-            size = len(groups[0]["class_ids"])
             log.info("%d classes in %d tasks: up to %d of them share a task", len(classes), len(groups), size)
     return groups
 

@@ -1,13 +1,16 @@
 """The last task: the champion is settled, the report and the run's index are written."""
 
+import json
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from imagenet_tasks.artifacts import AddedPictures, Dataset, Evaluation, Run, SelectionRef
-from imagenet_tasks.config import MAX_ROUNDS
+from imagenet_tasks.config import MAX_ROUNDS, RunConfig
 from imagenet_tasks.errors import ArtifactError, without_secrets
+from imagenet_tasks.run_index import RunIndex, artifact_folders
 from imagenet_tasks.tasks.common import Json, in_round, log, read_dataset, read_plan, result_of_record
+from imagenet_tasks.tasks.news import new_champion
 
 if TYPE_CHECKING:
     from imagenet_tasks.report.stage import Round
@@ -40,19 +43,41 @@ def write_report(run: Run) -> Json:
             rounds=rounds,
             champion=_champion(run, dataset, [baseline, *(r.evaluation for r in rounds)]),
         )
-        record["result"] = result = stage.write_report(inputs)
-        log.info("%s", result["headline"])
+        result = stage.write_report(inputs)
+        record["result"] = result | {"champion": new_champion(inputs.champion)}
         log.info("Report: %s", store.path(result["report"]))
-    index = {
-        "dag_id": run.dag_id,
-        "run_id": run.run_id,
-        "run_key": run.run_key,
-        "written_s": time.time(),
-        "tasks": run.task_records(),
-        **result,
-    }
-    store.write_json(run.key("run.json"), index)
+        log.info("%s", result["headline"])
+    _write_index(run, config, dataset, baseline, inputs.champion, result)
     return result_of_record(record)
+
+
+def _write_index(
+    run: Run, config: RunConfig, dataset: Dataset, baseline: Evaluation, champion: Json | None, result: Json
+) -> None:
+    """Writes run.json, by which pages list the run without opening its artifacts."""
+    store, records, now_s = run.store, run.task_records(), time.time()
+    training = json.loads(store.open_file(baseline.model.folder, "training.json").read_bytes())
+    test = store.read_json(result["report_json"])["verdict"]["test"]
+    started_s = min(r["started_s"] for r in records)
+    index = RunIndex(
+        dag_id=run.dag_id,
+        run_id=run.run_id,
+        run_key=run.run_key,
+        source=config.download.source,
+        started_s=started_s,
+        seconds=round(now_s - started_s, 3),
+        written_s=now_s,
+        classes=len(dataset.classes),
+        model=baseline.model.trial.model,
+        device=training["device_name"],
+        precision=training["precision"],
+        champion=champion["outcome"] if champion else "",
+        artifacts=tuple(artifact_folders(records)),
+        **{name: test[name] for name in ("interval", "p_value")},
+        **{f"test_{role}_interval": test[f"{role}_interval"] for role in ("before", "after")},
+        **{name: value for name, value in result.items() if name in RunIndex.__dataclass_fields__},
+    )
+    store.write_json(run.key(RunIndex.KEY), index.as_dict())
 
 
 def _champion(run: Run, dataset: Dataset, evaluations: Sequence[Evaluation]) -> Json:

@@ -219,6 +219,7 @@ class Training:
             self._best = self.network.get_weights()
         shown = {name: figures[name] for name in ("loss", "accuracy", "val_accuracy") if name in figures}
         progress.figures.update(epoch=f"{epoch + 1}/{job.epochs}", **shown, pictures_per_s=round(own["pictures_per_s"]))
+        progress.history = self.history
         if stops_early(self.history, job.patience):
             progress.total = progress.done
         progress.tell()
@@ -284,6 +285,7 @@ def _fit(job: Job, batch_size: int, checkpoints: Checkpoints, progress: Progress
     else:
         log.info("Going on after epoch %d of %d, from its checkpoint", training.resumed_from, job.epochs)
     progress.total, progress.done = job.epochs * len(job.labels), 0
+    progress.history = training.history
     progress.resume(training.resumed_from * len(job.labels))
     training.run(checkpoints, progress)
     return training

@@ -12,7 +12,7 @@ with warnings.catch_warnings():  # Starlette wants httpx2, which Airflow does no
     warnings.filterwarnings("ignore", "Using `httpx` with `starlette.testclient` is deprecated")
     from fastapi.testclient import TestClient
 
-from report_runs import DAG_ID, RUN_ID, write_record
+from report_runs import DAG_ID, OTHER_RUN_ID, RUN_ID, figures, write_index, write_record
 
 from imagenet_tasks.artifacts import Run
 from imagenet_tasks.profiles import make_config
@@ -68,24 +68,28 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
 
 @pytest.fixture
 def run(store: Store) -> Run:
-    """A run that has been planned."""
+    """A run that has been planned, one class per task."""
     run = Run(store, DAG_ID, RUN_ID)
     run.write_config(make_config("sample", {}))
-    write_record(run, "plan_run", started_s=time.time() - 100)
+    write_record(run, "plan_run", started_s=time.time() - 100, result={"classes_per_task": 1})
     return run
 
 
 @pytest.fixture
 def airflow_state(airflow_app: Any) -> Iterator[Any]:
-    """Sets the state in which Airflow has the run."""
+    """Sets the state in which Airflow has a run."""
     from airflow.models.dagrun import DagRun
     from airflow.utils.session import create_session
     from airflow.utils.state import DagRunState
     from airflow.utils.types import DagRunType
 
-    def set_state(state: str) -> None:
+    def set_state(state: str, run_id: str = RUN_ID, kind: str = "manual", **others: Any) -> None:
         with create_session() as session:
-            session.add(DagRun(dag_id=DAG_ID, run_id=RUN_ID, run_type=DagRunType.MANUAL, state=DagRunState(state)))
+            how = {"run_type": DagRunType(kind), "state": DagRunState(state)}
+            run = DagRun(dag_id=DAG_ID, run_id=run_id, **how)
+            for name, value in others.items():
+                setattr(run, name, value)
+            session.add(run)
 
     yield set_state
     with create_session() as session:
@@ -95,7 +99,18 @@ def airflow_state(airflow_app: Any) -> Iterator[Any]:
 @pytest.fixture
 def report(run: Run) -> Run:
     """A run with a report of its last attempt."""
+    return write_report(run)
+
+
+@pytest.fixture
+def other_report(store: Store) -> Run:
+    """Another run of the workflow with a report."""
+    return write_report(Run(store, DAG_ID, OTHER_RUN_ID))
+
+
+def write_report(run: Run) -> Run:
     write_record(run, "write_report", started_s=time.time() - 1)
     run.store.write_bytes(run.key("report/report.html"), b"<!doctype html><title>Report</title><h1>51.7 %</h1>")
-    run.store.write_json(run.key("report/report.json"), {"test_accuracy": 0.517})
+    run.store.write_json(run.key("report/report.json"), figures())
+    write_index(run)
     return run

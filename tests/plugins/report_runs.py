@@ -1,18 +1,40 @@
-"""What the tests of the plugin share: one run, its address, its tasks' records."""
+"""What the tests of the plugin share: two runs, their addresses, and what their tasks wrote."""
 
 import time
 from typing import Any
 from urllib.parse import quote
 
 from imagenet_tasks.artifacts import Run
+from imagenet_tasks.run_index import RunIndex
+from imagenet_tasks.storage import safe_key
 
 DAG_ID = "imagenet_targeted_augmentation"
 RUN_ID = "manual__2026-11-23T04:45:08.123+00:00"
+OTHER_RUN_ID = "scheduled__2026-11-16T00:00:00+00:00"
 
 
 def address(run_id: str = RUN_ID, dag_id: str = DAG_ID, *, file: str = "") -> str:
     """Returns the address that Airflow's page asks for."""
     return f"/imagenet/report/{quote(dag_id, safe='')}/{quote(run_id, safe='')}{file and '/' + file}"
+
+
+def runs_address(dag_id: str = DAG_ID, *, compare: tuple[str, str] | None = None, query: str = "") -> str:
+    """Returns the address of the list of runs, or of two of them compared."""
+    if compare:
+        query = "/compare?" + "&".join(f"{k}={quote(v, safe='')}" for k, v in zip("ab", compare, strict=True))
+    return f"/imagenet/runs/{quote(dag_id, safe='')}{query}"
+
+
+def all_addresses(dag_id: str = DAG_ID, run_id: str = RUN_ID) -> list[str]:
+    """Returns an address of each page, in the order of the routes; with a file to download."""
+    own_file = f"runs/{DAG_ID}/{safe_key(run_id)}/config.json"
+    return [
+        runs_address(dag_id),
+        runs_address(dag_id, compare=(run_id, OTHER_RUN_ID)),
+        *(address(run_id, dag_id, file=file) for file in ("", "report.html", "report.json", "artifacts")),
+        address(run_id, dag_id, file=f"artifacts?file={quote(own_file, safe='')}"),
+        address(run_id, dag_id, file="pictures/download_class/0"),
+    ]
 
 
 def write_record(run: Run, task: str, item: str = "", /, **changes: Any) -> None:
@@ -22,3 +44,40 @@ def write_record(run: Run, task: str, item: str = "", /, **changes: Any) -> None
         "reused": False, "result": None, "error": None,
     } | changes  # fmt: skip
     run.store.write_json(run.key(f"tasks/{task}.{item}.json" if item else f"tasks/{task}.json"), record)
+
+
+def write_index(run: Run, **changes: Any) -> None:
+    """Writes a run's index as `write_report` does."""
+    figures: dict[str, Any] = {
+        "dag_id": run.dag_id, "run_id": run.run_id, "run_key": run.run_key, "profile": "sample", "source": "sample",
+        "started_s": 1.79e9, "seconds": 62.0, "written_s": 1.79e9 + 62, "classes": 20, "branch": "augment",
+        "verdict": "helped", "headline": "Test accuracy 47.2 % -> 51.7 %: helped", "validation_before": 0.45,
+        "validation_after": 0.5, "test_before": 0.472, "test_before_interval": (0.45, 0.49), "test_after": 0.517,
+        "test_after_interval": (0.5, 0.54), "interval": (0.01, 0.08), "p_value": 0.01, "chosen": ("n01747885",),
+        "lost": (), "rounds": 1, "kept_round": 1, "seeds": 1, "arms": ("baseline", "targeted"), "model": "compact",
+        "device": "A GPU", "precision": "bfloat16", "champion": "kept", "report": run.key("report/report.html"),
+        "report_json": run.key("report/report.json"),
+    }  # fmt: skip
+    run.store.write_json(run.key(RunIndex.KEY), RunIndex(**figures | changes).as_dict())
+
+
+def figures(**changes: Any) -> dict[str, Any]:
+    """Returns of report.json what the pages read."""
+    history = [{"epoch": e, "accuracy": 0.2 * e, "val_accuracy": 0.1 * e, "loss": 1.0} for e in (1, 2, 3)]
+    classes = [
+        {"class_id": class_id, "name": name, "support": 50, "before": {"recall": 0.4}, "after": {"recall": after}}
+        for class_id, name, after in (("n01747885", "cobra", 0.9), ("n02403454", "cow", 0.42))
+    ]
+    return {
+        "verdict": {
+            "headline": "Test accuracy 47.2 % -> 51.7 %: helped", "word": "helped",
+            "test": {"pictures": 400, "before": 0.472, "after": 0.517},
+        },
+        "models": {
+            "before": {"trial": "baseline-compact-seed0", "history": history},
+            "after": {"trial": "targeted-compact-seed0", "history": history},
+        },
+        "classes": classes,
+        "settings": {"train": {"seed": 0, "arms": ["targeted"]}, "command": "python -m imagenet_tasks"},
+        "fingerprints": {"Dataset": "datasets/aaaa"},
+    } | changes  # fmt: skip

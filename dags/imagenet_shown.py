@@ -1,0 +1,42 @@
+"""What Airflow itself shows of a run: why a task failed, the link to the report, the assets with their figures."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+from airflow.sdk import Asset, AssetAlias, BaseOperatorLink, get_current_context
+
+from imagenet_tasks.artifacts import Run
+from imagenet_tasks.errors import without_secrets
+from imagenet_tasks.storage import Store, default_home
+
+DATASET, CHAMPION, REPORT = Asset("imagenet_dataset"), Asset("imagenet_champion"), Asset("imagenet_report")
+# An asset that is an outlet has an event whenever its task succeeds; through an alias, only where the task adds one.
+NEW_DATASET, NEW_CHAMPION = AssetAlias("imagenet_new_dataset"), AssetAlias("imagenet_new_champion")
+REPORT_FIGURES = ("verdict", "branch", "validation_before", "validation_after", "test_before", "test_after")
+
+
+class ReportLink(BaseOperatorLink):
+    """A button on the task's Details tab that leads to the run's Report tab."""
+
+    name = "Report"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+        """Returns the tab's address, without a leading slash so that it follows Airflow below a prefix."""
+        return f"dags/{quote(ti_key.dag_id, safe='')}/runs/{quote(ti_key.run_id, safe='')}/plugin/imagenet-report"
+
+
+@contextlib.contextmanager
+def current_run() -> Iterator[Run]:
+    """Yields the run of the task that is running; keeps what the task raises for the run's note.
+
+    It is kept before Airflow learns that the task failed: the note may be written at once.
+    """
+    context = get_current_context()
+    try:
+        yield Run(Store(default_home()), context["dag_run"].dag_id, context["run_id"])
+    except BaseException as error:
+        with contextlib.suppress(Exception):  # what failed matters more
+            context["ti"].xcom_push("error", f"{type(error).__name__}: {without_secrets(str(error))}"[:1000])
+        raise

@@ -1,0 +1,133 @@
+"""A run's artifacts: its own files and the published folders that its tasks handed on, with sizes and checksums."""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from imagenet_report_files import UNREADABLE, is_plain, read_plain
+from imagenet_report_records import read_config, read_records
+
+from imagenet_tasks.artifacts import Run
+from imagenet_tasks.run_index import artifact_folders
+from imagenet_tasks.storage import MARKER, Store
+
+# What may be downloaded, and as what. Always as an attachment: nothing that comes from here runs in the user's session.
+MEDIA_TYPES = {
+    ".csv": "text/csv",
+    ".html": "text/html",
+    ".json": "application/json",
+    ".jsonl": "application/x-ndjson",
+    ".keras": "application/octet-stream",
+    ".npy": "application/octet-stream",
+}
+OWN_FILES = r"(config|run|decision(_round_\d)?)\.json|report/report\.(html|json)"
+TITLES = {
+    "runs": "The run itself",
+    "arrays": "Pictures as arrays",
+    "datasets": "Dataset",
+    "models": "Models",
+    "evaluations": "Evaluations",
+    "plans": "Augmentation plans",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArtifactFile:
+    """A file of an artifact, and what is said of it where it is named."""
+
+    folder: str
+    name: str
+    size_bytes: int
+    sha256: str
+
+    @property
+    def key(self) -> str:
+        """Below the root."""
+        return f"{self.folder}/{self.name}"
+
+    @property
+    def media_type(self) -> str | None:
+        """As what it may be downloaded; None where it may not."""
+        return MEDIA_TYPES.get(PurePosixPath(self.name).suffix)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """A folder of files, without any where it is gone or its marker cannot be read; `label` is its class or trial."""
+
+    folder: str
+    label: str
+    files: tuple[ArtifactFile, ...]
+
+    @property
+    def title(self) -> str:
+        """What kind of artifact it is."""
+        return TITLES[self.folder.partition("/")[0]]
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all its files."""
+        return sum(file.size_bytes for file in self.files)
+
+
+def list_artifacts(run: Run) -> dict[str, list[Artifact]]:
+    """Returns the run's own files and its artifacts by their kind, in the order of its tasks."""
+    records, _ = read_records(run)
+    config = read_config(run)
+    names = {c.class_id: c.name for c in config.classes} if config else {}
+    folders = artifact_folders({"task": r.task, "item": r.item, "result": r.result} for r in records)
+    found: dict[str, list[Artifact]] = {title: [] for title in TITLES.values()}
+    found[TITLES["runs"]].append(Artifact(folder=run.folder, label="", files=tuple(_own_files(run))))
+    for folder, item in folders.items():
+        artifact = _artifact(run.store, folder, names.get(item.partition(".")[0], item))
+        found[artifact.title].append(artifact)
+    return found
+
+
+def open_artifact(run: Run, key: str) -> tuple[ArtifactFile, bytes] | None:
+    """Returns a listed file and its bytes; None where it is not listed, not of an allowed type, or gone.
+
+    Raises:
+        ChecksumMismatch: where the bytes are not those that were written.
+    """
+    file = next((f for kind in list_artifacts(run).values() for a in kind for f in a.files if f.key == key), None)
+    if file is None or file.media_type is None or not is_plain(run.store, key):
+        return None
+    if file.folder == run.folder:
+        return file, run.store.read_bytes(key)
+    return file, run.store.open_file(file.folder, file.name).read_bytes()
+
+
+def _own_files(run: Run) -> Iterator[ArtifactFile]:
+    names = [*_names(run, ""), *(f"report/{name}" for name in _names(run, "report"))]
+    for name in names:
+        if not re.fullmatch(OWN_FILES, name):
+            continue
+        try:
+            content = read_plain(run.store, run.key(name)) or b""
+        except UNREADABLE:
+            continue
+        yield ArtifactFile(
+            folder=run.folder, name=name, size_bytes=len(content), sha256=hashlib.sha256(content).hexdigest()
+        )
+
+
+def _names(run: Run, folder: str) -> list[str]:
+    try:
+        return run.store.names(run.key(folder))
+    except UNREADABLE:
+        return []
+
+
+def _artifact(store: Store, folder: str, label: str) -> Artifact:
+    try:
+        listed = store.read_marker(folder)["files"] if is_plain(store, f"{folder}/{MARKER}") else {}
+        files = tuple(
+            ArtifactFile(folder=folder, name=name, size_bytes=int(said["bytes"]), sha256=str(said["sha256"]))
+            for name, said in sorted(listed.items())
+        )
+    except (*UNREADABLE, KeyError, TypeError, AttributeError):
+        files = ()
+    return Artifact(folder=folder, label=label, files=files)

@@ -1,0 +1,121 @@
+"""Line charts of shares for the pages: their geometry, which templates/lines.html draws as inline SVG."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+LEFT, RIGHT, TOP, BOTTOM = 40.0, 10.0, 8.0, 22.0
+STEPS = (1, 2, 5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """Shares over a number that grows, such as an epoch or a run's place in a list.
+
+    `style` is a class of the page's style sheet; `dots` marks each value; `titles` say what each is, `low` and `high`
+    are the ends of each value's interval, None where it has none.
+    """
+
+    name: str
+    style: str
+    places: Sequence[float]
+    shares: Sequence[float]
+    joined: bool = True
+    dots: bool = False
+    titles: Sequence[str] = ()
+    bounds: Sequence[tuple[float, float] | None] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dot:
+    """One value of a line, in pixels; `low` and `high` where its interval ends."""
+
+    x: float
+    y: float
+    title: str
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawnLine:
+    """A line in pixels."""
+
+    name: str
+    style: str
+    points: str
+    dots: tuple[Dot, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """A chart in pixels: lines, and where which number stands at the axes."""
+
+    width: float
+    height: float
+    lines: tuple[DrawnLine, ...]
+    x_ticks: tuple[tuple[float, str], ...]
+    y_ticks: tuple[tuple[float, str], ...]
+    edges: tuple[float, float, float, float] = field(default=(LEFT, RIGHT, TOP, BOTTOM))
+
+
+def draw_lines(
+    lines: Sequence[Line], *, width: float = 360.0, height: float = 150.0, first: float = 1.0,
+    last: float | None = None, ticks: bool = True,
+) -> Chart:  # fmt: skip
+    """Returns a chart of lines of shares in [0, 1].
+
+    Args:
+        lines: what is drawn, the last on top.
+        width: in pixels.
+        height: in pixels.
+        first: where the horizontal axis begins.
+        last: where it ends; at the lines' end where it is not given.
+        ticks: whether numbers stand below the horizontal axis.
+    """
+    end = max([place for line in lines for place in line.places] + [last or 1.0, 2.0])
+    highest = max(
+        [share for line in lines for share in line.shares]
+        + [bound[1] for line in lines for bound in line.bounds if bound]
+        + [0.05]
+    )
+    y_step = _step(highest, 4)
+    top = min(1.0, math.ceil(round(highest / y_step, 6)) * y_step)
+
+    def x(place: float) -> float:
+        return round(LEFT + (width - LEFT - RIGHT) * (place - first) / (end - first), 1)
+
+    def y(share: float) -> float:
+        return round(TOP + (height - TOP - BOTTOM) * (1 - share / top), 1)
+
+    drawn = []
+    for line in lines:
+        places = list(zip(line.places, line.shares, strict=True))
+        dots = [
+            Dot(
+                x=x(place), y=y(share), title=line.titles[i] if line.titles else "",
+                low=y(bound[0]) if bound else None, high=y(bound[1]) if bound else None,
+            )
+            for i, (place, share) in enumerate(places)
+            for bound in [line.bounds[i] if line.bounds else None]
+        ]  # fmt: skip
+        drawn.append(
+            DrawnLine(
+                name=line.name, style=line.style,
+                points=" ".join(f"{dot.x},{dot.y}" for dot in dots) if line.joined and len(dots) > 1 else "",
+                dots=tuple(dots) if line.dots or len(dots) == 1 else (),
+            )
+        )  # fmt: skip
+    x_step = max(1.0, _step(end - 1, 8))
+    numbers = [1.0, *(n * x_step for n in range(1, int(end / x_step) + 1) if n * x_step > 1)] if ticks else []
+    return Chart(
+        width=width, height=height, lines=tuple(drawn),
+        x_ticks=tuple((x(n), f"{n:.0f}") for n in numbers),
+        y_ticks=tuple((y(n * y_step), f"{100 * n * y_step:.0f} %") for n in range(round(top / y_step) + 1)),
+    )  # fmt: skip
+
+
+def _step(reach: float, most: int) -> float:
+    """Returns the least round distance (1, 2 or 5 times a power of ten) of which at most so many fit."""
+    power = 10.0 ** math.floor(math.log10(max(reach / most, 1e-9)))
+    return next(s * power for s in (*STEPS, 10) if reach / (s * power) <= most + 1e-9)

@@ -1,0 +1,179 @@
+"""The pictures of a class of a run: thumbnails of what was accepted, and what became of every candidate."""
+
+import base64
+import io
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from imagenet_report_files import UNREADABLE, read_plain
+from imagenet_report_records import LENIENT, Moment, read_config, read_records
+from pydantic import TypeAdapter
+from pydantic.dataclasses import dataclass as checked
+
+from imagenet_tasks.artifacts import Run, Selection, SelectionRef
+from imagenet_tasks.classes import ImageClass
+from imagenet_tasks.errors import Rejected, without_secrets
+
+TASKS = ("download_class", "preprocess_class")  # those that are mapped over the classes
+PICTURES_PER_PAGE = 48
+RECORDS_PER_PAGE = 100
+THUMBNAIL_PX = 180  # its longer side
+
+
+@checked(frozen=True, kw_only=True, config=LENIENT)
+class Candidate:
+    """A line of records.jsonl; sizes in pixels and bytes, None where nothing came."""
+
+    candidate: str
+    state: str
+    reason: str | None = None
+    detail: str | None = None
+    file: str | None = None
+    bytes: int | None = None
+    width_px: int | None = None
+    height_px: int | None = None
+    time_s: Moment
+
+    @property
+    def outcome(self) -> str:
+        """Accepted, or why not."""
+        return "accepted" if self.state == "accepted" else (self.reason or self.state).replace("_", " ")
+
+
+_CANDIDATE_TYPE = TypeAdapter(Candidate)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thumbnail:
+    """A small picture as a data: address, None where it cannot be shown, and what it is a picture of."""
+
+    address: str | None
+    title: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassView:
+    """One page of a class's pictures and records.
+
+    `selected` says whether the pictures are those that the run uses, or all that were accepted so far. `outcomes`
+    counts the candidates by what became of them.
+    """
+
+    image_class: ImageClass
+    others: tuple[ImageClass, ...]
+    ref: SelectionRef | None
+    selected: bool
+    pictures: int
+    thumbnails: tuple[Thumbnail, ...]
+    outcomes: dict[str, int]
+    records: tuple[Candidate, ...]
+    listed: int
+    damaged: int
+
+
+def classes_of_task(run: Run, task: str, map_index: int) -> list[ImageClass]:
+    """Returns the classes that a mapped task handles; [] where it handles none or they cannot be told."""
+    config, (records, _) = read_config(run), read_records(run)
+    plan = next((r.result for r in records if r.task == "plan_run" and isinstance(r.result, dict)), None)
+    size = plan.get("classes_per_task") if plan else None
+    if config is None or task not in TASKS or not isinstance(size, int) or map_index < 0:
+        return []
+    return list(config.classes[map_index * size : (map_index + 1) * size])
+
+
+def view_class(
+    run: Run, classes: list[ImageClass], class_id: str, *, outcome: str, picture_page: int, record_page: int
+) -> ClassView | None:
+    """Returns what is known of one of a task's classes; None where the task has no such class.
+
+    Args:
+        run: whose.
+        classes: the task's.
+        class_id: which of them; '' for the first.
+        outcome: only candidates of which this became; '' for all.
+        picture_page: of the thumbnails, from 1.
+        record_page: of the records, from 1.
+    """
+    image_class = next((c for c in classes if class_id in ("", c.class_id)), None)
+    if image_class is None:
+        return None
+    candidates, damaged = _candidates(run, image_class.class_id)
+    ref = _selection_ref(run, image_class.class_id)
+    files = _selected(run, ref)
+    found = {c.file: c for c in candidates if c.file and c.state == "accepted"}
+    shown = list(found) if files is None else files
+    wanted = [c for c in candidates if outcome in ("", c.outcome)]
+    return ClassView(
+        image_class=image_class, others=tuple(classes), ref=ref, selected=files is not None, pictures=len(shown),
+        thumbnails=tuple(
+            _thumbnail(run, image_class.class_id, file, found.get(file))
+            for file in _page(shown, picture_page, PICTURES_PER_PAGE)
+        ),
+        outcomes=dict(Counter(c.outcome for c in candidates).most_common()),
+        records=tuple(_page(wanted, record_page, RECORDS_PER_PAGE)), listed=len(wanted), damaged=damaged,
+    )  # fmt: skip
+
+
+def _page(items: list[Any], page: int, size: int) -> list[Any]:
+    return items[(page - 1) * size : page * size]
+
+
+def _candidates(run: Run, class_id: str) -> tuple[list[Candidate], int]:
+    """Returns the newest record of each candidate, and how many lines cannot be read."""
+    found: dict[str, Candidate] = {}
+    damaged = 0
+    try:
+        content = read_plain(run.store, f"images/{class_id}/records.jsonl") or b""
+    except UNREADABLE:
+        return [], 1
+    for line in content.splitlines():
+        try:
+            candidate = _CANDIDATE_TYPE.validate_json(line)
+        except ValueError:
+            damaged += 1
+        else:
+            found[candidate.candidate] = candidate
+    return list(found.values()), damaged
+
+
+def _selection_ref(run: Run, class_id: str) -> SelectionRef | None:
+    for record in read_records(run)[0]:
+        if (record.task, record.item, record.state) == ("download_class", class_id, "success"):
+            try:
+                return SelectionRef.from_dict(record.result)
+            except UNREADABLE:
+                return None
+    return None
+
+
+def _selected(run: Run, ref: SelectionRef | None) -> list[str] | None:
+    if ref is None:
+        return None
+    try:
+        content = read_plain(run.store, ref.key)
+        return list(Selection.from_json(content, where=ref.key).files) if content else None
+    except UNREADABLE:
+        return None
+
+
+def _thumbnail(run: Run, class_id: str, file: str, candidate: Candidate | None) -> Thumbnail:
+    said = [without_secrets(candidate.candidate)] if candidate else []
+    if candidate and candidate.width_px:
+        said.append(f"{candidate.width_px}x{candidate.height_px} pixels")
+    try:
+        content = read_plain(run.store, f"images/{class_id}/{file}")
+        address = _data_address(content) if content else None
+    except (*UNREADABLE, Rejected):
+        address = None
+    return Thumbnail(address=address, title=", ".join([*said, file]))
+
+
+def _data_address(content: bytes) -> str:
+    from imagenet_tasks import images
+
+    picture = images.decode(content, at_least=(THUMBNAIL_PX, THUMBNAIL_PX))
+    picture.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=80)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

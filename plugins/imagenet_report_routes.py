@@ -1,0 +1,243 @@
+"""The addresses of the pages, and what each shows. What is looked up is looked up by workflow and run together.
+
+/runs/{dag_id}                                         all runs of the workflow, the champions
+/runs/{dag_id}/compare?a=...&b=...                     two of them side by side
+/report/{dag_id}/{run_id}                              the report, or a page that says how far the run is
+/report/{dag_id}/{run_id}/report.html                  the last report that the run wrote, also while it runs again
+/report/{dag_id}/{run_id}/report.json                  its figures
+/report/{dag_id}/{run_id}/artifacts                    the run's files; ?file=... downloads one of those listed
+/report/{dag_id}/{run_id}/pictures/{task_id}/{index}   the pictures and records of a mapped task's classes
+
+What FastAPI and Airflow are needed for is imported in functions: each task process runs this file. FastAPI reads the
+annotations of the pages when they are made, so this module must not have annotations from __future__.
+"""
+
+import json
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+from imagenet_report_artifacts import list_artifacts, open_artifact
+from imagenet_report_compare import Figures, compare, read_figures
+from imagenet_report_files import UNREADABLE
+from imagenet_report_pictures import PICTURES_PER_PAGE, RECORDS_PER_PAGE, classes_of_task, view_class
+from imagenet_report_records import REPORT, REPORT_JSON, read_file, view_run
+from imagenet_report_runs import RUNS_PER_PAGE, KnownRun, accuracy_chart, list_runs, read_champions
+from imagenet_report_wording import FILTERS, now_s
+
+from imagenet_tasks.artifacts import Run
+from imagenet_tasks.errors import ConfigError
+from imagenet_tasks.storage import Store, default_home
+
+if TYPE_CHECKING:
+    from fastapi import Response
+    from jinja2 import Environment
+
+REFRESH_S = 10
+READ = ["GET", "HEAD"]
+MOST_PAGES = 100_000
+# A page of ours is framed by Airflow with the user's session: nothing in it may run, call out or post. The form that
+# compares two runs asks this application alone.
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
+        "frame-ancestors 'self'; base-uri 'none'; form-action 'self'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+
+def routes() -> dict[str, Callable[..., "Response"]]:
+    """Returns the pages by their addresses."""
+    return {**_pages_of_all_runs(), **_pages_of_a_run(), **_pages_of_files()}
+
+
+def _pages_of_all_runs() -> dict[str, Callable[..., "Response"]]:
+    from airflow.api_fastapi.common.db.common import SessionDep
+    from airflow.models.dagrun import DagRun
+    from fastapi import Query, Request, Response
+    from sqlalchemy import func, select
+
+    def show_runs(
+        request: Request, dag_id: str, session: SessionDep, page: Annotated[int, Query(ge=1, le=MOST_PAGES)] = 1
+    ) -> Response:
+        store = find_run(dag_id, "any").store
+        total = session.scalar(select(func.count()).select_from(DagRun).where(DagRun.dag_id == dag_id)) or 0
+        on_page = (
+            select(DagRun.run_id, DagRun.state, DagRun.run_type, DagRun.run_after, DagRun.start_date, DagRun.end_date)
+            .where(DagRun.dag_id == dag_id)
+            .order_by(DagRun.run_after.desc(), DagRun.id.desc())
+            .limit(RUNS_PER_PAGE)
+            .offset((page - 1) * RUNS_PER_PAGE)
+        )
+        known = [
+            KnownRun(
+                run_id=run_id, state=value_of(state), kind=value_of(kind),
+                wanted_s=seconds_of(wanted), started_s=seconds_of(start), ended_s=seconds_of(end),
+            )
+            for run_id, state, kind, wanted, start, end in session.execute(on_page)
+        ]  # fmt: skip
+        rows = list_runs(store, dag_id, known)
+        champions, problem = read_champions(store, dag_id)
+        newest = [row.run_id for row in rows if row.index]
+        return show(
+            request, "runs.html", dag_id=dag_id, rows=rows, chart=accuracy_chart(rows), champions=champions,
+            problem=problem, comparable=[*newest, "", ""][:2], total=total, page=page, pages=-(-total // RUNS_PER_PAGE),
+        )  # fmt: skip
+
+    def show_comparison(request: Request, dag_id: str, a: str = "", b: str = "") -> Response:
+        if not a or not b or a == b:
+            not_found("Choose two different runs to compare: one as A and one as B.")
+        first, second = figures_of(dag_id, a), figures_of(dag_id, b)
+        return show(
+            request, "compare.html", dag_id=dag_id, run_a=a, run_b=b, a=first, b=second, found=compare(first, second)
+        )
+
+    return {"/runs/{dag_id}": show_runs, "/runs/{dag_id}/compare": show_comparison}
+
+
+def _pages_of_a_run() -> dict[str, Callable[..., "Response"]]:
+    from airflow.api_fastapi.common.db.common import SessionDep
+    from airflow.models.dagrun import DagRun
+    from fastapi import Request, Response
+    from sqlalchemy import select
+
+    def show_run(request: Request, dag_id: str, run_id: str, session: SessionDep) -> Response:
+        run = find_run(dag_id, run_id)
+        state = session.scalar(select(DagRun.state).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id))
+        view = view_run(run, None if state is None else value_of(state))
+        if view.is_current:
+            return show_last_report(dag_id, run_id)
+        return show(
+            request, "run.html", status=200 if view.known else 404, view=view, dag_id=dag_id, run_id=run_id,
+            refresh_s=REFRESH_S if view.live else None,
+        )  # fmt: skip
+
+    def show_last_report(dag_id: str, run_id: str) -> Response:
+        return respond(read_report(dag_id, run_id, REPORT), "text/html")
+
+    def show_figures(dag_id: str, run_id: str) -> Response:
+        content = read_report(dag_id, run_id, REPORT_JSON)
+        try:
+            json.loads(content)
+        except ValueError:
+            not_found("The figures of this run's report cannot be read.")
+        return respond(content, "application/json")
+
+    return {
+        "/report/{dag_id}/{run_id}": show_run,
+        "/report/{dag_id}/{run_id}/report.html": show_last_report,
+        "/report/{dag_id}/{run_id}/report.json": show_figures,
+    }
+
+
+def _pages_of_files() -> dict[str, Callable[..., "Response"]]:
+    from fastapi import Path, Query, Request, Response
+
+    def show_artifacts(request: Request, dag_id: str, run_id: str, file: str = "") -> Response:
+        run = find_run(dag_id, run_id)
+        if not file:
+            return show(request, "artifacts.html", dag_id=dag_id, run_id=run_id, artifacts=list_artifacts(run))
+        try:
+            found = open_artifact(run, file)
+        except UNREADABLE:
+            not_found("This file is gone, or its checksum is not that of what was written.")
+        if found is None:
+            not_found("This run has no such file to download.")
+        opened, content = found
+        headers = {"Content-Disposition": f'attachment; filename="{PurePosixPath(opened.name).name}"'}
+        return respond(content, opened.media_type or "application/octet-stream", headers=headers)
+
+    def show_pictures(
+        request: Request, dag_id: str, run_id: str, task_id: str, map_index: Annotated[int, Path(ge=-1, le=10**6)],
+        class_id: Annotated[str, Query(alias="class")] = "", outcome: str = "",
+        page: Annotated[int, Query(ge=1, le=MOST_PAGES)] = 1, records: Annotated[int, Query(ge=1, le=MOST_PAGES)] = 1,
+    ) -> Response:  # fmt: skip
+        run = find_run(dag_id, run_id)
+        classes = classes_of_task(run, task_id, map_index)
+        view = view_class(run, classes, class_id, outcome=outcome, picture_page=page, record_page=records)
+        if view is None and class_id:
+            not_found("This task has no such class.")
+        return show(
+            request, "pictures.html", dag_id=dag_id, run_id=run_id, task_id=task_id, view=view, outcome=outcome,
+            page=page, record_page=records, per_page=PICTURES_PER_PAGE, per_records=RECORDS_PER_PAGE,
+        )  # fmt: skip
+
+    return {
+        "/report/{dag_id}/{run_id}/artifacts": show_artifacts,
+        "/report/{dag_id}/{run_id}/pictures/{task_id}/{map_index}": show_pictures,
+    }
+
+
+def find_run(dag_id: str, run_id: str) -> Run:
+    """Returns the folder of a run, whether or not there is one; an id that cannot name a run is not found."""
+    if not run_id.isprintable():  # PostgreSQL raises at a NUL
+        not_found()
+    try:
+        return Run(Store(default_home()), dag_id, run_id)
+    except ConfigError:
+        not_found()
+
+
+def figures_of(dag_id: str, run_id: str) -> Figures:
+    """Returns the figures of a run's report; without any it is not found."""
+    return read_figures(find_run(dag_id, run_id)) or not_found(f"The run {run_id} has no report that can be read.")
+
+
+def read_report(dag_id: str, run_id: str, name: str) -> bytes:
+    """Returns a file of a run's report; without any it is not found."""
+    try:
+        content = read_file(find_run(dag_id, run_id), name)
+    except UNREADABLE:
+        not_found("This run's report cannot be read.")
+    return not_found("This run has written no report.") if content is None else content
+
+
+def not_found(detail: str = "Not Found") -> NoReturn:
+    """Ends the request with 404 and a page that says `detail`."""
+    from fastapi import HTTPException
+
+    raise HTTPException(404, detail)
+
+
+def value_of(state: Any) -> str:
+    """Returns the text of an enumeration's member, or of what is text already."""
+    return str(getattr(state, "value", state))
+
+
+def seconds_of(moment: Any) -> float | None:
+    """Returns a moment as Unix time."""
+    return None if moment is None else float(moment.timestamp())
+
+
+def show(request: Any, template: str, *, status: int = 200, **values: Any) -> "Response":
+    """Returns a page made from a template; `root` is the application's own address, behind Airflow's prefix."""
+    return respond(render(template, root=request.scope.get("root_path", ""), **values), "text/html", status)
+
+
+def respond(content: bytes, media_type: str, status: int = 200, headers: dict[str, str] | None = None) -> "Response":
+    """Returns an answer with the headers that all have."""
+    from fastapi import Response
+
+    return Response(content, status, {**(headers or {}), **HEADERS}, media_type)
+
+
+def render(name: str, **values: Any) -> bytes:
+    """Returns a page made from a template; all values are escaped."""
+    page: str = _templates().get_template(name).render(**({"now_s": now_s(), "refresh_s": None} | values))
+    return page.encode(errors="replace")
+
+
+@cache
+def _templates() -> "Environment":
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters |= FILTERS
+    return environment

@@ -1,0 +1,139 @@
+"""The runs of a workflow side by side: what each came to, the course of test accuracy, the champions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from imagenet_report_files import UNREADABLE, read_plain
+from imagenet_report_lines import Chart, Line, draw_lines
+from imagenet_report_records import read_config
+
+from imagenet_tasks.artifacts import Run
+from imagenet_tasks.champions import KEY, Champion, champion_of, read_entries
+from imagenet_tasks.run_index import RunIndex
+from imagenet_tasks.storage import Store
+
+RUNS_PER_PAGE = 100
+WORDS = {"not tried": "goal met", "no difference shown": "no difference shown", "helped": "helped", "hurt": "hurt"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownRun:
+    """A run as Airflow knows it; times in Unix seconds, None where it has not come so far."""
+
+    run_id: str
+    state: str
+    kind: str
+    wanted_s: float | None
+    started_s: float | None
+    ended_s: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRow:
+    """A run in the list: `index` is None where it has no report, `problem` says where that cannot be read."""
+
+    known: KnownRun
+    index: RunIndex | None
+    profile: str
+    classes: int | None
+    problem: str = ""
+
+    @property
+    def run_id(self) -> str:
+        """Its id in Airflow."""
+        return self.known.run_id
+
+    @property
+    def live(self) -> bool:
+        """Whether more is to come."""
+        return self.known.state in ("queued", "running")
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took; None while it runs."""
+        if self.known.started_s is None or self.known.ended_s is None:
+            return None
+        return self.known.ended_s - self.known.started_s
+
+    @property
+    def tried(self) -> bool:
+        """Whether a repair was tried."""
+        return self.index is not None and self.index.branch == "augment"
+
+    @property
+    def accuracy(self) -> float | None:
+        """On test, of what the run ended with: the repaired model where there is one."""
+        if self.index is None:
+            return None
+        return self.index.test_after if self.tried else self.index.test_before
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Of `accuracy`."""
+        if self.index is None:
+            return None
+        return self.index.test_after_interval if self.tried else self.index.test_before_interval
+
+
+def list_runs(store: Store, dag_id: str, known: Sequence[KnownRun]) -> list[RunRow]:
+    """Returns what the runs came to, in the order given."""
+    return [_row(Run(store, dag_id, one.run_id), one) for one in known]
+
+
+def _row(run: Run, known: KnownRun) -> RunRow:
+    try:
+        content = read_plain(run.store, run.key(RunIndex.KEY))
+        index = RunIndex.from_json(content, where=RunIndex.KEY) if content is not None else None
+    except UNREADABLE:
+        return RunRow(known=known, index=None, profile="", classes=None, problem="its index cannot be read")
+    if index is not None:
+        return RunRow(known=known, index=index, profile=index.profile, classes=index.classes)
+    config = read_config(run)
+    return RunRow(
+        known=known, index=None, profile=config.profile if config else "",
+        classes=len(config.classes) if config else None,
+    )  # fmt: skip
+
+
+def accuracy_chart(rows: Sequence[RunRow]) -> Chart | None:
+    """Returns a chart of test accuracy over the runs, the oldest first; None where fewer than two have one.
+
+    Scheduled runs, which share their settings, are joined; others are marks.
+    """
+    measured = [row for row in reversed(rows) if row.accuracy is not None]
+    if len(measured) < 2:
+        return None
+    places = {row.run_id: place for place, row in enumerate(measured, start=1)}
+    lines = []
+    for style, joined in (("scheduled", True), ("manual", False)):
+        mine = [row for row in measured if (row.known.kind == "scheduled") is joined]
+        if mine:
+            lines.append(
+                Line(
+                    name=f"{style} runs", style=style, joined=joined, dots=True,
+                    places=[places[row.run_id] for row in mine], shares=[row.accuracy or 0.0 for row in mine],
+                    bounds=[row.interval for row in mine], titles=[row.run_id for row in mine],
+                )
+            )  # fmt: skip
+    return draw_lines(lines, width=860, height=170, first=0.5, last=len(measured) + 0.5, ticks=False)
+
+
+def read_champions(store: Store, dag_id: str) -> tuple[list[Champion], str]:
+    """Returns the champions that runs of this workflow made, the newest first, and what is wrong with their file."""
+    try:
+        if read_plain(store, KEY) is None:
+            return [], ""
+        entries = read_entries(store)
+    except UNREADABLE:
+        return [], "The champions cannot be read."
+    found, damaged = [], 0
+    for key in entries:
+        try:
+            champion = champion_of(store, entries, key)
+        except UNREADABLE:
+            damaged += 1
+            continue
+        if champion and champion.dag_id == dag_id:  # others are not for who may read this workflow alone
+            found.append(champion)
+    said = f"{damaged} champion{'s' if damaged > 1 else ''} cannot be read." if damaged else ""
+    return sorted(found, key=lambda champion: -champion.promoted_s), said

@@ -1,0 +1,121 @@
+"""A listener that puts what a run came to into its note, which Airflow shows beside the run.
+
+Airflow calls it in the scheduler, and in the API server where a run is marked by hand. See docs/adr/0017.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from airflow.listeners import hookimpl
+
+if TYPE_CHECKING:
+    from airflow.models.dagrun import DagRun
+    from sqlalchemy.engine import Connection
+
+log = logging.getLogger(__name__)
+DAG_ID = "imagenet_targeted_augmentation"
+AUTHOR = "imagenet_report"  # in the place of a user's id: a note of another author is a person's, and stays
+MOST_CHARACTERS = 250  # of a note; Airflow's table takes 1,000
+
+
+@hookimpl
+def on_dag_run_running(dag_run: "DagRun", msg: str) -> None:
+    """Removes what the note says of an earlier attempt."""
+    _write(dag_run, lambda _: "")
+
+
+@hookimpl
+def on_dag_run_success(dag_run: "DagRun", msg: str) -> None:
+    """Writes the verdict."""
+    _write(dag_run, lambda connection: _verdict(dag_run, connection))
+
+
+@hookimpl
+def on_dag_run_failed(dag_run: "DagRun", msg: str) -> None:
+    """Writes which task failed, and why."""
+    _write(dag_run, lambda connection: _failure(dag_run, connection, msg))
+
+
+def _write(dag_run: "DagRun", say: "Callable[[Connection], str]") -> None:
+    """Makes what `say` returns the run's note ('' for none), unless the run has a note of a person."""
+    if dag_run.dag_id != DAG_ID:
+        return
+    try:
+        from airflow.models.dagrun import DagRunNote
+        from sqlalchemy import delete, insert, select, update
+        from sqlalchemy.orm import object_session
+
+        session = object_session(dag_run)
+        if session is None:
+            return
+        session.flush()  # so that the savepoint holds nothing of the scheduler's
+        connection, own = session.connection(), DagRunNote.dag_run_id == dag_run.id
+        # What fails in here is undone alone. The scheduler forbids the session's own savepoints.
+        with connection.begin_nested():
+            held = connection.execute(select(DagRunNote.user_id, DagRunNote.content).where(own)).one_or_none()
+            if held and held.user_id != AUTHOR and (held.content or "").strip():
+                return
+            note = {"content": _shorten(say(connection)), "user_id": AUTHOR}
+            if not note["content"]:
+                connection.execute(delete(DagRunNote).where(own))
+            elif held:
+                connection.execute(update(DagRunNote).where(own).values(note))
+            else:
+                connection.execute(insert(DagRunNote).values(dag_run_id=dag_run.id, **note))
+        session.expire(dag_run, ["dag_run_note"])
+    except Exception:
+        log.exception("The note of run %s is not written", dag_run.run_id)
+
+
+def _verdict(dag_run: "DagRun", connection: "Connection") -> str:
+    """Returns test accuracies and verdict; '' where the run has no report, being marked successful by hand."""
+    from airflow.models.xcom import XComModel
+    from sqlalchemy import select
+
+    row = connection.execute(
+        select(XComModel.value).where(
+            XComModel.dag_run_id == dag_run.id, XComModel.task_id == "write_report", XComModel.key == "return_value"
+        )
+    ).one_or_none()
+    if row is None:
+        return ""
+    report: dict[str, Any] = XComModel.deserialize_value(row)
+    measured = [report[name] for name in ("test_before", "test_after") if report[name] is not None]
+    figures = " -> ".join(f"{100 * accuracy:.1f} %" for accuracy in measured) or "not measured"
+    tried = report["branch"] == "augment"
+    return f"{figures} on test: {report['verdict'] if tried else 'goal met, no repair tried'}"
+
+
+def _failure(dag_run: "DagRun", connection: "Connection", msg: str) -> str:
+    """Returns the first task that failed with what it raised, and how many more failed."""
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.models.xcom import XComModel
+    from sqlalchemy import and_, select
+
+    raised = and_(
+        XComModel.dag_run_id == dag_run.id, XComModel.task_id == TaskInstance.task_id,
+        XComModel.map_index == TaskInstance.map_index, XComModel.key == "error",
+    )  # fmt: skip
+    rows = connection.execute(
+        select(TaskInstance.task_id, TaskInstance.rendered_map_index, XComModel.value)
+        .join(XComModel, raised, isouter=True)
+        .where(
+            TaskInstance.dag_id == dag_run.dag_id, TaskInstance.run_id == dag_run.run_id, TaskInstance.state == "failed"
+        )
+        .order_by(TaskInstance.end_date)
+    ).all()
+    by_hand = "manually" in msg
+    if not rows:
+        return "marked failed by hand" if by_hand else f"failed: {msg.replace('_', ' ')}"
+    first, more = rows[0], len(rows) - 1
+    unknown = "ended when the run was marked failed by hand" if by_hand else "failed, its log says why"
+    error = XComModel.deserialize_value(first) if first.value else unknown
+    name = f", {first.rendered_map_index}" if first.rendered_map_index else ""
+    return f"{first.task_id}{name}{f' ({more} more failed)' if more else ''}: {error}"
+
+
+def _shorten(text: str) -> str:
+    """Returns the text on one line, cut where it is long. Airflow shows it as Markdown: no link or picture may hide."""
+    line = " ".join(text.split()).replace("](", "] (")
+    return line if len(line) <= MOST_CHARACTERS else line[: MOST_CHARACTERS - 2].rstrip() + " …"

@@ -1,0 +1,213 @@
+"""The files of a run, and the pictures of a task's classes."""
+
+import base64
+import hashlib
+import io
+import json
+import re
+
+import pytest
+from PIL import Image
+from report_runs import RUN_ID, address, write_record
+
+from imagenet_tasks.artifacts import Selection, SelectionRef
+
+HOSTILE = "</p></title></script><img src=x onerror=alert(1)>"
+CLASS_ID = "n00451635"  # the profile's first
+
+
+def shown(viewer, file: str) -> str:
+    answer = viewer.get(address(file=file))
+    assert answer.status_code == 200
+    assert "Traceback" not in answer.text and "<script" not in answer.text
+    return answer.text
+
+
+def publish(run, folder: str, **files: bytes) -> None:
+    with run.store.publish(folder) as attempt:
+        for name, content in files.items():
+            (attempt / name.replace("__", ".")).write_bytes(content)
+
+
+@pytest.fixture
+def artifacts(report):
+    publish(report, "datasets/0123456789abcdef", split__csv=b"image_id\n", note__exe=b"MZ")
+    write_record(report, "build_dataset", result={"fingerprint": "0123456789abcdef"})
+    publish(report, "models/fedcba9876543210", model__keras=b"weights" * 100)
+    trial = "baseline-compact-seed0"
+    write_record(report, "train_baseline", trial, result={"trial": {}, "fingerprint": "fedcba9876543210"})
+    return report
+
+
+def test_files_are_listed_with_sizes_and_checksums(viewer, artifacts):
+    html = shown(viewer, "artifacts")
+    assert hashlib.sha256(b"image_id\n").hexdigest() in html
+    assert "9\xa0B" in html and "700\xa0B" in html and "baseline-compact-seed0" in html
+    own = artifacts.store.read_bytes(artifacts.key("config.json"))
+    assert hashlib.sha256(own).hexdigest() in html
+
+
+def test_each_file_that_is_linked_downloads_as_it_was_written(viewer, artifacts):
+    links = re.findall(r'href="(\?file=[^"]+)" download', shown(viewer, "artifacts"))
+    assert len(links) == 6  # config, run, report.html, report.json, split.csv, model.keras
+    for link in links:
+        answer = viewer.get(address(file="artifacts") + link)
+        assert answer.status_code == 200
+        assert answer.headers["content-disposition"].startswith('attachment; filename="')
+    answer = viewer.get(address(file="artifacts?file=models%2Ffedcba9876543210%2Fmodel.keras"))
+    assert answer.content == b"weights" * 100
+    assert answer.headers["content-type"] == "application/octet-stream"
+
+
+def test_a_type_that_is_not_allowed_is_listed_and_not_downloaded(viewer, artifacts):
+    assert "note.exe" in shown(viewer, "artifacts")
+    assert viewer.get(address(file="artifacts?file=datasets%2F0123456789abcdef%2Fnote.exe")).status_code == 404
+
+
+def test_a_file_that_was_changed_is_not_downloaded(viewer, artifacts):
+    artifacts.store.path("models/fedcba9876543210/model.keras").write_bytes(b"other" * 100)
+    answer = viewer.get(address(file="artifacts?file=models%2Ffedcba9876543210%2Fmodel.keras"))
+    assert answer.status_code == 404 and "checksum" in answer.text
+
+
+def test_the_files_of_another_run_are_not_downloaded(viewer, artifacts):
+    publish(artifacts, "datasets/1111111111111111", split__csv=b"secret")
+    assert viewer.get(address(file="artifacts?file=datasets%2F1111111111111111%2Fsplit.csv")).status_code == 404
+
+
+@pytest.mark.parametrize("content", [b"{broken", b"[]", b'{"files": 3}', b'{"files": {"a": {}}}', b"[" * 100_000])
+def test_a_damaged_marker_is_said_and_the_rest_is_listed(viewer, artifacts, content):
+    artifacts.store.write_bytes("models/fedcba9876543210/complete.json", content)
+    html = shown(viewer, "artifacts")
+    assert "gone or damaged" in html and "split.csv" in html
+
+
+def test_a_run_without_files_says_so(viewer, store):
+    assert "has written nothing yet" in shown(viewer, "artifacts")
+
+
+def picture(colour: str, size: tuple[int, int] = (60, 40)) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", size, colour).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def write_class(run, pictures: dict[str, bytes], records: list[dict], *, selected: list[str] | None = None):
+    for file, content in pictures.items():
+        run.store.write_bytes(f"images/{CLASS_ID}/{file}", content)
+    defaults = {"time_s": 1.79e9, "state": "accepted", "reason": None}
+    lines = "".join(json.dumps(defaults | record) + "\n" for record in records)
+    run.store.write_bytes(f"images/{CLASS_ID}/records.jsonl", lines.encode())
+    if selected is not None:
+        ref = SelectionRef(
+            class_id=CLASS_ID, name="motorcycling", fingerprint="abc", accepted=len(selected), listed=9, asked=5,
+            wanted=4, rejected={"gone": 2},
+        )  # fmt: skip
+        run.store.write_json(ref.key, Selection(class_id=CLASS_ID, files=tuple(selected)).as_dict())
+        write_record(run, "download_class", CLASS_ID, result=ref.as_dict())
+
+
+RECORDS = [
+    {"candidate": "http://a/1.jpg", "file": "red.jpg", "bytes": 900, "width_px": 60, "height_px": 40},
+    {"candidate": "http://user:pass@a/2.jpg?sig=5ec7e7", "file": "blue.jpg", "bytes": 901},
+    {"candidate": "http://a/3.jpg", "state": "rejected", "reason": "gone", "detail": "HTTP 404"},
+    {"candidate": "http://a/4.jpg", "state": "open", "reason": "timeout"},
+]
+PICTURES = {"red.jpg": picture("red"), "blue.jpg": picture("blue", (4000, 3000))}
+TAB = "pictures/download_class/0"
+
+
+def colours(html: str) -> list[tuple[int, int, int]]:
+    found = []
+    for data in re.findall(r'src="data:image/jpeg;base64,([^"]+)"', html):
+        shown = Image.open(io.BytesIO(base64.b64decode(data)))
+        assert max(shown.size) <= 180
+        found.append(shown.convert("RGB").getpixel((shown.width // 2, shown.height // 2)))
+    return [tuple(round(value, -1) for value in colour) for colour in found]
+
+
+def test_the_pictures_that_the_run_uses_are_shown_in_its_order(viewer, run):
+    write_class(run, PICTURES, RECORDS, selected=["blue.jpg", "red.jpg"])
+    html = shown(viewer, TAB)
+    assert "Pictures that this run uses" in html and "2 of 4" in html
+    assert colours(html) == [(0, 0, 250), (250, 0, 0)]
+
+
+def test_while_the_task_runs_what_was_accepted_so_far_is_shown(viewer, run):
+    write_class(run, PICTURES, RECORDS)
+    html = shown(viewer, TAB)
+    assert "Accepted so far" in html and colours(html) == [(250, 0, 0), (0, 0, 250)]
+
+
+def test_the_tab_is_the_same_on_the_class_s_preprocessing(viewer, run):
+    write_class(run, PICTURES, RECORDS, selected=["red.jpg"])
+    assert colours(shown(viewer, "pictures/preprocess_class/0")) == [(250, 0, 0)]
+
+
+def test_each_candidate_is_listed_with_its_reason_and_without_secrets(viewer, run):
+    write_class(run, PICTURES, RECORDS, selected=["red.jpg"])
+    html = shown(viewer, TAB)
+    assert "HTTP 404" in html and ">gone<" in html and "to be asked again" in html
+    assert "pass@" not in html and "5ec7e7" not in html
+    assert "all 4" in html and "accepted 2" in html
+
+
+def test_candidates_are_filtered_by_their_outcome(viewer, run):
+    write_class(run, PICTURES, RECORDS, selected=["red.jpg"])
+    html = shown(viewer, f"{TAB}?outcome=gone")
+    assert "http://a/3.jpg" in html and "http://a/4.jpg" not in html
+
+
+def test_many_pictures_and_records_come_by_pages(viewer, run):
+    records = [{"candidate": f"http://a/{i}", "state": "rejected", "reason": "gone"} for i in range(150)]
+    files = [f"{i}.jpg" for i in range(50)]
+    write_class(run, dict.fromkeys(files, picture("red")), records, selected=files)
+    html = shown(viewer, TAB)
+    assert len(colours(html)) == 48 and html.count("<tr><td") == 100
+    html = shown(viewer, f"{TAB}?page=2&records=2")
+    assert len(colours(html)) == 2 and html.count("<tr><td") == 50
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture", picture("red")[:300]])
+def test_a_picture_that_cannot_be_shown_is_said(viewer, run, content):
+    write_class(run, {"red.jpg": content}, RECORDS[:1], selected=["red.jpg", "absent.jpg"])
+    assert shown(viewer, TAB).count("cannot be shown") == 2
+
+
+@pytest.mark.parametrize("task", ["plan_run/-1", "train_baseline/0", "write_report/-1", "download_class/99", "x/0"])
+def test_a_task_without_a_class_says_so(viewer, run, task):
+    assert "No pictures here" in shown(viewer, f"pictures/{task}")
+
+
+@pytest.mark.parametrize("task", ["download_class/x", "download_class/-2", "download_class/1e3", "../0"])
+def test_an_address_that_is_no_task_s_is_not_found(viewer, run, task):
+    assert viewer.get(address(file=f"pictures/{task}")).status_code == 404
+
+
+def test_several_classes_of_a_task_are_chosen_from(viewer, run):
+    write_record(run, "plan_run", result={"classes_per_task": 2})
+    html = shown(viewer, TAB)
+    assert "motorcycling" in html and ">cobra</a>" in html
+    assert "<h1>cobra</h1>" in shown(viewer, f"{TAB}?class=n01747885")
+    assert viewer.get(address(file=f"{TAB}?class=n02403454")).status_code == 404
+
+
+def test_damaged_records_are_counted_and_the_others_shown(viewer, run):
+    write_class(run, PICTURES, RECORDS, selected=["red.jpg"])
+    key = f"images/{CLASS_ID}/records.jsonl"
+    run.store.write_bytes(key, run.store.read_bytes(key) + b"{broken\n[]\n")
+    html = shown(viewer, TAB)
+    assert "2 records cannot be read" in html and "HTTP 404" in html
+
+
+def test_f57_hostile_records_are_shown_as_text(viewer, run):
+    record = {"candidate": HOSTILE, "state": "rejected", "reason": HOSTILE, "detail": HOSTILE}
+    write_class(run, PICTURES, [*RECORDS, record], selected=["red.jpg", HOSTILE])
+    html = shown(viewer, TAB)
+    assert "<img src=x" not in html and html.count("&lt;img") >= 3
+
+
+def test_pictures_of_another_run_are_not_shown(viewer, run):
+    write_class(run, PICTURES, RECORDS, selected=["red.jpg"])
+    answer = viewer.get(address(RUN_ID.upper(), file=TAB))
+    assert "data:image" not in answer.text and "No pictures here" in answer.text

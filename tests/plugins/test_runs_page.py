@@ -1,0 +1,255 @@
+"""The list of runs, the champions, and two runs compared."""
+
+import re
+import time
+from datetime import UTC, datetime, timedelta
+from html.parser import HTMLParser
+
+import pytest
+from report_runs import DAG_ID, OTHER_RUN_ID, RUN_ID, figures, runs_address, write_index
+
+from imagenet_tasks.artifacts import Run
+from imagenet_tasks.champions import KEY
+
+HOSTILE = "</p></title></script><img src=x onerror=alert(1)>"
+
+
+class Table(HTMLParser):
+    """The words of each cell of each row."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.rows: list[list[str]] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+
+    def handle_data(self, data):
+        if self.rows and self.rows[-1]:
+            self.rows[-1][-1] += data
+
+
+def shown(viewer, query: str = "") -> str:
+    answer = viewer.get(runs_address(query=query))
+    assert answer.status_code == 200
+    assert "Traceback" not in answer.text and "<script" not in answer.text
+    return answer.text
+
+
+def rows_of(html: str, table: str) -> list[list[str]]:
+    rows = Table(html.partition(f'<table id="{table}">')[2].partition("</table>")[0]).rows[1:]
+    return [[" ".join(cell.split()) for cell in row] for row in rows]
+
+
+@pytest.fixture
+def two_runs(airflow_state, report, other_report):
+    now = datetime.now(UTC)
+    airflow_state("success", start_date=now - timedelta(seconds=125), end_date=now)
+    airflow_state("success", OTHER_RUN_ID, "scheduled", run_after=now - timedelta(days=7))
+    return report, other_report
+
+
+def test_without_a_run_the_page_says_what_will_be_there(viewer, store):
+    assert "There are no runs yet" in shown(viewer)
+
+
+def test_each_run_is_listed_with_what_it_came_to_the_newest_first(viewer, two_runs):
+    write_index(two_runs[1], branch="report", verdict="not tried", test_after=None, interval=None, rounds=0)
+    first, second = rows_of(shown(viewer), "runs")
+    assert first[3:] == [
+        "sample", "20", "47.2 %", "51.7 %", "repair", "helped+1.0 to +8.0 points", "2 min 05 s", "A GPUbfloat16",
+    ]  # fmt: skip
+    assert second[2].endswith("scheduled · files")
+    assert second[5:9] == ["47.2 %", "–", "goal met", "not tried"]
+
+
+@pytest.mark.parametrize("state", ["queued", "running", "failed"])
+def test_f59_a_run_without_a_report_is_listed_with_its_state_and_settings(viewer, run, airflow_state, state):
+    airflow_state(state)
+    ((*_, profile, classes, before, after, branch, said, _, _),) = rows_of(shown(viewer), "runs")
+    assert (profile, classes, before, after, branch, said) == ("sample", "20", "–", "–", "–", state)
+
+
+@pytest.mark.parametrize("content", [b"{broken", b"", b"[]", b"\xff", b"[" * 100_000, b'{"dag_id": "x"}'])
+def test_f59_a_damaged_index_is_said_and_the_other_runs_are_listed(viewer, two_runs, content):
+    two_runs[0].store.write_bytes(two_runs[0].key("run.json"), content)
+    html = shown(viewer)
+    first, second = rows_of(html, "runs")
+    assert first[8] == "its index cannot be read"
+    assert second[8].startswith("helped")
+    assert str(two_runs[0].store.root) not in html
+
+
+def test_a_run_that_airflow_has_of_another_workflow_is_not_listed(viewer, two_runs):
+    assert OTHER_RUN_ID in shown(viewer)
+    answer = viewer.get(runs_address("another_dag"))
+    assert OTHER_RUN_ID not in answer.text and "There are no runs yet" in answer.text
+
+
+def test_f59_a_thousand_runs_are_listed_within_a_second_a_hundred_to_a_page(viewer, store, airflow_app):
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+    from airflow.utils.state import DagRunState
+    from airflow.utils.types import DagRunType
+
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    ids = [f"scheduled__{number:04}" for number in range(1000)]
+    for run_id in ids:
+        write_index(Run(store, DAG_ID, run_id))
+    with create_session() as session:
+        for place, run_id in enumerate(ids):
+            how = {"run_type": DagRunType.SCHEDULED, "state": DagRunState.SUCCESS}
+            session.add(DagRun(dag_id=DAG_ID, run_id=run_id, run_after=start + timedelta(hours=place), **how))
+    try:
+        started_s = time.perf_counter()
+        html = shown(viewer)
+        took_s = time.perf_counter() - started_s
+        assert took_s < 1
+        assert re.findall(r'name="a" value="(\w+)"', html) == ids[:899:-1]
+        assert re.findall(r'name="a" value="(\w+)"', shown(viewer, "?page=10")) == ids[99::-1]
+        assert "There are no runs on this page" in shown(viewer, "?page=11")
+    finally:
+        with create_session() as session:
+            session.query(DagRun).filter_by(dag_id=DAG_ID).delete()
+
+
+@pytest.mark.parametrize("page", ["0", "-1", "x", "1e9", "99999999999999999999"])
+def test_a_page_that_is_no_number_is_not_found(viewer, store, page):
+    answer = viewer.get(runs_address(query=f"?page={page}"))
+    assert answer.status_code == 404 and "Nothing here" in answer.text
+
+
+def test_the_chart_joins_scheduled_runs_and_marks_the_others(viewer, two_runs, airflow_state):
+    third = Run(two_runs[0].store, DAG_ID, "scheduled__third")
+    write_index(third, test_after=0.6)
+    airflow_state("success", third.run_id, "scheduled", run_after=datetime.now(UTC) - timedelta(days=1))
+    chart = shown(viewer).partition('<svg class="lines"')[2].partition("</svg>")[0]
+    scheduled, manual = re.findall(r'<g class="(?:scheduled|manual)">(.*?)</g>', chart, re.S)
+    assert (scheduled.count("<circle"), scheduled.count("<polyline")) == (2, 1)
+    assert (manual.count("<circle"), manual.count("<polyline")) == (1, 0)
+    heights = [float(y) for y in re.findall(r'cy="([\d.]+)"', scheduled)]
+    assert heights[1] < heights[0]  # 60.0 % stands above 51.7 %
+
+
+def champion(run: Run, key: str, **changes):
+    from imagenet_tasks.artifacts import TrainedModel, Trial
+    from imagenet_tasks.champions import Champion, key_of
+    from imagenet_tasks.classes import ImageClass
+
+    classes = (ImageClass(class_id="n01747885", name="cobra"), ImageClass(class_id="n02403454", name=key))
+    trial = Trial(model="compact", seed=0, arm="targeted", dataset="d" * 16)
+    entry = {
+        "model": TrainedModel(trial=trial, fingerprint="f" * 16), "model_sha256": "0" * 64, "classes": classes,
+        "drawn": False, "rows_px": 68, "columns_px": 45, "validation_accuracy": 0.631,
+        "validation_interval": (0.6, 0.66), "validation_pictures": 900, "test_accuracy": 0.62, "dataset": "d" * 16,
+        "dag_id": run.dag_id, "run_id": run.run_id, "run_key": run.run_key, "profile": "best", "promoted_s": 1.79e9,
+        "training": {}, "replaced": None,
+    } | changes  # fmt: skip
+    return {key_of([c.class_id for c in classes], drawn=entry["drawn"]): Champion(**entry).as_dict()}
+
+
+def test_the_champion_is_shown_with_its_run(viewer, two_runs):
+    two_runs[0].store.write_json(KEY, champion(two_runs[0], "cow"))
+    text = shown(viewer)
+    assert "63.1\xa0% <span" in text and "cobra, cow" in text and "targeted-compact-seed0" in text
+
+
+def test_a_champion_of_another_workflow_is_not_shown(viewer, two_runs):
+    other = Run(two_runs[0].store, "another_dag", "its run")
+    other.store.write_json(KEY, champion(other, "cow"))
+    assert "63.1" not in shown(viewer) and "its run" not in shown(viewer)
+
+
+@pytest.mark.parametrize("content", [b"{broken", b"[]", b"\xff", b"[" * 100_000, b'{"x": 1}', b'{"x": {}}'])
+def test_damaged_champions_are_said(viewer, two_runs, content):
+    two_runs[0].store.write_bytes(KEY, content)
+    assert "cannot be read" in shown(viewer)
+    assert len(rows_of(shown(viewer), "runs")) == 2
+
+
+def compared(viewer, a: str = OTHER_RUN_ID, b: str = RUN_ID) -> str:
+    answer = viewer.get(runs_address(compare=(a, b)))
+    assert answer.status_code == 200 and "<script" not in answer.text
+    return answer.text
+
+
+def test_settings_that_differ_are_listed_and_no_others(viewer, report, other_report):
+    settings = {"train": {"seed": 3, "arms": ["targeted", "none"], "more": True}, "command": "another"}
+    other_report.store.write_json(other_report.key("report/report.json"), figures(settings=settings))
+    assert rows_of(compared(viewer), "settings") == [
+        ["train.seed", "3", "0"], ["train.arms", "targeted, none", "targeted"], ["train.more", "true", "–"],
+    ]  # fmt: skip
+
+
+def test_equal_settings_are_said_to_be(viewer, report, other_report):
+    assert "the two runs had the same settings" in compared(viewer)
+
+
+def test_each_class_is_compared_and_a_change_beyond_chance_is_told_from_one_within(viewer, report, other_report):
+    classes = [
+        {"class_id": "n01747885", "name": "cobra", "support": 50, "before": {"recall": 0.3}},
+        {"class_id": "n02403454", "name": "cow", "support": 50, "before": {"recall": 0.4}},
+        {"class_id": "n09438940", "name": "snowdrift", "support": 0, "before": {"recall": None}},
+    ]
+    other_report.store.write_json(other_report.key("report/report.json"), figures(classes=classes))
+    html = compared(viewer)
+    rows = {row[0].split()[0]: row[1:] for row in rows_of(html, "classes")}
+    assert rows["cobra"][:3] == ["30.0 %", "90.0 %", "+60.0"]
+    assert rows["cow"][:3] == ["40.0 %", "42.0 %", "+2.0"]
+    assert rows["snowdrift"] == ["–"] * 4
+    assert html.count('"n shown"') == 1
+
+
+def test_the_difference_on_test_has_an_interval_and_says_whether_the_pictures_were_the_same(
+    viewer, report, other_report
+):
+    low = figures()["verdict"] | {"test": {"pictures": 400, "before": 0.3, "after": 0.35}}
+    other_report.store.write_json(
+        other_report.key("report/report.json"), figures(verdict=low, fingerprints={"Dataset": "datasets/bbbb"})
+    )
+    html = compared(viewer)
+    assert "B minus A: +16.7 points on test" in html and "more than chance" in html
+    assert "tested on different pictures" in html
+    same = compared(viewer, RUN_ID, OTHER_RUN_ID)
+    assert "B minus A: −16.7 points on test" in same
+
+
+def test_the_curves_of_both_runs_lie_on_the_same_axes(viewer, report, other_report):
+    html = compared(viewer)
+    assert html.count('<svg class="lines"') == 1
+    assert re.findall(r'<g class="([^"]+)">', html) == ["run-a before", "run-a after", "run-b before", "run-b after"]
+
+
+@pytest.mark.parametrize(("a", "b"), [("", ""), (RUN_ID, RUN_ID), (RUN_ID, "unknown"), ("..", RUN_ID), ("\0", RUN_ID)])
+def test_what_cannot_be_compared_is_said(viewer, report, a, b):
+    answer = viewer.get(runs_address(compare=(a, b)))
+    assert answer.status_code == 404 and "<h1>Nothing here</h1>" in answer.text
+
+
+@pytest.mark.parametrize("content", [b"{broken", b"[]", b'{"verdict": 1}', b"[" * 100_000])
+def test_figures_that_cannot_be_read_are_not_compared(viewer, report, other_report, content):
+    other_report.store.write_bytes(other_report.key("report/report.json"), content)
+    assert viewer.get(runs_address(compare=(OTHER_RUN_ID, RUN_ID))).status_code == 404
+
+
+def test_f57_hostile_text_is_shown_as_text(viewer, two_runs):
+    run, _ = two_runs
+    write_index(run, profile=HOSTILE, device=HOSTILE, verdict=HOSTILE)
+    verdict = figures()["verdict"] | {"headline": HOSTILE}
+    classes = [{"class_id": HOSTILE, "name": HOSTILE, "support": 50, "before": {"recall": 0.3}}]
+    settings = {HOSTILE: {HOSTILE: HOSTILE}}
+    run.store.write_json(run.key("report/report.json"), figures(verdict=verdict, classes=classes, settings=settings))
+    run.store.write_json(KEY, champion(run, HOSTILE))
+    for html in (shown(viewer), compared(viewer)):
+        assert "<img" not in html and html.count("</title>") == html.count("<title")
+        assert "&lt;img" in html
+
+
+def test_scheduled_runs_whose_id_differs_in_case_only_are_two(viewer, two_runs, airflow_state):
+    airflow_state("success", RUN_ID.upper())
+    first, *_ = rows_of(shown(viewer), "runs")
+    assert first[3] == "–"
