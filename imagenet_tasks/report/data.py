@@ -1,24 +1,20 @@
 """The report's figures on the pictures: what was downloaded, its quality, and whose labels are in doubt."""
 
-import json
 from typing import TYPE_CHECKING, Any
 
-from imagenet_tasks.artifacts import SUSPECTS
-from imagenet_tasks.storage import Store
+from imagenet_tasks.artifacts import SPLITS, SUSPECTS, Dataset
+from imagenet_tasks.report.files import Files
 
 if TYPE_CHECKING:
     from imagenet_tasks.report.stage import ReportInputs
 
 SHORTAGES = 10  # how many short classes have a sentence of their own
+CONFLICTS = 12  # how many pictures that lie in several classes are shown
+GROUPS, GROUP_PICTURES = 6, 6  # how many groups of near-duplicates are shown, and how many pictures of each
 QUALITY = ("label_conflicts", "placeholders", "flat", "near_duplicates", "largest_groups", "warnings")
 
 
-def read_json(store: Store, folder: str, name: str) -> Any:
-    """Returns what a JSON file of a published folder holds."""
-    return json.loads(store.open_file(folder, name).read_bytes())
-
-
-def collect_suspects(inputs: "ReportInputs") -> dict[str, Any] | None:
+def collect_suspects(inputs: "ReportInputs", files: Files) -> dict[str, Any] | None:
     """Returns the training pictures whose label is in doubt, as the baseline's evaluation lists them.
 
     Returns:
@@ -26,12 +22,17 @@ def collect_suspects(inputs: "ReportInputs") -> dict[str, Any] | None:
     """
     if not inputs.config.train.label_check_folds:
         return None
-    found: dict[str, Any] = read_json(inputs.run.store, inputs.baseline.folder, SUSPECTS)
+    found: dict[str, Any] = files.json(inputs.baseline.folder, SUSPECTS)
     return found
 
 
-def collect_data(inputs: "ReportInputs") -> dict[str, Any]:
-    """Returns what the run downloaded and used of each class, and the quality of it."""
+def collect_data(inputs: "ReportInputs", files: Files) -> dict[str, Any]:
+    """Returns what the run downloaded and used of each class, and the quality of it.
+
+    Returns:
+        Among others 'classes' and 'totals' (counts of pictures from 'listed' to 'used'), 'rejected' in both (by
+        reason), 'hosts' (accepted and asked, by kind), 'conflicts' and 'shown_groups' (pictures to look at).
+    """
     dataset = inputs.dataset
     rows: list[dict[str, Any]] = []
     selections = {selection.class_id: selection for selection in inputs.selections}
@@ -42,11 +43,13 @@ def collect_data(inputs: "ReportInputs") -> dict[str, Any]:
                 "class_id": member.class_id, "name": member.name, "listed": selection.listed, "asked": selection.asked,
                 "wanted": selection.wanted, "accepted": selection.accepted, "rejected": dict(selection.rejected),
                 "train": member.train, "validation": member.validation, "test": member.test,
+                # Where the test pictures steer, they are the validation pictures too.
+                "used": member.train + member.test + (0 if dataset.test_steers else member.validation),
             }
         )  # fmt: skip
     totals: dict[str, Any] = {
         name: sum(row[name] for row in rows)
-        for name in ("listed", "asked", "wanted", "accepted", "train", "validation", "test")
+        for name in ("listed", "asked", "wanted", "accepted", "used", "train", "validation", "test")
     }
     reasons: dict[str, int] = {}
     for row in rows:
@@ -58,7 +61,7 @@ def collect_data(inputs: "ReportInputs") -> dict[str, Any]:
         for kind, (accepted, asked) in selections[member.class_id].hosts.items():
             sums = hosts.setdefault(kind, [0, 0])
             sums[0], sums[1] = sums[0] + accepted, sums[1] + asked
-    quality = read_json(inputs.run.store, dataset.folder, "data_quality.json")
+    quality = files.json(dataset.folder, "data_quality.json")
     for row in rows:
         row["quality"] = quality["classes"][row["class_id"]]
         row["flawed"] = any(row["quality"].values())
@@ -67,7 +70,46 @@ def collect_data(inputs: "ReportInputs") -> dict[str, Any]:
         "left_out": _left_out(inputs, quality["left_out"]),
         "source": inputs.config.download.source, "hosts": dict(sorted(hosts.items())),
         "imagenet_terms_accepted": inputs.config.download.accept_imagenet_terms, "test_steers": dataset.test_steers,
+        "conflicts": _conflicts(dataset, files),
+        "shown_groups": _groups(dataset, files, quality["largest_groups"][:GROUPS]),
     } | {name: quality[name] for name in QUALITY} | {"warnings": _shortages(rows) + quality["warnings"]}  # fmt: skip
+
+
+def _conflicts(dataset: Dataset, files: Files) -> list[dict[str, Any]]:
+    """Returns the first pictures that were left out since they lie in several classes or are no photos."""
+    names = {member.class_id: member.name for member in dataset.classes}
+    found: dict[str, dict[str, Any]] = {}
+    places = files.places(dataset)
+    for side in ("label_conflict", "placeholder"):
+        for place in places.get(side, []):
+            one = found.setdefault(
+                place.image_id,
+                {
+                    "image_id": place.image_id, "class_id": place.class_id, "row": place.row, "side": side,
+                    "names": [],
+                },
+            )  # fmt: skip
+            one["names"].append(names[place.class_id])
+    return list(found.values())[:CONFLICTS]
+
+
+def _groups(dataset: Dataset, files: Files, groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns groups of near-duplicates with the places of their first pictures."""
+    names = {member.class_id: member.name for member in dataset.classes}
+    row_of = {(p.class_id, p.image_id): p.row for side in SPLITS for p in files.places(dataset).get(side, [])}
+    return [
+        {
+            "group": group["group"], "split": group["split"], "count": group["pictures"],
+            "pictures": [
+                {
+                    "image_id": one["image_id"], "class_id": one["class_id"], "name": names[one["class_id"]],
+                    "row": row_of[one["class_id"], one["image_id"]],
+                }
+                for one in group["members"][:GROUP_PICTURES]
+            ],
+        }
+        for group in groups
+    ]  # fmt: skip
 
 
 def _shortages(rows: list[dict[str, Any]]) -> list[str]:

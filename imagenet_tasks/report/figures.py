@@ -1,45 +1,48 @@
 """Collects every number of the report from the run's artifacts into one plain dictionary: what report.json holds."""
 
-import json
 import time
 from typing import TYPE_CHECKING, Any
 
 from imagenet_tasks.artifacts import Dataset, Evaluation
 from imagenet_tasks.errors import ArtifactError
 from imagenet_tasks.report import settings, wording
-from imagenet_tasks.report.data import collect_data, collect_suspects, read_json
+from imagenet_tasks.report.data import collect_data, collect_suspects
+from imagenet_tasks.report.files import Files
+from imagenet_tasks.report.mistakes import collect_mistakes
+from imagenet_tasks.report.path import collect_path, collect_tasks
 from imagenet_tasks.report.repair import collect_augmentation, collect_repair
-from imagenet_tasks.report.study import FIGURES
-from imagenet_tasks.storage import Store
+from imagenet_tasks.report.study import FIGURES, PROFILES
 
 if TYPE_CHECKING:
     from imagenet_tasks.report.stage import ReportInputs
 
-PAIRS = 10  # how many of the most confused pairs are listed
 
+def collect(inputs: "ReportInputs", files: Files) -> dict[str, Any]:
+    """Returns the report's figures as plain JSON, as `schema.Report` describes; None where something cannot be said.
 
-def collect(inputs: "ReportInputs") -> dict[str, Any]:
-    """Returns the report's figures as plain JSON; None where something cannot be said.
+    Args:
+        inputs: the run's artifacts.
+        files: reads them.
 
     Raises:
         ArtifactError: where an artifact is missing or damaged, or the run decided for a repair that was not evaluated.
     """
     run, config, dataset, kept = inputs.run, inputs.config, inputs.dataset, inputs.kept
-    store = run.store
     if inputs.decision["branch"] == "augment" and inputs.decision.get("round", 1) > len(inputs.rounds):
         raise ArtifactError(
             f"{run.folder}: the run decided for a repair, but has no evaluation of it. Run evaluate_augmented first."
         )
-    models = {"before": _model(store, inputs.baseline)}
+    models = {"before": _model(files, inputs.baseline, config.profile)}
     comparison = None
     repaired: set[str] = set()
     if kept:
-        models["after"] = _model(store, kept.evaluation)
-        comparison = read_json(store, kept.evaluation.folder, "comparison.json")
+        models["after"] = _model(files, kept.evaluation, config.profile)
+        comparison = files.json(kept.evaluation.folder, "comparison.json")
         # A round trains with the pictures of those before it, too.
         repaired = {c.class_id for r in inputs.rounds if r.number <= kept.number for c in r.plan.targeted}
     classes = _classes(dataset, models, comparison, repaired)
-    data = collect_data(inputs)
+    data = collect_data(inputs, files)
+    tasks = collect_tasks(inputs)
     by_stage = settings.settings_by_stage(config)
     return {
         "run": {
@@ -50,32 +53,32 @@ def collect(inputs: "ReportInputs") -> dict[str, Any]:
         "decision": inputs.decision,
         "first_decision": inputs.rounds[0].decision if inputs.rounds else inputs.decision,
         "champion": {k: inputs.champion[k] for k in ("outcome", "why")} if inputs.champion else None,
-        "tasks": _tasks(inputs),
+        "tasks": tasks,
+        "path": collect_path(inputs, tasks["groups"]),
         "models": models,
-        "repair": collect_repair(inputs),
+        "repair": collect_repair(inputs, files),
         "classes": classes,
-        "confused_pairs": _confused_pairs(dataset, models),
         "augmentation": collect_augmentation(inputs, by_stage["augment"]),
-        "suspects": collect_suspects(inputs),
+        "suspects": collect_suspects(inputs, files),
         "data": data,
         "settings": by_stage | {"command": settings.command(config)},
         "versions": settings.versions(),
         "fingerprints": _fingerprints(inputs),
-    }  # fmt: skip
+    } | collect_mistakes(inputs, files, models)  # fmt: skip
 
 
-def _model(store: Store, evaluation: Evaluation) -> dict[str, Any]:
+def _model(files: Files, evaluation: Evaluation, profile: str) -> dict[str, Any]:
     """Returns what a round's first model did, and how its accuracy spreads over the round's seeds."""
     model = evaluation.model
-    metrics = read_json(store, evaluation.folder, "metrics.json")
-    history = store.open_file(model.folder, "history.jsonl").read_text().splitlines()
+    metrics = files.json(evaluation.folder, "metrics.json")
     mine = (model.trial.arm, model.trial.model)
     group = next(g for g in metrics["groups"] if (g["arm"], g["model"]) == mine)
     return {
         "trial": model.trial.key, "model": model.trial.model, "seed": model.trial.seed, "seeds": group["seeds"],
-        "training": read_json(store, model.folder, "training.json"), "history": [json.loads(line) for line in history],
+        "training": files.json(model.folder, "training.json"), "history": files.history(model.folder),
         "validation": metrics["validation"] | {"over_seeds": group["validation"]},
-        "test": metrics["test"] | {"over_seeds": group["test"]}, "study": FIGURES.get(model.trial.model),
+        "test": metrics["test"] | {"over_seeds": group["test"]},
+        "study": FIGURES.get(model.trial.model) if profile in PROFILES else None,
     }  # fmt: skip
 
 
@@ -130,26 +133,6 @@ def _share_right(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {"classes": len(rows), "support": support, "share": share}
 
 
-def _tasks(inputs: "ReportInputs") -> dict[str, Any]:
-    groups: dict[str, dict[str, Any]] = {}
-    begun = None
-    ended = 0.0
-    for record in inputs.run.task_records():
-        if record["seconds"] is None:  # the report itself is still running
-            continue
-        begun = record["started_s"] if begun is None else begun
-        ended = max(ended, record["started_s"] + record["seconds"])
-        row = groups.setdefault(
-            record["task"], {"task": record["task"], "count": 0, "reused": 0, "failed": 0, "seconds": 0.0}
-        )
-        row["count"] += 1
-        row["reused"] += bool(record["reused"])
-        row["failed"] += record["state"] == "failed"
-        row["seconds"] = round(row["seconds"] + record["seconds"], 3)
-    wall_s = round(ended - begun, 3) if begun is not None else None
-    return {"groups": list(groups.values()), "started_s": begun, "wall_s": wall_s}
-
-
 def _classes(
     dataset: Dataset, models: dict[str, Any], comparison: dict[str, Any] | None, repaired: set[str]
 ) -> list[dict[str, Any]]:
@@ -177,19 +160,6 @@ def _classes(
     if "after" in models:
         return sorted(rows, key=lambda r: (r["change"] is None, -(r["change"] or 0.0), r["label"]))
     return sorted(rows, key=lambda r: (r["before"]["recall"] is None, r["before"]["recall"] or 0.0, r["label"]))
-
-
-def _confused_pairs(dataset: Dataset, models: dict[str, Any]) -> list[dict[str, Any]]:
-    """Returns the pairs (true, predicted) with the most mistakes over both models."""
-    matrices = {role: model["test"]["confusion"] for role, model in models.items()}
-    pairs = [
-        {"true": true.name, "predicted": predicted.name, "support": models["before"]["test"]["per_class"][i]["support"]}
-        | {role: matrix[i][j] for role, matrix in matrices.items()}
-        for i, true in enumerate(dataset.classes)
-        for j, predicted in enumerate(dataset.classes)
-        if i != j and any(matrix[i][j] for matrix in matrices.values())
-    ]
-    return sorted(pairs, key=lambda p: (-p["before"], -p.get("after", 0)))[:PAIRS]
 
 
 def _fingerprints(inputs: "ReportInputs") -> dict[str, str]:

@@ -1,27 +1,52 @@
 """Fills the page's template. Everything in it is escaped but the charts, which are escaped where they are drawn."""
 
-from typing import Any
+import functools
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
 
 from imagenet_tasks.config import RunConfig
-from imagenet_tasks.report import charts, settings, wording
+from imagenet_tasks.report import charts, matrices, settings, wording
+from imagenet_tasks.report.curves import ACCURACY, LOSS, Curve, Limits, learning_curves
+from imagenet_tasks.report.pictures import MOST_SUSPECTS, Place
 from imagenet_tasks.report.study import GOAL as STUDY_GOAL
+from imagenet_tasks.report.svg import signed
+
+if TYPE_CHECKING:
+    import jinja2
 
 CLASSES_PER_CHART = 30
 
 
 def render(
-    figures: dict[str, Any], config: RunConfig, *, samples: dict[str, list[str]],
-    changes: dict[str, list[dict[str, Any]]], suspects: list[tuple[dict[str, Any], str]],
+    figures: dict[str, Any], config: RunConfig, *, samples: dict[str, list[Place]],
+    changes: dict[str, list[dict[str, Any]]], pictures: dict[Place, str],
 ) -> str:  # fmt: skip
     """Returns the report as one HTML page without scripts that needs nothing from anywhere.
 
     Args:
         figures: what `collect` returns.
         config: the run's settings.
-        samples: by class id, training pictures as data: addresses.
-        changes: by class id, originals and their changed copies as data: addresses.
-        suspects: pictures whose label is in doubt, each with its data: address.
+        samples: by class id, the places of training pictures.
+        changes: by class id, originals' places, and their changed copies as data: addresses.
+        pictures: by place, data: addresses of all pictures of the dataset that are shown.
     """
+    classes = figures["classes"]
+    by_label = sorted(classes, key=lambda row: row["label"])
+    return _environment().get_template("report.html.j2").render(
+        f=figures, v=figures["verdict"], words=wording.VERDICTS, role_names=ROLES,
+        arm_names=wording.ARM_NAMES, arm_glosses=wording.ARM_GLOSSES, against=wording.AGAINST,
+        policies=wording.POLICIES, strategies=wording.STRATEGIES, transforms=wording.TRANSFORMS, study_goal=STUDY_GOAL,
+        roles=list(figures["models"]), repaired="after" in figures["models"], by_label=by_label,
+        class_counts=_class_counts(classes), charts=_charts(figures, by_label), answers=_answers(figures, by_label),
+        changed_answers=_changed_answers(figures, by_label), most_suspects=MOST_SUSPECTS,
+        samples=samples, changes=changes, pictures=pictures, rows=settings.setting_rows(config),
+        most_classes=matrices.MOST_CLASSES, side_names=SIDES, reasons=list(figures["data"]["totals"]["rejected"]),
+    )  # fmt: skip
+
+
+@functools.cache  # its templates are compiled once
+def _environment() -> "jinja2.Environment":
     import jinja2
 
     environment = jinja2.Environment(
@@ -33,19 +58,12 @@ def render(
         "p_value": wording.p_value, "duration": wording.duration, "moment": wording.moment, "goal": wording.goal,
         "plural": wording.plural, "said": settings.said, "direction": _direction, "span": wording.span,
         "p_number": wording.p_number, "said_task": _said_task, "learning_rate": _learning_rate, "batch": _batch,
+        "signed": signed, "reason": _reason,
     }  # fmt: skip
-    classes = figures["classes"]
-    by_label = sorted(classes, key=lambda row: row["label"])
-    return environment.get_template("report.html.j2").render(
-        f=figures, v=figures["verdict"], words=wording.VERDICTS, role_names=ROLES,
-        arm_names=wording.ARM_NAMES, arm_glosses=wording.ARM_GLOSSES, against=wording.AGAINST,
-        policies=wording.POLICIES, strategies=wording.STRATEGIES, transforms=wording.TRANSFORMS, study_goal=STUDY_GOAL,
-        roles=list(figures["models"]), repaired="after" in figures["models"], by_label=by_label,
-        class_counts=_class_counts(classes), charts=_charts(figures, by_label), mistakes=_mistakes(figures, by_label),
-        samples=samples, changes=changes, suspects=suspects, rows=settings.setting_rows(config),
-    )  # fmt: skip
+    return environment
 
 
+SIDES = {"train": "Training", "validation": "Validation", "test": "Test"}
 ROLES = {"before": "Baseline", "after": "Retrained"}
 TASKS = {
     "plan_run": "Settle the settings and classes",
@@ -65,41 +83,118 @@ TASKS = {
 
 
 def _charts(figures: dict[str, Any], by_label: list[dict[str, Any]]) -> dict[str, Any]:
-    models, classes = figures["models"], figures["classes"]
-    names = [row["name"] for row in by_label]
+    classes = figures["classes"]
     # Halves of nearly the same height: 32 classes are 16 and 16, not 30 and 2.
     parts = -(-len(classes) // CLASSES_PER_CHART)
     size = -(-len(classes) // parts)
-    accuracy, _ = charts.learning_curves(models, "accuracy", goal=figures["verdict"]["goal"])
-    loss, beyond = charts.learning_curves(models, "loss")
+    data = figures["data"]
     return {
         "difference": charts.difference_chart(figures["verdict"]) if figures["verdict"]["test"]["interval"] else None,
-        "accuracy": accuracy, "loss": loss, "beyond": beyond,
         "classes": [
             charts.class_chart(classes[start : start + size], f"classes-{start}")
             for start in range(0, len(classes), size)
         ],
-        "confusion": {
-            role: charts.confusion_chart(model["test"]["confusion"], names, role) for role, model in models.items()
-        },
+        "confusion": _matrices(figures, [row["name"] for row in by_label]),
+        "funnel": charts.funnel_chart(data["totals"], test_steers=data["test_steers"]),
+    } | _curves(figures)  # fmt: skip
+
+
+def _matrices(figures: dict[str, Any], names: list[str]) -> dict[str, Markup]:
+    drawn = {role: model["test"]["confusion"] for role, model in figures["models"].items()}
+    shown = matrices.shown_labels(list(drawn.values()))
+    supports = [sum(row) for row in drawn["before"]]
+    if figures["confusion_difference"]:
+        drawn["difference"] = figures["confusion_difference"]
+    return {
+        role: matrices.matrix_chart(matrix, names, role, shown=shown, supports=supports)
+        for role, matrix in drawn.items()
+    }
+
+
+def _curves(figures: dict[str, Any]) -> dict[str, Any]:
+    """Returns the curves of the verdict's models, and those of every training, by arm, model and round."""
+    goal, trials = figures["verdict"]["goal"], figures["repair"]["trials"]
+    groups: dict[tuple[int, str, str], list[dict[str, Any]]] = {}
+    for trial in trials:
+        groups.setdefault((trial["round"], trial["arm"], trial["model"]), []).append(trial)
+    by_group = {
+        group: [
+            Curve(
+                name=f"seed {trial['seed']}", role="before" if trial["arm"] == "baseline" else "after",
+                history=trial["history"], best_epoch=trial["best_epoch"], faint=place > 0,
+            )
+            for place, trial in enumerate(mine)
+        ]
+        for group, mine in groups.items()
+    }  # fmt: skip
+    main = [
+        Curve(
+            name=ROLES[role], role=role, history=model["history"], best_epoch=model["training"].get("best_epoch")
+        )
+        for role, model in figures["models"].items()
+    ]  # fmt: skip
+    limits = Limits.of([*main, *(curve for curves in by_group.values() for curve in curves)], goal)
+    drawn = {
+        quantity: learning_curves(
+            main, quantity, f"curves-{quantity}", limits, goal=goal,
+            title=f"{quantity.capitalize()} over the epochs",
+        )
+        for quantity in (ACCURACY, LOSS)
+    }  # fmt: skip
+    several = len(trials) > len(main)  # else these are all there are
+    rounds = figures["verdict"]["rounds"]
+    return {"curves": drawn, "beyond": limits.beyond} | {
+        "trainings": [
+            {
+                "name": _group_name(*group, rounds), "trials": groups[group], "role": curves[0].role,
+                "charts": {
+                    quantity: learning_curves(
+                        curves, quantity, f"curves-{number}-{quantity}", limits, goal=goal,
+                        title=f"{quantity.capitalize()} over the epochs: {_group_name(*group, rounds)}",
+                    )
+                    for quantity in (ACCURACY, LOSS)
+                },
+            }
+            for number, (group, curves) in enumerate(by_group.items())
+            if several
+        ]
     }  # fmt: skip
 
 
-def _mistakes(figures: dict[str, Any], by_label: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+def _group_name(round_number: int, arm: str, model: str, rounds: int) -> str:
+    later = f", round {round_number}" if round_number and rounds > 1 else ""
+    return f"{wording.ARM_NAMES[arm]}{later}, {model}"
+
+
+def _answers(figures: dict[str, Any], by_label: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     """Returns each model's confusion matrix as a list: per class the right answers and what else was answered."""
-    listed = {}
-    for role, model in figures["models"].items():
-        rows = []
-        for i, counts in enumerate(model["test"]["confusion"]):
-            wrong = sorted(((n, j) for j, n in enumerate(counts) if n and j != i), key=lambda pair: (-pair[0], pair[1]))
-            rows.append(
-                {
-                    "name": by_label[i]["name"], "support": sum(counts), "right": counts[i],
-                    "wrong": [(by_label[j]["name"], n) for n, j in wrong],
-                }
-            )  # fmt: skip
-        listed[role] = rows
-    return listed
+    return {
+        role: [
+            {
+                "name": by_label[i]["name"], "support": sum(counts), "right": counts[i],
+                "wrong": [(by_label[j]["name"], counts[j]) for j in _largest(counts) if j != i],
+            }
+            for i, counts in enumerate(model["test"]["confusion"])
+        ]
+        for role, model in figures["models"].items()
+    }  # fmt: skip
+
+
+def _changed_answers(figures: dict[str, Any], by_label: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns the difference of the confusion matrices as a list of the classes whose answers changed."""
+    return [
+        {
+            "name": by_label[i]["name"], "support": by_label[i]["support"], "right": counts[i],
+            "wrong": [(by_label[j]["name"], counts[j]) for j in _largest(counts) if j != i],
+        }
+        for i, counts in enumerate(figures["confusion_difference"] or [])
+        if any(counts)
+    ]  # fmt: skip
+
+
+def _largest(counts: list[int]) -> list[int]:
+    """Returns the places of what is not 0, the largest first, whatever its sign."""
+    return sorted((j for j, count in enumerate(counts) if count), key=lambda j: (-abs(counts[j]), j))
 
 
 def _class_counts(classes: list[dict[str, Any]]) -> dict[str, int]:
@@ -109,6 +204,11 @@ def _class_counts(classes: list[dict[str, Any]]) -> dict[str, int]:
         "worse": sum(change < 0 for change in changes),
         "same": sum(change == 0 for change in changes),
     }
+
+
+def _reason(name: str) -> str:
+    """Returns a reject reason as it is read."""
+    return name.replace("_", " ")
 
 
 def _direction(difference: float | None) -> str:

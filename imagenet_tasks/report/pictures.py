@@ -2,15 +2,17 @@
 
 import base64
 import io
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from imagenet_tasks.arrays import read_array, read_split
+from imagenet_tasks.arrays import SplitRow, read_array
 from imagenet_tasks.artifacts import ClassArray, Dataset
 from imagenet_tasks.storage import Store
 
 if TYPE_CHECKING:
     import numpy as np
 
+Place = tuple[str, int]  # a picture of a dataset: its class id, and its row in the class's array
 MOST_PICTURES = 240  # about 2 kB each: the page stays far below 5 MB with any number of classes
 MOST_CHANGED_CLASSES = 12
 ORIGINALS = 6
@@ -18,58 +20,65 @@ COPIES = 2
 MOST_SUSPECTS = 24
 
 
-def class_samples(store: Store, dataset: Dataset) -> dict[str, list[str]]:
-    """Returns a few training pictures of each class, evenly spread over the class, as data: addresses."""
+def class_samples(dataset: Dataset, training: list[SplitRow]) -> dict[str, list[Place]]:
+    """Returns a few training pictures of each class, evenly spread over the class."""
     each = max(1, min(8, MOST_PICTURES // len(dataset.classes)))
-    rows: dict[int, list[int]] = {}
-    for row in read_split(store, dataset, "train"):
-        rows.setdefault(row.label, []).append(row.row)
-    samples = {}
-    for label, member in enumerate(dataset.classes):
-        mine = rows.get(label, [])
-        pictures, _ = read_array(store, member.array)
-        taken = [mine[len(mine) * i // each] for i in range(each)] if len(mine) > each else mine
-        samples[member.class_id] = [data_address(pictures[row]) for row in taken]
-    return samples
+    places: dict[str, list[Place]] = {member.class_id: [] for member in dataset.classes}
+    for row in training:
+        places[row.class_id].append((row.class_id, row.row))
+    return {
+        class_id: [mine[len(mine) * i // each] for i in range(each)] if len(mine) > each else mine
+        for class_id, mine in places.items()
+    }
 
 
 def augmentation_samples(
-    store: Store, dataset: Dataset, added: tuple[ClassArray, ...]
+    store: Store, training: list[SplitRow], added: tuple[ClassArray, ...]
 ) -> dict[str, list[dict[str, Any]]]:
     """Returns originals beside their changed copies, for the first chosen classes.
 
     Returns:
-        By class id, a list of {'original': address, 'copies': [address, ...]}.
+        By class id, a list of {'original': its place, 'copies': [data: address, ...]}.
     """
-    members = {member.class_id: member for member in dataset.classes}
+    place_of = {(row.class_id, row.image_id): (row.class_id, row.row) for row in training}
     samples: dict[str, list[dict[str, Any]]] = {}
     for array in added[:MOST_CHANGED_CLASSES]:
-        pictures, ids = read_array(store, members[array.class_id].array)
         changed, sources = read_array(store, array)
-        row_of = {image_id: row for row, image_id in enumerate(ids)}
         groups: dict[str, list[int]] = {}
-        for place, source in enumerate(sources):
-            groups.setdefault(source, []).append(place)
+        for number, source in enumerate(sources):
+            groups.setdefault(source, []).append(number)
         samples[array.class_id] = [
             {
-                "original": data_address(pictures[row_of[source]]),
-                "copies": [data_address(changed[place]) for place in places[:COPIES]],
+                "original": place_of[array.class_id, source],
+                "copies": [data_address(changed[number]) for number in numbers[:COPIES]],
             }
-            for source, places in list(groups.items())[:ORIGINALS]
-            if source in row_of
+            for source, numbers in list(groups.items())[:ORIGINALS]
+            if (array.class_id, source) in place_of
         ]
     return samples
 
 
-def suspect_pictures(
-    store: Store, dataset: Dataset, suspects: dict[str, Any] | None
-) -> list[tuple[dict[str, Any], str]]:
-    """Returns the strongest suspect labels, each with its picture as a data: address."""
-    arrays = {member.class_id: member.array for member in dataset.classes}
-    return [
-        (one, data_address(read_array(store, arrays[one["class_id"]])[0][one["row"]]))
-        for one in (suspects["suspects"][:MOST_SUSPECTS] if suspects else [])
-    ]
+def addresses(store: Store, dataset: Dataset, places: Iterable[Place]) -> dict[Place, str]:
+    """Returns pictures of a dataset's classes as data: addresses; each class's array is opened once."""
+    rows_of: dict[str, set[int]] = {}
+    for class_id, row in places:
+        rows_of.setdefault(class_id, set()).add(row)
+    found: dict[Place, str] = {}
+    for member in dataset.classes:
+        if rows := rows_of.get(member.class_id):
+            pictures, _ = read_array(store, member.array)
+            found |= {(member.class_id, row): data_address(pictures[row]) for row in sorted(rows)}
+    return found
+
+
+def places_in(figures: dict[str, Any]) -> list[Place]:
+    """Returns the pictures that the page shows of what `collect` returned."""
+    suspects = figures["suspects"]["suspects"][:MOST_SUSPECTS] if figures["suspects"] else []
+    mistakes = [one for shown in figures["confident_mistakes"].values() for one in shown]
+    mistakes += [one for pair in figures["confused_pairs"] for shown in pair["pictures"].values() for one in shown]
+    data = figures["data"]
+    alike = data["conflicts"] + [one for group in data["shown_groups"] for one in group["pictures"]]
+    return [(one["class_id"], one["row"]) for one in suspects + mistakes + alike]
 
 
 def data_address(picture: "np.ndarray") -> str:

@@ -3,11 +3,10 @@
 import statistics
 from typing import TYPE_CHECKING, Any
 
-from imagenet_tasks.artifacts import AugmentationPlan, Evaluation
+from imagenet_tasks.artifacts import AugmentationPlan, Evaluation, TrainedModel
 from imagenet_tasks.config import ARMS
 from imagenet_tasks.report import study, wording
-from imagenet_tasks.report.data import read_json
-from imagenet_tasks.storage import Store
+from imagenet_tasks.report.files import Files
 
 if TYPE_CHECKING:
     from imagenet_tasks.report.stage import ReportInputs
@@ -39,24 +38,23 @@ MEANINGS = {
 }  # fmt: skip
 
 
-def collect_repair(inputs: "ReportInputs") -> dict[str, Any]:
+def collect_repair(inputs: "ReportInputs", files: Files) -> dict[str, Any]:
     """Returns all trainings side by side.
 
     Returns:
         'baselines' (a group per model, with 'taken'), 'arms' (the taken baseline, then each arm of each round with its
-        comparison), 'against' (the arm 'targeted' against the others), 'trials', 'rounds', 'study', 'controls' (whether
-        'untargeted' and 'none' were trained).
+        comparison), 'against' (the arm 'targeted' against the others), 'trials' (each with its 'history'), 'rounds',
+        'study' (empty but in the study's profiles), 'controls' (whether 'untargeted' and 'none' were trained).
     """
-    store = inputs.run.store
-    groups, trials = _groups(store, inputs.baseline)
+    groups, trials = _groups(files, inputs.baseline)
     taken = inputs.baseline.model.trial.model
     baselines = [group | {"taken": group["model"] == taken} for group in groups if group["arm"] == "baseline"]
     arms = [group | {"comparison": None} for group in baselines if group["taken"]]
     against: list[dict[str, Any]] = []
     for each in inputs.rounds:
-        groups, more = _groups(store, each.evaluation)
+        groups, more = _groups(files, each.evaluation)
         trials += more
-        comparison = read_json(store, each.evaluation.folder, "comparison.json")
+        comparison = files.json(each.evaluation.folder, "comparison.json")
         for group in sorted(groups, key=lambda g: ARMS.index(g["arm"])):
             own = comparison if group["arm"] == "targeted" else comparison["arms"][group["arm"]]
             arms.append(group | {"comparison": _without_classes(own["test"])})
@@ -71,8 +69,9 @@ def collect_repair(inputs: "ReportInputs") -> dict[str, Any]:
         ]
     trained = {group["arm"] for group in arms}
     return {
-        "baselines": baselines, "arms": arms, "against": against, "trials": trials, "rounds": _rounds(inputs),
-        "study": study.study_rows([*baselines, *(g for g in arms if g["arm"] == "targeted")]),
+        "baselines": baselines, "arms": arms, "against": against, "trials": trials, "rounds": _rounds(inputs, files),
+        "study": study.study_rows([*baselines, *(g for g in arms if g["arm"] == "targeted")])
+        if inputs.config.profile in study.PROFILES else [],
         "controls": {arm: arm in trained for arm in ("untargeted", "none")},
     }  # fmt: skip
 
@@ -127,7 +126,7 @@ def _other_arms(plan: AugmentationPlan, classes: int, arms: tuple[str, ...]) -> 
     return others
 
 
-def _rounds(inputs: "ReportInputs") -> list[dict[str, Any]]:
+def _rounds(inputs: "ReportInputs", files: Files) -> list[dict[str, Any]]:
     rows = []
     gates = [each.decision for each in inputs.rounds] + [inputs.decision]
     for each, gate in zip(inputs.rounds, gates[1:], strict=True):
@@ -137,7 +136,7 @@ def _rounds(inputs: "ReportInputs") -> list[dict[str, Any]]:
             why = gate["why"]
         elif each.number < inputs.config.train.rounds:
             why = wording.DASH
-        comparison = read_json(inputs.run.store, each.evaluation.folder, "comparison.json")
+        comparison = files.json(each.evaluation.folder, "comparison.json")
         rows.append(
             {
                 "number": each.number, "kept": each is inputs.kept, "classes": [c.name for c in each.plan.targeted],
@@ -150,18 +149,19 @@ def _rounds(inputs: "ReportInputs") -> list[dict[str, Any]]:
     return rows
 
 
-def _groups(store: Store, evaluation: Evaluation) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _groups(files: Files, evaluation: Evaluation) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Returns an evaluation's trainings by arm and model, and one by one, each with its own record's figures."""
-    metrics = read_json(store, evaluation.folder, "metrics.json")
+    metrics = files.json(evaluation.folder, "metrics.json")
     trials = []
     for row in metrics["trials"]:
-        training = read_json(store, f"models/{row['model']}", "training.json")
+        folder = f"{TrainedModel.PARENT}/{row['model']}"
+        training = files.json(folder, "training.json")
         trials.append(
             {
                 "arm": row["trial"]["arm"], "model": row["trial"]["model"], "seed": row["trial"]["seed"],
                 "round": row["trial"]["round"], "added_pictures": training["added_pictures"],
                 "epochs": training["epochs"], "best_epoch": training.get("best_epoch"),
-                "train_seconds": training["train_seconds"], "difference": None,
+                "train_seconds": training["train_seconds"], "difference": None, "history": files.history(folder),
             }
             | {k: row[k] for k in ("validation_accuracy", "validation_loss", "test_accuracy", "test_loss")}
         )  # fmt: skip

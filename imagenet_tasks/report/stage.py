@@ -1,5 +1,6 @@
 """The stage `write_report`."""
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,18 +66,26 @@ def write_report(inputs: ReportInputs) -> dict[str, Any]:
 
     Raises:
         ArtifactError: where an artifact is missing or damaged.
+        ValidationError: where the figures are not what `schema.Report` describes, which is a bug of this stage.
     """
+    from imagenet_tasks.report import pictures
     from imagenet_tasks.report.figures import collect
+    from imagenet_tasks.report.files import Files
     from imagenet_tasks.report.page import render
-    from imagenet_tasks.report.pictures import augmentation_samples, class_samples, suspect_pictures
+    from imagenet_tasks.report.schema import Report
 
-    run, store, kept = inputs.run, inputs.run.store, inputs.kept
-    figures = collect(inputs)
+    run, store, dataset, kept = inputs.run, inputs.run.store, inputs.dataset, inputs.kept
+    files = Files(store)
+    figures = collect(inputs, files)
+    Report.model_validate_json(json.dumps(figures, allow_nan=False))
+    training = files.places(dataset).get("train", [])
+    samples = pictures.class_samples(dataset, training)
+    changes = pictures.augmentation_samples(store, training, kept.added if kept else ())
+    shown = pictures.places_in(figures) + [place for places in samples.values() for place in places]
+    shown += [group["original"] for groups in changes.values() for group in groups]
     page = render(
-        figures, inputs.config, samples=class_samples(store, inputs.dataset),
-        changes=augmentation_samples(store, inputs.dataset, kept.added if kept else ()),
-        suspects=suspect_pictures(store, inputs.dataset, figures["suspects"]),
-    )  # fmt: skip
+        figures, inputs.config, samples=samples, changes=changes, pictures=pictures.addresses(store, dataset, shown)
+    )
     store.write_json(run.key(JSON), figures)
     store.write_bytes(run.key(HTML), page.encode())
     verdict = figures["verdict"]

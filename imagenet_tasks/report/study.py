@@ -3,6 +3,7 @@
 from typing import Any
 
 GOAL = 0.5
+PROFILES = ("study", "seed")  # those that repeat it; of other settings its figures say nothing
 # The study's accuracy and loss on its test pictures, which also steered its trainings. Its ConvNet 5 is ConvNet 1 on
 # the set with the changed pictures.
 FIGURES: dict[str, dict[str, float]] = {

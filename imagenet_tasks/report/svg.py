@@ -7,6 +7,7 @@ unit of a figure is one CSS pixel.
 import contextlib
 import io
 import re
+import warnings
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,9 @@ def drawing(name: str) -> Iterator[None]:
     """
     import matplotlib as mpl
 
-    with mpl.rc_context():
+    with warnings.catch_warnings(), mpl.rc_context():
+        # Names in any script: the browser has the glyphs, whether or not Matplotlib's own font does.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
         mpl.rcParams.update(
             {
                 "svg.fonttype": "none", "svg.hashsalt": name, "font.size": FONT_PX, "text.color": INK,
@@ -62,7 +65,7 @@ def blank(width_px: float, height_px: float, *, left: float, right: float, top: 
     )  # fmt: skip
 
 
-def inline(axes: "Axes", name: str, *, title: str, description: str, most: float = 1.3) -> Markup:
+def inline(axes: "Axes", name: str, *, title: str, description: str, most: float = 1.4) -> Markup:
     """Returns the figure of `axes` as one <svg> element for an HTML page.
 
     Args:
@@ -93,6 +96,29 @@ def inline(axes: "Axes", name: str, *, title: str, description: str, most: float
         element.text = text
         root.insert(0, element)
     return Markup(ET.tostring(root, encoding="unicode"))  # noqa: S704 - serialised XML: all text in it is escaped
+
+
+def locator(most: int, *, integer: bool = False) -> Any:
+    """Returns what places at most so many ticks, at round numbers."""
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(most, integer=integer)
+
+
+def grid(axes: "Axes", direction: Any) -> None:
+    """Draws lines at the ticks of 'x' or 'y', behind everything."""
+    axes.grid(axis=direction)
+    axes.set_axisbelow(True)
+
+
+def short(name: str, most: int) -> str:
+    """Returns the name's beginning and end: long names often differ in their last word or number."""
+    return name if len(name) <= most else f"{name[: most - 6].rstrip()}…{name[-5:].lstrip()}"
+
+
+def signed(value: float) -> str:
+    """Returns a number with its sign, as it is written at an axis or in a cell."""
+    return "0" if abs(value) < 1e-9 else f"{value:+g}".replace("-", "−")
 
 
 def _clean(root: ET.Element, name: str) -> None:

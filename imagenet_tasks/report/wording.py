@@ -56,6 +56,24 @@ def goal(share: float) -> str:
     return f"{100 * share:.4g}{NBSP}%"
 
 
+def below(decision: dict[str, Any]) -> bool:
+    """Tells whether a gate found the accuracy below the goal."""
+    accuracy = decision["validation_accuracy"]
+    return accuracy is not None and accuracy < decision["accuracy_goal"]
+
+
+def gate(decision: dict[str, Any]) -> str:
+    """Returns what a gate compared and where it led: 'validation 31.0 % < goal 50 % → augment'."""
+    accuracy, wanted = decision["validation_accuracy"], decision["accuracy_goal"]
+    if accuracy is None:
+        return f"no validation accuracy → {decision['branch']}"
+    sign = "<" if below(decision) else "≥"
+    # As many digits as it takes to see which is larger.
+    digits = next((n for n in (1, 2) if round(100 * accuracy, n) != round(100 * wanted, n)), 4)
+    shown = percent(accuracy, 1 if accuracy == wanted else digits)
+    return f"validation {shown} {sign} goal {goal(wanted)} → {decision['branch']}"
+
+
 def points(difference: float | None) -> str:
     """Returns a difference of shares in signed percentage points, or a dash."""
     if difference is None:

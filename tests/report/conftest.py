@@ -43,8 +43,8 @@ def build_run(tmp_path_factory: pytest.TempPathFactory) -> BuildRun:
 
     The same arguments give the same run, which is built once. `rounds` are the accuracies of the repairs where there
     are several, `arms` those of the first repair's other arms, `models` those of further baselines. The retrained
-    models get the class with the label `losing` wrong. `suspects` training pictures of the first class look like the
-    second (None: labels are not judged).
+    models get the class with the label `losing` wrong. The first two classes share `conflicts` pictures.
+    `suspects` training pictures of the first class look like the second (None: labels are not judged).
     """
 
     @functools.cache
@@ -54,12 +54,14 @@ def build_run(tmp_path_factory: pytest.TempPathFactory) -> BuildRun:
         short: str | None = None, failed: str | None = None, copies: int = 0, seeds: int = 1,
         rounds: tuple[float, ...] = (), arms: tuple[tuple[Any, float], ...] = (), model: Any = "compact",
         retrain: Any = "compact", models: tuple[tuple[Any, float], ...] = (), losing: int | None = None,
-        suspects: int | None = None, steers: bool = False, spread: float = 0.02,
+        suspects: int | None = None, steers: bool = False, spread: float = 0.02, profile: str = "best",
+        conflicts: int = 0,
     ) -> ReportInputs:  # fmt: skip
         store = Store(tmp_path_factory.mktemp("home"))
         config = _config(names, source, terms)
         config = replace(
             config,
+            profile=profile,
             preprocess=replace(
                 config.preprocess, test_steers=steers, validation_share=0 if steers else 0.3
             ),
@@ -75,7 +77,7 @@ def build_run(tmp_path_factory: pytest.TempPathFactory) -> BuildRun:
             for item in items:
                 with run.task(task, item) as record:
                     record["reused"] = task == "download_class"
-        dataset = _dataset(store, config, without_test, short, copies)
+        dataset = _dataset(store, config, without_test, short, copies, conflicts)
         planted = functools.partial(_model, store, dataset, never_answered=never_answered)
         trained = [
             planted(accuracy, model=name, seed=seed)
@@ -149,8 +151,13 @@ def selection_of(member: ImageClass) -> SelectionRef:
     )  # fmt: skip
 
 
-def _dataset(store: Store, config: RunConfig, without_test: str | None, short: str | None, copies: int) -> Dataset:
-    """The class that is `short` has three pictures; `copies` of each class look like those of the first."""
+def _dataset(
+    store: Store, config: RunConfig, without_test: str | None, short: str | None, copies: int, conflicts: int
+) -> Dataset:
+    """The class that is `short` has three pictures; `copies` of each class look like those of the first.
+
+    The first two classes share their last `conflicts` pictures.
+    """
     random = np.random.default_rng(0)
     pairs = []
     for member in config.classes:
@@ -158,6 +165,8 @@ def _dataset(store: Store, config: RunConfig, without_test: str | None, short: s
         ids = [hashlib.sha256(f"{member.class_id} {i}".encode()).hexdigest() for i in range(count)]
         if member.name == without_test:  # an id that begins with f is on the side of training
             ids = ["f" + image_id[1:] for image_id in ids]
+        if conflicts and member.class_id in [c.class_id for c in config.classes[:2]]:
+            ids[-conflicts:] = [hashlib.sha256(f"shared {i}".encode()).hexdigest() for i in range(conflicts)]
         selection = Selection(class_id=member.class_id, files=tuple(f"{i}.jpg" for i in ids))
         ref = selection_of(member)
         store.write_json(ref.key, selection.as_dict())

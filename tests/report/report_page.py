@@ -19,6 +19,8 @@ class Page(HTMLParser):
         self.text_of: dict[str, str] = {}
         self.rows: list[list[str]] = []
         self.open: list[str] = []
+        self.charts: list[dict[str, Any]] = []
+        self._figures: list[dict[str, Any]] = []
         self._ids: list[str | None] = []
         self.text = ""
         self.feed(html)
@@ -29,6 +31,13 @@ class Page(HTMLParser):
         self.elements.append((tag, attributes))
         if tag == "tr":
             self.rows.append([])
+        if tag == "figure":
+            self._figures.append({"table": False} | attributes)
+        if tag == "table":
+            for figure in self._figures:
+                figure["table"] = True
+        if tag == "svg" and attributes.get("class") == "chart":
+            self.charts.append({"svg": attributes, "figure": self._figures[-1]})
         if tag in ("td", "th") and self.rows:
             self.rows[-1].append("")
         if tag not in VOID:
@@ -42,6 +51,8 @@ class Page(HTMLParser):
         if tag not in VOID:
             assert self.open.pop() == tag, f"</{tag}> closes something else"
             self._ids.pop()
+        if tag == "figure":
+            self._figures.pop()
 
     def handle_data(self, data: str) -> None:
         if "style" not in self.open:

@@ -162,7 +162,7 @@ def test_a_class_that_lost_is_marked_and_said(build_run):
     _, page, figures = report(build_run(names=NAMES, before=0.9, after=0.9, losing=1))
     assert figures["verdict"]["collateral"] == ["n00000001"]
     assert "1 class lost. cobra got worse by more than chance explains" in text(page).replace("\u00a0", " ")
-    row = next(row for row in page.rows if len(row) == 11 and class_of(row) == "cobra")
+    row = next(row for row in page.rows if len(row) == 13 and class_of(row) == "cobra")
     assert "▼" in row[0] and row[6].endswith("< 0.001".replace(" ", "\u00a0"))
 
 
@@ -217,7 +217,7 @@ def test_where_they_do_not_steer_nothing_is_called_optimistic(build_run):
 
 
 def test_the_studys_figures_stand_beside_those_of_its_models(build_run):
-    inputs = build_run(names=NAMES, after=0.8, steers=True, model="convnet1", retrain="convnet5")
+    inputs = build_run(names=NAMES, after=0.8, model="convnet1", retrain="convnet5", profile="seed")
     _, page, figures = report(inputs)
     assert [row["model"] for row in figures["repair"]["study"]] == ["convnet1", "convnet5"]
     rows = {row[0].split(" ")[0]: row for row in page.rows if len(row) == 5}
@@ -227,8 +227,9 @@ def test_the_studys_figures_stand_beside_those_of_its_models(build_run):
     assert "The study's pictures were others" in text(page)
 
 
-def test_of_models_that_the_study_had_not_no_such_figure_is_shown(build_run):
-    _, page, figures = report(build_run())
+@pytest.mark.parametrize(("profile", "model"), [("seed", "compact"), ("best", "convnet1")])
+def test_of_other_models_and_other_profiles_no_figure_of_the_study_is_shown(build_run, profile, model):
+    _, page, figures = report(build_run(profile=profile, model=model, retrain=model))
     assert figures["repair"]["study"] == [] and "The study's pictures" not in page.text
 
 

@@ -1,0 +1,58 @@
+"""Reads what a report is made of: each file is opened, and so hashed, once."""
+
+import csv
+import json
+from typing import Any
+
+from imagenet_tasks.arrays import SplitRow
+from imagenet_tasks.artifacts import Dataset
+from imagenet_tasks.storage import Store
+
+
+class Files:
+    """The files of a run, read when they are first asked for. What it returns is shared: copy before you change it.
+
+    Args:
+        store: where they lie.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._read: dict[tuple[str, str], Any] = {}
+
+    def json(self, folder: str, name: str) -> Any:
+        """Returns what a JSON file of a published folder holds."""
+        return self._once(folder, name, lambda: json.loads(self.store.open_file(folder, name).read_bytes()))
+
+    def history(self, folder: str) -> list[dict[str, Any]]:
+        """Returns a model's figures of each epoch."""
+        name = "history.jsonl"
+        lines = self._once(folder, name, lambda: self.store.open_file(folder, name).read_text().splitlines())
+        return [json.loads(line) for line in lines]
+
+    def places(self, dataset: Dataset) -> dict[str, list[SplitRow]]:
+        """Returns all pictures of a dataset's classes by side.
+
+        Returns:
+            By 'train', 'validation' (absent where the test pictures steer), 'test', 'label_conflict' and 'placeholder';
+            a side without pictures is absent.
+        """
+        return self._once(dataset.folder, "split.csv", lambda: self._places(dataset))
+
+    def _places(self, dataset: Dataset) -> dict[str, list[SplitRow]]:
+        places: dict[str, list[SplitRow]] = {}
+        with self.store.open_file(dataset.folder, "split.csv").open(newline="") as file:
+            for row in csv.DictReader(file):
+                places.setdefault(row["split"], []).append(
+                    SplitRow(
+                        image_id=row["image_id"], class_id=row["class_id"], label=int(row["label"]),
+                        row=int(row["row"]), group=row["group"],
+                    )
+                )  # fmt: skip
+        return places
+
+    def _once(self, folder: str, name: str, read: Any) -> Any:
+        key = folder, name
+        if key not in self._read:
+            self._read[key] = read()
+        return self._read[key]
