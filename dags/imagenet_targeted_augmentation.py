@@ -48,6 +48,7 @@ GPU = {"queue": os.environ.get("IMAGENET_GPU_QUEUE", "gpu"), "pool": os.environ.
 TRAIN_TIMEOUT = timedelta(hours=48)
 CHILD_TIMEOUT_S = TRAIN_TIMEOUT.total_seconds() - 600  # the child ends with its own error, not with Airflow's
 RETRIES = 3
+# Of tasks that return a dict: multiple_outputs=False, else each of its keys would be an XCom of its own, too.
 
 
 def _schedule() -> str | None:
@@ -134,6 +135,7 @@ def imagenet_targeted_augmentation() -> None:
             return tasks.plan_run(run, profile, params, credentials=_credentials, max_tasks=_max_tasks())
 
     @task(
+        multiple_outputs=False,
         map_index_template="{{ task.op_kwargs['group']['name'] }}",
         execution_timeout=timedelta(hours=12),
         doc_md="Gets one class's pictures: bounded requests, each picture decoded and judged; a retry asks only for "
@@ -174,6 +176,7 @@ def imagenet_targeted_augmentation() -> None:
             return trials
 
     @task(
+        multiple_outputs=False,
         map_index_template="{{ task.op_kwargs['trial']['model'] }}, seed {{ task.op_kwargs['trial']['seed'] }}"
         "{% if task.op_kwargs['trial']['folds'] %}, labels {{ task.op_kwargs['trial']['fold'] + 1 }}{% endif %}",
         execution_timeout=TRAIN_TIMEOUT,
@@ -187,6 +190,7 @@ def imagenet_targeted_augmentation() -> None:
             return run_in_child(run, "train_baseline", {"trial": trial}, timeout_s=CHILD_TIMEOUT_S)
 
     @task(
+        multiple_outputs=False,
         inlets=[DATASET],  # what only an alias names, Airflow does not list
         doc_md="Measures the baseline on validation (which decides) and on test (which only reports).",
     )
@@ -197,6 +201,7 @@ def imagenet_targeted_augmentation() -> None:
             return tasks.evaluate_baseline(run, list(models))
 
     @task(
+        multiple_outputs=False,
         trigger_rule="none_failed_min_one_success",
         inlets=[CHAMPION],
         outlets=[REPORT, NEW_CHAMPION],
@@ -274,6 +279,7 @@ def _repair(number: int, baseline: Any, previous: Any, added: list[Any], report:
             return tasks.plan_retraining(run, evaluation, round_number=number)
 
     @task(
+        multiple_outputs=False,
         map_index_template="{{ task.op_kwargs['trial']['arm'] }} {{ task.op_kwargs['trial']['model'] }}, "
         "seed {{ task.op_kwargs['trial']['seed'] }}",
         execution_timeout=TRAIN_TIMEOUT,
@@ -287,7 +293,10 @@ def _repair(number: int, baseline: Any, previous: Any, added: list[Any], report:
         with current_run() as run:
             return run_in_child(run, "train_augmented", {"trial": trial, "added": groups}, timeout_s=CHILD_TIMEOUT_S)
 
-    @task(doc_md="Measures the repair and tests whether it differs from the baseline by more than chance.")
+    @task(
+        multiple_outputs=False,
+        doc_md="Measures the repair and tests whether it differs from the baseline by more than chance.",
+    )
     def evaluate_augmented(
         baseline: dict[str, Any], previous: dict[str, Any], models: list[dict[str, Any]]
     ) -> dict[str, Any]:

@@ -14,7 +14,6 @@ runs/<dag_id>/<run_key>/                      config.json, tasks/, progress/, de
 """
 
 import contextlib
-import json
 import re
 import time
 import uuid

@@ -97,8 +97,9 @@ def _failure(dag_run: "DagRun", connection: "Connection", msg: str) -> str:
         XComModel.dag_run_id == dag_run.id, XComModel.task_id == TaskInstance.task_id,
         XComModel.map_index == TaskInstance.map_index, XComModel.key == "error",
     )  # fmt: skip
+    name: Any = TaskInstance.rendered_map_index  # what mypy takes for a method
     rows = connection.execute(
-        select(TaskInstance.task_id, TaskInstance.rendered_map_index, XComModel.value)
+        select(TaskInstance.task_id, name.label("name"), XComModel.value)
         .join(XComModel, raised, isouter=True)
         .where(
             TaskInstance.dag_id == dag_run.dag_id, TaskInstance.run_id == dag_run.run_id, TaskInstance.state == "failed"
@@ -111,8 +112,8 @@ def _failure(dag_run: "DagRun", connection: "Connection", msg: str) -> str:
     first, more = rows[0], len(rows) - 1
     unknown = "ended when the run was marked failed by hand" if by_hand else "failed, its log says why"
     error = XComModel.deserialize_value(first) if first.value else unknown
-    name = f", {first.rendered_map_index}" if first.rendered_map_index else ""
-    return f"{first.task_id}{name}{f' ({more} more failed)' if more else ''}: {error}"
+    task = f"{first.task_id}, {first.name}" if first.name else first.task_id
+    return f"{task}{f' ({more} more failed)' if more else ''}: {error}"
 
 
 def _shorten(text: str) -> str:

@@ -85,6 +85,7 @@ class LocalAirflow:
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home / 'airflow.db'}",
             "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(self._log_port),
+            "AIRFLOW__LOGGING__NAMESPACE_LEVELS": "airflow.task.operators=warning",
             "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(self._trigger_log_port),
             # At the default 5 a slot often stays taken 5 s after its task is done.
             "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",

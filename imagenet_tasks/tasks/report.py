@@ -45,9 +45,9 @@ def write_report(run: Run) -> Json:
         )
         result = stage.write_report(inputs)
         record["result"] = result | {"champion": new_champion(inputs.champion)}
+        _write_index(run, config, dataset, baseline, inputs.champion, result)
         log.info("Report: %s", store.path(result["report"]))
         log.info("%s", result["headline"])
-    _write_index(run, config, dataset, baseline, inputs.champion, result)
     return result_of_record(record)
 
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -81,6 +82,44 @@ def test_what_may_pass_is_tried_again(dag: Any, name: str) -> None:
 
 def test_the_report_is_written_on_both_branches(dag: Any) -> None:
     assert dag.get_task("write_report").trigger_rule == "none_failed_min_one_success"
+
+
+def test_the_report_alone_has_a_link(dag: Any) -> None:
+    assert {t.task_id: [link.name for link in t.operator_extra_links] for t in dag.tasks if t.operator_extra_links} == {
+        "write_report": ["Report"]
+    }
+
+
+@pytest.mark.parametrize(
+    ("run_id", "quoted"),
+    [
+        ("manual__2026-11-25T02:37:53.009965+00:00", "manual__2026-11-25T02%3A37%3A53.009965%2B00%3A00"),
+        ("a b/../c?d#e", "a%20b%2F..%2Fc%3Fd%23e"),
+    ],
+)
+def test_the_link_leads_to_the_runs_tab_and_follows_airflow_below_a_prefix(dag: Any, run_id: str, quoted: str) -> None:
+    task = dag.get_task("write_report")
+    link = task.operator_extra_links[0].get_link(task, ti_key=SimpleNamespace(dag_id=dag.dag_id, run_id=run_id))
+    assert link == f"dags/{dag.dag_id}/runs/{quoted}/plugin/imagenet-report"
+
+
+def test_the_assets_of_dataset_and_champion_have_events_through_an_alias_alone(dag: Any) -> None:
+    outlets = {t.task_id: {(type(o).__name__, o.name) for o in t.outlets} for t in dag.tasks if t.outlets}
+    assert outlets == {
+        "build_dataset": {("AssetAlias", "imagenet_new_dataset")},
+        "write_report": {("Asset", "imagenet_report"), ("AssetAlias", "imagenet_new_champion")},
+    }
+
+
+def test_no_task_echoes_its_value_into_its_log(dag: Any) -> None:
+    assert dag.default_args["show_return_value_in_logs"] is False
+    assert [t.task_id for t in dag.tasks if not t.is_mapped and t.show_return_value_in_logs] == []
+
+
+def test_the_runs_note_is_kept_for_this_workflow(dag: Any) -> None:
+    import imagenet_run_note
+
+    assert dag.dag_id == imagenet_run_note.DAG_ID
 
 
 def test_it_does_not_catch_up_and_runs_once_at_a_time(dag: Any) -> None:

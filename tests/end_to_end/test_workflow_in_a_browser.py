@@ -8,14 +8,13 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from playwright.sync_api import Error as PlaywrightError
 
 from imagenet_tasks.artifacts import Run
 from tools.browser import find_chromium, launch, log_in
 from tools.local_airflow import DAG_ID, LocalAirflow
 
-pytestmark = pytest.mark.skipif(
-    find_chromium() is None, reason="no browser found; on Debian: apt-get install chromium"
-)
+pytestmark = pytest.mark.skipif(find_chromium() is None, reason="no browser found; on Debian: apt-get install chromium")
 AXE = files("axe_playwright_python").joinpath("axe.min.js")
 THEMES = ("light", "dark")
 WIDE, PANEL = {"width": 1400, "height": 1000}, {"width": 380, "height": 900}
@@ -122,7 +121,7 @@ def text_of(page: Any) -> str:
     for _ in range(20):
         try:
             return str(ours(page).inner_text("body"))
-        except Exception:
+        except PlaywrightError:
             page.wait_for_timeout(250)
     raise AssertionError("our page cannot be read")
 
@@ -171,8 +170,7 @@ def test_a_file_is_downloaded_as_it_was_written(page: Any, tab: Any, tabs: Any, 
     frame = tab(tabs["files"])
     with page.expect_download() as download:
         frame.get_by_role("link", name="report/report.json").click()
-    with open(download.value.path(), "rb") as file:
-        assert file.read() == run.store.read_bytes(run.key("report/report.json"))
+    assert download.value.path().read_bytes() == run.store.read_bytes(run.key("report/report.json"))
 
 
 def test_our_pages_follow_airflow_s_own_switch_of_light_and_dark(page: Any, tab: Any, tabs: Any) -> None:

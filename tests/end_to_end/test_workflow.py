@@ -3,60 +3,21 @@
 import csv
 import io
 import json
+import re
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 import requests
+from real_runs import CLASSES, SETTINGS, finished
 
 from imagenet_tasks.__main__ import WITHOUT_ARTIFACTS
 from imagenet_tasks.artifacts import Run
 from imagenet_tasks.classes import STUDY_CLASSES
-from imagenet_tasks.storage import Store
 from tools.local_airflow import DAG_ID, LocalAirflow, LocalAirflowError
-
-CLASSES = ["giant panda", "n01910747", "acropolis", "n02709367"]
-SETTINGS = {
-    "profile": "sample", "classes": CLASSES, "images_per_class": 30, "epochs": 2, "retrain_epochs": 2,
-    "accuracy_goal": 1.0, "classes_to_augment": 2, "pictures_to_add": 10,
-}  # fmt: skip
-RUN_TIMEOUT_S = 400
-
-
-@pytest.fixture(scope="module")
-def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAirflow]:
-    home = tmp_path_factory.mktemp("end_to_end")
-    with LocalAirflow(home / "airflow", home / "imagenet", api_port=0) as started:
-        yield started
-
-
-def finished(airflow: LocalAirflow, run_id: str) -> str:
-    deadline_s = time.monotonic() + RUN_TIMEOUT_S
-    while time.monotonic() < deadline_s:
-        airflow.check_alive()
-        state = airflow.run_state(run_id)
-        if state in ("success", "failed"):
-            return state
-        time.sleep(1)
-    raise AssertionError(f"not finished after {RUN_TIMEOUT_S} s: {airflow.task_instances(run_id)}")
-
-
-@pytest.fixture(scope="module")
-def run(airflow: LocalAirflow) -> Run:
-    run_id = airflow.trigger(**SETTINGS)
-    done = Run(Store(airflow.imagenet_home), DAG_ID, run_id)
-    state = finished(airflow, run_id)
-    assert state == "success", done.task_records()
-    return done
-
-
-@pytest.fixture(scope="module")
-def instances(airflow: LocalAirflow, run: Run) -> list[dict[str, Any]]:
-    return airflow.task_instances(run.run_id)
 
 
 def test_every_task_succeeds_at_the_first_try(instances: list[dict[str, Any]]) -> None:
@@ -145,6 +106,94 @@ def test_the_report_tab_shows_the_report_to_who_is_logged_in_only(airflow: Local
     assert answer.content == run.store.read_bytes(run.store.read_json(run.key("run.json"))["report"])
 
 
+def note_of(airflow: LocalAirflow, run_id: str) -> Any:
+    return airflow.call("GET", f"/dags/{DAG_ID}/dagRuns/{quote(run_id, safe='')}")["note"]
+
+
+def percent(accuracy: float) -> str:
+    return f"{100 * accuracy:.1f} %"
+
+
+def test_the_note_beside_the_run_says_the_verdict(airflow: LocalAirflow, run: Run) -> None:
+    index = run.store.read_json(run.key("run.json"))
+    before, after = percent(index["test_before"]), percent(index["test_after"])
+    assert note_of(airflow, run.run_id) == f"{before} -> {after} on test: {index['verdict']}"
+
+
+def test_the_report_task_alone_links_to_the_report_tab(airflow: LocalAirflow, instances: list[dict[str, Any]]) -> None:
+    links = {}
+    for i in instances:
+        path = f"/dags/{DAG_ID}/dagRuns/{quote(i['dag_run_id'], safe='')}/taskInstances/{i['task_id']}/links"
+        found = airflow.call("GET", path, params={"map_index": i["map_index"]})["extra_links"]
+        links |= {i["task_id"]: found} if found else {}
+    routes = [
+        view["url_route"]
+        for plugin in airflow.call("GET", "/plugins")["plugins"]
+        for view in plugin["external_views"]
+        if view["name"] == "Report"
+    ]
+    run_page = f"dags/{DAG_ID}/runs/{quote(instances[0]['dag_run_id'], safe='')}"
+    assert links == {"write_report": {"Report": f"{run_page}/plugin/{routes[0]}"}}
+
+
+def events_of(airflow: LocalAirflow, run_id: str) -> dict[str, dict[str, Any]]:
+    """Returns the extra of each asset event of a run; there is one at most per asset."""
+    events = airflow.call("GET", "/assets/events", params={"source_run_id": run_id})["asset_events"]
+    assert len({e["name"] for e in events}) == len(events)
+    return {e["name"]: e["extra"] for e in events}
+
+
+@pytest.fixture(scope="module")
+def started_by_the_champion(airflow: LocalAirflow, run: Run) -> list[dict[str, Any]]:
+    """The runs of the documented example, finished: until then Airflow 3.3 cannot list the event that started one."""
+    deadline_s = time.monotonic() + 60
+    while time.monotonic() < deadline_s:
+        runs: list[dict[str, Any]] = airflow.call("GET", "/dags/announce_champion/dagRuns")["dag_runs"]
+        if runs and {r["state"] for r in runs} <= {"success", "failed"}:
+            return runs
+        time.sleep(1)
+    raise AssertionError("no run of the documented example has finished")
+
+
+def test_a_new_champion_starts_the_workflow_of_the_documentation(
+    airflow: LocalAirflow, run: Run, started_by_the_champion: list[dict[str, Any]]
+) -> None:
+    assert [(r["state"], r["run_type"]) for r in started_by_the_champion] == [("success", "asset_triggered")]
+    logs = list((airflow.home / "logs" / "dag_id=announce_champion").rglob("*.log"))
+    assert any(events_of(airflow, run.run_id)["imagenet_champion"]["model"] in path.read_text() for path in logs)
+
+
+@pytest.mark.usefixtures("started_by_the_champion")
+def test_the_assets_events_carry_the_figures(airflow: LocalAirflow, run: Run) -> None:
+    events = events_of(airflow, run.run_id)
+    index, dataset = run.store.read_json(run.key("run.json")), run.result_of("build_dataset")
+    assert events["imagenet_dataset"] == dataset
+    assert set(dataset or {}) == {"fingerprint", "classes", "train", "validation", "test"}
+    figures = ("verdict", "branch", "validation_before", "validation_after", "test_before", "test_after")
+    assert events["imagenet_report"] == {name: index[name] for name in figures}
+    champion = next(iter(run.store.read_json("models/champion.json").values()))
+    assert events["imagenet_champion"] == {
+        "model": champion["model"]["fingerprint"],
+        "trial": events["imagenet_champion"]["trial"],
+        "classes": [c["class_id"] for c in champion["classes"]],
+        **{name: champion[name] for name in ("validation_accuracy", "test_accuracy", "drawn", "run_id")},
+    }
+    assert events["imagenet_champion"]["trial"] in ("baseline-compact-seed0", "targeted-compact-seed0")
+    assert str(airflow.imagenet_home) not in json.dumps(events)
+
+
+def test_no_log_echoes_a_value_or_shows_an_error_and_the_reports_ends_with_the_headline(
+    airflow: LocalAirflow, run: Run
+) -> None:
+    logs = list((airflow.home / "logs").rglob(f"run_id={run.run_id}/**/*.log"))
+    lines = [json.loads(line) for path in logs for line in path.read_text().splitlines()]
+    assert len(logs) > 15
+    assert [line["event"] for line in lines if "Returned value was" in line["event"]] == []
+    assert [line["event"] for line in lines if line["level"] not in ("info", "debug")] == []
+    ours = [line for line in lines if line.get("task_id") == "write_report" and "imagenet_tasks" in line["logger"]]
+    assert ours[-1]["event"] == run.store.read_json(run.key("run.json"))["headline"]
+
+
 @pytest.mark.parametrize("classes", [["cobra"], ["n123", "cobra"], ["<img onerror=alert(1)>", "cobra"]])
 def test_f52_the_trigger_refuses_bad_classes(airflow: LocalAirflow, classes: list[str]) -> None:
     with pytest.raises(LocalAirflowError, match="HTTP 400"):
@@ -159,12 +208,36 @@ def test_a_wrong_setting_fails_at_once_without_a_retry(airflow: LocalAirflow, ru
     record = next(r for r in Run(run.store, DAG_ID, run_id).task_records() if r["task"] == "plan_run")
     assert record["error"]["type"] == "ConfigError"
     assert "is not a folder" in record["error"]["message"]
+    assert note_of(airflow, run_id).startswith("plan_run: ConfigError: location: ")
 
 
-def test_the_same_settings_again_do_no_work(airflow: LocalAirflow, run: Run) -> None:
-    run_id = airflow.trigger(**SETTINGS)
+def test_the_note_of_a_failed_run_names_the_class_that_failed(airflow: LocalAirflow, tmp_path: Path) -> None:
+    (tmp_path / "n01747885.tar").write_text("no archive")
+    (tmp_path / "n01910747").mkdir()
+    run_id = airflow.trigger(profile="best", source="folder", location=str(tmp_path), classes=["cobra", "jellyfish"])
+    assert finished(airflow, run_id) == "failed"
+    assert re.match(r"download_class, cobra: DataError: .*expected a tar archive", note_of(airflow, run_id))
+
+
+@pytest.fixture(scope="module")
+def again(airflow: LocalAirflow, run: Run) -> Run:
+    """A second run with the same settings, triggered with a note."""
+    order = {"logical_date": None, "conf": SETTINGS, "note": "for Monday's talk"}
+    run_id = airflow.call("POST", f"/dags/{DAG_ID}/dagRuns", json=order)["dag_run_id"]
     assert finished(airflow, run_id) == "success"
-    again = Run(run.store, DAG_ID, run_id)
+    return Run(run.store, DAG_ID, run_id)
+
+
+def test_the_same_settings_again_do_no_work(run: Run, again: Run) -> None:
     artifacts = [r for r in again.task_records() if r["task"].rpartition(".")[2] not in WITHOUT_ARTIFACTS]
     assert [r["task"] for r in artifacts if not r["reused"]] == []
     assert again.result_of("evaluate_augmented") == run.result_of("evaluate_augmented")
+
+
+@pytest.mark.usefixtures("started_by_the_champion")
+def test_the_same_settings_again_make_no_dataset_and_no_champion(airflow: LocalAirflow, again: Run) -> None:
+    assert set(events_of(airflow, again.run_id)) == {"imagenet_report"}
+
+
+def test_a_note_that_a_person_gave_a_run_stays(airflow: LocalAirflow, again: Run) -> None:
+    assert note_of(airflow, again.run_id) == "for Monday's talk"
