@@ -25,7 +25,7 @@ def main() -> int:
         log_in(context, airflow)
         page = context.new_page()
         # One setting differs from that of any run before, so that there is training to watch.
-        run_id = airflow.trigger(profile="sample", seed=int(time.time()) % 2**31)
+        run_id = airflow.trigger(profile="sample", seed=int(time.time()) % 1000)
         page.goto(_of_run(run_id, "/plugin/imagenet-report"))
         _shoot_training(page, airflow, run_id)
         while airflow.run_state(run_id) not in ("success", "failed"):
