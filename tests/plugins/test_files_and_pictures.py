@@ -8,9 +8,9 @@ import re
 
 import pytest
 from PIL import Image
-from report_runs import RUN_ID, address, write_record
+from report_runs import DAG_ID, RUN_ID, address, write_record
 
-from imagenet_tasks.artifacts import Selection, SelectionRef
+from imagenet_tasks.artifacts import Run, Selection, SelectionRef
 
 HOSTILE = "</p></title></script><img src=x onerror=alert(1)>"
 CLASS_ID = "n00451635"  # the profile's first
@@ -211,3 +211,16 @@ def test_pictures_of_another_run_are_not_shown(viewer, run):
     write_class(run, PICTURES, RECORDS, selected=["red.jpg"])
     answer = viewer.get(address(RUN_ID.upper(), file=TAB))
     assert "data:image" not in answer.text and "No pictures here" in answer.text
+
+
+@pytest.mark.parametrize("most", [1024, 20, 9, 7, 1])
+def test_a_task_s_classes_are_those_that_the_plan_gave_it(store, most):
+    from imagenet_report_pictures import classes_of_task
+
+    from imagenet_tasks.tasks import plan_run
+
+    run = Run(store, DAG_ID, RUN_ID)
+    groups = plan_run(run, "sample", {}, max_tasks=most)
+    for place, group in enumerate(groups):
+        assert [c.class_id for c in classes_of_task(run, "download_class", place)] == group["class_ids"]
+    assert classes_of_task(run, "download_class", len(groups)) == []
