@@ -11,6 +11,7 @@ from PIL import Image
 from report_runs import DAG_ID, RUN_ID, address, write_record
 
 from imagenet_tasks.artifacts import Run, Selection, SelectionRef
+from imagenet_tasks.profiles import PROFILES
 
 HOSTILE = "</p></title></script><img src=x onerror=alert(1)>"
 CLASS_ID = "n00451635"  # the profile's first
@@ -214,13 +215,16 @@ def test_pictures_of_another_run_are_not_shown(viewer, run):
 
 
 @pytest.mark.parametrize("most", [1024, 20, 9, 7, 1])
-def test_a_task_s_classes_are_those_that_the_plan_gave_it(store, most):
+def test_a_task_s_classes_are_those_that_the_plan_gave_it(store, tmp_path, most):
     from imagenet_report_pictures import classes_of_task
 
     from imagenet_tasks.tasks import plan_run
 
     run = Run(store, DAG_ID, RUN_ID)
-    groups = plan_run(run, "sample", {}, max_tasks=most)
+    for class_id in (c.class_id for c in PROFILES["best"].classes):
+        (tmp_path / "pictures" / class_id).mkdir(parents=True)
+    settings = {"source": "folder", "location": str(tmp_path / "pictures")}
+    groups = plan_run(run, "best", settings, max_tasks=most)
     for place, group in enumerate(groups):
         assert [c.class_id for c in classes_of_task(run, "download_class", place)] == group["class_ids"]
     assert classes_of_task(run, "download_class", len(groups)) == []
