@@ -33,10 +33,12 @@ def current_run() -> Iterator[Run]:
 
     It is kept before Airflow learns that the task failed: the note may be written at once.
     """
-    context = get_current_context()
+    context, store = get_current_context(), Store(default_home())
     try:
-        yield Run(Store(default_home()), context["dag_run"].dag_id, context["run_id"])
+        yield Run(store, context["dag_run"].dag_id, context["run_id"])
     except BaseException as error:
         with contextlib.suppress(Exception):  # what failed matters more
-            context["ti"].xcom_push("error", f"{type(error).__name__}: {without_secrets(str(error))}"[:1000])
+            context["ti"].xcom_push(
+                "error", f"{type(error).__name__}: {store.without_root(without_secrets(str(error)))}"[:1000]
+            )
         raise

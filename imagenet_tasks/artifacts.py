@@ -26,7 +26,7 @@ from pydantic.dataclasses import dataclass
 
 from imagenet_tasks.config import STRICT, ArmName, RunConfig, from_json, to_json
 from imagenet_tasks.errors import ArtifactError, ConfigError, without_secrets
-from imagenet_tasks.storage import Store, safe_key
+from imagenet_tasks.storage import Store, fingerprint, safe_key
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -89,10 +89,16 @@ class Published(JsonArtifact):
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Selection(JsonArtifact):
-    """The pictures of one class that a run uses, in the order of the source."""
+    """The pictures of one class that a run uses, in the order of the source; `asked` are the candidates that it saw."""
 
     class_id: str
     files: tuple[str, ...]
+    asked: tuple[str, ...] = ()
+
+    @property
+    def fingerprint(self) -> str:
+        """Follows from the pictures alone: the same ones are the same work, however they were found."""
+        return fingerprint(class_id=self.class_id, files=list(self.files))
 
     @staticmethod
     def key(class_id: str, fingerprint: str) -> str:
@@ -303,7 +309,7 @@ class Run:
 
     def forget_tasks(self) -> None:
         """Removes what an earlier attempt of the whole run said of its tasks, so that nothing counts it."""
-        decisions = [n for n in self.store.names(self.folder) if n.startswith("decision")]
+        decisions = [n for n in self.store.names(self.folder) if n.startswith("decision") or n == "run.json"]
         said = [f"{folder}/{n}" for folder in ("tasks", "progress") for n in self.store.names(self.key(folder))]
         for name in decisions + said:
             self.store.path(self.key(name)).unlink(missing_ok=True)

@@ -10,6 +10,7 @@ from pydantic.dataclasses import dataclass
 from imagenet_tasks.artifacts import JsonArtifact
 from imagenet_tasks.config import STRICT
 
+FINGERPRINT = r"[0-9a-f]{16}"
 # Where the artifact lies that a task hands on. Tasks of later rounds have the round before their name.
 PARENTS = {
     "preprocess_class": "arrays",
@@ -27,7 +28,8 @@ PARENTS = {
 class RunIndex(JsonArtifact):
     """What a run with a report came to.
 
-    Accuracies are shares in [0, 1], None where not measured or not tried; `interval` is of the difference on test.
+    Accuracies are shares in [0, 1], None where not measured or not tried; `interval` is of the difference on test,
+    over pictures, and `seed_interval` over seeds where there are several; so are the intervals of the accuracies then.
     `classes` counts those trained on; `chosen` and `lost` are class ids; `seconds` is from the first task's start to
     the report's end; `champion` is what became of its best model (promoted, kept, ...); `artifacts` are the folders of
     all that it made or used again.
@@ -53,6 +55,7 @@ class RunIndex(JsonArtifact):
     test_after: float | None
     test_after_interval: tuple[float, float] | None
     interval: tuple[float, float] | None
+    seed_interval: tuple[float, float] | None
     p_value: float | None
     chosen: tuple[str, ...]
     lost: tuple[str, ...]
@@ -83,6 +86,6 @@ def artifact_folders(records: Iterable[Mapping[str, Any]]) -> dict[str, str]:
             continue
         named = result["array"] if isinstance(result.get("array"), Mapping) else result
         mark = named.get("fingerprint")
-        if isinstance(mark, str) and re.fullmatch(r"[0-9a-f]{16}", mark):
+        if isinstance(mark, str) and re.fullmatch(FINGERPRINT, mark):
             folders.setdefault(f"{parent}/{mark}", str(record.get("item") or ""))
     return folders

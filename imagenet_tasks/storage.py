@@ -64,6 +64,8 @@ def to_path(text: str, *, setting: str) -> UPath:
     """
     try:
         path = UPath(text)
+        if path.protocol not in ("", "file"):  # else a process that lives long sees no file that others wrote
+            path = UPath(text, use_listings_cache=False)
         path.fs  # noqa: B018 - the driver is looked for here
     except (ValueError, ImportError) as error:
         raise ConfigError(
@@ -99,6 +101,10 @@ class Store:
         if not parts or key.startswith("/") or ".." in parts or "\0" in key:
             raise ConfigError(f"storage: {key!r} is not a key below {self.root}; expected names joined by '/'")
         return parts
+
+    def without_root(self, text: str) -> str:
+        """Returns a text for people who need not know where the root lies."""
+        return text.replace(str(self.root), "IMAGENET_HOME")
 
     # Single files
 

@@ -8,23 +8,18 @@
 /report/{dag_id}/{run_id}/artifacts                    the run's files; ?file=... downloads one of those listed
 /report/{dag_id}/{run_id}/pictures/{task_id}/{index}   the pictures and records of a mapped task's classes
 
-What FastAPI and Airflow are needed for is imported in functions: each task process runs this file. FastAPI reads the
+What FastAPI and Airflow are needed for, and the pages themselves, are imported in functions: each task process runs
+this file. FastAPI reads the
 annotations of the pages when they are made, so this module must not have annotations from __future__.
 """
 
 import json
+import re
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
-
-from imagenet_report_artifacts import list_artifacts, open_artifact
-from imagenet_report_compare import Figures, compare, read_figures
-from imagenet_report_files import UNREADABLE
-from imagenet_report_pictures import PICTURES_PER_PAGE, RECORDS_PER_PAGE, classes_of_task, view_class
-from imagenet_report_records import REPORT, REPORT_JSON, read_file, view_run
-from imagenet_report_runs import RUNS_PER_PAGE, KnownRun, accuracy_chart, list_runs, read_champions
-from imagenet_report_wording import FILTERS, now_s
+from urllib.parse import quote
 
 from imagenet_tasks.artifacts import Run
 from imagenet_tasks.errors import ConfigError
@@ -33,6 +28,8 @@ from imagenet_tasks.storage import Store, default_home
 if TYPE_CHECKING:
     from fastapi import Response
     from jinja2 import Environment
+
+    from imagenet_tasks.pages.compare import Figures
 
 REFRESH_S = 10
 READ = ["GET", "HEAD"]
@@ -57,9 +54,12 @@ def routes() -> dict[str, Callable[..., "Response"]]:
 
 def _pages_of_all_runs() -> dict[str, Callable[..., "Response"]]:
     from airflow.api_fastapi.common.db.common import SessionDep
-    from airflow.models.dagrun import DagRun
+    from airflow.models.dagrun import DagRun, DagRunNote
     from fastapi import Query, Request, Response
     from sqlalchemy import func, select
+
+    from imagenet_tasks.pages.compare import compare
+    from imagenet_tasks.pages.runs import RUNS_PER_PAGE, KnownRun, accuracy_chart, list_runs, read_champions
 
     def show_runs(
         request: Request, dag_id: str, session: SessionDep, page: Annotated[int, Query(ge=1, le=MOST_PAGES)] = 1
@@ -67,7 +67,16 @@ def _pages_of_all_runs() -> dict[str, Callable[..., "Response"]]:
         store = find_run(dag_id, "any").store
         total = session.scalar(select(func.count()).select_from(DagRun).where(DagRun.dag_id == dag_id)) or 0
         on_page = (
-            select(DagRun.run_id, DagRun.state, DagRun.run_type, DagRun.run_after, DagRun.start_date, DagRun.end_date)
+            select(
+                DagRun.run_id,
+                DagRun.state,
+                DagRun.run_type,
+                DagRun.run_after,
+                DagRun.start_date,
+                DagRun.end_date,
+                DagRunNote.content,
+            )
+            .outerjoin(DagRunNote, DagRunNote.dag_run_id == DagRun.id)
             .where(DagRun.dag_id == dag_id)
             .order_by(DagRun.run_after.desc(), DagRun.id.desc())
             .limit(RUNS_PER_PAGE)
@@ -77,8 +86,9 @@ def _pages_of_all_runs() -> dict[str, Callable[..., "Response"]]:
             KnownRun(
                 run_id=run_id, state=value_of(state), kind=value_of(kind),
                 wanted_s=seconds_of(wanted), started_s=seconds_of(start), ended_s=seconds_of(end),
+                note=note or "",
             )
-            for run_id, state, kind, wanted, start, end in session.execute(on_page)
+            for run_id, state, kind, wanted, start, end, note in session.execute(on_page)
         ]  # fmt: skip
         rows = list_runs(store, dag_id, known)
         champions, problem = read_champions(store, dag_id)
@@ -105,16 +115,22 @@ def _pages_of_a_run() -> dict[str, Callable[..., "Response"]]:
     from fastapi import Request, Response
     from sqlalchemy import select
 
-    def show_run(request: Request, dag_id: str, run_id: str, session: SessionDep) -> Response:
+    from imagenet_tasks.pages.records import REPORT, REPORT_JSON, view_run
+
+    def show_run(request: Request, dag_id: str, run_id: str, session: SessionDep, renew: str = "") -> Response:
         run = find_run(dag_id, run_id)
         state = session.scalar(select(DagRun.state).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id))
         view = view_run(run, None if state is None else value_of(state))
         if view.is_current:
             return show_last_report(dag_id, run_id)
-        return show(
+        refresh_s = REFRESH_S if view.live and renew != "no" else None
+        answer = show(
             request, "run.html", status=200 if view.known else 404, view=view, dag_id=dag_id, run_id=run_id,
-            refresh_s=REFRESH_S if view.live else None,
+            refresh_s=refresh_s,
         )  # fmt: skip
+        if refresh_s:
+            answer.headers["Refresh"] = str(refresh_s)
+        return answer
 
     def show_last_report(dag_id: str, run_id: str) -> Response:
         return respond(read_report(dag_id, run_id, REPORT), "text/html")
@@ -135,7 +151,11 @@ def _pages_of_a_run() -> dict[str, Callable[..., "Response"]]:
 
 
 def _pages_of_files() -> dict[str, Callable[..., "Response"]]:
-    from fastapi import Path, Query, Request, Response
+    from fastapi import Query, Request, Response
+
+    from imagenet_tasks.pages.artifacts import list_artifacts, open_artifact
+    from imagenet_tasks.pages.files import UNREADABLE
+    from imagenet_tasks.pages.pictures import PICTURES_PER_PAGE, RECORDS_PER_PAGE, classes_of_task, view_class
 
     def show_artifacts(request: Request, dag_id: str, run_id: str, file: str = "") -> Response:
         run = find_run(dag_id, run_id)
@@ -148,22 +168,27 @@ def _pages_of_files() -> dict[str, Callable[..., "Response"]]:
         if found is None:
             not_found("This run has no such file to download.")
         opened, content = found
-        headers = {"Content-Disposition": f'attachment; filename="{PurePosixPath(opened.name).name}"'}
+        name = quote(PurePosixPath(opened.name).name, safe="")
+        headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
         return respond(content, opened.media_type or "application/octet-stream", headers=headers)
 
     def show_pictures(
-        request: Request, dag_id: str, run_id: str, task_id: str, map_index: Annotated[int, Path(ge=-1, le=10**6)],
-        class_id: Annotated[str, Query(alias="class")] = "", outcome: str = "",
+        request: Request, dag_id: str, run_id: str, task_id: str, map_index: str,
+        class_id: Annotated[str, Query(alias="class")] = "", outcome: str = "", of: str = "",
         page: Annotated[int, Query(ge=1, le=MOST_PAGES)] = 1, records: Annotated[int, Query(ge=1, le=MOST_PAGES)] = 1,
     ) -> Response:  # fmt: skip
         run = find_run(dag_id, run_id)
-        classes = classes_of_task(run, task_id, map_index)
-        view = view_class(run, classes, class_id, outcome=outcome, picture_page=page, record_page=records)
+        # Airflow leaves its placeholder in the address of a task that is not mapped.
+        place = int(map_index) if re.fullmatch(r"\d{1,6}", map_index, re.ASCII) else -1
+        classes, all_runs = classes_of_task(run, task_id, place), of == "all"
+        view = view_class(
+            run, classes, class_id, outcome=outcome, all_runs=all_runs, picture_page=page, record_page=records
+        )
         if view is None and class_id:
             not_found("This task has no such class.")
         return show(
             request, "pictures.html", dag_id=dag_id, run_id=run_id, task_id=task_id, view=view, outcome=outcome,
-            page=page, record_page=records, per_page=PICTURES_PER_PAGE, per_records=RECORDS_PER_PAGE,
+            all_runs=all_runs, page=page, record_page=records, per_page=PICTURES_PER_PAGE, per_records=RECORDS_PER_PAGE,
         )  # fmt: skip
 
     return {
@@ -182,13 +207,18 @@ def find_run(dag_id: str, run_id: str) -> Run:
         not_found()
 
 
-def figures_of(dag_id: str, run_id: str) -> Figures:
+def figures_of(dag_id: str, run_id: str) -> "Figures":
     """Returns the figures of a run's report; without any it is not found."""
+    from imagenet_tasks.pages.compare import read_figures
+
     return read_figures(find_run(dag_id, run_id)) or not_found(f"The run {run_id} has no report that can be read.")
 
 
 def read_report(dag_id: str, run_id: str, name: str) -> bytes:
     """Returns a file of a run's report; without any it is not found."""
+    from imagenet_tasks.pages.files import UNREADABLE
+    from imagenet_tasks.pages.records import read_file
+
     try:
         content = read_file(find_run(dag_id, run_id), name)
     except UNREADABLE:
@@ -227,16 +257,20 @@ def respond(content: bytes, media_type: str, status: int = 200, headers: dict[st
 
 def render(name: str, **values: Any) -> bytes:
     """Returns a page made from a template; all values are escaped."""
-    page: str = _templates().get_template(name).render(**({"now_s": now_s(), "refresh_s": None} | values))
+    from imagenet_tasks.pages.wording import now_s
+
+    page: str = _templates().get_template(name).render(now_s=now_s(), **values)
     return page.encode(errors="replace")
 
 
 @cache
 def _templates() -> "Environment":
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    from imagenet_tasks.pages.wording import FILTERS
 
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=PackageLoader("imagenet_tasks.pages"),
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters |= FILTERS

@@ -49,7 +49,8 @@ def _write(dag_run: "DagRun", say: "Callable[[Connection], str]") -> None:
         session = object_session(dag_run)
         if session is None:
             return
-        session.flush()  # so that the savepoint holds nothing of the scheduler's
+        # What is the scheduler's own is written before, so that the savepoint holds nothing of it.
+        session.flush()
         connection, own = session.connection(), DagRunNote.dag_run_id == dag_run.id
         # What fails in here is undone alone. The scheduler forbids the session's own savepoints.
         with connection.begin_nested():

@@ -21,7 +21,7 @@ from imagenet_tasks.download.sources import open_source
 from imagenet_tasks.download.url_list import host_kind
 from imagenet_tasks.errors import ConfigError, Rejected, RejectReason, SourceUnavailable
 from imagenet_tasks.progress import Progress
-from imagenet_tasks.storage import Store, fingerprint
+from imagenet_tasks.storage import Store
 
 log = logging.getLogger(__name__)
 SAVE_EVERY_S = 2.0
@@ -367,11 +367,12 @@ def _select(
             kind = host_kind(host)
             accepted, asked = hosts.get(kind, (0, 0))
             hosts[kind] = (accepted + (record["state"] == "accepted"), asked + 1)
-    selection = Selection(class_id=image_class.class_id, files=files)
+    seen = tuple(record["candidate"] for record in records.of(looked_at))
+    selection = Selection(class_id=image_class.class_id, files=files, asked=seen)
     ref = SelectionRef(
         class_id=image_class.class_id,
         name=image_class.name,
-        fingerprint=fingerprint(**selection.as_dict()),
+        fingerprint=selection.fingerprint,
         accepted=len(files),
         listed=len(candidates),
         asked=len(files) + sum(rejected.values()),

@@ -100,7 +100,8 @@ def _judge(
     )
     if low > 0:
         return "promoted", f"{said}, is beyond chance above {compared}"
-    return "kept", f"this run's best, {said}, is not beyond chance above {compared}"
+    verb = "is beyond chance below" if high < 0 else "does not differ beyond chance from"
+    return "kept", f"this run's best, {said}, {verb} {compared}"
 
 
 def _lead(candidate: dict[str, Any], present: Champion, trials: int) -> tuple[float, float]:

@@ -1,11 +1,10 @@
-"""Numbers and verdicts in words: one place for how a share, a difference or a time is written."""
+"""Verdicts in words, beside the numbers of `imagenet_tasks.wording`."""
 
-import datetime
 from typing import Any
 
-DASH = "–"  # what cannot be said is a dash, not 0
-NBSP = "\u00a0"
-MINUS = "−"
+from imagenet_tasks.wording import DASH, MINUS, NBSP, duration, interval, moment, number, percent, plural, points, span
+
+__all__ = ["DASH", "MINUS", "NBSP", "duration", "interval", "moment", "number", "percent", "plural", "points", "span"]
 
 SIGNIFICANT = 0.05  # a p-value below is more than chance
 LEFT_OUT_NAMED = 10  # the report's data section lists all
@@ -46,11 +45,6 @@ TRANSFORMS = {
 }  # fmt: skip
 
 
-def percent(share: float | None, digits: int = 1) -> str:
-    """Returns a share in [0, 1] as a percentage, or a dash."""
-    return DASH if share is None else f"{100 * share:.{digits}f}{NBSP}%"
-
-
 def goal(share: float) -> str:
     """Returns the goal as it was set: '50 %', '42.5 %'."""
     return f"{100 * share:.4g}{NBSP}%"
@@ -74,21 +68,6 @@ def gate(decision: dict[str, Any]) -> str:
     return f"validation {shown} {sign} goal {goal(wanted)} → {decision['branch']}"
 
 
-def points(difference: float | None) -> str:
-    """Returns a difference of shares in signed percentage points, or a dash."""
-    if difference is None:
-        return DASH
-    rounded = round(100 * difference, 1)
-    if rounded == 0:
-        return "0.0"
-    return f"{'+' if rounded > 0 else MINUS}{abs(rounded):.1f}"
-
-
-def interval(bounds: tuple[float, float] | list[float] | None) -> str:
-    """Returns an interval of shares as percentages, or a dash."""
-    return DASH if bounds is None else f"{100 * bounds[0]:.1f} to {100 * bounds[1]:.1f}{NBSP}%"
-
-
 def p_number(value: float | None) -> str:
     """Returns a p-value for a table's column: '0.0489' or '< 0.001', or a dash."""
     return DASH if value is None else p_value(value).removeprefix("p").removeprefix(f"{NBSP}={NBSP}").strip(NBSP)
@@ -99,45 +78,6 @@ def p_value(value: float | None) -> str:
     if value is None:
         return DASH
     return f"p{NBSP}<{NBSP}0.001" if value < 0.001 else f"p{NBSP}={NBSP}{value:.3g}"
-
-
-def number(value: float | None, digits: int = 0) -> str:
-    """Returns a number with a thin gap between thousands, or a dash."""
-    return DASH if value is None else f"{value:,.{digits}f}".replace(",", "\u202f")
-
-
-def plural(count: int, one: str, many: str = "") -> str:
-    """Returns the count with its noun: '1 picture', '3 pictures'."""
-    return f"{number(count)}{NBSP}{one if count == 1 else many or one + 's'}"
-
-
-def duration(seconds: float | None) -> str:
-    """Returns a time as people say it, or a dash."""
-    if seconds is None:
-        return DASH
-    if seconds < 0.05:
-        return f"<{NBSP}0.1{NBSP}s"
-    if seconds < 10:
-        return f"{seconds:.1f}{NBSP}s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole}{NBSP}s"
-    minutes, rest = divmod(whole, 60)
-    if minutes < 60:
-        return f"{minutes}{NBSP}min {rest:02d}{NBSP}s"
-    return f"{minutes // 60}{NBSP}h {minutes % 60:02d}{NBSP}min"
-
-
-def moment(seconds: float | None) -> str:
-    """Returns a Unix time as date and time in UTC, or a dash."""
-    if seconds is None:
-        return DASH
-    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
-
-
-def span(bounds: tuple[float, float] | list[float] | None) -> str:
-    """Returns an interval of a difference in signed percentage points, or a dash."""
-    return DASH if bounds is None else f"{points(bounds[0])} to {points(bounds[1])}"
 
 
 def steers(*, models: int, repaired: bool, rounds: int) -> str:

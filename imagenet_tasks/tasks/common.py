@@ -52,7 +52,7 @@ def progress_of(
     key = run.key(f"progress/{task}.{item}.json")
 
     def to_file(snapshot: Snapshot) -> None:
-        with contextlib.suppress(OSError):  # the page may miss an update; the work goes on
+        with contextlib.suppress(Exception):  # the page may miss an update; the work goes on
             run.store.write_bytes(key, json.dumps(snapshot.as_dict()).encode(), sync=False)
 
     return Progress(

@@ -9,7 +9,6 @@ from imagenet_tasks.config import Credentials, RunConfig, TrainConfig
 from imagenet_tasks.errors import ConfigError, DataError, SourceUnavailable
 from imagenet_tasks.profiles import make_config, with_classes
 from imagenet_tasks.progress import Listener
-from imagenet_tasks.storage import fingerprint
 from imagenet_tasks.tasks.common import (
     LOG,
     MOST_TASKS,
@@ -145,7 +144,7 @@ def _nothing(run: Run, config: RunConfig, image_class: ImageClass, error: Except
     ref = SelectionRef(
         class_id=image_class.class_id,
         name=image_class.name,
-        fingerprint=fingerprint(**selection.as_dict()),
+        fingerprint=selection.fingerprint,
         accepted=0,
         listed=0,
         asked=0,

@@ -73,7 +73,7 @@ def _write_index(
         precision=training["precision"],
         champion=champion["outcome"] if champion else "",
         artifacts=tuple(artifact_folders(records)),
-        **{name: test[name] for name in ("interval", "p_value")},
+        **{name: test[name] for name in ("interval", "seed_interval", "p_value")},
         **{f"test_{role}_interval": test[f"{role}_interval"] for role in ("before", "after")},
         **{name: value for name, value in result.items() if name in RunIndex.__dataclass_fields__},
     )

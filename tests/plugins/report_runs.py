@@ -54,7 +54,8 @@ def write_index(run: Run, **changes: Any) -> None:
         "verdict": "helped", "headline": "Test accuracy 47.2 % -> 51.7 %: helped", "validation_before": 0.45,
         "validation_after": 0.5, "test_before": 0.472, "test_before_interval": (0.45, 0.49), "test_after": 0.517,
         "test_after_interval": (0.5, 0.54), "interval": (0.01, 0.08), "p_value": 0.01, "chosen": ("n01747885",),
-        "lost": (), "rounds": 1, "kept_round": 1, "seeds": 1, "arms": ("baseline", "targeted"), "model": "compact",
+        "lost": (), "seed_interval": None, "rounds": 1, "kept_round": 1, "seeds": 1,
+        "arms": ("baseline", "targeted"), "model": "compact",
         "device": "A GPU", "precision": "bfloat16", "champion": "kept", "report": run.key("report/report.html"),
         "report_json": run.key("report/report.json"),
     }  # fmt: skip

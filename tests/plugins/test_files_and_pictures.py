@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import re
+from urllib.parse import quote
 
 import pytest
 from PIL import Image
@@ -54,7 +55,7 @@ def test_each_file_that_is_linked_downloads_as_it_was_written(viewer, artifacts)
     for link in links:
         answer = viewer.get(address(file="artifacts") + link)
         assert answer.status_code == 200
-        assert answer.headers["content-disposition"].startswith('attachment; filename="')
+        assert answer.headers["content-disposition"].startswith("attachment; filename*=UTF-8''")
     answer = viewer.get(address(file="artifacts?file=models%2Ffedcba9876543210%2Fmodel.keras"))
     assert answer.content == b"weights" * 100
     assert answer.headers["content-type"] == "application/octet-stream"
@@ -63,6 +64,20 @@ def test_each_file_that_is_linked_downloads_as_it_was_written(viewer, artifacts)
 def test_a_type_that_is_not_allowed_is_listed_and_not_downloaded(viewer, artifacts):
     assert "note.exe" in shown(viewer, "artifacts")
     assert viewer.get(address(file="artifacts?file=datasets%2F0123456789abcdef%2Fnote.exe")).status_code == 404
+
+
+def test_of_the_run_s_own_folder_only_known_files_are_listed_and_downloaded(viewer, artifacts):
+    for name in ("secret.csv", "tasks.json", "report/secret.html"):
+        artifacts.store.write_bytes(artifacts.key(name), b"secret")
+        assert viewer.get(address(file=f"artifacts?file={quote(artifacts.key(name), safe='')}")).status_code == 404
+    assert "secret" not in shown(viewer, "artifacts")
+
+
+def test_a_class_whose_id_has_a_dot_is_not_taken_for_another(viewer, report):
+    publish(report, "arrays/0123456789abcdef", ids__json=b"[]")
+    result = {"array": {"fingerprint": "0123456789abcdef"}}
+    write_record(report, "preprocess_class", "n01747885.bernard", result=result)
+    assert "n01747885.bernard" in shown(viewer, "artifacts")
 
 
 def test_a_file_that_was_changed_is_not_downloaded(viewer, artifacts):
@@ -93,7 +108,7 @@ def picture(colour: str, size: tuple[int, int] = (60, 40)) -> bytes:
     return buffer.getvalue()
 
 
-def write_class(run, pictures: dict[str, bytes], records: list[dict], *, selected: list[str] | None = None):
+def write_class(run, pictures, records, *, selected: list[str] | None = None, asked: list[str] | tuple = ()):
     for file, content in pictures.items():
         run.store.write_bytes(f"images/{CLASS_ID}/{file}", content)
     defaults = {"time_s": 1.79e9, "state": "accepted", "reason": None}
@@ -104,14 +119,14 @@ def write_class(run, pictures: dict[str, bytes], records: list[dict], *, selecte
             class_id=CLASS_ID, name="motorcycling", fingerprint="abc", accepted=len(selected), listed=9, asked=5,
             wanted=4, rejected={"gone": 2},
         )  # fmt: skip
-        run.store.write_json(ref.key, Selection(class_id=CLASS_ID, files=tuple(selected)).as_dict())
+        run.store.write_json(ref.key, Selection(class_id=CLASS_ID, files=tuple(selected), asked=tuple(asked)).as_dict())
         write_record(run, "download_class", CLASS_ID, result=ref.as_dict())
 
 
 RECORDS = [
     {"candidate": "http://a/1.jpg", "file": "red.jpg", "bytes": 900, "width_px": 60, "height_px": 40},
     {"candidate": "http://user:pass@a/2.jpg?sig=5ec7e7", "file": "blue.jpg", "bytes": 901},
-    {"candidate": "http://a/3.jpg", "state": "rejected", "reason": "gone", "detail": "HTTP 404"},
+    {"candidate": "http://a/3.jpg", "state": "rejected", "reason": "gone", "detail": "HTTP 404 of http://a?k=5ec7e7"},
     {"candidate": "http://a/4.jpg", "state": "open", "reason": "timeout"},
 ]
 PICTURES = {"red.jpg": picture("red"), "blue.jpg": picture("blue", (4000, 3000))}
@@ -146,7 +161,7 @@ def test_the_tab_is_the_same_on_the_class_s_preprocessing(viewer, run):
 
 
 def test_each_candidate_is_listed_with_its_reason_and_without_secrets(viewer, run):
-    write_class(run, PICTURES, RECORDS, selected=["red.jpg"])
+    write_class(run, PICTURES, RECORDS, selected=["blue.jpg"])
     html = shown(viewer, TAB)
     assert "HTTP 404" in html and ">gone<" in html and "to be asked again" in html
     assert "pass@" not in html and "5ec7e7" not in html
@@ -175,14 +190,42 @@ def test_a_picture_that_cannot_be_shown_is_said(viewer, run, content):
     assert shown(viewer, TAB).count("cannot be shown") == 2
 
 
+def test_candidates_of_other_runs_are_shown_on_request_alone(viewer, run):
+    write_class(run, PICTURES, RECORDS, selected=["red.jpg"], asked=["http://a/1.jpg", "http://a/3.jpg"])
+    own = shown(viewer, TAB)
+    assert "all 2" in own and "http://a/4.jpg" not in own and "Those of all runs" in own
+    assert "all 4" in shown(viewer, f"{TAB}?of=all")
+
+
+def test_paths_of_the_machine_are_not_shown(viewer, run):
+    records = [
+        {"candidate": "/srv/pictures/n0/1.jpg", "file": "red.jpg"},
+        {"candidate": "b", "state": "rejected", "reason": "gone", "detail": f"{run.store.root}/x"},
+    ]
+    write_class(run, PICTURES, records, selected=["red.jpg"])
+    html = shown(viewer, TAB)
+    assert "…/n0/1.jpg" in html and "/srv" not in html and str(run.store.root) not in html
+
+
+def test_a_large_picture_that_cannot_be_decoded_at_a_scale_is_not_decoded(viewer, run):
+    record = {"candidate": "a", "file": "red.png", "width_px": 9000, "height_px": 9000}
+    write_class(run, {"red.png": picture("red")}, [record], selected=["red.png"])
+    assert "cannot be shown" in shown(viewer, TAB)
+
+
 @pytest.mark.parametrize("task", ["plan_run/-1", "train_baseline/0", "write_report/-1", "download_class/99", "x/0"])
 def test_a_task_without_a_class_says_so(viewer, run, task):
     assert "No pictures here" in shown(viewer, f"pictures/{task}")
 
 
-@pytest.mark.parametrize("task", ["download_class/x", "download_class/-2", "download_class/1e3", "../0"])
-def test_an_address_that_is_no_task_s_is_not_found(viewer, run, task):
-    assert viewer.get(address(file=f"pictures/{task}")).status_code == 404
+@pytest.mark.parametrize("place", ["x", "-2", "1e3", "{MAP_INDEX}", "9" * 400, "²"])
+def test_a_place_that_is_none_has_no_class(viewer, run, place):
+    assert "No pictures here" in shown(viewer, f"pictures/download_class/{quote(place)}")
+
+
+def test_a_run_of_an_earlier_version_has_a_class_per_task(viewer, run):
+    write_record(run, "plan_run", result={"classes": 20})
+    assert "motorcycling" in shown(viewer, TAB)
 
 
 def test_several_classes_of_a_task_are_chosen_from(viewer, run):
@@ -216,8 +259,7 @@ def test_pictures_of_another_run_are_not_shown(viewer, run):
 
 @pytest.mark.parametrize("most", [1024, 20, 9, 7, 1])
 def test_a_task_s_classes_are_those_that_the_plan_gave_it(store, tmp_path, most):
-    from imagenet_report_pictures import classes_of_task
-
+    from imagenet_tasks.pages.pictures import classes_of_task
     from imagenet_tasks.tasks import plan_run
 
     run = Run(store, DAG_ID, RUN_ID)

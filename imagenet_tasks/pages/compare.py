@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from imagenet_report_files import UNREADABLE
-from imagenet_report_lines import Chart, Line, draw_lines
-from imagenet_report_records import LENIENT, REPORT_JSON, Epoch, Share, read_file
 from pydantic import Field, TypeAdapter
 from pydantic.dataclasses import dataclass as checked
 
 from imagenet_tasks.artifacts import Run
 from imagenet_tasks.intervals import newcombe
+from imagenet_tasks.pages.files import UNREADABLE
+from imagenet_tasks.pages.lines import Chart, Line, draw_lines
+from imagenet_tasks.pages.records import LENIENT, REPORT_JSON, Epoch, Share, read_file
 
 Count = Annotated[int, Field(ge=0)]
 
@@ -52,6 +52,7 @@ class _Verdict:
     headline: str
     word: str
     test: _Split
+    test_steers: str = ""
 
 
 @checked(frozen=True, kw_only=True, config=LENIENT)
@@ -99,10 +100,16 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Two runs' differences."""
+    """Two runs' differences.
+
+    `same_classes` is False where they answer different questions: then their accuracies are not compared. `optimistic`
+    names the runs whose test pictures also steered.
+    """
 
     accuracy: Difference
+    same_classes: bool
     same_pictures: bool
+    optimistic: tuple[str, ...]
     settings: tuple[tuple[str, str, str], ...]
     classes: tuple[Difference, ...]
     curves: Chart
@@ -131,9 +138,15 @@ def compare(a: Figures, b: Figures) -> Comparison:
         )
         for class_id in {**rows_a, **rows_b}
     ]  # fmt: skip
+    accuracies = (a.accuracy, a.pictures), (b.accuracy, b.pictures)
+    if not (same_classes := rows_a.keys() == rows_b.keys()):
+        accuracies = (a.accuracy, 0), (b.accuracy, 0)
+    datasets = [figures.fingerprints.get("Dataset") for figures in (a, b)]
     return Comparison(
-        accuracy=_difference("Test accuracy", "", (a.accuracy, a.pictures), (b.accuracy, b.pictures)),
-        same_pictures=a.fingerprints.get("Dataset") == b.fingerprints.get("Dataset") is not None,
+        accuracy=_difference("Test accuracy", "", *accuracies),
+        same_classes=same_classes,
+        same_pictures=None not in datasets and datasets[0] == datasets[1],
+        optimistic=tuple(name for name, figures in (("A", a), ("B", b)) if figures.verdict.test_steers),
         settings=tuple(_settings(a.settings, b.settings)),
         classes=tuple(sorted(classes, key=lambda d: (d.change is None, -(d.change or 0.0), d.name))),
         curves=_curves(a, b),

@@ -8,13 +8,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 
-from imagenet_report_files import UNREADABLE, read_plain
-from imagenet_report_lines import Chart, Line, draw_lines
 from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass as checked
 
-from imagenet_tasks.artifacts import Run
+from imagenet_tasks.artifacts import Run, TrainedModel
 from imagenet_tasks.config import RunConfig, from_json
+from imagenet_tasks.pages.files import UNREADABLE, has_content, list_names, read_plain
+from imagenet_tasks.pages.lines import Chart, Line, draw_lines
+from imagenet_tasks.run_index import FINGERPRINT
 
 REPORT = "report/report.html"
 REPORT_JSON = "report/report.json"
@@ -52,6 +53,7 @@ class TaskProgress:
     total: Annotated[int, Field(ge=0)]
     unit: str
     updated_s: Moment
+    elapsed_s: Duration = 0.0
     rate_per_s: Duration | None = None
     remaining_s: Duration | None = None
     figures: dict[str, Any] = field(default_factory=dict)
@@ -61,6 +63,12 @@ class TaskProgress:
     def share(self) -> float:
         """How much is done, in [0, 1]."""
         return min(1.0, self.done / self.total) if self.total else 0.0
+
+    @property
+    def left_s(self) -> float | None:
+        """The time left, once enough is done to tell."""
+        known = self.share >= 0.1 or self.elapsed_s >= 10
+        return self.remaining_s if known and self.share < 1 else None
 
     @property
     def rejected(self) -> int | None:
@@ -128,6 +136,7 @@ class TaskRecord:
 ORDER: tuple[State, ...] = ("failed", "stopped", "running", "success")  # what matters most comes first
 _RECORD_TYPE = TypeAdapter(TaskRecord)
 _PROGRESS_TYPE = TypeAdapter(TaskProgress)
+_EPOCH_TYPE = TypeAdapter(Epoch)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,7 +217,7 @@ class RunView:
     @property
     def remaining_s(self) -> float | None:
         """How long the slowest of what runs now may still take; None where nobody knows."""
-        known = [r.progress.remaining_s for g in self.running for r in g.records if r.progress]
+        known = [r.progress.left_s for g in self.running for r in g.records if r.progress and r.state == "running"]
         return max((s for s in known if s is not None), default=None)
 
     @property
@@ -231,15 +240,15 @@ def view_run(run: Run, airflow_state: str | None) -> RunView:
     """Returns what is known of a run whose state is `airflow_state` in Airflow's own eyes."""
     live = airflow_state in ("queued", "running")
     records, damaged = read_records(run)
-    labels = _labels(run)
+    labels = class_names(run)
     records = [
-        replace(r, label=labels.get(r.item, ""), progress=_progress(run, r) if live and r.shows_progress else None)
+        replace(r, label=label_of(labels, r.item), progress=_progress(run, r) if live and r.shows_progress else None)
         for r in records
     ]
     if not live:  # a killed process writes no end
         records = [replace(r, state="stopped") if r.state == "running" else r for r in records]
     try:
-        has_report = bool(read_file(run, REPORT))
+        has_report = has_content(run.store, run.key(REPORT))
     except UNREADABLE:
         has_report, damaged = False, [*damaged, REPORT]
     last = records[-1] if records else None  # in order of their start
@@ -263,12 +272,15 @@ def read_records(run: Run) -> tuple[list[TaskRecord], list[str]]:
     """Returns what the tasks wrote of themselves, the first started first, and the names of what cannot be read."""
     records, damaged = [], []
     try:
-        names = run.store.names(run.key("tasks"))
+        names = list_names(run.store, run.key("tasks"))
     except UNREADABLE:
         return [], ["tasks"]
     for name in names:
         try:
-            record = _RECORD_TYPE.validate_json(read_file(run, f"tasks/{name}") or b"")
+            content = read_file(run, f"tasks/{name}")
+            if content is None:  # the run begins again just now
+                continue
+            record = _RECORD_TYPE.validate_json(content)
         except UNREADABLE:
             damaged.append(f"tasks/{name}")
             continue
@@ -296,14 +308,20 @@ def read_decision(run: Run) -> str:
 
 def _names(run: Run) -> list[str]:
     try:
-        return run.store.names(run.folder)
+        return list_names(run.store, run.folder)
     except UNREADABLE:
         return []
 
 
-def _labels(run: Run) -> dict[str, str]:
+def class_names(run: Run) -> dict[str, str]:
+    """Returns the names of the run's classes by their ids; {} where they cannot be read."""
     config = read_config(run)
     return {c.class_id: c.name for c in config.classes} if config else {}
+
+
+def label_of(names: dict[str, str], item: str) -> str:
+    """Returns the class's name of a task's item: a class id, or that with the number of pictures to add; else ''."""
+    return names.get(item) or names.get(re.sub(r"\.\d+$", "", item), "")
 
 
 def _progress(run: Run, record: TaskRecord) -> TaskProgress | None:
@@ -312,11 +330,23 @@ def _progress(run: Run, record: TaskRecord) -> TaskProgress | None:
             progress = _PROGRESS_TYPE.validate_json(content)
             if progress.updated_s >= record.started_s:  # else it is of an earlier attempt
                 return progress
+    return _progress_of_model(run, record)
+
+
+def _progress_of_model(run: Run, record: TaskRecord) -> TaskProgress | None:
+    """Returns the epochs of a training that was there already."""
+    mark = record.result.get("fingerprint") if isinstance(record.result, dict) else None
+    if record.state != "success" or not re.fullmatch(FINGERPRINT, str(mark)):
+        return None
+    with contextlib.suppress(*UNREADABLE):
+        content = read_plain(run.store, f"{TrainedModel.PARENT}/{mark}/history.jsonl")
+        history = tuple(_EPOCH_TYPE.validate_json(line) for line in (content or b"").splitlines())
+        return TaskProgress(done=1, total=1, unit="", updated_s=record.started_s, history=history)
     return None
 
 
 def _without_root(run: Run, text: str) -> str:
-    text = text.replace(str(run.store.root), "IMAGENET_HOME")
+    text = run.store.without_root(text)
     return text if len(text) <= MESSAGE_CHARACTERS else f"{text[:MESSAGE_CHARACTERS]} ..."
 
 

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from imagenet_report_files import UNREADABLE, is_plain, read_plain
-from imagenet_report_records import read_config, read_records
-
 from imagenet_tasks.artifacts import Run
+from imagenet_tasks.pages.files import UNREADABLE, is_plain, list_names, read_plain
+from imagenet_tasks.pages.records import class_names, label_of, read_records
 from imagenet_tasks.run_index import artifact_folders
 from imagenet_tasks.storage import MARKER, Store
 
@@ -74,14 +73,11 @@ class Artifact:
 
 def list_artifacts(run: Run) -> dict[str, list[Artifact]]:
     """Returns the run's own files and its artifacts by their kind, in the order of its tasks."""
-    records, _ = read_records(run)
-    config = read_config(run)
-    names = {c.class_id: c.name for c in config.classes} if config else {}
-    folders = artifact_folders({"task": r.task, "item": r.item, "result": r.result} for r in records)
+    names = class_names(run)
     found: dict[str, list[Artifact]] = {title: [] for title in TITLES.values()}
     found[TITLES["runs"]].append(Artifact(folder=run.folder, label="", files=tuple(_own_files(run))))
-    for folder, item in folders.items():
-        artifact = _artifact(run.store, folder, names.get(item.partition(".")[0], item))
+    for folder, item in _folders(run).items():
+        artifact = _artifact(run.store, folder, label_of(names, item) or item)
         found[artifact.title].append(artifact)
     return found
 
@@ -92,12 +88,24 @@ def open_artifact(run: Run, key: str) -> tuple[ArtifactFile, bytes] | None:
     Raises:
         ChecksumMismatch: where the bytes are not those that were written.
     """
-    file = next((f for kind in list_artifacts(run).values() for a in kind for f in a.files if f.key == key), None)
-    if file is None or file.media_type is None or not is_plain(run.store, key):
+    folder = next((folder for folder in (run.folder, *_folders(run)) if key.startswith(f"{folder}/")), None)
+    if folder is None:
         return None
-    if file.folder == run.folder:
-        return file, run.store.read_bytes(key)
-    return file, run.store.open_file(file.folder, file.name).read_bytes()
+    files = _own_files(run) if folder == run.folder else _artifact(run.store, folder, "").files
+    file = next((file for file in files if file.key == key), None)
+    if file is None or file.media_type is None:
+        return None
+    if folder == run.folder:
+        content = read_plain(run.store, key)
+        return None if content is None else (file, content)
+    if run.store.is_local and not is_plain(run.store, key):
+        return None
+    return file, run.store.open_file(folder, file.name).read_bytes()
+
+
+def _folders(run: Run) -> dict[str, str]:
+    records, _ = read_records(run)
+    return artifact_folders({"task": r.task, "item": r.item, "result": r.result} for r in records)
 
 
 def _own_files(run: Run) -> Iterator[ArtifactFile]:
@@ -116,14 +124,15 @@ def _own_files(run: Run) -> Iterator[ArtifactFile]:
 
 def _names(run: Run, folder: str) -> list[str]:
     try:
-        return run.store.names(run.key(folder))
+        return list_names(run.store, run.key(folder))
     except UNREADABLE:
         return []
 
 
 def _artifact(store: Store, folder: str, label: str) -> Artifact:
     try:
-        listed = store.read_marker(folder)["files"] if is_plain(store, f"{folder}/{MARKER}") else {}
+        is_plain(store, f"{folder}/{MARKER}")
+        listed = store.read_marker(folder)["files"]
         files = tuple(
             ArtifactFile(folder=folder, name=name, size_bytes=int(said["bytes"]), sha256=str(said["sha256"]))
             for name, said in sorted(listed.items())

@@ -12,8 +12,8 @@ STEPS = (1, 2, 5)
 class Line:
     """Shares over a number that grows, such as an epoch or a run's place in a list.
 
-    `style` is a class of the page's style sheet; `dots` marks each value; `titles` say what each is, `low` and `high`
-    are the ends of each value's interval, None where it has none.
+    `style` is a class of the page's style sheet; `dots` marks each value; `titles` say what each is; `bounds` are the
+    ends of each value's interval, None where it has none. They are drawn within [0, 1].
     """
 
     name: str
@@ -61,7 +61,7 @@ class Chart:
 
 def draw_lines(
     lines: Sequence[Line], *, width: float = 360.0, height: float = 150.0, first: float = 1.0,
-    last: float | None = None, ticks: bool = True,
+    last: float | None = None, labels: Sequence[tuple[float, str]] | None = None,
 ) -> Chart:  # fmt: skip
     """Returns a chart of lines of shares in [0, 1].
 
@@ -71,12 +71,12 @@ def draw_lines(
         height: in pixels.
         first: where the horizontal axis begins.
         last: where it ends; at the lines' end where it is not given.
-        ticks: whether numbers stand below the horizontal axis.
+        labels: what stands where below the horizontal axis; round numbers where it is not given.
     """
     end = max([place for line in lines for place in line.places] + [last or 1.0, 2.0])
     highest = max(
         [share for line in lines for share in line.shares]
-        + [bound[1] for line in lines for bound in line.bounds if bound]
+        + [min(bound[1], 1.0) for line in lines for bound in line.bounds if bound]
         + [0.05]
     )
     y_step = _step(highest, 4)
@@ -86,7 +86,7 @@ def draw_lines(
         return round(LEFT + (width - LEFT - RIGHT) * (place - first) / (end - first), 1)
 
     def y(share: float) -> float:
-        return round(TOP + (height - TOP - BOTTOM) * (1 - share / top), 1)
+        return round(TOP + (height - TOP - BOTTOM) * (1 - min(max(share, 0.0), 1.0) / top), 1)
 
     drawn = []
     for line in lines:
@@ -106,11 +106,13 @@ def draw_lines(
                 dots=tuple(dots) if line.dots or len(dots) == 1 else (),
             )
         )  # fmt: skip
-    x_step = max(1.0, _step(end - 1, 8))
-    numbers = [1.0, *(n * x_step for n in range(1, int(end / x_step) + 1) if n * x_step > 1)] if ticks else []
+    if labels is None:
+        x_step = max(1.0, _step(end - 1, 8))
+        numbers = [1.0, *(n * x_step for n in range(1, int(end / x_step) + 1) if n * x_step > 1)]
+        labels = [(number, f"{number:.0f}") for number in numbers]
     return Chart(
         width=width, height=height, lines=tuple(drawn),
-        x_ticks=tuple((x(n), f"{n:.0f}") for n in numbers),
+        x_ticks=tuple((x(place), text) for place, text in labels),
         y_ticks=tuple((y(n * y_step), f"{100 * n * y_step:.0f} %") for n in range(round(top / y_step) + 1)),
     )  # fmt: skip
 

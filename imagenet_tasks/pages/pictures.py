@@ -3,27 +3,30 @@
 import base64
 import io
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from imagenet_report_files import UNREADABLE, read_plain
-from imagenet_report_records import LENIENT, Moment, read_config, read_records
 from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass as checked
 
 from imagenet_tasks.artifacts import Run, Selection, SelectionRef
 from imagenet_tasks.classes import ImageClass
 from imagenet_tasks.errors import Rejected, without_secrets
+from imagenet_tasks.pages.files import UNREADABLE, read_plain
+from imagenet_tasks.pages.records import LENIENT, Moment, read_config, read_records
 
 TASKS = ("download_class", "preprocess_class")  # those that are mapped over the classes
 PICTURES_PER_PAGE = 48
 RECORDS_PER_PAGE = 100
 THUMBNAIL_PX = 180  # its longer side
+MOST_UNSCALED_PX = (
+    4_000_000  # of what cannot be decoded at a scale, as a JPEG can: half a second for a PNG of 5 million
+)
 
 
 @checked(frozen=True, kw_only=True, config=LENIENT)
 class Candidate:
-    """A line of records.jsonl; sizes in pixels and bytes, None where nothing came."""
+    """A line of records.jsonl; sizes in pixels and bytes, None where nothing came; `shown` is what people may read."""
 
     candidate: str
     state: str
@@ -34,6 +37,7 @@ class Candidate:
     width_px: int | None = None
     height_px: int | None = None
     time_s: Moment
+    shown: str = ""
 
     @property
     def outcome(self) -> str:
@@ -56,14 +60,16 @@ class Thumbnail:
 class ClassView:
     """One page of a class's pictures and records.
 
-    `selected` says whether the pictures are those that the run uses, or all that were accepted so far. `outcomes`
-    counts the candidates by what became of them.
+    `selected` says whether the pictures are those that the run uses, or all that were accepted so far, in any run.
+    `own` says whether the candidates are those that this run looked at, or all of the class; `outcomes` counts them by
+    what became of them.
     """
 
     image_class: ImageClass
     others: tuple[ImageClass, ...]
     ref: SelectionRef | None
     selected: bool
+    own: bool
     pictures: int
     thumbnails: tuple[Thumbnail, ...]
     outcomes: dict[str, int]
@@ -77,13 +83,22 @@ def classes_of_task(run: Run, task: str, map_index: int) -> list[ImageClass]:
     config, (records, _) = read_config(run), read_records(run)
     plan = next((r.result for r in records if r.task == "plan_run" and isinstance(r.result, dict)), None)
     size = plan.get("classes_per_task") if plan else None
-    if config is None or task not in TASKS or not isinstance(size, int) or map_index < 0:
+    if config is None or task not in TASKS or map_index < 0:
         return []
+    if not isinstance(size, int) or size < 1:  # a run of an earlier version
+        size = 1
     return list(config.classes[map_index * size : (map_index + 1) * size])
 
 
 def view_class(
-    run: Run, classes: list[ImageClass], class_id: str, *, outcome: str, picture_page: int, record_page: int
+    run: Run,
+    classes: list[ImageClass],
+    class_id: str,
+    *,
+    outcome: str,
+    all_runs: bool,
+    picture_page: int,
+    record_page: int,
 ) -> ClassView | None:
     """Returns what is known of one of a task's classes; None where the task has no such class.
 
@@ -92,6 +107,7 @@ def view_class(
         classes: the task's.
         class_id: which of them; '' for the first.
         outcome: only candidates of which this became; '' for all.
+        all_runs: candidates of all runs, and not only those that this one looked at.
         picture_page: of the thumbnails, from 1.
         record_page: of the records, from 1.
     """
@@ -100,12 +116,17 @@ def view_class(
         return None
     candidates, damaged = _candidates(run, image_class.class_id)
     ref = _selection_ref(run, image_class.class_id)
-    files = _selected(run, ref)
+    selection = _selection(run, ref)
+    files = list(selection.files) if selection else None
     found = {c.file: c for c in candidates if c.file and c.state == "accepted"}
     shown = list(found) if files is None else files
+    if own := bool(selection and selection.asked and not all_runs):
+        asked = set(selection.asked if selection else ())
+        candidates = [c for c in candidates if c.candidate in asked]
     wanted = [c for c in candidates if outcome in ("", c.outcome)]
     return ClassView(
-        image_class=image_class, others=tuple(classes), ref=ref, selected=files is not None, pictures=len(shown),
+        image_class=image_class, others=tuple(classes), ref=ref, selected=files is not None, own=own,
+        pictures=len(shown),
         thumbnails=tuple(
             _thumbnail(run, image_class.class_id, file, found.get(file))
             for file in _page(shown, picture_page, PICTURES_PER_PAGE)
@@ -133,7 +154,8 @@ def _candidates(run: Run, class_id: str) -> tuple[list[Candidate], int]:
         except ValueError:
             damaged += 1
         else:
-            found[candidate.candidate] = candidate
+            detail = candidate.detail and _readable(run, candidate.detail)
+            found[candidate.candidate] = replace(candidate, shown=_readable(run, candidate.candidate), detail=detail)
     return list(found.values()), damaged
 
 
@@ -147,22 +169,33 @@ def _selection_ref(run: Run, class_id: str) -> SelectionRef | None:
     return None
 
 
-def _selected(run: Run, ref: SelectionRef | None) -> list[str] | None:
+def _selection(run: Run, ref: SelectionRef | None) -> Selection | None:
     if ref is None:
         return None
     try:
         content = read_plain(run.store, ref.key)
-        return list(Selection.from_json(content, where=ref.key).files) if content else None
+        return Selection.from_json(content, where=ref.key) if content else None
     except UNREADABLE:
         return None
 
 
+def _readable(run: Run, text: str) -> str:
+    """Returns a candidate's address, or what was seen of it, without secrets; of a path its last two parts."""
+    text = without_secrets(text)
+    if not text.startswith("/"):
+        return run.store.without_root(text)
+    parts = text.rsplit("/", 2)
+    return "/".join(["…", *parts[1:]]) if len(parts) > 2 else text
+
+
 def _thumbnail(run: Run, class_id: str, file: str, candidate: Candidate | None) -> Thumbnail:
-    said = [without_secrets(candidate.candidate)] if candidate else []
-    if candidate and candidate.width_px:
+    said, pixels = [candidate.shown] if candidate else [], 0
+    if candidate and candidate.width_px and candidate.height_px:
         said.append(f"{candidate.width_px}x{candidate.height_px} pixels")
+        pixels = candidate.width_px * candidate.height_px
     try:
-        content = read_plain(run.store, f"images/{class_id}/{file}")
+        costly = pixels > MOST_UNSCALED_PX and not file.endswith((".jpg", ".jpeg"))
+        content = None if costly else read_plain(run.store, f"images/{class_id}/{file}")
         address = _data_address(content) if content else None
     except (*UNREADABLE, Rejected):
         address = None

@@ -5,15 +5,15 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-DASH = "–"
-NBSP = "\N{NO-BREAK SPACE}"
-MINUS = "−"
+from imagenet_tasks.errors import without_secrets
+from imagenet_tasks.wording import DASH, NBSP, duration, interval, number, percent, points, span
+
 SIZES = ("B", "kB", "MB", "GB")
 # What helps after an error, by its type; the message itself says what was expected and received.
 ADVICE = {
     "ConfigError": "Trigger a new run with the setting that the message names put right.",
-    "TooFewImages": "Trigger a new run with fewer pictures asked for, without this class, or with another source. "
-    "`min_classes` lets a run go on without classes that fall short.",
+    "TooFewImages": "Trigger a new run with a lower min_images_per_class, without this class, or with a source that "
+    "has more. With min_classes a run goes on without the classes that fall short.",
     "SourceUnavailable": "The source did not answer. When it does, clear the failed task: only what is missing is "
     "asked for again.",
     "ChecksumMismatch": "A file was changed after it was written. Delete the folder that the message names, then clear "
@@ -46,36 +46,6 @@ def _day(moment_s: float | None) -> str:
     return DASH if moment_s is None else f"{datetime.fromtimestamp(moment_s, UTC):%Y-%m-%d %H:%M}"
 
 
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
-        return DASH
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes == 0:
-        return f"{rest} s"
-    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def _percent(share: float | None) -> str:
-    return DASH if share is None else f"{100 * share:.1f}{NBSP}%"
-
-
-def _points(difference: float | None) -> str:
-    if difference is None:
-        return DASH
-    rounded = round(100 * difference, 1)
-    return "0.0" if rounded == 0 else f"{'+' if rounded > 0 else MINUS}{abs(rounded):.1f}"
-
-
-def _span(bounds: tuple[float, float] | None) -> str:
-    return DASH if bounds is None else f"{_points(bounds[0])} to {_points(bounds[1])}"
-
-
-def _interval(bounds: tuple[float, float] | None) -> str:
-    return DASH if bounds is None else f"{100 * bounds[0]:.1f} to {100 * bounds[1]:.1f}{NBSP}%"
-
-
 def _size(size_bytes: int) -> str:
     size, unit = float(size_bytes), 0
     while size >= 1000 and unit < len(SIZES) - 1:
@@ -98,14 +68,9 @@ def _segment(text: str) -> str:
     return quote(text, safe="")
 
 
-def _without_secrets(text: str) -> str:
-    from imagenet_tasks.errors import without_secrets
-
-    return without_secrets(text)
-
-
 FILTERS: dict[str, Callable[..., Any]] = {
-    "advice": advice, "breakable": _breakable, "clock": _clock, "day": _day, "duration": _duration,
-    "interval": _interval, "percent": _percent, "points": _points, "rate": _rate, "segment": _segment,
-    "size": _size, "span": _span, "without_secrets": _without_secrets,
+    "advice": advice, "breakable": _breakable, "clock": _clock, "day": _day, "duration": duration,
+    "interval": interval, "number": number, "percent": percent,
+    "points": points, "rate": _rate, "segment": _segment,
+    "size": _size, "span": span, "without_secrets": without_secrets,
 }  # fmt: skip

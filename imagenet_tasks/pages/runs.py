@@ -1,24 +1,24 @@
 """The runs of a workflow side by side: what each came to, the course of test accuracy, the champions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-
-from imagenet_report_files import UNREADABLE, read_plain
-from imagenet_report_lines import Chart, Line, draw_lines
-from imagenet_report_records import read_config
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from imagenet_tasks.artifacts import Run
 from imagenet_tasks.champions import KEY, Champion, champion_of, read_entries
+from imagenet_tasks.pages.files import UNREADABLE, read_plain
+from imagenet_tasks.pages.lines import Chart, Line, draw_lines
+from imagenet_tasks.pages.records import read_config
 from imagenet_tasks.run_index import RunIndex
 from imagenet_tasks.storage import Store
 
 RUNS_PER_PAGE = 100
-WORDS = {"not tried": "goal met", "no difference shown": "no difference shown", "helped": "helped", "hurt": "hurt"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class KnownRun:
-    """A run as Airflow knows it; times in Unix seconds, None where it has not come so far."""
+    """A run as Airflow knows it; times in Unix seconds, None where it has not come so far; `note` is its note there."""
 
     run_id: str
     state: str
@@ -26,6 +26,7 @@ class KnownRun:
     wanted_s: float | None
     started_s: float | None
     ended_s: float | None
+    note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +63,8 @@ class RunRow:
 
     @property
     def accuracy(self) -> float | None:
-        """On test, of what the run ended with: the repaired model where there is one."""
-        if self.index is None:
+        """On test, of what the run ended with: the repaired model where there is one; None of a run that did not."""
+        if self.index is None or self.known.state != "success":
             return None
         return self.index.test_after if self.tried else self.index.test_before
 
@@ -77,21 +78,24 @@ class RunRow:
 
 def list_runs(store: Store, dag_id: str, known: Sequence[KnownRun]) -> list[RunRow]:
     """Returns what the runs came to, in the order given."""
-    return [_row(Run(store, dag_id, one.run_id), one) for one in known]
+    with ThreadPoolExecutor(1 if store.is_local else 16) as pool:  # an object store answers many at once
+        return list(pool.map(lambda one: _row(Run(store, dag_id, one.run_id), one), known))
 
 
 def _row(run: Run, known: KnownRun) -> RunRow:
+    problem = ""
+    known = replace(known, note=run.store.without_root(known.note))
     try:
         content = read_plain(run.store, run.key(RunIndex.KEY))
-        index = RunIndex.from_json(content, where=RunIndex.KEY) if content is not None else None
+        if content is not None:
+            index = RunIndex.from_json(content, where=RunIndex.KEY)
+            return RunRow(known=known, index=index, profile=index.profile, classes=index.classes)
     except UNREADABLE:
-        return RunRow(known=known, index=None, profile="", classes=None, problem="its index cannot be read")
-    if index is not None:
-        return RunRow(known=known, index=index, profile=index.profile, classes=index.classes)
+        problem = "its index is damaged, or of an earlier version"
     config = read_config(run)
     return RunRow(
         known=known, index=None, profile=config.profile if config else "",
-        classes=len(config.classes) if config else None,
+        classes=len(config.classes) if config else None, problem=problem,
     )  # fmt: skip
 
 
@@ -115,7 +119,14 @@ def accuracy_chart(rows: Sequence[RunRow]) -> Chart | None:
                     bounds=[row.interval for row in mine], titles=[row.run_id for row in mine],
                 )
             )  # fmt: skip
-    return draw_lines(lines, width=860, height=170, first=0.5, last=len(measured) + 0.5, ticks=False)
+    ends = {1: measured[0], len(measured): measured[-1]}
+    return draw_lines(
+        lines, width=860, height=170, first=0.5, last=len(measured) + 0.5,
+        labels=[
+            (place, f"{datetime.fromtimestamp(row.known.wanted_s, UTC):%Y-%m-%d}")
+            for place, row in ends.items() if row.known.wanted_s is not None
+        ],
+    )  # fmt: skip
 
 
 def read_champions(store: Store, dag_id: str) -> tuple[list[Champion], str]:

@@ -1,0 +1,1 @@
+"""What the pages in Airflow show: read from a run's files, drawn without scripts. plugins/ serves them."""
