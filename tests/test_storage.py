@@ -428,3 +428,30 @@ def test_the_lock_of_a_key_keeps_other_processes_out(tmp_path, kind):
 def test_a_marker_is_plain_json_beside_its_files(tmp_path):
     publish(Store(tmp_path), "models/f", a="one")
     assert json.loads((tmp_path / "models" / "f" / MARKER).read_text())["files"].keys() == {"a"}
+
+
+@pytest.mark.filterwarnings("ignore:UPath 'listing' filesystem not explicitly implemented")
+def test_a_long_lived_process_sees_what_others_put_into_an_object_store():
+    """As s3fs does, this file system keeps its listings for as long as the process lives, unless told not to."""
+    import fsspec
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    class Listing(MemoryFileSystem):
+        protocol = "listing"
+
+        @classmethod
+        def _strip_protocol(cls, path):
+            return super()._strip_protocol(str(path).replace("listing://", "memory://"))
+
+        def ls(self, path, detail=True, **others):
+            if path not in self.dircache:
+                self.dircache[path] = super().ls(path, detail=True, **others)
+            listed = self.dircache[path] if path in self.dircache else super().ls(path, detail=True, **others)
+            return listed if detail else [entry["name"] for entry in listed]
+
+    fsspec.register_implementation("listing", Listing, clobber=True)
+    store = Store("listing://bucket/home")
+    store.write_bytes("tasks/one.json", b"1")
+    assert store.names("tasks") == ["one.json"]
+    MemoryFileSystem().pipe("/bucket/home/tasks/two.json", b"2")
+    assert Store("listing://bucket/home").names("tasks") == ["one.json", "two.json"]

@@ -90,6 +90,9 @@ def _conflicts(dataset: Dataset, files: Files) -> list[dict[str, Any]]:
                 },
             )  # fmt: skip
             one["names"].append(names[place.class_id])
+    for one in found.values():
+        if len(one["names"]) == 1:  # its other class is not in the dataset
+            one["names"].append("a class that was left out")
     return list(found.values())[:CONFLICTS]
 
 

@@ -54,7 +54,7 @@ def collect(inputs: "ReportInputs", files: Files) -> dict[str, Any]:
         "first_decision": inputs.rounds[0].decision if inputs.rounds else inputs.decision,
         "champion": {k: inputs.champion[k] for k in ("outcome", "why")} if inputs.champion else None,
         "tasks": tasks,
-        "path": collect_path(inputs, tasks["groups"]),
+        "path": collect_path(inputs),
         "models": models,
         "repair": collect_repair(inputs, files),
         "classes": classes,

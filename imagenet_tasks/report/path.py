@@ -7,6 +7,7 @@ from imagenet_tasks.report import wording
 if TYPE_CHECKING:
     from imagenet_tasks.report.stage import ReportInputs
 
+Times = dict[str, list[tuple[float, float]]]  # of a task: when each of its instances started and ended (Unix time)
 # The steps that a reader thinks in, and their tasks.
 BASELINE = {
     "Get the pictures": ("plan_run", "download_class", "preprocess_class", "build_dataset"),
@@ -46,41 +47,42 @@ def collect_tasks(inputs: "ReportInputs") -> dict[str, Any]:
     return {"groups": list(groups.values()), "started_s": begun, "wall_s": wall_s}
 
 
-def collect_path(inputs: "ReportInputs", groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def collect_path(inputs: "ReportInputs") -> list[dict[str, Any]]:
     """Returns the steps that the run took and skipped, with the comparison at each gate.
 
     Args:
         inputs: the run's artifacts.
-        groups: of `collect_tasks`.
 
     Returns:
-        Per step 'kind' ('step' or 'gate'), 'name', 'taken', 'seconds' (None where nothing was timed), 'said' (a
+        Per step 'kind' ('step' or 'gate'), 'name', 'taken', 'seconds' (from the first start of its tasks to their last
+        end; None where nothing was timed), 'said' (a
         gate's comparison and branch, '' of a step) and 'why' (why a gate ended the repairs below the goal, else '').
     """
-    seconds = {row["task"]: row["seconds"] for row in groups}
-    steps = [_step(name, tasks, seconds) for name, tasks in BASELINE.items()]
+    times: Times = {}
+    for record in inputs.run.task_records():
+        if record["seconds"] is not None:
+            times.setdefault(record["task"], []).append((record["started_s"], record["started_s"] + record["seconds"]))
+    steps = [_step(name, tasks, times) for name, tasks in BASELINE.items()]
     for each in inputs.rounds:
         prefix = f"round_{each.number}." if each.number > 1 else ""
-        steps.append(_gate(each.decision, prefix, seconds))
-        steps += [_step(name, tasks, seconds, prefix) for name, tasks in REPAIR.items()]
+        steps.append(_gate(each.decision, prefix, times))
+        steps += [_step(name, tasks, times, prefix) for name, tasks in REPAIR.items()]
     last = inputs.decision
     if not inputs.rounds or last.get("round") == len(inputs.rounds) + 1:
-        steps.append(_gate(last, f"round_{last['round']}." if inputs.rounds else "", seconds))
+        steps.append(_gate(last, f"round_{last['round']}." if inputs.rounds else "", times))
     if not inputs.rounds:
         steps += [_step(name, tasks, {}) | {"taken": False} for name, tasks in REPAIR.items()]
     return [*steps, _step("Report", ("write_report",), {})]
 
 
-def _step(name: str, tasks: tuple[str, ...], seconds: dict[str, float], prefix: str = "") -> dict[str, Any]:
-    times = [seconds[prefix + task] for task in tasks if prefix + task in seconds]
-    return {
-        "kind": "step", "name": name, "taken": True, "seconds": round(sum(times), 3) if times else None, "said": "",
-        "why": "",
-    }  # fmt: skip
+def _step(name: str, tasks: tuple[str, ...], times: Times, prefix: str = "") -> dict[str, Any]:
+    spans = [span for task in tasks for span in times.get(prefix + task, [])]
+    seconds = round(max(end for _, end in spans) - min(start for start, _ in spans), 3) if spans else None
+    return {"kind": "step", "name": name, "taken": True, "seconds": seconds, "said": "", "why": ""}
 
 
-def _gate(decision: dict[str, Any], prefix: str, seconds: dict[str, float]) -> dict[str, Any]:
-    step = _step("Compare with the goal", ("check_accuracy",), seconds, prefix)
+def _gate(decision: dict[str, Any], prefix: str, times: Times) -> dict[str, Any]:
+    step = _step("Compare with the goal", ("check_accuracy",), times, prefix)
     # The comparison alone does not explain why the repairs end below the goal.
     stopped = decision["branch"] == "report" and wording.below(decision)
     return step | {

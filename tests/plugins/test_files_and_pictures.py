@@ -12,7 +12,8 @@ from PIL import Image
 from report_runs import DAG_ID, RUN_ID, address, write_record
 
 from imagenet_tasks.artifacts import Run, Selection, SelectionRef
-from imagenet_tasks.profiles import PROFILES
+from imagenet_tasks.profiles import PROFILES, make_config
+from imagenet_tasks.storage import Store
 
 HOSTILE = "</p></title></script><img src=x onerror=alert(1)>"
 CLASS_ID = "n00451635"  # the profile's first
@@ -270,3 +271,30 @@ def test_a_task_s_classes_are_those_that_the_plan_gave_it(store, tmp_path, most)
     for place, group in enumerate(groups):
         assert [c.class_id for c in classes_of_task(run, "download_class", place)] == group["class_ids"]
     assert classes_of_task(run, "download_class", len(groups)) == []
+
+
+@pytest.fixture
+def bucket(monkeypatch):
+    """A run in an object store (fsspec's own, in memory)."""
+    import fsspec
+
+    monkeypatch.setenv("IMAGENET_HOME", "memory://pages/home")
+    run = Run(Store("memory://pages/home"), DAG_ID, RUN_ID)
+    run.write_config(make_config("sample", {}))
+    write_record(run, "plan_run", result={"classes_per_task": 1})
+    yield run
+    fsspec.filesystem("memory").rm("/pages", recursive=True)
+
+
+def test_files_of_an_object_store_are_listed_and_downloaded(viewer, bucket):
+    publish(bucket, "datasets/0123456789abcdef", split__csv=b"image_id\n")
+    write_record(bucket, "build_dataset", result={"fingerprint": "0123456789abcdef"})
+    assert "split.csv" in shown(viewer, "artifacts") and "config.json" in shown(viewer, "artifacts")
+    answer = viewer.get(address(file="artifacts?file=datasets%2F0123456789abcdef%2Fsplit.csv"))
+    assert answer.content == b"image_id\n"
+
+
+def test_pictures_and_progress_of_an_object_store_are_shown(viewer, bucket):
+    write_class(bucket, PICTURES, RECORDS, selected=["red.jpg"])
+    assert colours(shown(viewer, TAB)) == [(250, 0, 0)]
+    assert "plan_run" in viewer.get(address()).text.replace("<wbr>", "")

@@ -117,7 +117,7 @@ def test_a_training_shows_its_epoch_its_rate_the_time_left_and_its_curves_so_far
     write_record(run, "train_baseline", "baseline-compact-seed0", state="running", seconds=None)
     run.store.write_json(run.key("progress/train_baseline.baseline-compact-seed0.json"), training_progress())
     html = page(viewer)
-    assert "epoch 3/12, validation 45.0\xa0%, 640 pictures/s, 42 s left" in html
+    assert "epoch 3/12, validation 45.0 %, 640 pictures/s, 42 s left" in text_of(html)
     lines = re.findall(r'<polyline points="([^"]+)"', html)
     assert [len(line.split()) for line in lines] == [3, 3]
     assert re.findall(r'text-anchor="middle">(\d+)<', html)[-1] == "12"  # the axis reaches the last epoch
