@@ -17,6 +17,7 @@ ICON = (
     "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16' fill='none' stroke='{colour}' "
     "stroke-width='1.4' stroke-linecap='round' stroke-linejoin='round'%3E{drawing}%3C/svg%3E"
 )
+CHIP = "%3Crect width='16' height='16' rx='3' fill='%23fff' fill-opacity='.8' stroke='none'/%3E"
 DRAWINGS = {
     "runs": "%3Cpath d='M2 13.5h12M3 10l3-3 2.5 2L13 4M10.5 4H13v2.5'/%3E",
     "report": "%3Crect x='2' y='1.5' width='12' height='13' rx='1.5'/%3E%3Cpath d='M5 11.5V9M8 11.5V5M11 11.5V7'/%3E",
@@ -28,7 +29,8 @@ DRAWINGS = {
 def _view(name: str, drawing: str, destination: str, href: str) -> dict[str, str]:
     return {
         "name": name, "href": f"imagenet/{href}", "destination": destination, "url_route": f"imagenet-{drawing}",
-        "icon": ICON.format(colour="%234b5563", drawing=DRAWINGS[drawing]),
+        # In the navigation of the light theme the ground of the chosen entry is dark.
+        "icon": ICON.format(colour="%23374151", drawing=CHIP + DRAWINGS[drawing]),
         "icon_dark_mode": ICON.format(colour="%23cbd5e1", drawing=DRAWINGS[drawing]),
     }  # fmt: skip
 

@@ -213,7 +213,8 @@ def test_f34_a_second_run_has_nothing_to_do_and_says_so(first, home):
     again, said = workflow(home)
     assert (again["tasks"], again["tasks_reused"]) == (15, 15)
     assert "nothing to do" in said
-    own = ("run_id", "report", "seconds", "tasks_reused")
+    assert first[0]["champion"]["trial"] and again["champion"] is None  # only a new champion is told of
+    own = ("run_id", "report", "seconds", "tasks_reused", "champion")
     assert {k: v for k, v in again.items() if k not in own} == {k: v for k, v in first[0].items() if k not in own}
 
 

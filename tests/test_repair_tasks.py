@@ -17,6 +17,13 @@ from imagenet_tasks.profiles import make_config
 from imagenet_tasks.storage import Store
 from imagenet_tasks.tasks import models, pictures
 
+SAID = {
+    "profile": "sample", "branch": "report", "verdict": "not tried", "headline": "h", "validation_before": 0.6,
+    "validation_after": None, "test_before": 0.6, "test_before_interval": None, "test_after": None,
+    "test_after_interval": None, "interval": None, "seed_interval": None, "p_value": None, "chosen": [], "lost": [],
+    "rounds": 0, "kept_round": None, "seeds": 1, "arms": ["baseline"], "report": "r", "report_json": "j",
+}  # fmt: skip
+
 
 @pytest.fixture
 def start(tmp_path):
@@ -187,7 +194,7 @@ def test_a_champions_file_that_no_run_wrote_does_not_cost_the_report(start, tmp_
     monkeypatch.setattr(Run, "task_records", lambda self: read.append(1) or real(self))
     monkeypatch.setattr(
         "imagenet_tasks.report.stage.write_report",
-        lambda inputs: shown.append(inputs) or {"headline": "h", "report": "r"},
+        lambda inputs: shown.append(inputs) or SAID,
     )
     tasks.write_report(run)
     assert shown[0].champion["outcome"] == "not settled"

@@ -60,9 +60,9 @@ def write_report(inputs: ReportInputs) -> dict[str, Any]:
 
     Returns:
         The figures that matter as small plain JSON: 'headline', 'verdict', 'branch' (the path that the run took),
-        accuracies (None where not tried), 'chosen' (the kept round's classes), 'rounds' and 'seeds' (how many),
-        'kept_round', 'lost' (classes, significantly), 'arms' (the names of those trained), and the storage keys of
-        both files.
+        accuracies (None where not tried), on test with intervals, with those of the difference and its 'p_value';
+        'chosen' (the kept round's classes), 'rounds' and 'seeds' (how many), 'kept_round', 'lost' (classes,
+        significantly), 'arms' (the names of those trained), and the storage keys of both files.
 
     Raises:
         ArtifactError: where an artifact is missing or damaged.
@@ -96,6 +96,9 @@ def write_report(inputs: ReportInputs) -> dict[str, Any]:
         "test_after": verdict["test"]["after"],
         "chosen": [c.class_id for c in kept.plan.targeted] if kept else [], "rounds": len(inputs.rounds),
         "kept_round": kept.number if kept else None, "lost": verdict["collateral"] or [],
+        "interval": verdict["test"]["interval"], "seed_interval": verdict["test"]["seed_interval"],
+        "test_before_interval": verdict["test"]["before_interval"],
+        "test_after_interval": verdict["test"]["after_interval"], "p_value": verdict["test"]["p_value"],
         "seeds": len(inputs.baseline.models), "arms": sorted({row["arm"] for row in figures["repair"]["arms"]}),
         "report": run.key(HTML), "report_json": run.key(JSON),
     }  # fmt: skip

@@ -57,7 +57,6 @@ def _write_index(
     """Writes run.json, by which pages list the run without opening its artifacts."""
     store, records, now_s = run.store, run.task_records(), time.time()
     training = json.loads(store.open_file(baseline.model.folder, "training.json").read_bytes())
-    test = store.read_json(result["report_json"])["verdict"]["test"]
     started_s = min(r["started_s"] for r in records)
     index = RunIndex(
         dag_id=run.dag_id,
@@ -73,8 +72,6 @@ def _write_index(
         precision=training["precision"],
         champion=champion["outcome"] if champion else "",
         artifacts=tuple(artifact_folders(records)),
-        **{name: test[name] for name in ("interval", "seed_interval", "p_value")},
-        **{f"test_{role}_interval": test[f"{role}_interval"] for role in ("before", "after")},
         **{name: value for name, value in result.items() if name in RunIndex.__dataclass_fields__},
     )
     store.write_json(run.key(RunIndex.KEY), index.as_dict())

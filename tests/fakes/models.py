@@ -33,7 +33,9 @@ def publish_model(
         for split, predicted in predictions.items():
             np.save(folder / f"probabilities_{split}.npy", answering(predicted, len(dataset.classes)))
         (folder / "model.keras").write_bytes(name.encode())  # no network, but bytes of its own
-        (folder / "training.json").write_text(json.dumps({"device": "cpu", "precision": "float32", "keras": "3"}))
+        (folder / "training.json").write_text(
+            json.dumps({"device": "cpu", "device_name": "CPU", "precision": "float32", "keras": "3"})
+        )
     return model
 
 
