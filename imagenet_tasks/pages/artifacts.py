@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from imagenet_tasks.artifacts import Run
-from imagenet_tasks.pages.files import UNREADABLE, is_plain, list_names, read_plain
+from imagenet_tasks.pages.files import UNREADABLE, is_plain, names_or_none, read_plain
 from imagenet_tasks.pages.records import class_names, label_of, read_records
 from imagenet_tasks.run_index import artifact_folders
 from imagenet_tasks.storage import MARKER, Store
@@ -109,7 +109,8 @@ def _folders(run: Run) -> dict[str, str]:
 
 
 def _own_files(run: Run) -> Iterator[ArtifactFile]:
-    names = [*_names(run, ""), *(f"report/{name}" for name in _names(run, "report"))]
+    in_report = names_or_none(run.store, run.key("report"))
+    names = [*names_or_none(run.store, run.folder), *(f"report/{name}" for name in in_report)]
     for name in names:
         if not re.fullmatch(OWN_FILES, name):
             continue
@@ -120,13 +121,6 @@ def _own_files(run: Run) -> Iterator[ArtifactFile]:
         yield ArtifactFile(
             folder=run.folder, name=name, size_bytes=len(content), sha256=hashlib.sha256(content).hexdigest()
         )
-
-
-def _names(run: Run, folder: str) -> list[str]:
-    try:
-        return list_names(run.store, run.key(folder))
-    except UNREADABLE:
-        return []
 
 
 def _artifact(store: Store, folder: str, label: str) -> Artifact:

@@ -67,5 +67,13 @@ def list_names(store: Store, key: str) -> list[str]:
     return store.names(key)
 
 
+def names_or_none(store: Store, key: str) -> list[str]:
+    """Returns the names in a folder, [] also where they cannot be read."""
+    try:
+        return list_names(store, key)
+    except UNREADABLE:
+        return []
+
+
 def _is_below_root(store: Store, path: Path) -> bool:
     return path.resolve().is_relative_to(Path(str(store.root)).resolve())

@@ -13,7 +13,7 @@ from pydantic.dataclasses import dataclass as checked
 
 from imagenet_tasks.artifacts import Run, TrainedModel
 from imagenet_tasks.config import RunConfig, from_json
-from imagenet_tasks.pages.files import UNREADABLE, has_content, list_names, read_plain
+from imagenet_tasks.pages.files import UNREADABLE, has_content, list_names, names_or_none, read_plain
 from imagenet_tasks.pages.lines import Chart, Line, draw_lines
 from imagenet_tasks.run_index import FINGERPRINT
 
@@ -178,11 +178,6 @@ class TaskGroup:
         return tuple(r for r in ordered if r.item and (r.state != "success" or self.count("running")))
 
     @property
-    def name(self) -> str:
-        """The task's name without its round."""
-        return self.task.rpartition(".")[2]
-
-    @property
     def curves(self) -> tuple[TaskRecord, ...]:
         """The trainings that have an epoch to show."""
         return tuple(r for r in self.records if r.progress and r.progress.history)
@@ -299,18 +294,11 @@ def read_config(run: Run) -> RunConfig | None:
 
 def read_decision(run: Run) -> str:
     """Returns why the last gate decided as it did, '' before the first."""
-    for name in sorted((n for n in _names(run) if n.startswith("decision")), reverse=True):
+    for name in sorted((n for n in names_or_none(run.store, run.folder) if n.startswith("decision")), reverse=True):
         with contextlib.suppress(*UNREADABLE, KeyError, TypeError):
             said = json.loads(read_file(run, name) or b"")
             return f"{said['why']}"
     return ""
-
-
-def _names(run: Run) -> list[str]:
-    try:
-        return list_names(run.store, run.folder)
-    except UNREADABLE:
-        return []
 
 
 def class_names(run: Run) -> dict[str, str]:

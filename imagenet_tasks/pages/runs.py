@@ -45,11 +45,6 @@ class RunRow:
         return self.known.run_id
 
     @property
-    def live(self) -> bool:
-        """Whether more is to come."""
-        return self.known.state in ("queued", "running")
-
-    @property
     def seconds(self) -> float | None:
         """How long it took; None while it runs."""
         if self.known.started_s is None or self.known.ended_s is None:

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from imagenet_tasks.errors import without_secrets
 from imagenet_tasks.wording import DASH, NBSP, duration, interval, number, percent, points, span
 
 SIZES = ("B", "kB", "MB", "GB")
@@ -72,5 +71,4 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "advice": advice, "breakable": _breakable, "clock": _clock, "day": _day, "duration": duration,
     "interval": interval, "number": number, "percent": percent,
     "points": points, "rate": _rate, "segment": _segment,
-    "size": _size, "span": span, "without_secrets": without_secrets,
 }  # fmt: skip
