@@ -71,4 +71,5 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "advice": advice, "breakable": _breakable, "clock": _clock, "day": _day, "duration": duration,
     "interval": interval, "number": number, "percent": percent,
     "points": points, "rate": _rate, "segment": _segment,
+    "size": _size, "span": span,
 }  # fmt: skip
