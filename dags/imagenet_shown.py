@@ -6,10 +6,10 @@ from typing import Any
 from urllib.parse import quote
 
 from airflow.sdk import Asset, AssetAlias, BaseOperatorLink, get_current_context
+from imagenet_store import open_store
 
 from imagenet_tasks.artifacts import Run
 from imagenet_tasks.errors import without_secrets
-from imagenet_tasks.storage import Store, default_home
 
 DATASET, CHAMPION, REPORT = Asset("imagenet_dataset"), Asset("imagenet_champion"), Asset("imagenet_report")
 # An asset that is an outlet has an event whenever its task succeeds; through an alias, only where the task adds one.
@@ -33,7 +33,7 @@ def current_run() -> Iterator[Run]:
 
     It is kept before Airflow learns that the task failed: the note may be written at once.
     """
-    context, store = get_current_context(), Store(default_home())
+    context, store = get_current_context(), open_store()
     try:
         yield Run(store, context["dag_run"].dag_id, context["run_id"])
     except BaseException as error:

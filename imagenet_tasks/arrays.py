@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -46,6 +47,11 @@ def read_picture(store: Store, class_id: str, file: str) -> bytes:
             "is then downloaded anew."
         )
     return data
+
+
+def reading_threads(store: Store) -> int:
+    """Returns how many threads read and decode pictures: one for each core; more where a store is waited for."""
+    return (os.cpu_count() or 1) if store.is_local else 16
 
 
 def write_array(

@@ -316,12 +316,15 @@ class Run:
 
     def task_records(self) -> list[dict[str, Any]]:
         """Returns what the tasks of this run wrote of themselves, in order of their start."""
-        records = [self.store.read_json(self.key(f"tasks/{n}")) for n in self.store.names(self.key("tasks"))]
+        keys = [self.key(f"tasks/{name}") for name in self.store.names(self.key("tasks"))]
+        records: list[dict[str, Any]] = self.store.read_all_json(keys)
         return sorted(records, key=lambda record: (record["started_s"], record["task"], record["item"]))
 
     def result_of(self, task: str) -> dict[str, Any] | None:
         """Returns what an unmapped task of this run handed on, or None where it did not run."""
-        return next((r["result"] for r in self.task_records() if r["task"] == task and r["state"] == "success"), None)
+        key = self.key(f"tasks/{task}.json")
+        record: dict[str, Any] = self.store.read_json(key) if self.store.exists(key) else {}
+        return record["result"] if record.get("state") == "success" else None
 
     def started_s(self, task: str) -> float:
         """Returns when an unmapped task of this run was last started (Unix time)."""

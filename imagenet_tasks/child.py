@@ -55,7 +55,7 @@ def run_in_child(run: Run, task: str, arguments: dict[str, Any], *, timeout_s: f
             text=True,
             errors="replace",
             bufsize=1,
-            env=child_environment(),
+            env=child_environment() | run.store.environment(),
             cwd=Path(__file__).parent.parent,
         )
         late = threading.Event()

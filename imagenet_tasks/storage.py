@@ -13,7 +13,7 @@ import re
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +52,13 @@ def safe_key(text: str) -> str:
     return f"{readable}-{hashlib.sha256(text.encode(errors='surrogatepass')).hexdigest()[:10]}"
 
 
-def to_path(text: str, *, setting: str) -> UPath:
+def to_path(text: str, *, setting: str, options: Mapping[str, Any] | None = None) -> UPath:
     """Returns the path that a setting names.
 
     Args:
         text: a local path or an fsspec URL.
         setting: its name, for the error.
+        options: of the URL's driver.
 
     Raises:
         ConfigError: where there is no driver for such a URL.
@@ -65,7 +66,7 @@ def to_path(text: str, *, setting: str) -> UPath:
     try:
         path = UPath(text)
         if path.protocol not in ("", "file"):  # else a process that lives long sees no file that others wrote
-            path = UPath(text, use_listings_cache=False)
+            path = UPath(text, use_listings_cache=False, **(options or {}))
         path.fs  # noqa: B018 - the driver is looked for here
     except (ValueError, ImportError) as error:
         raise ConfigError(
@@ -80,10 +81,12 @@ class Store:
 
     Args:
         root: a local path or an fsspec URL such as s3://bucket/prefix.
+        options: of the URL's driver, such as its key and secret; without them it looks in the environment.
     """
 
-    def __init__(self, root: str | Path) -> None:
-        self.root = to_path(str(root), setting="home")
+    def __init__(self, root: str | Path, options: Mapping[str, Any] | None = None) -> None:
+        self.options = dict(options or {})
+        self.root = to_path(str(root), setting="home", options=self.options)
         self.is_local = self.root.protocol in ("", "file")
         if self.is_local:
             self.root = UPath(Path(self.root.path).expanduser().absolute())
@@ -106,6 +109,10 @@ class Store:
         """Returns a text for people who need not know where the root lies."""
         return text.replace(str(self.root), "IMAGENET_HOME")
 
+    def environment(self) -> dict[str, str]:
+        """Returns the variables by which fsspec gives another process the same options; secrets are in no file."""
+        return {f"FSSPEC_{self.root.protocol.upper()}": json.dumps(self.options)} if self.options else {}
+
     # Single files
 
     def read_bytes(self, key: str) -> bytes:
@@ -114,12 +121,12 @@ class Store:
         Raises:
             ArtifactError: where there is none.
         """
+        path = self.path(key)
         try:
-            return self.path(key).read_bytes()
+            # One request: opening a file on an object store asks for its size first.
+            return path.read_bytes() if self.is_local else bytes(path.fs.cat_file(path.path))
         except FileNotFoundError as error:
-            raise ArtifactError(
-                f"{self.path(key)}: expected a file, found none. Run the stage that writes it."
-            ) from error
+            raise ArtifactError(f"{path}: expected a file, found none. Run the stage that writes it.") from error
 
     def write_bytes(self, key: str, data: bytes, *, sync: bool = True) -> None:
         """Writes a file whole or not at all: a reader sees the old bytes or the new ones.
@@ -130,7 +137,8 @@ class Store:
             sync: whether to wait for the disk. Not for many small files whose name tells whether they are whole.
         """
         if not self.is_local:  # an object store puts whole objects
-            self.path(key).write_bytes(data)
+            path = self.path(key)
+            path.fs.pipe_file(path.path, data)
             return
         # Plain strings: a path object costs as much as the write of a small file.
         target = "/".join((str(self.root), *self._parts(key)))
@@ -158,8 +166,26 @@ class Store:
         Raises:
             ArtifactError: where there is none or it is not JSON.
         """
+        return self._parsed(key, self.read_bytes(key))
+
+    def read_all_json(self, keys: Sequence[str]) -> list[Any]:
+        """Returns the parsed JSON of several files; those of an object store are asked for side by side.
+
+        Raises:
+            ArtifactError: where one is missing or is not JSON.
+        """
+        if self.is_local or not keys:
+            return [self.read_json(key) for key in keys]
+        paths = [self.path(key).path for key in keys]
         try:
-            return json.loads(self.read_bytes(key))
+            found = self.root.fs.cat(paths)
+        except FileNotFoundError as error:
+            raise ArtifactError(f"{error}: expected a file, found none. Run the stage that writes it.") from error
+        return [self._parsed(key, found[path]) for key, path in zip(keys, paths, strict=True)]
+
+    def _parsed(self, key: str, data: bytes) -> Any:
+        try:
+            return json.loads(data)
         except ValueError as error:
             raise ArtifactError(f"{self.path(key)}: expected JSON, found something else ({error}).") from error
 
@@ -173,8 +199,10 @@ class Store:
 
     def names(self, key: str) -> list[str]:
         """Returns the names in a folder in order, without unfinished and hidden ones; [] where it is absent."""
-        folder = self.path(key)
-        return sorted(p.name for p in folder.iterdir() if not p.name.startswith(".")) if folder.exists() else []
+        try:
+            return sorted(p.name for p in self.path(key).iterdir() if not p.name.startswith("."))
+        except (FileNotFoundError, NotADirectoryError):  # an object store says the latter
+            return []
 
     @contextlib.contextmanager
     def lock(self, key: str) -> Iterator[None]:
@@ -191,7 +219,12 @@ class Store:
 
     def is_complete(self, folder: str) -> bool:
         """Tells whether a folder was published."""
-        return self.path(f"{folder}/{MARKER}").exists()
+        if self.is_local:
+            return self.path(f"{folder}/{MARKER}").exists()
+        try:  # an object store that is asked whether something exists lists it, too
+            return bool(self.read_bytes(f"{folder}/{MARKER}"))
+        except ArtifactError:
+            return False
 
     def read_marker(self, folder: str) -> dict[str, Any]:
         """Returns the marker of a published folder: its files with size in bytes and SHA-256.
@@ -224,8 +257,8 @@ class Store:
                 self._rename_into_place(attempt, Path(str(target)))
             elif not self.is_complete(folder):
                 for name in contents:
-                    target.joinpath(inner + name).write_bytes((attempt / name).read_bytes())
-                target.joinpath(MARKER).write_bytes((attempt / MARKER).read_bytes())
+                    target.fs.put_file(str(attempt / name), target.joinpath(inner + name).path)
+                self.write_bytes(f"{folder}/{MARKER}", (attempt / MARKER).read_bytes())
         finally:
             shutil.rmtree(attempt, ignore_errors=True)
 
@@ -252,10 +285,19 @@ class Store:
         marker = self.read_marker(folder)
         expected = marker["files"].get(name)
         source = self.path(f"{folder}/{marker.get('inner', '')}{name}")
-        if expected is None or not source.exists():
-            raise ArtifactError(f"{source}: expected this file of a finished artifact, found none. Force its stage.")
-        local = Path(str(source)) if self.is_local else self._cached(source, expected["sha256"])
-        received = sha256_of(local)
+        missing = f"{source}: expected this file of a finished artifact, found none. Force its stage."
+        if expected is None:
+            raise ArtifactError(missing)
+        local = Path(str(source)) if self.is_local else _cache() / expected["sha256"][:2] / expected["sha256"]
+        received = sha256_of(local) if local.exists() else ""
+        if received != expected["sha256"] and not self.is_local:
+            try:
+                _fetch(source, local)
+            except FileNotFoundError as error:
+                raise ArtifactError(missing) from error
+            received = sha256_of(local)
+        if not received:
+            raise ArtifactError(missing)
         if received != expected["sha256"]:
             raise ChecksumMismatch(
                 f"{source}: expected SHA-256 {expected['sha256']}, received {received}. The file was changed after it "
@@ -278,12 +320,20 @@ class Store:
             with contextlib.suppress(OSError):  # there is more in it
                 Path(str(path.parent)).rmdir()
 
-    def _cached(self, source: UPath, sha256: str) -> Path:
-        cache = Path(os.environ.get("IMAGENET_CACHE") or Path(tempfile.gettempdir()) / "imagenet-cache")
-        local = cache / sha256[:2] / sha256
-        if not local.exists() or sha256_of(local) != sha256:
-            Store(cache).write_bytes(f"{sha256[:2]}/{sha256}", source.read_bytes())
-        return local
+
+def _cache() -> Path:
+    return Path(os.environ.get("IMAGENET_CACHE") or Path(tempfile.gettempdir()) / "imagenet-cache")
+
+
+def _fetch(source: UPath, local: Path) -> None:
+    """Copies an object to a local file, whole or not at all."""
+    local.parent.mkdir(parents=True, exist_ok=True)
+    attempt = local.with_name(f".writing-{uuid.uuid4().hex}")
+    try:
+        source.fs.get_file(source.path, str(attempt))
+        attempt.replace(local)
+    finally:
+        attempt.unlink(missing_ok=True)
 
 
 def _sync(path: Path) -> None:

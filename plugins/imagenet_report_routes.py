@@ -21,9 +21,10 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 from urllib.parse import quote
 
+from imagenet_store import open_store
+
 from imagenet_tasks.artifacts import Run
 from imagenet_tasks.errors import ConfigError
-from imagenet_tasks.storage import Store, default_home
 
 if TYPE_CHECKING:
     from fastapi import Response
@@ -202,7 +203,7 @@ def find_run(dag_id: str, run_id: str) -> Run:
     if not run_id.isprintable():  # PostgreSQL raises at a NUL
         not_found()
     try:
-        return Run(Store(default_home()), dag_id, run_id)
+        return Run(open_store(), dag_id, run_id)
     except ConfigError:
         not_found()
 

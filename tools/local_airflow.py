@@ -44,8 +44,8 @@ class LocalAirflow:
     ) -> None:
         self.home = home
         self.imagenet_home = imagenet_home
-        self.port = api_port if api_port and _is_free(api_port) else _free_port()
-        self.sample_port, self._log_port, self._trigger_log_port = _free_port(), _free_port(), _free_port()
+        self.port = api_port if api_port and _is_free(api_port) else free_port()
+        self.sample_port, self._log_port, self._trigger_log_port = free_port(), free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._settings = settings or {}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -109,7 +109,7 @@ class LocalAirflow:
             LocalAirflowError: where a component ends or is not healthy in time; the message names its log.
         """
         self.home.mkdir(parents=True, exist_ok=True)
-        self._launch("sample-server", ["-m", "imagenet_tasks", "sample-server", "--port", str(self.sample_port)])
+        self.start_servers()
         migrated = self._launch("migrate", ["-m", "airflow", "db", "migrate"])
         if migrated.wait(timeout=START_TIMEOUT_S) != 0:
             raise LocalAirflowError(f"the database could not be prepared; see {self.log_of('migrate')}")
@@ -124,6 +124,10 @@ class LocalAirflow:
         if self._get_or_none("/pools/gpu") is None:
             self.call("POST", "/pools", json={"name": "gpu", "slots": 1, "description": "one training at a time"})
 
+    def start_servers(self) -> None:
+        """Starts what Airflow and the workflow need before they start."""
+        self._launch("sample-server", ["-m", "imagenet_tasks", "sample-server", "--port", str(self.sample_port)])
+
     def stop(self) -> None:
         """Ends what was started, each with all that it started in turn."""
         for process in self._processes.values():
@@ -137,7 +141,7 @@ class LocalAirflow:
             for process in self._processes.values():
                 _signal_group(process, signal.SIGKILL)
                 process.wait()
-            _kill_sessions({process.pid for process in self._processes.values()})
+            kill_sessions({process.pid for process in self._processes.values()})
         self._processes.clear()
         self._session.close()
 
@@ -206,17 +210,20 @@ class LocalAirflow:
                     f"{name} ended with status {process.returncode}; {self.log_of(name)} ends:\n" + "\n".join(tail)
                 )
 
-    def _launch(self, name: str, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+    def _launch(self, name: str, arguments: Sequence[str], **settings: str) -> subprocess.Popen[bytes]:
+        """Starts a part that is written in Python, with further environment variables."""
+        return self._start(name, [sys.executable, *arguments], env=self.environment() | settings, cwd=REPOSITORY)
+
+    def _start(self, name: str, command: Sequence[str], **arguments: Any) -> subprocess.Popen[bytes]:
         with self.log_of(name).open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, *arguments],
+                command,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
-                env=self.environment(),
-                cwd=REPOSITORY,
                 start_new_session=True,
                 preexec_fn=_end_with_parent,  # noqa: PLW1509 - this process starts no threads before
+                **arguments,
             )
         self._processes[name] = process
         return process
@@ -269,7 +276,7 @@ def _is_free(port: int) -> bool:
         return True
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -280,7 +287,7 @@ def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:
         os.killpg(process.pid, number)
 
 
-def _kill_sessions(leaders: set[int]) -> None:
+def kill_sessions(leaders: set[int]) -> None:
     """Kills every process of the sessions that these processes led.
 
     Airflow puts each task into a process group of its own, where a signal to the scheduler's group does not reach it;
@@ -288,7 +295,7 @@ def _kill_sessions(leaders: set[int]) -> None:
     """
     deadline_s = time.monotonic() + 5
     while time.monotonic() < deadline_s:
-        members = [int(folder.name) for folder in Path("/proc").glob("[0-9]*") if _session_of(folder) in leaders]
+        members = [int(folder.name) for folder in Path("/proc").glob("[0-9]*") if session_of(folder) in leaders]
         if not members:
             return
         for pid in members:
@@ -297,7 +304,7 @@ def _kill_sessions(leaders: set[int]) -> None:
         time.sleep(0.05)
 
 
-def _session_of(process: Path) -> int | None:
+def session_of(process: Path) -> int | None:
     """Returns the session of a process of /proc, None where it has ended (a zombie only waits to be noticed)."""
     try:
         state, _, _, session = (process / "stat").read_text().rpartition(")")[2].split()[:4]

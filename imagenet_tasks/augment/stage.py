@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from imagenet_tasks import images
-from imagenet_tasks.arrays import read_picture, read_split, write_array
+from imagenet_tasks.arrays import read_picture, read_split, reading_threads, write_array
 from imagenet_tasks.artifacts import SUSPECTS, AugmentationPlan, ChosenClass, ClassArray, Dataset, Evaluation, Selection
 from imagenet_tasks.augment.choose import Validation, choose, describe
 from imagenet_tasks.augment.policies import acting, changed_copy, copy_number
@@ -230,7 +229,7 @@ def augment_class(
         )
         return images.resize(changed, rows_px=dataset.rows_px, columns_px=dataset.columns_px)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(reading_threads(store)) as pool:
         pictures = []
         for picture in pool.map(make, copies):
             pictures.append(picture)

@@ -4,13 +4,12 @@ import csv
 import io
 import json
 import logging
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from imagenet_tasks import images
-from imagenet_tasks.arrays import read_looks, read_picture, write_array
+from imagenet_tasks.arrays import read_looks, read_picture, reading_threads, write_array
 from imagenet_tasks.artifacts import ClassArray, Dataset, DatasetClass, Selection, SelectionRef
 from imagenet_tasks.config import DownloadConfig, PreprocessConfig
 from imagenet_tasks.errors import TooFewImages
@@ -64,7 +63,7 @@ def preprocess_class(
         pixels = images.to_array(data, rows_px=settings.rows_px, columns_px=settings.columns_px)
         return pixels, images.look(pixels)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow decodes and resizes outside the interpreter lock
+    with ThreadPoolExecutor(reading_threads(store)) as pool:  # Pillow works outside the interpreter lock
         pictures, looks = [], []
         for picture, look in pool.map(prepare, selection.files):
             pictures.append(picture)
