@@ -49,7 +49,7 @@ USED = {
         "extraVolumeMounts": list,
     },
     "migrateDatabaseJob": {"args": list},
-    **dict.fromkeys(("createUserJob", "postgresql", "statsd"), {"enabled": bool}),
+    **{key: {"enabled": bool} for key in ("createUserJob", "postgresql", "statsd")},
 }
 
 
@@ -207,6 +207,18 @@ def unlike(values: Any, expected: Any, path: str = "") -> list[str]:
 
 def test_each_value_is_one_of_the_charts_and_of_its_type(values):
     assert unlike(values, USED) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ({"scheduler": {"liveness": {}}}, ".scheduler.liveness"),
+        ({"airflowVersion": 3.3}, ".airflowVersion"),
+        ({"statsd": False}, ".statsd"),
+    ],
+)
+def test_a_value_that_the_chart_has_not_is_found(value, found):
+    assert unlike(value, USED) == [found]
 
 
 def test_every_setting_of_airflow_exists_in_the_installed_airflow(values):
