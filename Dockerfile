@@ -3,8 +3,8 @@
 #   docker build -t imagenet-tasks:cpu .
 #   docker build -t imagenet-tasks:gpu --target gpu .
 #
-# DAGs and plugins are in both, for Kubernetes (docs/kubernetes.md); docker-compose.yaml mounts the folders over them. The
-# user is a number, without which Kubernetes cannot tell that it is not root.
+# DAGs and plugins are in both, for Kubernetes (docs/kubernetes.md); docker-compose.yaml mounts the folders over them.
+# The user is a number, without which Kubernetes cannot tell that it is not root.
 
 FROM python:3.11-slim AS dependencies
 
