@@ -2,6 +2,9 @@
 #
 #   docker build -t imagenet-tasks:cpu .
 #   docker build -t imagenet-tasks:gpu --target gpu .
+#
+# DAGs and plugins are in both, for Kubernetes (docs/kubernetes.md); docker-compose.yaml mounts the folders over them.
+# The user is a number, without which Kubernetes cannot tell that it is not root.
 
 FROM python:3.11-slim AS dependencies
 
@@ -35,11 +38,15 @@ RUN pip install --only-binary=:all: \
 ENV NVIDIA_DRIVER_CAPABILITIES=compute,utility
 
 COPY imagenet_tasks imagenet_tasks
-USER airflow
+COPY dags /opt/airflow/dags
+COPY plugins /opt/airflow/plugins
+USER 50000
 
 
 # Last, because a build without --target makes the last stage.
 FROM dependencies AS cpu
 
 COPY imagenet_tasks imagenet_tasks
-USER airflow
+COPY dags /opt/airflow/dags
+COPY plugins /opt/airflow/plugins
+USER 50000

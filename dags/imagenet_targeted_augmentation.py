@@ -16,6 +16,7 @@ from airflow.sdk import (
     task,
 )
 from imagenet_form import DOC, PARAMS
+from imagenet_pods import training_pod
 from imagenet_shown import (
     CHAMPION,
     DATASET,
@@ -44,7 +45,12 @@ DAG_ID = "imagenet_targeted_augmentation"
 LOCATION = os.environ.get("IMAGENET_LOCATION") or None
 CONNECTION = os.environ.get("IMAGENET_CONNECTION") or None
 ALLOWED_PRIVATE_HOSTS = os.environ.get("IMAGENET_ALLOWED_PRIVATE_HOSTS") or None
-GPU = {"queue": os.environ.get("IMAGENET_GPU_QUEUE", "gpu"), "pool": os.environ.get("IMAGENET_GPU_POOL", "gpu")}
+GPU: dict[str, Any] = {
+    "queue": os.environ.get("IMAGENET_GPU_QUEUE", "gpu"),  # for Celery; Kubernetes' executor has no queues
+    "pool": os.environ.get("IMAGENET_GPU_POOL", "gpu"),
+    "executor": os.environ.get("IMAGENET_GPU_EXECUTOR") or None,  # one of several, else the first
+    "executor_config": training_pod(),
+}
 TRAIN_TIMEOUT = timedelta(hours=48)
 CHILD_TIMEOUT_S = TRAIN_TIMEOUT.total_seconds() - 600  # the child ends with its own error, not with Airflow's
 RETRIES = 3

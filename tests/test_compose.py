@@ -24,6 +24,7 @@ COMPOSE = ROOT / "docker-compose.yaml"
 AIRFLOW_PROCESSES = ("api-server", "scheduler", "dag-processor", "triggerer", "worker", "worker-gpu")
 LONG_RUNNING = ("postgres", "redis", "sample", *AIRFLOW_PROCESSES)
 REQUIRED = re.compile(r"\$\{(\w+):\?[^}]+\}")
+AWS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL")
 
 
 @pytest.fixture(scope="module")
@@ -186,6 +187,51 @@ def test_workers_reach_the_sample_server_where_it_listens(services):
         assert services[name]["environment"]["IMAGENET_SAMPLE_URL"] == f"http://sample:{port}"
 
 
+# The file that runs worker-gpu on CPU.
+
+
+class Reset(str):
+    """What `!reset` marks: Docker Compose drops the key."""
+
+
+class OverrideLoader(yaml.SafeLoader):
+    """Reads a file that is laid over another."""
+
+
+OverrideLoader.add_constructor("!reset", lambda loader, node: Reset())
+
+
+def laid_over(base: dict, override: dict) -> dict:
+    """The merge of two Compose files, as far as docker-compose.cpu.yaml needs it: mappings, plain values, `!reset`."""
+    merged = base | {
+        key: laid_over(base.get(key, {}), value) if isinstance(value, dict) else value
+        for key, value in override.items()
+    }
+    return {key: value for key, value in merged.items() if not isinstance(value, Reset)}
+
+
+@pytest.fixture(scope="module")
+def on_cpu(compose: dict) -> dict:
+    return laid_over(compose, yaml.load((ROOT / "docker-compose.cpu.yaml").read_text(), OverrideLoader))
+
+
+def test_on_cpu_the_file_is_valid_under_the_compose_specification(on_cpu, schema):
+    assert [f"{e.json_path}: {e.message}" for e in schema.iter_errors(on_cpu)] == []
+
+
+def test_on_cpu_worker_gpu_needs_no_gpu_and_no_profile(on_cpu):
+    worker = on_cpu["services"]["worker-gpu"]
+    assert not {"deploy", "profiles"} & set(worker)
+    assert (worker["image"], worker["build"]) == ("imagenet-tasks:cpu", {"context": ".", "target": "cpu"})
+
+
+def test_on_cpu_all_else_is_the_same(on_cpu, services):
+    changed = {"deploy", "profiles", "image", "build"}
+    same = services | {"worker-gpu": {k: v for k, v in services["worker-gpu"].items() if k not in changed}}
+    ours = on_cpu["services"]
+    assert ours | {"worker-gpu": {k: v for k, v in ours["worker-gpu"].items() if k not in changed}} == same
+
+
 # The settings.
 
 
@@ -211,15 +257,26 @@ def test_redis_hands_no_training_that_still_runs_to_a_second_worker(services):
     assert int(timeout) > int(hours) * 3600
 
 
-@pytest.mark.parametrize(("name", "default"), [("SCHEDULE", "@weekly"), ("PROFILE", "sample"), ("LOCATION", "")])
-def test_what_scheduled_runs_do_can_be_set_and_has_the_dags_defaults(services, name, default):
+@pytest.mark.parametrize(
+    ("name", "default"),
+    [
+        *(("HOME", "/opt/imagenet"), ("SCHEDULE", "@weekly"), ("PROFILE", "sample"), ("LOCATION", "")),
+        *(("CONNECTION", ""), ("ACCEPT_TERMS", ""), ("CONTACT", ""), ("ALLOWED_PRIVATE_HOSTS", "")),
+    ],
+)
+def test_what_runs_do_can_be_set_and_has_the_programs_defaults(services, name, default):
     value = services["dag-processor"]["environment"][f"IMAGENET_{name}"]
     assert value == f"${{IMAGENET_{name}:-{default}}}"
 
 
+@pytest.mark.parametrize("name", AWS)
+def test_the_login_of_an_object_store_is_passed_on_just_where_it_is_set(services, name):
+    assert services["worker"]["environment"][name] is None
+
+
 def test_every_variable_that_the_file_takes_is_documented_at_its_top():
     head, body = COMPOSE.read_text().split("\nx-airflow-common", 1)
-    taken = set(re.findall(r"(?<!\$)\$\{(\w+)", body))  # `$$` leaves the variable to the container
+    taken = set(re.findall(r"(?<!\$)\$\{(\w+)", body)) | set(AWS)  # `$$` leaves the variable to the container
     assert {name for name in taken if not re.search(rf"^#   {name} ", head, re.MULTILINE)} == set()
 
 
@@ -242,14 +299,16 @@ def test_every_airflow_setting_exists_in_the_installed_airflow(services):
 
 def test_no_secret_is_written_in_the_file(services):
     """A setting that is a secret by its name is nothing but a required variable."""
-    secret = re.compile(r"(SECRET|SECRET_KEY|PASSWORD|FERNET_KEY|TOKEN)$")
+    secret = re.compile(r"(SECRET|SECRET_KEY|PASSWORD|FERNET_KEY|TOKEN|ACCESS_KEY)$")
     found = {k: v for s in services.values() for k, v in s.get("environment", {}).items() if secret.search(k)}
     assert set(found) == {
         "AIRFLOW__API_AUTH__JWT_SECRET",
         "AIRFLOW__API__SECRET_KEY",
         "AIRFLOW__CORE__FERNET_KEY",
         "POSTGRES_PASSWORD",
+        "AWS_SECRET_ACCESS_KEY",
     }
+    assert found.pop("AWS_SECRET_ACCESS_KEY") is None
     assert all(REQUIRED.fullmatch(value) for value in found.values())
 
 
@@ -291,9 +350,7 @@ def test_dags_and_plugins_are_mounted_read_only(services, name, folder):
 
 @pytest.mark.parametrize("name", ["worker", "worker-gpu"])
 def test_workers_write_to_the_named_volume_of_the_pictures(services, name):
-    home = services[name]["environment"]["IMAGENET_HOME"]
-    assert home == "/opt/imagenet"
-    assert mounts(services[name])[home] == ["imagenet"]
+    assert mounts(services[name])["/opt/imagenet"] == ["imagenet"]
 
 
 @pytest.mark.parametrize("name", ["worker", "worker-gpu"])
@@ -333,8 +390,20 @@ def test_the_cpu_image_is_what_a_build_without_a_target_makes():
 
 
 @pytest.mark.parametrize("target", ["cpu", "gpu"])
-def test_the_image_does_not_run_as_root(target):
-    assert re.findall(r"^USER (\S+)$", dockerfile_stages()[target], flags=re.MULTILINE) == ["airflow"]
+def test_the_image_does_not_run_as_root_and_says_so_by_number(target):
+    """Kubernetes refuses a name where it was told that no container may be root."""
+    assert re.findall(r"^USER (\S+)$", dockerfile_stages()[target], flags=re.MULTILINE) == ["50000"]
+    assert "useradd --uid 50000 " in dockerfile_stages()["dependencies"]
+
+
+@pytest.mark.parametrize("target", ["cpu", "gpu"])
+def test_the_image_holds_the_code_the_dags_and_the_plugins(target):
+    copied = dict(re.findall(r"^COPY (\S+) (\S+)$", dockerfile_stages()[target], flags=re.MULTILINE))
+    assert copied == {
+        "imagenet_tasks": "imagenet_tasks",
+        "dags": "/opt/airflow/dags",
+        "plugins": "/opt/airflow/plugins",
+    }
 
 
 def test_the_lock_is_installed_with_its_hashes_checked():
@@ -348,7 +417,7 @@ def test_the_gpu_image_adds_the_cuda_libraries_of_the_locked_tensorflow():
 def test_the_build_sees_nothing_but_what_the_image_needs():
     rules = [r for r in (ROOT / ".dockerignore").read_text().splitlines() if r and not r.startswith("#")]
     assert rules[0] == "*"
-    assert {rule for rule in rules if rule.startswith("!")} == {"!requirements.txt", "!imagenet_tasks"}
+    assert {r for r in rules if r.startswith("!")} == {"!requirements.txt", "!imagenet_tasks", "!dags", "!plugins"}
 
 
 def test_the_folders_of_the_volumes_belong_to_the_user_of_the_image(compose, services):
