@@ -256,9 +256,8 @@ class Store:
             if self.is_local:
                 self._rename_into_place(attempt, Path(str(target)))
             elif not self.is_complete(folder):
-                for name in contents:
-                    target.fs.put_file(str(attempt / name), target.joinpath(inner + name).path)
-                self.write_bytes(f"{folder}/{MARKER}", (attempt / MARKER).read_bytes())
+                for name, place in [*((name, inner + name) for name in contents), (MARKER, MARKER)]:
+                    target.fs.put_file(str(attempt / name), target.joinpath(place).path)
         finally:
             shutil.rmtree(attempt, ignore_errors=True)
 

@@ -241,9 +241,14 @@ def test_the_first_of_two_publishers_at_once_wins(store):
 
 def test_on_an_object_store_the_marker_comes_last(remote, monkeypatch):
     written = []
-    kind = type(remote.root)
-    write = kind.write_bytes
-    monkeypatch.setattr(kind, "write_bytes", lambda self, data: (written.append(self.name), write(self, data))[1])
+    kind = type(remote.root.fs)
+    put = kind.put_file
+
+    def noted(self, local, target, **options):
+        written.append(Path(target).name)
+        put(self, local, target, **options)
+
+    monkeypatch.setattr(kind, "put_file", noted)
     publish(remote, "models/f", z="last by name", a="first by name")
     assert sorted(written) == ["a", MARKER, "z"]
     assert written[-1] == MARKER
@@ -270,20 +275,20 @@ def test_f32_two_attempts_that_interleave_on_an_object_store_leave_one_of_them_w
     remote, monkeypatch, stopped_at, last
 ):
     """While the first attempt is about to write its n-th file (the marker is the last), a second one publishes."""
-    kind = type(remote.root)
-    write, written, second = kind.write_bytes, [], []
+    kind = type(remote.root.fs)
+    put, written, second = kind.put_file, [], []
 
-    def interleaved(self, data):
+    def interleaved(self, local, target, **options):
         if not second and len(written) == stopped_at:
             second.append(True)
             publish(remote, "models/f", a="second", b="second")
             if last == "second attempt":  # ... whose marker arrives after that of the first
                 marker = remote.read_bytes(f"models/f/{MARKER}")
-                second.append(lambda: write(remote.path(f"models/f/{MARKER}"), marker))
-        written.append(self.name)
-        write(self, data)
+                second.append(lambda: remote.write_bytes(f"models/f/{MARKER}", marker))
+        written.append(Path(target).name)
+        put(self, local, target, **options)
 
-    monkeypatch.setattr(kind, "write_bytes", interleaved)
+    monkeypatch.setattr(kind, "put_file", interleaved)
     publish(remote, "models/f", a="first", b="first")
     for late in second[1:]:
         late()
@@ -293,18 +298,18 @@ def test_f32_two_attempts_that_interleave_on_an_object_store_leave_one_of_them_w
 
 
 def test_f32_a_reader_that_has_read_the_marker_of_one_attempt_still_finds_its_files_after_another(remote, monkeypatch):
-    kind = type(remote.root)
-    write = kind.write_bytes
+    kind = type(remote.root.fs)
+    put = kind.put_file
     markers = []
 
-    def then_second(self, data):
-        if self.name == MARKER and not markers:
+    def then_second(self, local, target, **options):
+        if Path(target).name == MARKER and not markers:
             markers.append(None)
             publish(remote, "models/f", a="second")
             markers[0] = remote.read_marker("models/f")
-        write(self, data)
+        put(self, local, target, **options)
 
-    monkeypatch.setattr(kind, "write_bytes", then_second)
+    monkeypatch.setattr(kind, "put_file", then_second)
     publish(remote, "models/f", a="first")
     monkeypatch.setattr(remote, "read_marker", lambda folder: markers[0])
     assert text_of(remote, "models/f", "a") == "second"
