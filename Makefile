@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: help demo ui test check format bench-train bench-preprocess bench-download screenshots lock clean
+.PHONY: help demo ui test test-cluster check format bench-train bench-preprocess bench-download bench-overhead bench-scale screenshots lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -20,6 +20,9 @@ ui: $(VENV)/installed ## start Airflow with the workflow and its pages, and leav
 
 test: $(VENV)/installed-dev ## run all tests
 	$(BIN)/python -m pytest
+
+test-cluster: $(VENV)/installed-dev ## run the workflow on Celery, PostgreSQL, Redis and an object store, and kill each of them
+	$(BIN)/python -m pytest -m cluster tests/cluster
 
 check: $(VENV)/installed-dev ## lint, format, types, layers
 	$(BIN)/ruff check .
@@ -39,6 +42,12 @@ bench-preprocess: $(VENV)/installed ## print pictures per second of preprocessin
 
 bench-download: $(VENV)/installed ## print pictures per second and CPU of downloading beside img2dataset and a plain loop
 	@$(UV_INDEX); $(BIN)/python -m benchmarks.download
+
+bench-overhead: $(VENV)/installed ## print what Airflow adds to the work, beside an empty workflow of the same graph
+	$(BIN)/python -m benchmarks.overhead
+
+bench-scale: $(VENV)/installed ## print how a run grows with its classes: 20, 200, 2,000
+	$(BIN)/python -m benchmarks.scale --chart docs/pictures/scale.svg
 
 screenshots: $(VENV)/installed-dev ## make the README's pictures from a run in real Airflow (needs chromium)
 	$(BIN)/python -m tools.screenshots

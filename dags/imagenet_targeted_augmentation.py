@@ -51,6 +51,7 @@ GPU: dict[str, Any] = {
     "executor": os.environ.get("IMAGENET_GPU_EXECUTOR") or None,  # one of several, else the first
     "executor_config": training_pod(),
 }
+MAX_ACTIVE_RUNS = int(os.environ.get("IMAGENET_MAX_ACTIVE_RUNS") or 2)  # they share what they make
 TRAIN_TIMEOUT = timedelta(hours=48)
 CHILD_TIMEOUT_S = TRAIN_TIMEOUT.total_seconds() - 600  # the child ends with its own error, not with Airflow's
 RETRIES = 3
@@ -92,7 +93,7 @@ def _max_tasks() -> int:
     schedule=_schedule(),
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
-    max_active_runs=1,
+    max_active_runs=MAX_ACTIVE_RUNS,
     tags=["imagenet", "training"],
     default_args={
         "retries": RETRIES,
@@ -209,6 +210,7 @@ def imagenet_targeted_augmentation() -> None:
     @task(
         multiple_outputs=False,
         trigger_rule="none_failed_min_one_success",
+        max_active_tis_per_dag=1,  # the champions' file is read, changed and written
         inlets=[CHAMPION],
         outlets=[REPORT, NEW_CHAMPION],
         doc_md="Writes report.html and report.json, on both branches, and keeps the best model as the champion. The "

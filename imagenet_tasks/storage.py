@@ -90,6 +90,8 @@ class Store:
         self.is_local = self.root.protocol in ("", "file")
         if self.is_local:
             self.root = UPath(Path(self.root.path).expanduser().absolute())
+        # Otherwise s3fs asks for a file's size before it reads it, and lists the folder of one that is not there.
+        self._in_one = {"max_concurrency": 1} if self.root.protocol in ("s3", "s3a") else {}
 
     def path(self, key: str) -> UPath:
         """Returns the path of a key.
@@ -123,8 +125,7 @@ class Store:
         """
         path = self.path(key)
         try:
-            # One request: opening a file on an object store asks for its size first.
-            return path.read_bytes() if self.is_local else bytes(path.fs.cat_file(path.path))
+            return path.read_bytes() if self.is_local else bytes(path.fs.cat_file(path.path, **self._in_one))
         except FileNotFoundError as error:
             raise ArtifactError(f"{path}: expected a file, found none. Run the stage that writes it.") from error
 
@@ -178,7 +179,7 @@ class Store:
             return [self.read_json(key) for key in keys]
         paths = [self.path(key).path for key in keys]
         try:
-            found = self.root.fs.cat(paths)
+            found = self.root.fs.cat(paths, **self._in_one)
         except FileNotFoundError as error:
             raise ArtifactError(f"{error}: expected a file, found none. Run the stage that writes it.") from error
         return [self._parsed(key, found[path]) for key, path in zip(keys, paths, strict=True)]

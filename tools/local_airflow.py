@@ -155,6 +155,10 @@ class LocalAirflow:
         """Returns the file with a component's output."""
         return self.home / f"{component}.log"
 
+    def pid(self, name: str) -> int:
+        """Returns the process id of a part."""
+        return self._processes[name].pid
+
     def call(self, method: str, path: str, **arguments: Any) -> Any:
         """Returns the answer of the REST API as parsed JSON.
 

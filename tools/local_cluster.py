@@ -98,10 +98,6 @@ class LocalCluster(LocalAirflow):
         kill_sessions({process.pid})
         return process.pid
 
-    def pid(self, name: str) -> int:
-        """Returns the process id of a part."""
-        return self._processes[name].pid
-
     @property
     def _data(self) -> Path:
         return self._postgres / "data"

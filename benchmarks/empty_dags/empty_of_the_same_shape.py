@@ -1,0 +1,90 @@
+"""A workflow of the same graph whose tasks do nothing: what Airflow itself costs. See benchmarks/overhead.py."""
+
+import contextlib
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import TaskGroup, dag, get_current_context, task
+
+ROUNDS = 3
+GPU = {"queue": "gpu", "pool": "gpu"}
+
+
+@dag(
+    schedule=None,
+    params={"classes": 20, "augmented": 3},
+    default_args={"retries": 3, "execution_timeout": timedelta(minutes=30), "show_return_value_in_logs": False},
+)
+def empty_of_the_same_shape() -> None:
+    @task
+    def plan_run() -> list[int]:
+        return list(range(get_current_context()["params"]["classes"]))
+
+    @task
+    def download_class(group: int) -> int:
+        return group
+
+    @task
+    def preprocess_class(group: int) -> int:
+        return group
+
+    @task
+    def build_dataset(prepared: list[int]) -> list[int]:
+        return [len(list(prepared))]
+
+    @task(**GPU)
+    def train_baseline(trial: int) -> int:
+        return trial
+
+    @task
+    def evaluate_baseline(models: list[int]) -> int:
+        return len(list(models))
+
+    @task(trigger_rule="none_failed_min_one_success")
+    def write_report() -> None:
+        return None
+
+    trials = build_dataset(preprocess_class.expand(group=download_class.expand(group=plan_run())))
+    evaluation: Any = evaluate_baseline(train_baseline.expand(trial=trials))
+    report = write_report()
+    for number in range(1, ROUNDS + 1):
+        with contextlib.nullcontext() if number == 1 else TaskGroup(f"round_{number}"):
+            evaluation = _repair(number, evaluation, report)
+
+
+def _repair(number: int, previous: Any, report: Any) -> Any:
+    @task.branch
+    def check_accuracy(evaluation: int) -> str:
+        return "plan_augmentation" if number == 1 else "write_report"
+
+    @task
+    def plan_augmentation(evaluation: int) -> list[int]:
+        return list(range(get_current_context()["params"]["augmented"]))
+
+    @task
+    def augment_class(group: int) -> int:
+        return group
+
+    @task
+    def plan_retraining(evaluation: int) -> list[int]:
+        return [evaluation]
+
+    @task(**GPU)
+    def train_augmented(trial: int, added: list[int]) -> int:
+        return trial
+
+    @task
+    def evaluate_augmented(models: list[int]) -> int:
+        return len(list(models))
+
+    gate, groups, retraining = check_accuracy(previous), plan_augmentation(previous), plan_retraining(previous)
+    gate >> groups >> retraining
+    gate >> report
+    evaluation = evaluate_augmented(
+        train_augmented.partial(added=augment_class.expand(group=groups)).expand(trial=retraining)
+    )
+    evaluation >> report
+    return evaluation
+
+
+empty_of_the_same_shape()
