@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: help demo ui test test-cluster check format bench-train bench-preprocess bench-download bench-overhead bench-scale screenshots lock clean
+.PHONY: help demo ui test test-cluster check format bench-train bench-preprocess bench-download bench-overhead bench-reruns bench-scale screenshots lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -45,6 +45,9 @@ bench-download: $(VENV)/installed ## print pictures per second and CPU of downlo
 
 bench-overhead: $(VENV)/installed ## print what Airflow adds to the work, beside an empty workflow of the same graph
 	$(BIN)/python -m benchmarks.overhead
+
+bench-reruns: $(VENV)/installed ## print a first run beside reruns with nothing new and with 50 new pictures
+	$(BIN)/python -m benchmarks.reruns
 
 bench-scale: $(VENV)/installed ## print how a run grows with its classes: 20, 200, 2,000
 	$(BIN)/python -m benchmarks.scale --chart docs/pictures/scale.svg

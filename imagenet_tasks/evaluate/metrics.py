@@ -1,16 +1,9 @@
-"""The figures of one model on one side of the split."""
+"""The figures of one model on one side of the split. scikit-learn takes seconds to import: only what measures does."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import (
-    balanced_accuracy_score,
-    confusion_matrix,
-    log_loss,
-    precision_recall_fscore_support,
-    top_k_accuracy_score,
-)
 
 from imagenet_tasks.artifacts import DatasetClass
 from imagenet_tasks.intervals import wilson
@@ -31,6 +24,13 @@ def measure(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[Dat
         ("ece"), the accuracies of chance and of always answering the most frequent class, per-class figures, and the
         confusion matrix (rows true, columns predicted).
     """
+    from sklearn.metrics import (
+        balanced_accuracy_score,
+        confusion_matrix,
+        precision_recall_fscore_support,
+        top_k_accuracy_score,
+    )
+
     every_label = np.arange(len(classes))
     if len(labels) == 0:
         return {
@@ -90,6 +90,8 @@ def _normalised(probabilities: np.ndarray) -> np.ndarray:
 
 
 def _loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    from sklearn.metrics import log_loss
+
     return float(log_loss(labels, probabilities, labels=np.arange(probabilities.shape[1])))
 
 

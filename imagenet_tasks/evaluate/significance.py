@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import binom, t
 
 from imagenet_tasks.artifacts import DatasetClass
 from imagenet_tasks.intervals import CONFIDENCE
@@ -130,6 +129,8 @@ def over_seeds(values: Sequence[float]) -> tuple[float, float | None, list[float
     mean = float(np.mean(values))
     if len(values) < 2:
         return mean, None, None
+    from scipy.stats import t
+
     sd = float(np.std(values, ddof=1))
     half = float(t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * sd / math.sqrt(len(values))
     return mean, sd, [mean - half, mean + half]
@@ -145,6 +146,8 @@ def permutation_test(change: np.ndarray) -> float:
     Args:
         change: int (n,), small numbers; 0 counts for nothing.
     """
+    from scipy.stats import binom
+
     sizes, counts = np.unique(np.abs(change[change != 0]), return_counts=True)
     shares, first = np.ones(1), 0  # of each sum of the positive changes, from `first` on
     for size, count in zip(sizes.tolist(), counts.tolist(), strict=True):
@@ -173,6 +176,8 @@ def _t_test(gains: np.ndarray) -> np.ndarray:
     Args:
         gains: float (seeds, classes), of two seeds or more.
     """
+    from scipy.stats import t
+
     seeds, classes = gains.shape
     means = gains.mean(axis=0)
     freedom = (seeds - 1) * classes
