@@ -11,6 +11,7 @@ from imagenet_tasks.errors import ArtifactError, ConfigError
 from imagenet_tasks.retention.layout import LAYOUT, LEFTOVERS, Layout, Piece, is_reported, look_around
 from imagenet_tasks.retention.references import (
     DAMAGED,
+    NAMED,
     files_of_selection,
     in_use,
     marks_of_champions,
@@ -152,20 +153,21 @@ def _unused(pieces: list[Piece], used: set[str]) -> dict[str, str]:
 
 
 def _why_unused(piece: Piece, used: set[str], models: set[str], newest: dict[str, float]) -> str:
-    if piece.kind == "runs":
-        return ""
+    why = ""
     if piece.kind == LEFTOVERS:
-        return "left by stopped work"
-    if QUARANTINED in piece.names:
-        return "set aside as damaged"
-    if piece.kind != "selections" and not piece.is_complete:
-        return "never finished, or half removed"
-    if piece.kind == "lists":
-        return "its list has a newer index" if piece.changed_s < newest[piece.mark.partition("-")[0]] else ""
-    if piece.kind == "checkpoints":
+        why = "left by stopped work"
+    elif QUARANTINED in piece.names:
+        why = "set aside as damaged"
+    elif piece.kind not in ("runs", "selections") and not piece.is_complete:
+        why = "never finished"
+    elif piece.kind == "lists" and piece.changed_s < newest[piece.mark.partition("-")[0]]:
+        why = "its list has a newer index"
+    elif piece.kind == "checkpoints":
         model = piece.key.split("/")[1]
-        return "its model is finished" if model in models else "" if model in used else "no kept run trains its model"
-    return "" if piece.mark in used else UNUSED
+        why = "its model is finished" if model in models else "" if model in used else "no kept run trains it"
+    elif piece.kind in NAMED and piece.mark not in used:
+        why = UNUSED
+    return why
 
 
 def _take_second(store: Store, piece: Piece, before_s: float) -> Iterator[Piece]:

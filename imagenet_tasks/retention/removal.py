@@ -1,4 +1,4 @@
-"""Carries a plan out: what refers to others goes first, so that whoever is stopped half-way leaves what is consistent."""
+"""Carries a plan out: what refers to others goes first, so that who is stopped half-way leaves what fits together."""
 
 import contextlib
 import re

@@ -63,9 +63,8 @@ def said_of_plan(plan: Plan, *, verbose: bool = False) -> Iterator[str]:
     if verbose and plan.going:
         yield ""
     days = f"{plan.rules.grace_days:g} days"
-    yield f"What changed in the last {days} stays: a run may be about to use it" + (
-        f" ({plural(len(plan.young), 'piece')} that nothing refers to)." if plan.young else "."
-    )
+    unused = f", {plural(len(plan.young), 'unused piece')} too" if plan.young else ""
+    yield f"What changed in the last {days} stays{unused}: a run may be about to use it."
     unknown = [f.key for f in plan.unknown] + [p.key for p in plan.strange]
     if unknown:
         some = unknown if verbose else unknown[:3]
@@ -80,8 +79,8 @@ def said_of_end(plan: Plan) -> str:
     count, files, size_bytes = (
         sum(getattr(piece, name) for piece, _ in plan.going) for name in ("count", "files", "size_bytes")
     )
-    told = f"{plural(count, 'piece')}, {plural(files, 'file')}, {size(size_bytes)}"
-    return f"Nothing was removed. Add --delete to remove what goes: {told}."
+    told = f"{plural(count, 'piece')} ({plural(files, 'file')}, {size(size_bytes)})"
+    return f"Nothing was removed. --delete removes {told}."
 
 
 def said_of_removed(removed: Removed) -> str:
