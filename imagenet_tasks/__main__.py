@@ -101,9 +101,9 @@ def _parser() -> argparse.ArgumentParser:
         "--home", default=default_home(), help="where the artifacts are (default: IMAGENET_HOME, ~/imagenet)"
     )
     prune.add_argument(
-        "--keep-runs", type=int, metavar="N", help="of each workflow let all but the newest N reports go"
+        "--keep-runs", type=int, metavar="N", help="of each workflow all runs with a report but the newest N go"
     )
-    prune.add_argument("--older-than-days", type=float, metavar="D", help="let only runs go that are older than D days")
+    prune.add_argument("--older-than-days", type=float, metavar="D", help="runs older than D days go")
     prune.add_argument(
         "--grace-days",
         type=float,

@@ -326,9 +326,21 @@ def test_a_piece_is_as_young_as_its_youngest_file(local):
     assert list(going(local)) == [f"arrays/{mark('x')}"]
 
 
-def test_what_is_young_keeps_what_it_refers_to(home):
-    publish(home, f"arrays/{mark('old')}", ids_json="[]")
-    publish(home, f"datasets/{mark('new')}", days=1, dataset_json=json.dumps({"array": mark("old")}))
+@pytest.mark.parametrize(
+    ("kind", "files", "named"),
+    [
+        ("datasets", ["dataset"], "arrays"),
+        ("models", ["training"], "datasets"),
+        ("evaluations", ["metrics", "evaluation"], "models"),
+        ("evaluations", ["evaluation", "metrics"], "models"),
+        ("plans", ["plan"], "datasets"),
+    ],
+)
+def test_what_is_young_keeps_what_each_of_its_files_names(home, kind, files, named):
+    own = {"arrays": "ids_json", "datasets": "dataset_json", "models": "training_json"}[named]
+    publish(home, f"{named}/{mark('old')}", **{own: "{}"})
+    said = {f"{name}_json": "{}" for name in files} | {f"{files[0]}_json": json.dumps({"x": mark("old")})}
+    publish(home, f"{kind}/{mark('new')}", days=1, **said)
     assert going(home) == {}
 
 
@@ -355,6 +367,15 @@ def test_checkpoints_of_a_finished_model_go(home):
     assert going(home) == {folder: "its model is finished"}
 
 
+def test_a_model_that_is_half_there_is_not_finished(local):
+    run = Run(local, "dag", "second")
+    with run.task("train_baseline", "t", makes=mark("half")) as record:
+        record["result"] = {"fingerprint": mark("half")}
+    local.write_bytes(f"models/{mark('half')}/training.json", b"{")
+    checkpoint(local, mark("half"))
+    assert going(local) == {}
+
+
 def test_checkpoints_of_an_unfinished_model_stay_while_a_kept_run_trains_it(home):
     run = Run(home, "dag", "stopped")
     with pytest.raises(KeyboardInterrupt), run.task("train_baseline", "t", makes=mark("unfinished")):
@@ -365,10 +386,22 @@ def test_checkpoints_of_an_unfinished_model_stay_while_a_kept_run_trains_it(home
     assert going(home, older_than_days=10).keys() == {unknown, kept, run.folder}
 
 
-def test_a_killed_trainings_record_names_its_model(local):
-    run = Run(local, "dag", "killed")
-    with run.task("train_baseline", "t", makes=mark("m")):
-        assert run.task_records()[0]["makes"] == mark("m")
+def test_the_checkpoint_of_a_training_that_was_killed_stays(local, monkeypatch):
+    run = Run(local, "dag", "second")
+    dataset = folders_of(local, "second")["datasets"][0].partition("/")[2]
+    left = []
+
+    def killed(store, settings, dataset, trial, arrays, model, **_):
+        left.append(checkpoint(store, model.fingerprint))
+        set_age(store, 30, run.folder)
+        assert going(store) == {}  # also while it trains, which may last longer than the time of grace
+        raise SystemExit
+
+    monkeypatch.setitem(sys.modules, "imagenet_tasks.train.stage", SimpleNamespace(train=killed))
+    with pytest.raises(SystemExit):
+        tasks.train_baseline(run, Trial(model="compact", seed=9, arm="baseline", dataset=dataset).as_dict())
+    set_age(local, 30, run.folder)
+    assert left and going(local) == {}
 
 
 def test_checkpoints_that_were_set_aside_go(home):

@@ -131,7 +131,7 @@ def look_around(store: Store) -> Layout:
         elif found.is_link or not (found.key.endswith("/") or _OWN.fullmatch(found.key)):
             unknown.append(found)
     by_kind = defaultdict(list)
-    for piece in pieces.values():
+    for _, piece in sorted(pieces.items()):
         by_kind[piece.kind].append(piece)
     return Layout(pieces=by_kind, pictures=pictures, classes=classes, unknown=unknown)
 
