@@ -4,6 +4,7 @@ python -m imagenet_tasks run --profile P --source folder --location DIR --home D
 python -m imagenet_tasks config --profile P [--set name=value ...]
 python -m imagenet_tasks preview --profile P --source folder --location DIR --home DIR --out FILE.png
 python -m imagenet_tasks predict --home DIR FILE ...
+python -m imagenet_tasks prune --home DIR [--keep-runs N] [--older-than-days D] [--pictures] [--delete]
 python -m imagenet_tasks classes [WORD ...]
 python -m imagenet_tasks sample-server [--port N]
 """
@@ -90,6 +91,30 @@ def _parser() -> argparse.ArgumentParser:
     ask.add_argument("--top", type=int, default=5, help="so many classes of each picture (default: 5)")
     ask.add_argument("--json", action="store_true", help="print a line of JSON per picture instead of a table")
     ask.set_defaults(command=_predict)
+
+    prune = commands.add_parser(
+        "prune",
+        help="tell what no run refers to, and remove it",
+        description="Tells what no run refers to; --delete removes it. Runs are kept unless options let them go.",
+    )
+    prune.add_argument(
+        "--home", default=default_home(), help="where the artifacts are (default: IMAGENET_HOME, ~/imagenet)"
+    )
+    prune.add_argument(
+        "--keep-runs", type=int, metavar="N", help="of each workflow all runs with a report but the newest N go"
+    )
+    prune.add_argument("--older-than-days", type=float, metavar="D", help="runs older than D days go")
+    prune.add_argument(
+        "--grace-days",
+        type=float,
+        default=2.0,
+        metavar="G",
+        help="keep all that changed in the last G days (default: 2)",
+    )
+    prune.add_argument("--pictures", action="store_true", help="also the pictures that no kept run uses")
+    prune.add_argument("--verbose", action="store_true", help="name each folder and file")
+    prune.add_argument("--delete", action="store_true", help="remove it; without this nothing is changed")
+    prune.set_defaults(command=_prune)
 
     classes = commands.add_parser("classes", help="find classes by wnid, or by words of their names and glosses")
     classes.add_argument("words", nargs="*", metavar="WORD", help="without one: the study's 20 classes")
@@ -226,6 +251,30 @@ def _predict(options: argparse.Namespace) -> int:
     if not options.json:
         Console().print(table)
     return int(any(answer["reason"] for answer in answers))
+
+
+def _prune(options: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from imagenet_tasks import retention
+
+    store, console = Store(options.home), Console()
+    rules = retention.Rules(
+        keep_runs=options.keep_runs,
+        older_than_days=options.older_than_days,
+        grace_days=options.grace_days,
+        pictures=options.pictures,
+    )
+    plan = retention.make_plan(store, rules)
+    console.print(retention.plan_table(plan))
+    for line in retention.said_of_plan(plan, verbose=options.verbose):
+        console.print(line, highlight=False, markup=False, soft_wrap=options.verbose)
+    if options.delete and plan.going:
+        end = retention.said_of_removed(retention.carry_out(store, plan))
+    else:
+        end = retention.said_of_end(plan)
+    console.print(end, highlight=False, markup=False, soft_wrap=options.verbose)
+    return 0
 
 
 def _config(options: argparse.Namespace) -> int:

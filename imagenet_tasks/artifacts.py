@@ -10,6 +10,7 @@ models/<fingerprint>/                         model.keras, history.jsonl, traini
 models/champion.json                          the best model of each list of classes (champions.Champion)
 evaluations/<fingerprint>/                    metrics.json, confusion_<split>.csv, predictions.csv
 plans/<fingerprint>/                          plan.json (AugmentationPlan)
+lists/<location>-<version>/                   the index of a list of URLs (download/list_index.py), by fingerprints
 runs/<dag_id>/<run_key>/                      config.json, tasks/, progress/, decision.json, run.json, report/
 """
 
@@ -331,12 +332,13 @@ class Run:
         return float(self.store.read_json(self.key(f"tasks/{task}.json"))["started_s"])
 
     @contextlib.contextmanager
-    def task(self, task: str, item: str = "") -> Iterator[dict[str, Any]]:
+    def task(self, task: str, item: str = "", *, makes: str = "") -> Iterator[dict[str, Any]]:
         """Keeps a record of a task: when, how long, what it handed on, and how it failed.
 
         Args:
             task: the task's name in the graph.
             item: the class or trial of a mapped task.
+            makes: the fingerprint of what it makes, where it leaves something to go on from: by this it is known.
 
         Yields:
             The record, whose 'result' and 'reused' the task fills in.
@@ -345,6 +347,7 @@ class Run:
         record: dict[str, Any] = {
             "task": task,
             "item": item,
+            "makes": makes,
             "state": "running",
             "started_s": time.time(),
             "seconds": None,

@@ -11,11 +11,14 @@ import json
 import os
 import re
 import shutil
+import stat
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from filelock import FileLock
 from upath import UPath
@@ -24,6 +27,7 @@ from imagenet_tasks.errors import ArtifactError, ChecksumMismatch, ConfigError, 
 
 MARKER = "complete.json"
 QUARANTINED = "quarantined.json"  # what the marker of a damaged folder is renamed to
+CHANGED = ("LastModified", "last_modified", "mtime", "updated", "created")  # what object stores call an object's time
 
 
 def default_home() -> str:
@@ -74,6 +78,15 @@ def to_path(text: str, *, setting: str, options: Mapping[str, Any] | None = None
             "path, or an fsspec URL whose driver is installed."
         ) from error
     return path
+
+
+class Found(NamedTuple):
+    """A file, a link or an empty folder, whose key then ends with '/'; `changed_s` is Unix time."""
+
+    key: str
+    size_bytes: int
+    changed_s: float
+    is_link: bool
 
 
 class Store:
@@ -205,15 +218,39 @@ class Store:
         except (FileNotFoundError, NotADirectoryError):  # an object store says the latter
             return []
 
+    def walk(self, key: str = "") -> Iterator[Found]:
+        """Yields all that lies below a key, hidden and unfinished files too; links are told, never followed.
+
+        Args:
+            key: of a folder or file; '' for all below the root.
+        """
+        top = self.path(key) if key else self.root
+        if self.is_local:
+            with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+                yield from _walk(str(top), key)
+            return
+        before = len(self.root.path.rstrip("/")) + 1
+        for name, about in top.fs.find(top.path, detail=True).items():
+            if about["type"] == "file":
+                yield Found(name[before:], about["size"] or 0, _changed_s(about), False)
+
     @contextlib.contextmanager
-    def lock(self, key: str) -> Iterator[None]:
-        """Holds the lock of a key against other processes of this machine (not across machines)."""
+    def lock(self, key: str, *, timeout_s: float = -1) -> Iterator[None]:
+        """Holds the lock of a key against other processes of this machine (not across machines).
+
+        Args:
+            key: of what.
+            timeout_s: how long to wait for another; without end where below 0.
+
+        Raises:
+            TimeoutError: where another still holds it.
+        """
         if self.is_local:
             path = Path(str(self.path(key))) / ".lock"
         else:
             path = Path(tempfile.gettempdir()) / f"imagenet-{fingerprint(key=str(self.path(key)))}.lock"
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path):
+        with FileLock(path, timeout=timeout_s):
             yield
 
     # Published folders
@@ -310,15 +347,32 @@ class Store:
         with contextlib.suppress(FileNotFoundError):  # another attempt did it, or removed the folder
             self.path(f"{folder}/{MARKER}").rename(self.path(f"{folder}/{QUARANTINED}"))
 
-    def remove(self, folder: str) -> None:
-        """Deletes a published folder, its marker first, and the folder around it where that is then empty."""
+    def remove(self, folder: str, *, last: str = "") -> None:
+        """Deletes a folder, and the folder around it where that is then empty.
+
+        On a disk it is renamed first: whoever is killed here leaves nothing that looks like a folder, or is in the way
+        of one that is published again. On an object store the marker goes first, and only what lay there before: not
+        what another attempt publishes meanwhile.
+
+        Args:
+            folder: a published one, or any other.
+            last: its file that goes last, on an object store.
+        """
         path = self.path(folder)
+        if not self.is_local:
+            files = [f.key for f in self.walk(folder)]
+            ends = [f"{folder}/{MARKER}"], [f"{folder}/{last}"]
+            for keys in (ends[0], [f for f in files if [f] not in ends], ends[1]):
+                names = [self.path(key).path for key in keys if key in files]
+                with contextlib.suppress(FileNotFoundError):  # another attempt did it
+                    path.fs.rm(names)
+            return
+        gone = Path(str(path.parent)) / f".removing-{uuid.uuid4().hex}"
         with contextlib.suppress(FileNotFoundError):  # another attempt did it
-            path.joinpath(MARKER).unlink()
-            path.fs.rm(path.path, recursive=True)
-        if self.is_local:
-            with contextlib.suppress(OSError):  # there is more in it
-                Path(str(path.parent)).rmdir()
+            Path(str(path)).rename(gone)
+            shutil.rmtree(gone)
+        with contextlib.suppress(OSError):  # there is more in it
+            gone.parent.rmdir()
 
 
 def _cache() -> Path:
@@ -334,6 +388,27 @@ def _fetch(source: UPath, local: Path) -> None:
         attempt.replace(local)
     finally:
         attempt.unlink(missing_ok=True)
+
+
+def _walk(path: str, key: str) -> Iterator[Found]:
+    about = os.lstat(path)
+    if key and not stat.S_ISDIR(about.st_mode):
+        yield Found(key, about.st_size, about.st_mtime, stat.S_ISLNK(about.st_mode))
+        return
+    names = os.listdir(path)  # noqa: PTH208
+    if key and not names:
+        yield Found(f"{key}/", 0, about.st_mtime, False)
+    for name in names:
+        with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+            yield from _walk(f"{path}/{name}", f"{key}/{name}" if key else name)
+
+
+def _changed_s(about: dict[str, Any]) -> float:
+    """Returns when an object was written, by what its store says of it; now where it does not say."""
+    told = next((about[name] for name in CHANGED if about.get(name)), None)
+    if isinstance(told, datetime):
+        return told.timestamp()
+    return float(told) if isinstance(told, int | float) else time.time()
 
 
 def _sync(path: Path) -> None:

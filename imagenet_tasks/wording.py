@@ -5,6 +5,7 @@ import datetime
 DASH = "–"  # what cannot be said is a dash, not 0
 NBSP = "\u00a0"
 MINUS = "−"
+SIZES = ("B", "kB", "MB", "GB", "TB")
 
 
 def percent(share: float | None, digits: int = 1) -> str:
@@ -35,6 +36,14 @@ def number(value: float | None, digits: int = 0) -> str:
 def plural(count: int, one: str, many: str = "") -> str:
     """Returns the count with its noun: '1 picture', '3 pictures'."""
     return f"{number(count)}{NBSP}{one if count == 1 else many or one + 's'}"
+
+
+def size(size_bytes: int) -> str:
+    """Returns a number of bytes in the unit that suits it."""
+    number_of, unit = float(size_bytes), 0
+    while number_of >= 1000 and unit < len(SIZES) - 1:
+        number_of, unit = number_of / 1000, unit + 1
+    return f"{number_of:.{min(unit, 1)}f}{NBSP}{SIZES[unit]}"
 
 
 def duration(seconds: float | None) -> str:

@@ -359,6 +359,34 @@ def test_f32_publishers_in_many_processes_at_once_give_one_complete_set(tmp_path
         assert len({text_of(store, f"models/{i}", name) for name in "abc"}) == 1
 
 
+def test_f30_on_an_object_store_the_marker_of_a_folder_that_is_removed_goes_first(remote, monkeypatch):
+    publish(remote, "models/f", a="one", b="two")
+    kind, seen = type(remote.root.fs), []
+    rm = kind.rm
+
+    def told(self, names, **options):
+        rm(self, names, **options)
+        seen.append((remote.is_complete("models/f"), len(list(remote.walk("models/f")))))
+
+    monkeypatch.setattr(kind, "rm", told)
+    remote.remove("models/f")
+    assert (seen[0], seen[-1]) == ((False, 2), (False, 0))
+
+
+def test_f32_on_an_object_store_what_is_published_while_a_folder_is_removed_stays(remote, monkeypatch):
+    publish(remote, "models/f", a="old")
+    kind = type(remote.root.fs)
+    rm = kind.rm
+
+    def then_publish(self, names, **options):
+        rm(self, names, **options)
+        publish(remote, "models/f", a="new")
+
+    monkeypatch.setattr(kind, "rm", then_publish)
+    remote.remove("models/f")
+    assert text_of(remote, "models/f", "a") == "new"
+
+
 def flip_a_bit(path: Path, place: int) -> None:
     data = bytearray(path.read_bytes())
     data[place] ^= 1

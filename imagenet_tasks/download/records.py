@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from imagenet_tasks.config import DownloadConfig
@@ -72,6 +72,12 @@ class Records:
     def drop(self, candidate: str) -> None:
         """Forgets a candidate, so that it is asked for again."""
         self._records.pop(candidate, None)
+
+    def drop_files(self, files: Collection[str]) -> None:
+        """Forgets the accepted candidates whose pictures are these files, so that they are asked for again."""
+        for candidate, record in list(self._records.items()):
+            if record["state"] == "accepted" and record["file"] in files:
+                self.drop(candidate)
 
     def drop_lone_duplicates(self, candidates: Sequence[str]) -> None:
         """Forgets the duplicates whose twin is no longer there, so that they are asked for again."""

@@ -141,4 +141,5 @@ class UrlListSource:
         return folder
 
     def _folder(self, opened: OpenedList) -> str:
-        return f"lists/{fingerprint(format=FORMAT, location=self._location, version=opened.version)}"
+        mark = fingerprint(format=FORMAT, version=opened.version)
+        return f"lists/{fingerprint(location=self._location)}-{mark}"

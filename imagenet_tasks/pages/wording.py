@@ -5,9 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from imagenet_tasks.wording import DASH, NBSP, duration, interval, number, percent, points, span
+from imagenet_tasks.wording import DASH, duration, interval, number, percent, points, size, span
 
-SIZES = ("B", "kB", "MB", "GB")
 # What helps after an error, by its type; the message itself says what was expected and received.
 ADVICE = {
     "ConfigError": "Trigger a new run with the setting that the message names put right.",
@@ -45,13 +44,6 @@ def _day(moment_s: float | None) -> str:
     return DASH if moment_s is None else f"{datetime.fromtimestamp(moment_s, UTC):%Y-%m-%d %H:%M}"
 
 
-def _size(size_bytes: int) -> str:
-    size, unit = float(size_bytes), 0
-    while size >= 1000 and unit < len(SIZES) - 1:
-        size, unit = size / 1000, unit + 1
-    return f"{size:.0f}{NBSP}{SIZES[unit]}" if unit == 0 else f"{size:.1f}{NBSP}{SIZES[unit]}"
-
-
 def _rate(per_s: float) -> str:
     return f"{per_s:,.0f}" if per_s >= 100 else f"{per_s:.2g}"
 
@@ -71,5 +63,5 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "advice": advice, "breakable": _breakable, "clock": _clock, "day": _day, "duration": duration,
     "interval": interval, "number": number, "percent": percent,
     "points": points, "rate": _rate, "segment": _segment,
-    "size": _size, "span": span,
+    "size": size, "span": span,
 }  # fmt: skip

@@ -69,8 +69,8 @@ def _train(
     salt: str,
     listeners: Sequence[Listener],
 ) -> Json:
-    with run.task(task, trial.key) as record:
-        model = name_model(config.train, trial, arrays, epochs=epochs, salt=salt)
+    model = name_model(config.train, trial, arrays, epochs=epochs, salt=salt)
+    with run.task(task, trial.key, makes=model.fingerprint) as record:
         record["reused"] = run.store.is_complete(model.folder)
         if not record["reused"]:
             from imagenet_tasks.train.stage import train

@@ -96,6 +96,13 @@ def indexes(store: Store) -> list[str]:
 # A list of all classes
 
 
+def test_the_indexes_of_a_list_and_of_its_newer_version_are_known_by_their_first_part(store, tmp_path):
+    for name, text in (("one", listed(A)), ("one", listed(A, B)), ("two", listed(A))):
+        source(store, write(tmp_path / f"{name}.txt", text)).classes()
+    lists = [name.partition("-")[0] for name in indexes(store)]
+    assert (len(lists), len(set(lists))) == (3, 2)
+
+
 def test_a_list_names_its_classes_and_the_urls_of_each_in_order(store, tmp_path):
     text = listed(B, A, class_id=PANDA) + listed(C) + listed(C, class_id=PANDA)
     found = source(store, write(tmp_path / "list.txt", text))

@@ -1,0 +1,102 @@
+"""Carries a plan out: what refers to others goes first, so that who is stopped half-way leaves what fits together."""
+
+import contextlib
+import re
+from dataclasses import dataclass, field
+
+from imagenet_tasks.errors import ArtifactError
+from imagenet_tasks.retention.layout import Piece
+from imagenet_tasks.retention.plan import KINDS, Plan, read_records, unused_pictures
+from imagenet_tasks.retention.references import marks_in
+from imagenet_tasks.run_index import RunIndex
+from imagenet_tasks.storage import Store
+
+LOCK_TIMEOUT_S = 10.0
+CLOCKS_S = 60.0  # by so much other machines' clocks may be behind
+
+
+@dataclass
+class Removed:
+    """What went, and the keys of what stayed against the plan since it came into use meanwhile."""
+
+    count: int = 0
+    files: int = 0
+    size_bytes: int = 0
+    busy: list[str] = field(default_factory=list)
+
+    def add(self, count: int, files: int, size_bytes: int) -> None:
+        """Counts what went."""
+        self.count += count
+        self.files += files
+        self.size_bytes += size_bytes
+
+
+def carry_out(store: Store, plan: Plan) -> Removed:
+    """Removes what the plan says, but what changed or came into use since it was made.
+
+    Raises:
+        ArtifactError: where a run that was to go has begun again: what it refers to is not in use by the plan.
+    """
+    removed = Removed()
+    for run in (piece for piece, _ in plan.going if piece.kind == "runs"):
+        if _has_changed(store, run, plan):
+            raise ArtifactError(f"{store.path(run.key)}: this run has begun again. Nothing was removed. Prune again.")
+    for kind in KINDS:
+        mine = [piece for piece, _ in plan.going if piece.kind == kind]
+        used = _used_since(store, plan) if mine else set()
+        for piece in mine:
+            if kind == "pictures":
+                _remove_pictures(store, piece, plan, removed)
+            elif piece.mark in used or not _remove(store, piece, plan):
+                removed.busy.append(piece.key)
+            else:
+                removed.add(1, piece.files, piece.size_bytes)
+    return removed
+
+
+def _used_since(store: Store, plan: Plan) -> set[str]:
+    """Returns what runs have named since the plan was made."""
+    recent = (f.key for f in store.walk("runs") if f.changed_s >= plan.made_s - CLOCKS_S)
+    records = (key for key in recent if re.fullmatch(r"runs/[^/]+/[^/]+/(tasks/[^/.][^/]*|run)\.json", key))
+    return {mark for key in records for mark in marks_in(store.read_bytes(key))}
+
+
+def _has_changed(store: Store, piece: Piece, plan: Plan) -> bool:
+    return any(found.changed_s >= plan.before_s for found in store.walk(piece.key))
+
+
+def _remove(store: Store, piece: Piece, plan: Plan) -> bool:
+    """Removes a piece; returns whether it did."""
+    if piece.kind == "selections":
+        try:
+            with store.lock(piece.key.rpartition("/")[0], timeout_s=LOCK_TIMEOUT_S):
+                if _has_changed(store, piece, plan):
+                    return False
+                store.path(piece.key).unlink(missing_ok=True)
+        except TimeoutError:  # that class is being downloaded
+            return False
+        return True
+    if _has_changed(store, piece, plan):
+        return False
+    if store.path(piece.key).is_file():
+        store.path(piece.key).unlink(missing_ok=True)
+    else:
+        store.remove(piece.key, last=RunIndex.KEY)  # a run without its index would count as one that goes on
+    return True
+
+
+def _remove_pictures(store: Store, piece: Piece, plan: Plan, removed: Removed) -> None:
+    """Removes a class's unused pictures, their records first, so that none is believed to be there."""
+    class_id = piece.key.rpartition("/")[2]
+    try:
+        with store.lock(piece.key, timeout_s=LOCK_TIMEOUT_S):
+            pictures = unused_pictures(store, class_id, plan)  # again: a run may have selected some
+            records = read_records(store, class_id)
+            records.drop_files({found.key.rpartition("/")[2] for found in pictures})
+            records.save()
+            for found in pictures:
+                with contextlib.suppress(FileNotFoundError):
+                    store.path(found.key).unlink()
+                removed.add(1, 1, found.size_bytes)
+    except TimeoutError:
+        removed.busy.append(piece.key)
