@@ -31,6 +31,11 @@ def default_home() -> str:
     return os.environ.get("IMAGENET_HOME") or str(Path.home() / "imagenet")
 
 
+def cache_folder() -> Path:
+    """Returns the local folder that the environment names for copies (IMAGENET_CACHE), else one for temporary files."""
+    return Path(os.environ.get("IMAGENET_CACHE") or Path(tempfile.gettempdir()) / "imagenet-cache")
+
+
 def sha256_of(path: Path) -> str:
     """Returns the hex SHA-256 of a local file, read in pieces."""
     with path.open("rb") as file:
@@ -279,7 +284,7 @@ class Store:
                 Path(str(path.parent)).rmdir()
 
     def _cached(self, source: UPath, sha256: str) -> Path:
-        cache = Path(os.environ.get("IMAGENET_CACHE") or Path(tempfile.gettempdir()) / "imagenet-cache")
+        cache = cache_folder()
         local = cache / sha256[:2] / sha256
         if not local.exists() or sha256_of(local) != sha256:
             Store(cache).write_bytes(f"{sha256[:2]}/{sha256}", source.read_bytes())
