@@ -9,8 +9,8 @@ import pytest
 from fakes.pictures import COBRA, small_dataset
 from trainings import SETTINGS, TINY, history_of, run_trial, shares_of, training_of
 
-from imagenet_tasks import arrays, tasks
-from imagenet_tasks.arrays import fold_of, load_split, read_split, write_array
+from imagenet_tasks import tasks
+from imagenet_tasks.arrays import SplitTable, fold_of, load_split, read_split, write_array
 from imagenet_tasks.artifacts import ClassArray, Run, Trial
 from imagenet_tasks.errors import AcceleratorMissing, ChecksumMismatch, NonFiniteLoss
 from imagenet_tasks.profiles import make_config
@@ -123,11 +123,8 @@ def test_the_published_probabilities_are_the_best_epochs(prepared):
 def test_without_validation_pictures_the_last_epoch_is_published(prepared, monkeypatch):
     store, dataset = prepared
 
-    def load(store, dataset, split):
-        pictures, labels = load_split(store, dataset, split)
-        return (pictures[:0], labels[:0]) if split == "validation" else (pictures, labels)
-
-    monkeypatch.setattr("imagenet_tasks.train.stage.load_split", load)
+    on = SplitTable.on
+    monkeypatch.setattr(SplitTable, "on", lambda self, side: on(self, side)[: 0 if side == "validation" else None])
     settings = dataclasses.replace(SETTINGS, early_stopping_patience=1)
     model = run_trial(prepared, epochs=3, model="plateau", salt="no validation", settings=settings)
     record = training_of(store, model)
@@ -211,12 +208,13 @@ def test_added_pictures_join_the_training_side_alone(prepared):
 def test_a_trial_that_judges_labels_publishes_what_it_says_of_the_pictures_it_did_not_see(prepared, monkeypatch):
     store, dataset = prepared
     asked, seen = [], []
-    load, fit = arrays.load_split, keras.Model.fit
-    monkeypatch.setattr("imagenet_tasks.train.stage.load_split", lambda s, d, x: asked.append(x) or load(s, d, x))
+    on, fit = SplitTable.on, keras.Model.fit
+    monkeypatch.setattr(SplitTable, "on", lambda self, side: asked.append(side) or on(self, side))
     monkeypatch.setattr(keras.Model, "fit", lambda self, x, y, **o: seen.append(x) or fit(self, x, y, **o))
     model = run_trial(prepared, epochs=1, arm="labels", fold=1, folds=3)
     rows = read_split(store, dataset, "train")
-    pictures, _ = load(store, dataset, "train")
+    assert set(asked) == {"train", "validation"}
+    pictures, _ = load_split(store, dataset, "train")
     held_out = np.array([fold_of(row.image_id, 3) == 1 for row in rows])
     assert 0 < held_out.sum() < len(rows)
     assert sorted(p.tobytes() for p in seen[0]) == sorted(p.tobytes() for p in pictures[~held_out])
@@ -225,7 +223,6 @@ def test_a_trial_that_judges_labels_publishes_what_it_says_of_the_pictures_it_di
         "complete.json", "history.jsonl", "training.json", "probabilities_labels.npy"
     }  # fmt: skip
     assert training_of(store, model)["training_pictures"] == (~held_out).sum()
-    assert set(asked) == {"train", "validation"}
 
 
 def test_where_the_test_pictures_steer_no_trial_that_judges_labels_looks_at_them(prepared):
