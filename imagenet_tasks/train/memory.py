@@ -6,9 +6,9 @@ from pathlib import Path
 
 from imagenet_tasks.errors import ConfigError
 
-# Held in memory, training pictures are there up to three times: all of them, in the order of an epoch, and as the
-# backend's own copy of that. The rest is left to the network.
-SHARE = 0.25
+# Held in memory, the training pictures take up to four times their size, measured: all of them, those in the order of an
+# epoch, and the backend's copies of these. The rest is left to the network.
+SHARE = 0.2
 SETTING = "IMAGENET_MEMORY_GB"
 
 
