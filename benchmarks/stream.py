@@ -2,7 +2,8 @@
 
 Random pictures of 68x45 in 20 classes, through the stage's own loop, with the same model. For speed both are in one
 process and take turns, so that a busy moment of the machine hits each; each one's best epoch counts, after one that
-compiles. For memory, which is read from Linux' /proc, each is in a process of its own. KERAS_BACKEND=jax measures the JAX backend.
+compiles. For memory, which is read from Linux' /proc, each is in a process of its own. KERAS_BACKEND=jax measures the
+JAX backend.
 """
 
 import argparse

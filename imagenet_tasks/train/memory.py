@@ -6,8 +6,8 @@ from pathlib import Path
 
 from imagenet_tasks.errors import ConfigError
 
-# Held in memory, the training pictures take up to four times their size, measured: all of them, those in the order of an
-# epoch, and the backend's copies of these. The rest is left to the network.
+# Held in memory, the training pictures take up to four times their size, measured: all of them, those in the order of
+# an epoch, and the backend's copies of these. The rest is left to the network.
 SHARE = 0.2
 SETTING = "IMAGENET_MEMORY_GB"
 

@@ -33,20 +33,22 @@ class Scratch:
         folder.mkdir(parents=True, exist_ok=True)
         needed, free = count * self.picture_bytes, shutil.disk_usage(folder).free
         self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - closed by `close`
-        try:
-            if needed > free:
-                raise OSError(errno.ENOSPC, "")
-            if hasattr(os, "posix_fallocate"):  # so that what is found free is not another's before it is written
-                os.posix_fallocate(self._file.fileno(), 0, needed)
-        except OSError as error:
+        if needed > free or not self._reserve(needed):
             self.close()
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
             raise OutOfSpace(
                 f"{folder}: expected {needed:,} bytes of free disk for the pictures that memory does not hold, found "
                 f"{free:,}. Free some, name a folder on a larger disk (IMAGENET_CACHE), or let the pictures take more "
                 "memory (IMAGENET_MEMORY_GB)."
-            ) from error
+            )
+
+    def _reserve(self, needed_bytes: int) -> bool:
+        """Takes the room now, so that nobody else does before it is written; returns whether it was there."""
+        try:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(self._file.fileno(), 0, needed_bytes)
+        except OSError as error:  # any other: this file system reserves nothing
+            return error.errno not in (errno.ENOSPC, errno.EDQUOT)
+        return True
 
     def close(self) -> None:
         """Gives the room back."""
@@ -132,7 +134,7 @@ def fill(scratch: Scratch, sources: Iterable[tuple[np.ndarray, np.ndarray]], *, 
     """
     places: list[np.ndarray] = []
     pictures: list[np.ndarray] = []
-    for place, picture in sources:
+    for place, picture in ((place, picture) for place, picture in sources if len(place)):
         places.append(place)
         pictures.append(picture)
         if sum(p.nbytes for p in pictures) >= buffer_bytes:

@@ -231,13 +231,19 @@ def refuse(monkeypatch, *, above: int, after: int = 0):
     monkeypatch.setattr(keras.Model, "fit", limited)
 
 
-def test_f45_half_the_batch_goes_on_from_the_last_checkpoint_and_so_does_the_schedule(prepared, monkeypatch, caplog):
+@pytest.mark.parametrize("memory_gb", ["1", "0.000026"])
+def test_f45_half_the_batch_goes_on_from_the_last_checkpoint_and_so_does_the_schedule(
+    prepared, monkeypatch, caplog, memory_gb
+):
+    """In memory and streamed."""
     store, _ = prepared
+    monkeypatch.setenv("IMAGENET_MEMORY_GB", memory_gb)
     refuse(monkeypatch, above=8, after=2)
     with caplog.at_level("INFO"):
-        model = run_trial(prepared, epochs=4, model="schedule", salt="half")
+        model = run_trial(prepared, epochs=4, model="schedule", salt=f"half {memory_gb}")
     record, rates = training_of(store, model), [line["learning_rate"] for line in history_of(store, model)]
     assert (record["batch_size"], record["resumed_from"], record["epochs"]) == (8, 2, 4)
+    assert record["streamed"] == (memory_gb != "1")
     assert [m for m in caplog.messages if "Batch 16 does not fit" in m and "with 8" in m]
     assert rates == pytest.approx([0.05 * (1 + np.cos(np.pi * e / 4)) / 2 for e in (1, 2, 3, 4)], abs=1e-6)
 

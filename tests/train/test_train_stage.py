@@ -261,10 +261,13 @@ def test_f44_without_the_gpu_that_is_required_nothing_is_trained(prepared):
     assert store.names("models") == models
 
 
-def test_the_progress_counts_every_picture_of_every_epoch_and_shows_the_figures(prepared):
+@pytest.mark.parametrize("memory_gb", ["1", "0.000026"])
+def test_the_progress_counts_every_picture_of_every_epoch_and_shows_the_figures(prepared, monkeypatch, memory_gb):
+    """In memory and streamed."""
+    monkeypatch.setenv("IMAGENET_MEMORY_GB", memory_gb)
     heard = []
     progress = Progress(task="t", item="", label="l", total=0, unit="u", listeners=(heard.append,), interval_s=3600)
-    run_trial(prepared, epochs=3, salt="progress", progress=progress)
+    run_trial(prepared, epochs=3, salt=f"progress {memory_gb}", progress=progress)
     trained_on = 3 * sum(c.train for c in prepared[1].classes)
     assert (heard[-1].done, heard[-1].total) == (trained_on, trained_on)
     assert [s.figures["epoch"] for s in heard] == ["1/3", "2/3", "3/3"]

@@ -1,7 +1,7 @@
 """Tiny models and their training.
 
 As a program, a training with a fault: `trainings.py kill|memory HOME DATASET`; or one that says what memory it took:
-`trainings.py peak HOME MEGABYTES`, of pictures that it makes itself.
+`trainings.py peak HOME MEGABYTES,MEGABYTES`, of pictures that it makes itself.
 """
 
 import json
@@ -123,8 +123,9 @@ def large_dataset(store: Store, megabytes: int) -> Dataset:
     count, members, lines = 10_000_000 // (64 * 64 * 3), [], ["image_id,class_id,label,row,split,group,flat"]
     for label in range(megabytes // 10):
         array = ClassArray(class_id=f"n{label:08d}", fingerprint=f"large-{label}", count=count)
-        pictures = np.random.default_rng(label).integers(0, 256, (count, 64, 64, 3), np.uint8)
-        write_array(store, array, pictures, [], shape=(64, 64, 3))
+        if not store.is_complete(array.folder):
+            pictures = np.random.default_rng(label).integers(0, 256, (count, 64, 64, 3), np.uint8)
+            write_array(store, array, pictures, [], shape=(64, 64, 3))
         sides = [("validation", "test", "train")[min(row % 20, 2)] for row in range(count)]
         members.append(
             DatasetClass(
@@ -133,7 +134,7 @@ def large_dataset(store: Store, megabytes: int) -> Dataset:
             )
         )  # fmt: skip
         lines += [f"{label:04x}{row:04x},{array.class_id},{label},{row},{side},,0" for row, side in enumerate(sides)]
-    dataset = Dataset(fingerprint="large", rows_px=64, columns_px=64, classes=tuple(members))
+    dataset = Dataset(fingerprint=f"large-{megabytes}", rows_px=64, columns_px=64, classes=tuple(members))
     with store.publish(dataset.folder) as folder:
         (folder / "split.csv").write_text("\n".join(lines) + "\n")
     return dataset
@@ -146,10 +147,10 @@ if __name__ == "__main__":
     home = Store(home)
     if fault == "peak":
         settings = TrainConfig(batch_size=128, precision="float32")
-        run_trial((home, large_dataset(home, int(dataset))), epochs=1, settings=settings)
-        status = Path("/proc/self/status").read_text()  # ru_maxrss would count what the parent process took
-        peak_mb = int(status.partition("VmHWM:")[2].split()[0]) * 1024 / 1e6
-        sys.stdout.write(json.dumps({"peak_mb": peak_mb}) + "\n")
+        for megabytes in map(int, dataset.split(",")):
+            run_trial((home, large_dataset(home, megabytes)), epochs=1, settings=settings)
+            status = Path("/proc/self/status").read_text()  # ru_maxrss would count what the parent process took
+            sys.stdout.write(f"peak kB {status.partition('VmHWM:')[2].split()[0]}\n")
         sys.exit()
     there = (home, Dataset.read(home, f"datasets/{dataset}", "dataset.json"))
     if fault == "kill":
