@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: help demo ui test test-cluster check format bench-train bench-preprocess bench-download bench-overhead bench-reruns bench-scale screenshots lock clean
+.PHONY: help demo ui test test-cluster check format bench-train bench-stream bench-preprocess bench-download bench-overhead bench-reruns bench-scale screenshots lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -36,6 +36,9 @@ format: $(VENV)/installed-dev ## put the code into its format
 
 bench-train: $(VENV)/installed ## print pictures per second by model and precision
 	$(BIN)/python -m benchmarks.train
+
+bench-stream: $(VENV)/installed ## print pictures per second and memory of training from memory and from shards
+	$(BIN)/python -m benchmarks.stream
 
 bench-preprocess: $(VENV)/installed ## print pictures per second of preprocessing beside the study's two steps
 	$(BIN)/python -m benchmarks.preprocess

@@ -23,8 +23,8 @@ def training_pod() -> dict[str, Any]:
     if not limits:
         return {}
     # Not at the top: it takes more than a second, and each task reads this file.
-    from kubernetes.client import models as k8s  # type: ignore[import-untyped]
-    from kubernetes.utils.quantity import parse_quantity  # type: ignore[import-untyped]
+    from kubernetes.client import models as k8s
+    from kubernetes.utils.quantity import parse_quantity
 
     for name, amount in limits.items():
         try:

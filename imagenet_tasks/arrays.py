@@ -4,11 +4,12 @@ import csv
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from array import array as numbers
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from imagenet_tasks.artifacts import ClassArray, Dataset, Split
+from imagenet_tasks.artifacts import SPLITS, ClassArray, Dataset, Split
 from imagenet_tasks.errors import ChecksumMismatch
 from imagenet_tasks.storage import Store
 
@@ -30,6 +31,31 @@ class SplitRow:
     label: int
     row: int
     group: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitTable:
+    """A dataset's split as arrays, in order of label and row: 13 bytes a picture, where a SplitRow takes hundreds.
+
+    Attributes:
+        labels: int32 (n,).
+        rows: int32 (n,), in the class's array.
+        sides: int8 (n,), the place in SPLITS; -1 for a picture that is left out.
+        marks: uint32 (n,); modulo the number of folds it is what `fold_of` says.
+        test_steers: whether the test pictures are the validation pictures too.
+    """
+
+    labels: "np.ndarray"
+    rows: "np.ndarray"
+    sides: "np.ndarray"
+    marks: "np.ndarray"
+    test_steers: bool
+
+    def on(self, split: Split) -> "np.ndarray":
+        """Returns the places in the table, int64 and ascending, of the pictures on one side."""
+        side = "test" if self.test_steers and split == "validation" else split
+        places: np.ndarray = (self.sides == SPLITS.index(side)).nonzero()[0]
+        return places
 
 
 def read_picture(store: Store, class_id: str, file: str) -> bytes:
@@ -85,10 +111,16 @@ def write_array(
 
 def read_array(store: Store, array: ClassArray) -> tuple["np.ndarray", list[str]]:
     """Returns a class's pictures, uint8 (pictures, rows, columns, 3), memory-mapped, and their image ids."""
+    return read_pixels(store, array), _read_ids(store, array)
+
+
+def read_pixels(store: Store, array: ClassArray) -> "np.ndarray":
+    """Returns a class's pictures, uint8 (pictures, rows, columns, 3), memory-mapped."""
     import numpy as np
 
-    pictures = np.load(store.open_file(array.folder, f"{array.class_id}.npy"), mmap_mode="r", allow_pickle=False)
-    return pictures, _read_ids(store, array)
+    path = store.open_file(array.folder, f"{array.class_id}.npy")
+    pictures: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    return pictures
 
 
 def read_looks(store: Store, array: ClassArray) -> tuple[list[str], "np.ndarray"]:
@@ -124,6 +156,35 @@ def read_split(store: Store, dataset: Dataset, split: Split) -> list[SplitRow]:
         ]
 
 
+def read_table(store: Store, dataset: Dataset) -> SplitTable:
+    """Returns a dataset's split, all sides of it, from one reading of the file."""
+    import numpy as np
+
+    labels, rows, marks, sides = numbers("i"), numbers("i"), numbers("I"), numbers("b")
+    side_of: dict[str, int] = {side: place for place, side in enumerate(SPLITS)}
+    with store.open_file(dataset.folder, "split.csv").open(newline="") as file:
+        table = csv.reader(file)
+        names = next(table)
+        columns = [names.index(name) for name in ("image_id", "label", "row", "split", "group")]
+        for line in table:
+            image_id, label, row, split, group = (line[column] for column in columns)
+            labels.append(int(label))
+            rows.append(int(row))
+            sides.append(side_of.get(split, -1))
+            marks.append(_mark_of(group or image_id))
+    return SplitTable(
+        labels=np.frombuffer(labels, np.int32),
+        rows=np.frombuffer(rows, np.int32),
+        sides=np.frombuffer(sides, np.int8),
+        marks=np.frombuffer(marks, np.uint32),
+        test_steers=dataset.test_steers,
+    )
+
+
+def _mark_of(name: str) -> int:
+    return int(name[-8:], 16)
+
+
 def fold_of(name: str, folds: int) -> int:
     """Returns the part, 0 to folds - 1, in which a training picture's label is judged.
 
@@ -131,16 +192,38 @@ def fold_of(name: str, folds: int) -> int:
         name: of the picture's group, else its image id: a copy of a picture would give its label away.
         folds: how many parts.
     """
-    return int(name[-8:], 16) % folds
+    return _mark_of(name) % folds
+
+
+def pictures_by_class(
+    store: Store, dataset: Dataset, table: SplitTable, places: "np.ndarray"
+) -> Iterator[tuple["np.ndarray", slice]]:
+    """Yields the pictures at `places`, uint8 (n, rows, columns, 3), class by class, each with its part of `places`.
+
+    One class's file is open at a time.
+
+    Args:
+        store: where the arrays are.
+        dataset: whose classes.
+        table: its split.
+        places: int (n,), ascending: which rows of the table.
+    """
+    import numpy as np
+
+    ends = np.searchsorted(table.labels[places], np.arange(len(dataset.classes)), side="right").tolist()
+    for member, start, stop in zip(dataset.classes, [0, *ends], ends, strict=False):
+        if start < stop:
+            part = slice(start, stop)
+            yield np.asarray(read_pixels(store, member.array)[table.rows[places[part]]]), part
 
 
 def load_split(store: Store, dataset: Dataset, split: Split) -> tuple["np.ndarray", "np.ndarray"]:
     """Returns one side of the split in memory: uint8 pictures (n, rows, columns, 3) and int32 labels (n,)."""
     import numpy as np
 
-    rows = read_split(store, dataset, split)
-    parts = [np.empty((0, dataset.rows_px, dataset.columns_px, 3), np.uint8)]
-    for label, member in enumerate(dataset.classes):
-        pictures, _ = read_array(store, member.array)
-        parts.append(pictures[[r.row for r in rows if r.label == label]])
-    return np.concatenate(parts), np.array([r.label for r in rows], np.int32)
+    table = read_table(store, dataset)
+    places = table.on(split)
+    loaded = np.empty((len(places), dataset.rows_px, dataset.columns_px, 3), np.uint8)
+    for pictures, part in pictures_by_class(store, dataset, table, places):
+        loaded[part] = pictures
+    return loaded, table.labels[places]

@@ -12,6 +12,7 @@ ImagenetTasksError
     ├── NonFiniteLoss       never retried
     ├── AcceleratorMissing  never retried
     ├── OutOfMemory         never retried
+    ├── OutOfSpace
     └── TrainingTimeout     never retried
 
 A picture that cannot be used is data, not a failure of the stage: the code that judges it raises `Rejected`, which
@@ -68,6 +69,10 @@ class AcceleratorMissing(TrainingError):
 
 class OutOfMemory(TrainingError):
     """The device's memory does not hold the training, at half the batch either."""
+
+
+class OutOfSpace(TrainingError):
+    """The disk does not hold the pictures that are streamed. It may be emptier when the workflow tries again."""
 
 
 class TrainingTimeout(TrainingError):

@@ -35,6 +35,11 @@ def default_home() -> str:
     return os.environ.get("IMAGENET_HOME") or str(Path.home() / "imagenet")
 
 
+def cache_folder() -> Path:
+    """Returns the local folder that the environment names for copies (IMAGENET_CACHE), else one for temporary files."""
+    return Path(os.environ.get("IMAGENET_CACHE") or Path(tempfile.gettempdir()) / "imagenet-cache")
+
+
 def sha256_of(path: Path) -> str:
     """Returns the hex SHA-256 of a local file, read in pieces."""
     with path.open("rb") as file:
@@ -325,7 +330,7 @@ class Store:
         missing = f"{source}: expected this file of a finished artifact, found none. Force its stage."
         if expected is None:
             raise ArtifactError(missing)
-        local = Path(str(source)) if self.is_local else _cache() / expected["sha256"][:2] / expected["sha256"]
+        local = Path(str(source)) if self.is_local else cache_folder() / expected["sha256"][:2] / expected["sha256"]
         received = sha256_of(local) if local.exists() else ""
         if received != expected["sha256"] and not self.is_local:
             try:
@@ -373,10 +378,6 @@ class Store:
             shutil.rmtree(gone)
         with contextlib.suppress(OSError):  # there is more in it
             gone.parent.rmdir()
-
-
-def _cache() -> Path:
-    return Path(os.environ.get("IMAGENET_CACHE") or Path(tempfile.gettempdir()) / "imagenet-cache")
 
 
 def _fetch(source: UPath, local: Path) -> None:

@@ -5,6 +5,7 @@ import logging
 import math
 import re
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,14 +15,17 @@ from keras import ops
 
 from imagenet_tasks.errors import ArtifactError, NonFiniteLoss, OutOfMemory
 from imagenet_tasks.progress import Progress
-from imagenet_tasks.train.batches import FlipAndShift, cutmix, mixed_accuracy, mixed_loss, order_of_epoch
+from imagenet_tasks.train.batches import FlipAndShift, mixed_accuracy, mixed_loss
 from imagenet_tasks.train.checkpoints import Checkpoint, Checkpoints, State
+from imagenet_tasks.train.data import Pictures
 from imagenet_tasks.train.devices import Device
+from imagenet_tasks.train.epochs import feed
 from imagenet_tasks.train.models import Recipe
 from imagenet_tasks.train.schedule import best_epoch, rate_after, stops_early
 
 log = logging.getLogger(__name__)
 MIXED_EPOCHS = 0.9  # the last ones see whole pictures, as those that are to be classified are
+PART_BYTES = 64 * 2**20  # of answers, and of streamed pictures, that are in memory at a time
 LOOK_S = 1.0  # waiting for the device to count what is done costs nothing that seldom
 # TensorFlow's, JAX's and PyTorch's words; asked by their text, since only one of the three is there.
 MEMORY_ERROR = re.compile(r"RESOURCE_EXHAUSTED|ResourceExhausted|OutOfMemory|OOM when allocating")
@@ -33,7 +37,7 @@ class Job:
 
     Attributes:
         recipe: the model, its optimiser and what its pictures go through.
-        pictures: uint8 (n, rows, columns, 3).
+        pictures: uint8 (n, rows, columns, 3), in memory or in shards.
         labels: int32 (n,).
         validation: pictures and labels that decide which epoch is the best; may be empty.
         classes: how many.
@@ -45,9 +49,9 @@ class Job:
     """
 
     recipe: Recipe
-    pictures: np.ndarray
+    pictures: Pictures
     labels: np.ndarray
-    validation: tuple[np.ndarray, np.ndarray]
+    validation: tuple[Pictures, np.ndarray]
     classes: int
     epochs: int
     batch_size: int
@@ -104,8 +108,9 @@ class Training:
         self.job, self.history, self.resumed_from, self.is_compiled = job, list[dict[str, int | float]](), 0, False
         devices = job.device.count  # each takes an equal part of a batch
         self.batch_size = math.ceil(batch_size / devices) * devices
-        self.network = job.recipe.build(job.pictures.shape[1:], job.classes)
-        pictures = keras.Input(job.pictures.shape[1:], dtype="uint8")
+        _, *shape = job.pictures.shape
+        self.network = job.recipe.build(tuple(shape), job.classes)
+        pictures = keras.Input(shape, dtype="uint8")
         shift_px = job.recipe.flip_and_shift_px
         fed = pictures if shift_px is None else FlipAndShift(shift_px, seed=job.seed)(pictures)
         self.trainer = keras.Model(pictures, self.network(fed))
@@ -175,14 +180,17 @@ class Training:
             )
         self.network.set_weights(self._best)
 
-    def predict(self, pictures: np.ndarray) -> np.ndarray:
-        """Returns float32 probabilities (n, classes)."""
-        if not len(pictures):
-            return np.empty((0, self.job.classes), np.float32)
-        missing = -len(pictures) % self.job.device.count
-        whole = np.concatenate([pictures, pictures[:1].repeat(missing, axis=0)]) if missing else pictures
-        probabilities: np.ndarray = self.trainer.predict(whole, batch_size=self.batch_size, verbose=0)
-        return probabilities[: len(pictures)].astype(np.float32)
+    def predict(self, pictures: Pictures) -> Iterator[np.ndarray]:
+        """Yields the probabilities of so many pictures at a time as memory holds easily, float32 (m, classes)."""
+        picture_bytes = 0 if isinstance(pictures, np.ndarray) else math.prod(pictures.shape[1:])
+        at_once = PART_BYTES // (4 * self.job.classes + picture_bytes)
+        at_once = max(1, at_once // self.batch_size) * self.batch_size  # the same batches as of all at once
+        for start in range(0, len(pictures), at_once):
+            part = pictures[start : start + at_once]
+            missing = -len(part) % self.job.device.count
+            whole = np.concatenate([part, part[:1].repeat(missing, axis=0)]) if missing else part
+            probabilities = self.trainer.predict(whole, batch_size=self.batch_size, verbose=0)
+            yield probabilities[: len(part)].astype(np.float32)
 
     def run_epoch(self, progress: Progress) -> None:
         """Trains the next epoch and measures it on validation."""
@@ -190,15 +198,19 @@ class Training:
         if job.recipe.plateau:
             self._optimizer.learning_rate = rate_after(self.history, self._first_rate, job.recipe.plateau)
         started_s = time.monotonic()
-        order = order_of_epoch(len(job.labels), seed=job.seed, epoch=epoch)
-        order = order[: len(order) - len(order) % job.device.count]
-        pictures, labels = job.pictures[order], job.labels[order]
-        if job.recipe.cutmix_share:
-            share = job.recipe.cutmix_share if epoch < MIXED_EPOCHS * job.epochs else 0.0
-            labels = cutmix(pictures, labels, share=share, random=np.random.default_rng([job.seed, epoch, 1]))
+        share = job.recipe.cutmix_share if epoch < MIXED_EPOCHS * job.epochs else 0.0
+        pictures, targets = feed(
+            job.pictures,
+            job.labels,
+            seed=job.seed,
+            epoch=epoch,
+            batch_size=self.batch_size,
+            devices=job.device.count,
+            mixed_share=share if job.recipe.cutmix_share else None,
+        )
         logs = self.trainer.fit(
             pictures,
-            labels,
+            targets,
             batch_size=self.batch_size,
             shuffle=False,
             initial_epoch=epoch,
@@ -228,11 +240,19 @@ class Training:
         pictures, labels = self.job.validation
         if not len(labels):
             return {}
-        probabilities = self.predict(pictures)
-        # As Keras' own `evaluate`: the cross-entropy and what the regularisers add. A whole picture shows itself alone.
-        targets = np.stack([labels, labels, np.ones_like(labels)], axis=1) if self.job.recipe.cutmix_share else labels
-        loss = self.trainer.compute_loss(y=ops.convert_to_tensor(targets), y_pred=ops.convert_to_tensor(probabilities))
-        return {"val_loss": float(loss), "val_accuracy": float((probabilities.argmax(axis=1) == labels).mean())}
+        loss, right, done = 0.0, 0, 0
+        for probabilities in self.predict(pictures):
+            own = labels[done : done + len(probabilities)]
+            # As Keras' own `evaluate`: the cross-entropy and what the regularisers add. A whole picture shows itself
+            # alone.
+            targets = np.stack([own, own, np.ones_like(own)], axis=1) if self.job.recipe.cutmix_share else own
+            mean = self.trainer.compute_loss(
+                y=ops.convert_to_tensor(targets), y_pred=ops.convert_to_tensor(probabilities)
+            )
+            loss += float(mean) * (len(own) / len(labels))
+            right += int((probabilities.argmax(axis=1) == own).sum())
+            done += len(own)
+        return {"val_loss": loss, "val_accuracy": right / len(labels)}
 
     def _rate(self) -> float:
         return float(ops.convert_to_numpy(self._optimizer.learning_rate))

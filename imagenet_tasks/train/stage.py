@@ -5,20 +5,21 @@ import logging
 import platform
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import keras
 import numpy as np
 
-from imagenet_tasks.arrays import fold_of, load_split, read_array, read_split
 from imagenet_tasks.artifacts import ClassArray, Dataset, TrainedModel, Trial
 from imagenet_tasks.config import TrainConfig
 from imagenet_tasks.errors import NonFiniteLoss
 from imagenet_tasks.progress import Progress
 from imagenet_tasks.storage import Store
 from imagenet_tasks.train.checkpoints import Checkpoints
+from imagenet_tasks.train.data import Data, open_data
 from imagenet_tasks.train.devices import choose_device
-from imagenet_tasks.train.loop import Job, fit
+from imagenet_tasks.train.loop import Job, Training, fit
 from imagenet_tasks.train.models import RECIPES
 
 log = logging.getLogger(__name__)
@@ -54,69 +55,60 @@ def train(
     Raises:
         NonFiniteLoss: where the loss or a probability became NaN or infinite.
         OutOfMemory: where the memory does not hold half a batch.
+        OutOfSpace: where neither the memory nor the disk holds the pictures.
         AcceleratorMissing: where the device asked for is not there.
     """
     started_s = time.monotonic()
     device = choose_device(settings.precision, require_gpu=settings.require_gpu)
-    pictures, labels = load_split(store, dataset, "train")
-    judged, validation = None, load_split(store, dataset, "validation")
-    if trial.arm == "labels":
-        folds = np.array(
-            [fold_of(row.group or row.image_id, trial.folds) for row in read_split(store, dataset, "train")], int
-        )
-        judged = pictures[folds == trial.fold]
-        pictures, labels = pictures[folds != trial.fold], labels[folds != trial.fold]
-        if dataset.test_steers:  # then they are the test pictures, which say nothing before the evaluation
-            validation = (validation[0][:0], validation[1][:0])
-    label_of = {member.class_id: label for label, member in enumerate(dataset.classes)}
-    extra = [read_array(store, array)[0] for array in added]
-    pictures = np.concatenate([pictures, *extra])
-    labels = np.concatenate(
-        [labels, *(np.full(len(e), label_of[a.class_id], np.int32) for a, e in zip(added, extra, strict=True))]
-    )
-    log.info(
-        "%s: %d training pictures (%d added), at most %d epochs, batch %d, %s on %d x %s (%s)",
-        trial.key,
-        len(labels),
-        sum(map(len, extra)),
-        epochs,
-        settings.batch_size,
-        device.precision,
-        device.count,
-        device.kind,
-        device.name,
-    )
-    job = Job(
-        recipe=RECIPES[trial.model],
-        pictures=pictures,
-        labels=labels,
-        validation=validation,
-        classes=len(dataset.classes),
-        epochs=epochs,
-        batch_size=settings.batch_size,
-        seed=trial.seed,
-        patience=settings.early_stopping_patience,
-        device=device,
-    )
     checkpoints = Checkpoints(store, model.fingerprint)
-    training = fit(job, checkpoints, progress)
-    if judged is None:
-        shown = {"validation": validation[0], "test": load_split(store, dataset, "test")[0]}
-    else:
-        shown = {"labels": judged}
-    probabilities = {name: training.predict(data) for name, data in shown.items()}
-    if not all(np.isfinite(shares).all() for shares in probabilities.values()):
-        checkpoints.clear()  # nothing can go on from such weights
-        raise NonFiniteLoss(
-            f"{trial.key}: after epoch {training.best_epoch} the model gives probabilities that are no numbers. Train "
-            "in float32 (precision=float32), or another model."
+    with open_data(store, dataset, trial, added) as data:
+        log.info(
+            "%s: %d training pictures (%d added), at most %d epochs, batch %d, %s on %d x %s (%s)",
+            trial.key,
+            len(data.labels),
+            data.added,
+            epochs,
+            settings.batch_size,
+            device.precision,
+            device.count,
+            device.kind,
+            device.name,
         )
+        job = Job(
+            recipe=RECIPES[trial.model],
+            pictures=data.pictures,
+            labels=data.labels,
+            validation=data.validation,
+            classes=len(dataset.classes),
+            epochs=epochs,
+            batch_size=settings.batch_size,
+            seed=trial.seed,
+            patience=settings.early_stopping_patience,
+            device=device,
+        )
+        training = fit(job, checkpoints, progress)
+        try:
+            _publish(store, trial, model, data, training, started_s)
+        except NonFiniteLoss:
+            checkpoints.clear()  # nothing can go on from such weights
+            raise
+    checkpoints.clear()
+
+
+def _publish(store: Store, trial: Trial, model: TrainedModel, data: Data, training: Training, started_s: float) -> None:
+    device = training.job.device
     with store.publish(model.folder) as folder:
-        if judged is None:
+        for name in data.asked:
+            pictures = data.read(name)
+            shape = (len(pictures), training.job.classes)
+            if not _write(folder / f"probabilities_{name}.npy", shape, training.predict(pictures)):
+                raise NonFiniteLoss(
+                    f"{trial.key}: after epoch {training.best_epoch} the model gives probabilities that are no "
+                    "numbers. Train in float32 (precision=float32), or another model."
+                )
+        if trial.arm != "labels":
             training.network.save(folder / "model.keras")
         (folder / "history.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in training.history))
-        for name, shares in probabilities.items():
-            np.save(folder / f"probabilities_{name}.npy", shares, allow_pickle=False)
         record = {
             "trial": trial.as_dict(),
             "parameters": training.network.count_params(),
@@ -125,8 +117,9 @@ def train(
             "stopped_early": training.stopped_early,
             "resumed_from": training.resumed_from,
             "batch_size": training.batch_size,
-            "training_pictures": len(labels),
-            "added_pictures": sum(map(len, extra)),
+            "training_pictures": len(data.labels),
+            "added_pictures": data.added,
+            "streamed": data.streamed,
             "device": device.kind,
             "device_name": device.name,
             "devices": device.count,
@@ -140,4 +133,14 @@ def train(
             "seconds": time.monotonic() - started_s,
         }
         (folder / "training.json").write_text(json.dumps(record, indent=1))
-    checkpoints.clear()
+
+
+def _write(path: Path, shape: tuple[int, int], parts: Iterable[np.ndarray]) -> bool:
+    """Writes one float32 array part by part, as `numpy.save` would; returns whether all of it are numbers."""
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
+        for part in parts:
+            if not np.isfinite(part).all():
+                return False
+            file.write(np.ascontiguousarray(part, "<f4").data)
+    return True

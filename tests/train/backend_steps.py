@@ -1,12 +1,14 @@
 """Three steps of training on the backend that KERAS_BACKEND names, from weights of NumPy's making; writes JSON.
 
-`backend_steps.py DEVICES...`: a line for each number of devices, over which each batch is then split.
+`backend_steps.py DEVICES...`: a line for each number of devices, over which each batch is then split. Where 'streamed'
+follows the number, as in '2streamed', the pictures are read from shards.
 """
 
 import json
 import os
 import sys
 import tempfile
+from pathlib import Path
 
 BATCH, STEPS = 32, 3
 
@@ -56,7 +58,18 @@ def ask_for_too_much() -> str | None:
     return None
 
 
-def main(devices: int) -> None:
+def in_shards(pictures, shard_pictures):
+    """Returns the pictures as they are, in a scratch file."""
+    import numpy as np
+
+    from imagenet_tasks.train.shards import Scratch, Shards
+
+    scratch = Scratch(Path(tempfile.gettempdir()), len(pictures), pictures.shape[1:])
+    scratch.write(np.arange(len(pictures)), pictures)
+    return Shards(scratch, 0, len(pictures), shard_pictures)
+
+
+def main(devices: int, *, streamed: bool) -> None:
     import keras
     import numpy as np
 
@@ -70,13 +83,14 @@ def main(devices: int) -> None:
     random = np.random.default_rng(0)
     pictures = random.integers(0, 256, (BATCH + 13, 16, 16, 3), dtype=np.uint8)
     labels = random.integers(0, 3, BATCH + 13).astype(np.int32)
+    stored = (lambda part: in_shards(part, 3)) if streamed else (lambda part: part)
     job = Job(
         recipe=Recipe(
             build=build, optimizer=lambda steps: keras.optimizers.Adam(0.01), flip_and_shift_px=None, cutmix_share=0.5
         ),
-        pictures=pictures[:BATCH],
+        pictures=stored(pictures[:BATCH]),
         labels=labels[:BATCH],
-        validation=(pictures[BATCH:], labels[BATCH:]),
+        validation=(stored(pictures[BATCH:]), labels[BATCH:]),
         classes=3,
         epochs=STEPS,  # an epoch is one batch
         batch_size=BATCH,
@@ -91,6 +105,7 @@ def main(devices: int) -> None:
     answer = {
         "backend": keras.backend.backend(),
         "devices": job.device.count,
+        "streamed": streamed,
         "loss": [line["loss"] for line in training.history],
         "val_loss": [line["val_loss"] for line in training.history],
         "memory_error": ask_for_too_much(),
@@ -104,4 +119,4 @@ if __name__ == "__main__":
     if os.environ["KERAS_BACKEND"] != "tensorflow":
         sys.meta_path.insert(0, WithoutTensorFlow())
     for count in sys.argv[1:]:
-        main(int(count))
+        main(int(count.removesuffix("streamed")), streamed=count.endswith("streamed"))

@@ -231,13 +231,19 @@ def refuse(monkeypatch, *, above: int, after: int = 0):
     monkeypatch.setattr(keras.Model, "fit", limited)
 
 
-def test_f45_half_the_batch_goes_on_from_the_last_checkpoint_and_so_does_the_schedule(prepared, monkeypatch, caplog):
+@pytest.mark.parametrize("memory_gb", ["1", "0.000026"])
+def test_f45_half_the_batch_goes_on_from_the_last_checkpoint_and_so_does_the_schedule(
+    prepared, monkeypatch, caplog, memory_gb
+):
+    """In memory and streamed."""
     store, _ = prepared
+    monkeypatch.setenv("IMAGENET_MEMORY_GB", memory_gb)
     refuse(monkeypatch, above=8, after=2)
     with caplog.at_level("INFO"):
-        model = run_trial(prepared, epochs=4, model="schedule", salt="half")
+        model = run_trial(prepared, epochs=4, model="schedule", salt=f"half {memory_gb}")
     record, rates = training_of(store, model), [line["learning_rate"] for line in history_of(store, model)]
     assert (record["batch_size"], record["resumed_from"], record["epochs"]) == (8, 2, 4)
+    assert record["streamed"] == (memory_gb != "1")
     assert [m for m in caplog.messages if "Batch 16 does not fit" in m and "with 8" in m]
     assert rates == pytest.approx([0.05 * (1 + np.cos(np.pi * e / 4)) / 2 for e in (1, 2, 3, 4)], abs=1e-6)
 
@@ -277,23 +283,25 @@ def test_a_step_is_waited_for_only_where_progress_is_due(prepared, monkeypatch):
 # Backends
 
 
-def test_the_same_three_steps_have_the_same_losses_on_tensorflow_and_on_jax_on_one_device_and_on_two():
+def test_the_same_three_steps_have_the_same_losses_on_each_backend_in_memory_and_streamed_on_one_device_and_on_two():
     answers = []
-    for backend, counts in (("tensorflow", ["1"]), ("jax", ["2", "1"])):
+    for backend, counts in (("tensorflow", ["1", "1streamed"]), ("jax", ["2", "1", "1streamed", "2streamed"])):
         lines = program(
             "backend_steps.py", *counts, KERAS_BACKEND=backend, JAX_PLATFORMS="cpu",
             XLA_FLAGS="--xla_force_host_platform_device_count=2",
             TF_ENABLE_ONEDNN_OPTS="0",  # whose allocator waits for ten seconds before it refuses memory
         )  # fmt: skip
         answers += [json.loads(line) for line in lines if line.startswith("{")]
-    assert [(a["backend"], a["devices"]) for a in answers] == [("tensorflow", 1), ("jax", 2), ("jax", 1)]
-    assert [a.get("variables_on") for a in answers] == [None, 2, 1]
+    held, streamed = ([a for a in answers if a["streamed"] is way] for way in (False, True))
+    assert [(a["backend"], a["devices"]) for a in held] == [("tensorflow", 1), ("jax", 2), ("jax", 1)]
+    assert [(a["backend"], a["devices"]) for a in streamed] == [("tensorflow", 1), ("jax", 1), ("jax", 2)]
+    assert [a.get("variables_on") for a in answers] == [None, None, 2, 1, 1, 2]
     assert all(a["memory_error"] for a in answers)  # what each backend says where it has none left
-    first, *others = answers
-    assert len(first["loss"]) == 3 and first["loss"][2] < first["loss"][0]
-    for other in others:
-        assert other["loss"] == pytest.approx(first["loss"], rel=1e-4)
-        assert other["val_loss"] == pytest.approx(first["val_loss"], rel=1e-3)
+    for first, *others in (held, streamed):  # whose pictures are mixed in another order
+        assert len(first["loss"]) == 3 and first["loss"][2] < first["loss"][0]
+        for other in others:
+            assert other["loss"] == pytest.approx(first["loss"], rel=1e-4)
+            assert other["val_loss"] == pytest.approx(first["val_loss"], rel=1e-3)
 
 
 def test_a_child_lets_jax_take_the_memory_of_a_gpu_as_it_needs_it_unless_told_otherwise(monkeypatch):

@@ -9,8 +9,8 @@ import pytest
 from fakes.pictures import COBRA, small_dataset
 from trainings import SETTINGS, TINY, history_of, run_trial, shares_of, training_of
 
-from imagenet_tasks import arrays, tasks
-from imagenet_tasks.arrays import fold_of, load_split, read_split, write_array
+from imagenet_tasks import tasks
+from imagenet_tasks.arrays import SplitTable, fold_of, load_split, read_split, write_array
 from imagenet_tasks.artifacts import ClassArray, Run, Trial
 from imagenet_tasks.errors import AcceleratorMissing, ChecksumMismatch, NonFiniteLoss
 from imagenet_tasks.profiles import make_config
@@ -123,11 +123,8 @@ def test_the_published_probabilities_are_the_best_epochs(prepared):
 def test_without_validation_pictures_the_last_epoch_is_published(prepared, monkeypatch):
     store, dataset = prepared
 
-    def load(store, dataset, split):
-        pictures, labels = load_split(store, dataset, split)
-        return (pictures[:0], labels[:0]) if split == "validation" else (pictures, labels)
-
-    monkeypatch.setattr("imagenet_tasks.train.stage.load_split", load)
+    on = SplitTable.on
+    monkeypatch.setattr(SplitTable, "on", lambda self, side: on(self, side)[: 0 if side == "validation" else None])
     settings = dataclasses.replace(SETTINGS, early_stopping_patience=1)
     model = run_trial(prepared, epochs=3, model="plateau", salt="no validation", settings=settings)
     record = training_of(store, model)
@@ -211,12 +208,13 @@ def test_added_pictures_join_the_training_side_alone(prepared):
 def test_a_trial_that_judges_labels_publishes_what_it_says_of_the_pictures_it_did_not_see(prepared, monkeypatch):
     store, dataset = prepared
     asked, seen = [], []
-    load, fit = arrays.load_split, keras.Model.fit
-    monkeypatch.setattr("imagenet_tasks.train.stage.load_split", lambda s, d, x: asked.append(x) or load(s, d, x))
+    on, fit = SplitTable.on, keras.Model.fit
+    monkeypatch.setattr(SplitTable, "on", lambda self, side: asked.append(side) or on(self, side))
     monkeypatch.setattr(keras.Model, "fit", lambda self, x, y, **o: seen.append(x) or fit(self, x, y, **o))
     model = run_trial(prepared, epochs=1, arm="labels", fold=1, folds=3)
     rows = read_split(store, dataset, "train")
-    pictures, _ = load(store, dataset, "train")
+    assert set(asked) == {"train", "validation"}
+    pictures, _ = load_split(store, dataset, "train")
     held_out = np.array([fold_of(row.image_id, 3) == 1 for row in rows])
     assert 0 < held_out.sum() < len(rows)
     assert sorted(p.tobytes() for p in seen[0]) == sorted(p.tobytes() for p in pictures[~held_out])
@@ -225,7 +223,6 @@ def test_a_trial_that_judges_labels_publishes_what_it_says_of_the_pictures_it_di
         "complete.json", "history.jsonl", "training.json", "probabilities_labels.npy"
     }  # fmt: skip
     assert training_of(store, model)["training_pictures"] == (~held_out).sum()
-    assert set(asked) == {"train", "validation"}
 
 
 def test_where_the_test_pictures_steer_no_trial_that_judges_labels_looks_at_them(prepared):
@@ -264,10 +261,13 @@ def test_f44_without_the_gpu_that_is_required_nothing_is_trained(prepared):
     assert store.names("models") == models
 
 
-def test_the_progress_counts_every_picture_of_every_epoch_and_shows_the_figures(prepared):
+@pytest.mark.parametrize("memory_gb", ["1", "0.000026"])
+def test_the_progress_counts_every_picture_of_every_epoch_and_shows_the_figures(prepared, monkeypatch, memory_gb):
+    """In memory and streamed."""
+    monkeypatch.setenv("IMAGENET_MEMORY_GB", memory_gb)
     heard = []
     progress = Progress(task="t", item="", label="l", total=0, unit="u", listeners=(heard.append,), interval_s=3600)
-    run_trial(prepared, epochs=3, salt="progress", progress=progress)
+    run_trial(prepared, epochs=3, salt=f"progress {memory_gb}", progress=progress)
     trained_on = 3 * sum(c.train for c in prepared[1].classes)
     assert (heard[-1].done, heard[-1].total) == (trained_on, trained_on)
     assert [s.figures["epoch"] for s in heard] == ["1/3", "2/3", "3/3"]

@@ -1,4 +1,8 @@
-"""Tiny models and their training. As a program, a training with a fault: `trainings.py kill|memory HOME DATASET`."""
+"""Tiny models and their training.
+
+As a program, a training with a fault: `trainings.py kill|memory HOME DATASET`; or one that says what memory it took:
+`trainings.py peak HOME MEGABYTES,MEGABYTES`, of pictures that it makes itself.
+"""
 
 import json
 import logging
@@ -11,7 +15,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from imagenet_tasks.artifacts import Dataset, TrainedModel, Trial
+from imagenet_tasks.arrays import write_array
+from imagenet_tasks.artifacts import ClassArray, Dataset, DatasetClass, TrainedModel, Trial
 from imagenet_tasks.config import TrainConfig
 from imagenet_tasks.progress import Progress
 from imagenet_tasks.storage import Store
@@ -113,11 +118,40 @@ def limit_memory() -> None:
     loop.Training.__init__ = limited
 
 
+def large_dataset(store: Store, megabytes: int) -> Dataset:
+    """Ten-megabyte classes of random pictures of 64x64, a twentieth of each for validation and for test."""
+    count, members, lines = 10_000_000 // (64 * 64 * 3), [], ["image_id,class_id,label,row,split,group,flat"]
+    for label in range(megabytes // 10):
+        array = ClassArray(class_id=f"n{label:08d}", fingerprint=f"large-{label}", count=count)
+        if not store.is_complete(array.folder):
+            pictures = np.random.default_rng(label).integers(0, 256, (count, 64, 64, 3), np.uint8)
+            write_array(store, array, pictures, [], shape=(64, 64, 3))
+        sides = [("validation", "test", "train")[min(row % 20, 2)] for row in range(count)]
+        members.append(
+            DatasetClass(
+                class_id=array.class_id, name=array.class_id, array=array, selection="", train=sides.count("train"),
+                validation=sides.count("validation"), test=sides.count("test"),
+            )
+        )  # fmt: skip
+        lines += [f"{label:04x}{row:04x},{array.class_id},{label},{row},{side},,0" for row, side in enumerate(sides)]
+    dataset = Dataset(fingerprint=f"large-{megabytes}", rows_px=64, columns_px=64, classes=tuple(members))
+    with store.publish(dataset.folder) as folder:
+        (folder / "split.csv").write_text("\n".join(lines) + "\n")
+    return dataset
+
+
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     fault, home, dataset = sys.argv[1:]
     RECIPES.update(TINY)
     home = Store(home)
+    if fault == "peak":
+        settings = TrainConfig(batch_size=128, precision="float32")
+        for megabytes in map(int, dataset.split(",")):
+            run_trial((home, large_dataset(home, megabytes)), epochs=1, settings=settings)
+            status = Path("/proc/self/status").read_text()  # ru_maxrss would count what the parent process took
+            sys.stdout.write(f"peak kB {status.partition('VmHWM:')[2].split()[0]}\n")
+        sys.exit()
     there = (home, Dataset.read(home, f"datasets/{dataset}", "dataset.json"))
     if fault == "kill":
         kill_in_the_middle()

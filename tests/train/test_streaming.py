@@ -1,0 +1,353 @@
+"""Training on more pictures than memory may take: what is read from shards, in which order, and what is left behind."""
+
+import dataclasses
+import errno
+import signal
+import subprocess
+import sys
+from collections import namedtuple
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from fakes.pictures import COBRA
+from trainings import KILLED_IN, history_of, learned, run_trial, shares_of, training_of
+
+from imagenet_tasks.arrays import load_split, write_array
+from imagenet_tasks.artifacts import ClassArray, Trial
+from imagenet_tasks.child import child_environment
+from imagenet_tasks.errors import ConfigError, NonFiniteLoss, OutOfSpace
+from imagenet_tasks.train import data, loop, shards
+from imagenet_tasks.train.batches import cutmix, order_of_epoch
+from imagenet_tasks.train.epochs import feed
+from imagenet_tasks.train.memory import SHARE, allowed_bytes, free_bytes
+from imagenet_tasks.train.shards import Scratch, Shards, spread
+
+HERE = Path(__file__).parent
+SHAPE = (4, 4, 3)
+BUDGET_GB = "0.000026"  # of 92 kB of pictures: shards of two
+LIKE = {"abs": 1e-5, "rel": 1e-4}
+pytestmark = [
+    pytest.mark.usefixtures("tiny"),
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"),
+]
+
+
+@pytest.fixture
+def scratch_folder(tmp_path, monkeypatch):
+    """Where shards go: empty and of this test alone."""
+    monkeypatch.setenv("IMAGENET_CACHE", str(tmp_path / "scratch"))
+    return tmp_path / "scratch"
+
+
+@pytest.fixture
+def little_memory(monkeypatch, scratch_folder):
+    monkeypatch.setenv("IMAGENET_MEMORY_GB", BUDGET_GB)
+    return scratch_folder
+
+
+def numbered(count: int) -> np.ndarray:
+    """Pictures that each show their number."""
+    return np.broadcast_to(np.arange(count, dtype=np.uint8)[:, None, None, None], (count, *SHAPE)).copy()
+
+
+@pytest.fixture
+def on_disk(tmp_path):
+    """Makes pictures of a scratch file, each with its number as its label."""
+    made = []
+
+    def make(count, shard_pictures=5):
+        scratch = Scratch(tmp_path / "scratch", count, SHAPE)
+        made.append(scratch)
+        order = spread(count, shard_pictures, seed=0)
+        places = np.empty(count, int)
+        places[order] = np.arange(count)
+        shards.fill(
+            scratch, ((places[i : i + 7], numbered(count)[i : i + 7]) for i in range(0, count, 7)), buffer_bytes=1
+        )
+        return Shards(scratch, 0, count, shard_pictures), order.astype(np.int32)
+
+    yield make
+    for scratch in made:
+        scratch.close()
+
+
+def epoch_of(pictures, labels, *, epoch=0, seed=0, batch_size=8, devices=1, mixed_share=None) -> list:
+    fed, _ = feed(
+        pictures, labels, seed=seed, epoch=epoch, batch_size=batch_size, devices=devices, mixed_share=mixed_share
+    )
+    return list(fed)
+
+
+def labels_of(batches) -> list[int]:
+    return np.concatenate([labels for _, labels in batches]).tolist()
+
+
+# The order
+
+
+@pytest.mark.parametrize(("count", "shard_pictures", "batch_size"), [(97, 5, 8), (97, 1, 64), (40, 100, 7), (1, 5, 8)])
+def test_an_epoch_from_shards_shows_each_picture_once_with_its_label(on_disk, count, shard_pictures, batch_size):
+    batches = epoch_of(*on_disk(count, shard_pictures), batch_size=batch_size)
+    assert sorted(labels_of(batches)) == list(range(count))
+    for pictures, labels in batches:
+        assert (pictures == numbered(count)[labels]).all()
+
+
+def test_every_batch_but_the_last_is_whole_also_across_windows(on_disk):
+    sizes = [len(labels) for _, labels in epoch_of(*on_disk(97, 5), batch_size=8)]
+    assert sizes == [8] * 12 + [1]
+
+
+def test_several_devices_get_equal_parts_and_what_does_not_divide_is_left_out(on_disk):
+    sizes = [len(labels) for _, labels in epoch_of(*on_disk(97, 5), batch_size=8, devices=4)]
+    assert sizes == [8] * 12
+
+
+def test_seed_and_epoch_alone_give_the_order_of_shards_and_of_pictures(on_disk):
+    stored = on_disk(60)
+    orders = {(s, e): labels_of(epoch_of(*stored, seed=s, epoch=e)) for s in (0, 1) for e in (0, 1)}
+    assert len({tuple(order) for order in orders.values()}) == 4
+    assert labels_of(epoch_of(*stored, seed=1, epoch=1)) == orders[1, 1]
+
+
+def test_pictures_of_one_class_are_spread_over_all_shards():
+    order = spread(10_000, 100, seed=0)
+    first_class = np.flatnonzero(order < 1000) // 100
+    assert np.bincount(first_class, minlength=100).min() >= 1
+
+
+def test_a_batch_that_is_asked_for_twice_is_the_same(on_disk):
+    """As Keras does before an epoch, to know what a batch looks like."""
+    fed, _ = feed(*on_disk(97, 2), seed=0, epoch=0, batch_size=8, devices=1, mixed_share=0.5)
+    first, second = fed[0], fed[1]
+    for batch, again in zip((first, second), list(fed)[:2], strict=True):
+        assert (batch[0] == again[0]).all() and (batch[1] == again[1]).all()
+
+
+def test_pictures_are_mixed_with_pictures_of_their_window(on_disk):
+    stored = on_disk(60)
+    plain, mixed = epoch_of(*stored, mixed_share=0.0), epoch_of(*stored, mixed_share=1.0)
+    assert np.concatenate([targets for _, targets in plain])[:, 2].tolist() == [1.0] * 60
+    targets = np.concatenate([targets for _, targets in mixed])
+    pictures = np.concatenate([pictures for pictures, _ in mixed])
+    assert targets[:, 0].tolist() == np.concatenate([targets for _, targets in plain])[:, 0].tolist()
+    for picture, (own, other, share) in zip(pictures, targets, strict=True):
+        assert (picture[..., 0] == own).mean() == pytest.approx(share)
+        assert set(np.unique(picture)) <= {own, other}
+
+
+def test_in_memory_an_epoch_is_what_it_always_was():
+    pictures, labels = numbered(50), np.arange(50, dtype=np.int32)
+    fed, targets = feed(pictures, labels, seed=3, epoch=2, batch_size=8, devices=4, mixed_share=0.5)
+    order = order_of_epoch(50, seed=3, epoch=2)[:48]
+    expected = pictures[order]
+    expected_targets = cutmix(expected, labels[order], share=0.5, random=np.random.default_rng([3, 2, 1]))
+    assert (fed == expected).all() and (targets == expected_targets).all()
+    fed, targets = feed(pictures, labels, seed=3, epoch=2, batch_size=8, devices=1, mixed_share=None)
+    assert (targets == order_of_epoch(50, seed=3, epoch=2)).all() and (fed == pictures[targets]).all()
+
+
+# What is read
+
+
+def pairs(pictures, labels) -> list:
+    return sorted((int(label), p.tobytes()) for p, label in zip(pictures, labels, strict=True))
+
+
+@pytest.mark.parametrize("trial", [{}, {"arm": "labels", "fold": 1, "folds": 3}, {"test_steers": True}])
+def test_what_is_streamed_is_what_would_be_held(prepared, scratch_folder, monkeypatch, trial):
+    store, dataset = prepared
+    dataset = dataclasses.replace(dataset, test_steers=trial.get("test_steers", False))
+    named = {"arm": "baseline"} | {k: v for k, v in trial.items() if k != "test_steers"}
+    wanted = Trial(model="tiny", seed=0, dataset=dataset.fingerprint, **named)
+    added = ClassArray(class_id=COBRA, fingerprint="added to stream", count=9)
+    if not store.is_complete(added.folder):
+        write_array(store, added, np.full((9, 16, 16, 3), 7, np.uint8), ["x"] * 9, shape=(16, 16, 3))
+    with data.open_data(store, dataset, wanted, [added]) as held:
+        monkeypatch.setenv("IMAGENET_MEMORY_GB", BUDGET_GB)
+        with data.open_data(store, dataset, wanted, [added]) as streamed:
+            assert (held.streamed, streamed.streamed) == (False, True)
+            assert pairs(streamed.pictures[:], streamed.labels) == pairs(held.pictures, held.labels)
+            assert (streamed.validation[0][:] == held.validation[0]).all()
+            assert (streamed.validation[1] == held.validation[1]).all()
+            assert streamed.asked == held.asked and streamed.added == held.added == 9
+            for name in held.asked:
+                assert (streamed.read(name)[:] == held.read(name)).all()
+
+
+def test_the_log_says_which_way_was_taken_and_why(prepared, scratch_folder, monkeypatch, caplog):
+    trial = Trial(model="tiny", seed=0, arm="baseline", dataset=prepared[1].fingerprint)
+    with caplog.at_level("INFO"):
+        with data.open_data(*prepared, trial, []):
+            pass
+        monkeypatch.setenv("IMAGENET_MEMORY_GB", BUDGET_GB)
+        with data.open_data(*prepared, trial, []):
+            pass
+    assert caplog.messages[0] == "120 pictures, 0 MB, held in memory"
+    assert caplog.messages[1].startswith("120 pictures, 0 MB, more than the 0 MB that may be used: streamed from ")
+    assert caplog.messages[1].endswith(f"shards in {scratch_folder}")
+
+
+# A streamed training
+
+
+def test_a_streamed_training_learns_as_one_in_memory_does_and_leaves_no_file(prepared, little_memory, monkeypatch):
+    store, _ = prepared
+    model = run_trial(prepared, epochs=12, salt="streamed", model="mixed")
+    assert training_of(store, model)["streamed"] and list(little_memory.iterdir()) == []
+    monkeypatch.delenv("IMAGENET_MEMORY_GB")
+    held = run_trial(prepared, epochs=12, salt="held", model="mixed")
+    assert not training_of(store, held)["streamed"]
+    losses = [history_of(store, m)[-1]["loss"] for m in (model, held)]
+    assert losses[0] == pytest.approx(losses[1], rel=0.15)
+    network = keras.saving.load_model(store.open_file(model.folder, "model.keras"))
+    for split in ("validation", "test"):
+        answers = np.asarray(network.predict(load_split(*prepared, split)[0], verbose=0))
+        assert shares_of(store, model, split) == pytest.approx(answers, abs=1e-5)
+
+
+def test_f40_a_streamed_training_that_was_killed_goes_on_as_if_nothing_was_and_its_shards_are_gone(
+    prepared, little_memory
+):
+    store, dataset = prepared
+    killed = subprocess.run(
+        [sys.executable, str(HERE / "trainings.py"), "kill", str(store.root), dataset.fingerprint],
+        env=child_environment() | {"PYTHONPATH": str(HERE.parent.parent), "CUDA_VISIBLE_DEVICES": "-1"},
+        capture_output=True,
+        timeout=400,
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert b"streamed from" in killed.stdout and list(little_memory.iterdir()) == []
+    model, whole = run_trial(prepared, epochs=5), run_trial(prepared, epochs=5, salt="whole")
+    assert training_of(store, model)["resumed_from"] == KILLED_IN - 1
+    assert shares_of(store, model, "test") == pytest.approx(shares_of(store, whole, "test"), **LIKE)
+    for line, expected in zip(learned(history_of(store, model)), learned(history_of(store, whole)), strict=True):
+        assert line == pytest.approx(expected, **LIKE)
+
+
+def test_after_a_failure_there_are_no_shards(prepared, little_memory):
+    made = []
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(NonFiniteLoss):
+        patch.setattr(data, "Scratch", lambda *args: made.append(Scratch(*args)) or made[0])
+        run_trial(prepared, epochs=2, model="explodes", salt="streamed")
+    assert list(little_memory.iterdir()) == [] and made[0]._file.closed
+
+
+def test_where_the_disk_does_not_hold_the_shards_the_error_says_where_and_how_much(
+    prepared, little_memory, monkeypatch
+):
+    Usage = namedtuple("Usage", "free")
+    monkeypatch.setattr(shards.shutil, "disk_usage", lambda folder: Usage(92_000))
+    with pytest.raises(OutOfSpace, match=rf"{little_memory}: expected 92,160 bytes .* found 92,000\. .*IMAGENET_CACHE"):
+        run_trial(prepared, epochs=1, salt="full disk")
+    assert list(little_memory.iterdir()) == []
+
+
+def test_a_disk_that_another_fills_meanwhile_is_the_same_error(prepared, little_memory, monkeypatch):
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shards.os, "posix_fallocate", full)
+    with pytest.raises(OutOfSpace, match="expected 92,160 bytes"):
+        run_trial(prepared, epochs=1, salt="full disk")
+
+
+# Answers in parts
+
+
+def test_answers_in_parts_are_those_of_all_at_once(prepared, monkeypatch):
+    store, _ = prepared
+    whole = run_trial(prepared, epochs=2, salt="at once", model="mixed")
+    monkeypatch.setattr(loop, "PART_BYTES", 1)
+    asked = []
+    predict = keras.Model.predict
+    monkeypatch.setattr(keras.Model, "predict", lambda self, x, **o: asked.append(len(x)) or predict(self, x, **o))
+    parts = run_trial(prepared, epochs=2, salt="in parts", model="mixed")
+    assert max(asked) == 16 and len(asked) > 4
+    for split in ("validation", "test"):
+        assert shares_of(store, parts, split) == pytest.approx(shares_of(store, whole, split), **LIKE)
+    for line, expected in zip(learned(history_of(store, parts)), learned(history_of(store, whole)), strict=True):
+        assert line == pytest.approx(expected, **LIKE)
+
+
+# Memory
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
+def test_the_memory_of_a_streamed_training_does_not_grow_with_its_pictures(tmp_path):
+    """First 60 and then 300 MB of pictures where 40 MB may be used; held in memory, the second take 800 MB more."""
+    done = subprocess.run(
+        [sys.executable, str(HERE / "trainings.py"), "peak", str(tmp_path / "home"), "60,300"],
+        env=child_environment()
+        | {"PYTHONPATH": str(HERE.parent.parent), "CUDA_VISIBLE_DEVICES": "-1"}
+        | {"IMAGENET_MEMORY_GB": "0.04", "IMAGENET_CACHE": str(tmp_path / "scratch")},
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("more than the 40 MB that may be used: streamed from") == 2
+    small, large = (int(line.split()[-1]) for line in done.stdout.splitlines() if line.startswith("peak kB"))
+    assert large - small < 60_000
+
+
+def group_files(root: Path, folder: str, *, v2: bool, limit: str, used: int, cached: int) -> None:
+    where = root / folder
+    where.mkdir(parents=True, exist_ok=True)
+    names = ("memory.max", "memory.current") if v2 else ("memory.limit_in_bytes", "memory.usage_in_bytes")
+    (where / names[0]).write_text(f"{limit}\n")
+    (where / names[1]).write_text(f"{used}\n")
+    (where / "memory.stat").write_text(f"anon 5\n{'' if v2 else 'total_'}inactive_file {cached}\n")
+
+
+@pytest.fixture
+def machine(tmp_path):
+    """A machine with 8 MiB of free memory."""
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/meminfo").write_text("MemTotal:  99999 kB\nMemFree: 1 kB\nMemAvailable:    8192 kB\n")
+    return tmp_path
+
+
+def test_without_control_groups_the_machines_free_memory_counts(machine):
+    assert free_bytes(machine) == 8192 * 1024
+
+
+@pytest.mark.parametrize("v2", [True, False])
+def test_a_control_groups_limit_counts_without_the_files_that_it_caches(machine, v2):
+    line, top = ("0::/task/a", "sys/fs/cgroup") if v2 else ("4:cpu,memory:/task/a", "sys/fs/cgroup/memory")
+    (machine / "proc/self/cgroup").write_text(f"9:pids:/\n{line}\n")
+    group_files(machine, f"{top}/task/a", v2=v2, limit="max" if v2 else str(2**63 - 4096), used=700, cached=100)
+    assert free_bytes(machine) == 8192 * 1024
+    group_files(machine, f"{top}/task", v2=v2, limit="5000", used=900, cached=200)
+    assert free_bytes(machine) == 5000 - 900 + 200
+
+
+def test_a_container_that_sees_its_own_group_as_the_top_one_has_its_limit(machine):
+    (machine / "proc/self/cgroup").write_text("0::/docker/abc\n")
+    group_files(machine, "sys/fs/cgroup", v2=True, limit="4000", used=1000, cached=0)
+    assert free_bytes(machine) == 3000
+
+
+def test_a_group_that_is_full_leaves_nothing(machine):
+    (machine / "proc/self/cgroup").write_text("0::/\n")
+    group_files(machine, "sys/fs/cgroup", v2=True, limit="1000", used=2000, cached=0)
+    assert free_bytes(machine) == 0
+
+
+def test_the_setting_is_in_gigabytes_and_without_it_a_share_of_what_is_free_may_be_used(monkeypatch):
+    monkeypatch.setenv("IMAGENET_MEMORY_GB", "1.5")
+    assert allowed_bytes() == 1_500_000_000
+    monkeypatch.delenv("IMAGENET_MEMORY_GB")
+    monkeypatch.setattr("imagenet_tasks.train.memory.free_bytes", lambda: 10**9)
+    assert allowed_bytes() == SHARE * 10**9
+
+
+@pytest.mark.parametrize("text", ["much", "0", "-1", "nan", "inf"])
+def test_a_setting_that_is_no_amount_is_refused(monkeypatch, text):
+    monkeypatch.setenv("IMAGENET_MEMORY_GB", text)
+    with pytest.raises(ConfigError, match=f"IMAGENET_MEMORY_GB: expected a number .* received '{text}'"):
+        allowed_bytes()
