@@ -11,23 +11,20 @@ import json
 import os
 import re
 import shutil
-import stat
 import tempfile
-import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from filelock import FileLock
 from upath import UPath
 
 from imagenet_tasks.errors import ArtifactError, ChecksumMismatch, ConfigError, without_secrets
+from imagenet_tasks.listing import Found, changed_s, walk_disk
 
 MARKER = "complete.json"
 QUARANTINED = "quarantined.json"  # what the marker of a damaged folder is renamed to
-CHANGED = ("LastModified", "last_modified", "mtime", "updated", "created")  # what object stores call an object's time
 
 
 def default_home() -> str:
@@ -83,15 +80,6 @@ def to_path(text: str, *, setting: str, options: Mapping[str, Any] | None = None
             "path, or an fsspec URL whose driver is installed."
         ) from error
     return path
-
-
-class Found(NamedTuple):
-    """A file, a link or an empty folder, whose key then ends with '/'; `changed_s` is Unix time."""
-
-    key: str
-    size_bytes: int
-    changed_s: float
-    is_link: bool
 
 
 class Store:
@@ -232,12 +220,12 @@ class Store:
         top = self.path(key) if key else self.root
         if self.is_local:
             with contextlib.suppress(FileNotFoundError):  # removed meanwhile
-                yield from _walk(str(top), key)
+                yield from walk_disk(str(top), key)
             return
         before = len(self.root.path.rstrip("/")) + 1
         for name, about in top.fs.find(top.path, detail=True).items():
             if about["type"] == "file":
-                yield Found(name[before:], about["size"] or 0, _changed_s(about), False)
+                yield Found(name[before:], about["size"] or 0, changed_s(about), False)
 
     @contextlib.contextmanager
     def lock(self, key: str, *, timeout_s: float = -1) -> Iterator[None]:
@@ -389,27 +377,6 @@ def _fetch(source: UPath, local: Path) -> None:
         attempt.replace(local)
     finally:
         attempt.unlink(missing_ok=True)
-
-
-def _walk(path: str, key: str) -> Iterator[Found]:
-    about = os.lstat(path)
-    if key and not stat.S_ISDIR(about.st_mode):
-        yield Found(key, about.st_size, about.st_mtime, stat.S_ISLNK(about.st_mode))
-        return
-    names = os.listdir(path)  # noqa: PTH208
-    if key and not names:
-        yield Found(f"{key}/", 0, about.st_mtime, False)
-    for name in names:
-        with contextlib.suppress(FileNotFoundError):  # removed meanwhile
-            yield from _walk(f"{path}/{name}", f"{key}/{name}" if key else name)
-
-
-def _changed_s(about: dict[str, Any]) -> float:
-    """Returns when an object was written, by what its store says of it; now where it does not say."""
-    told = next((about[name] for name in CHANGED if about.get(name)), None)
-    if isinstance(told, datetime):
-        return told.timestamp()
-    return float(told) if isinstance(told, int | float) else time.time()
 
 
 def _sync(path: Path) -> None:

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 from imagenet_tasks.champions import KEY
 from imagenet_tasks.errors import ArtifactError
+from imagenet_tasks.listing import Found
 from imagenet_tasks.run_index import FINGERPRINT, RunIndex
-from imagenet_tasks.storage import MARKER, QUARANTINED, Found, Store
+from imagenet_tasks.storage import MARKER, QUARANTINED, Store
 
 # By kind: a piece's key, and the files in it. First comes what refers to what follows: so it goes first.
 LAYOUT = {

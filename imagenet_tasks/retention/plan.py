@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from imagenet_tasks.download.records import Records
 from imagenet_tasks.errors import ArtifactError, ConfigError
+from imagenet_tasks.listing import Found
 from imagenet_tasks.retention.layout import LAYOUT, LEFTOVERS, Layout, Piece, is_reported, look_around
 from imagenet_tasks.retention.references import (
     DAMAGED,
@@ -18,7 +19,7 @@ from imagenet_tasks.retention.references import (
     marks_of_runs,
     written_s,
 )
-from imagenet_tasks.storage import QUARANTINED, Found, Store
+from imagenet_tasks.storage import QUARANTINED, Store
 
 DAY_S = 86_400.0
 KINDS = (*LAYOUT, LEFTOVERS)

@@ -16,7 +16,7 @@ from imagenet_tasks.storage import Store
 from tools.local_airflow import DAG_ID, REPOSITORY
 from tools.local_cluster import LocalCluster
 
-CLASSES = ["motorcycling", "jellyfish", "snowdrift", "palm"]
+CLASSES = ["n00451635", "n02685082", "n09438940", "n12582231"]
 LONGER = SETTINGS | {"classes": CLASSES, "images_per_class": 120, "epochs": 30, "retrain_epochs": 10}
 DOWN_S = 3.0  # so long a part is away
 
