@@ -46,6 +46,7 @@ class Training(Part):
     best_epoch: int | None = None
     stopped_early: bool | None = None
     resumed_from: int | None = None
+    streamed: bool | None = None
     batch_size: int | None = None
     devices: int | None = None
     seconds: float | None = None
