@@ -115,9 +115,7 @@ class LocalAirflow:
             raise LocalAirflowError(f"the database could not be prepared; see {self.log_of('migrate')}")
         del self._processes["migrate"]
         for name in COMPONENTS:
-            # The log servers listen on all interfaces, whatever the settings say; here the logs are read as files.
-            alone = ["--skip-serve-logs"] if name in ("scheduler", "triggerer") else []
-            self._launch(name, ["-m", "airflow", name, *alone])
+            self.start_component(name)
         self._wait_for("all components to be healthy", self._is_healthy)
         self._log_in()
         self._wait_for(f"the DAG {DAG_ID}", lambda: self._get_or_none(f"/dags/{DAG_ID}") is not None)
@@ -127,6 +125,12 @@ class LocalAirflow:
     def start_servers(self) -> None:
         """Starts what Airflow and the workflow need before they start."""
         self._launch("sample-server", ["-m", "imagenet_tasks", "sample-server", "--port", str(self.sample_port)])
+
+    def start_component(self, name: str) -> None:
+        """Starts one of COMPONENTS."""
+        # The log servers listen on all interfaces, whatever the settings say; here the logs are read as files.
+        alone = ["--skip-serve-logs"] if name in ("scheduler", "triggerer") else []
+        self._launch(name, ["-m", "airflow", name, *alone])
 
     def stop(self) -> None:
         """Ends what was started, each with all that it started in turn."""

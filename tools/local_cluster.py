@@ -12,12 +12,13 @@ import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 
-from tools.local_airflow import LocalAirflow, LocalAirflowError, free_port, kill_sessions
+from tools.local_airflow import COMPONENTS, LocalAirflow, LocalAirflowError, free_port, kill_sessions
 
 NOBODY = 65534  # PostgreSQL refuses to run as root
 QUEUES = {"worker": "default", "worker-gpu": "gpu"}
 CONCURRENCY = {"worker": "2", "worker-gpu": "1"}
 BUCKET = "imagenet"
+MOST_RESTARTS = 10  # of one part
 KEY, SECRET = "cluster-test-key", "cluster-test-secret"  # of the S3 server on loopback, which asks for none
 
 
@@ -33,6 +34,7 @@ class LocalCluster(LocalAirflow):
         self.ports = {name: free_port() for name in ("postgres", "redis", "s3")}
         super().__init__(home, Path(imagenet_home), api_port=0, settings=settings)
         self._home_url = imagenet_home
+        self.restarted: list[str] = []  # what ended by itself
 
     @property
     def s3_url(self) -> str:
@@ -86,9 +88,22 @@ class LocalCluster(LocalAirflow):
         elif name == "s3":
             self._launch(name, ["-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)])
         else:
-            self._launch(name, ["-m", "airflow", name, "--skip-serve-logs"])
+            self.start_component(name)
         if port:
             self._wait_for(f"{name} to listen", lambda: _listens(port))
+
+    def check_alive(self) -> None:
+        """Starts what has ended by itself again, as the compose file does (`restart: unless-stopped`).
+
+        Raises:
+            LocalAirflowError: where a server ended, or a part ends again and again.
+        """
+        for name in [n for n in (*COMPONENTS, *QUEUES) if n in self._processes]:
+            if self._processes[name].poll() is not None and self.restarted.count(name) < MOST_RESTARTS:
+                self.restarted.append(name)
+                self.log_of(name).rename(self.log_of(f"{name}-{len(self.restarted)}"))
+                self.launch(name)
+        super().check_alive()
 
     def kill(self, name: str) -> int:
         """Ends a part with all that it started, as the death of its container does (SIGKILL); returns its pid."""

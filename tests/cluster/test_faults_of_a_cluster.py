@@ -46,7 +46,12 @@ class Disturbed:
         self.cluster.launch(part)
         seconds = wait_for(self.cluster, f"the run to get over the death of {part}", recovered)
         self.faults.append(part)
-        TABLE.append(f"SIGKILL {part:<10} (pid {pid}) {when}: got over {seconds:.0f} s after its restart")
+        ended = ", ".join(dict.fromkeys(self.cluster.restarted)) or "nothing else"
+        self.cluster.restarted.clear()
+        TABLE.append(
+            f"SIGKILL {part:<10} (pid {pid}) {when}: got over {seconds:.0f} s after its restart; "
+            f"ended for want of it and started again: {ended}"
+        )
 
 
 @pytest.fixture(scope="module")
