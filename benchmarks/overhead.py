@@ -21,12 +21,12 @@ from tools.local_airflow import DAG_ID, REPOSITORY, LocalAirflow
 
 EMPTY = "empty_of_the_same_shape"
 PARALLEL = 4
+CLASSES = 20  # of the profile `sample`
 
 
 def main() -> None:
     """Prints the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--classes", type=int, default=20, help="of the sample source, which has 20")
     parser.add_argument("--pictures", type=int, default=30)
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
@@ -40,8 +40,8 @@ def main() -> None:
         shutil.copy(REPOSITORY / "benchmarks" / "empty_dags" / f"{EMPTY}.py", dags)
         config = {"AIRFLOW__CORE__DAGS_FOLDER": str(dags), "AIRFLOW__CORE__PARALLELISM": str(PARALLEL)}
         with LocalAirflow(home / "airflow", home / "imagenet", api_port=0, settings=config) as airflow:
-            run_s(airflow, EMPTY, {"classes": options.classes})  # the first of all warms caches
-            first = {"floor": run_s(airflow, EMPTY, {"classes": options.classes})}
+            run_s(airflow, EMPTY, {"classes": CLASSES})  # the first of all warms caches
+            first = {"floor": run_s(airflow, EMPTY, {"classes": CLASSES})}
             first["ours"] = run_s(airflow, DAG_ID, settings)
             first["work"] = work_s(airflow, home / "alone", settings)
             show("first run", first)
@@ -49,7 +49,7 @@ def main() -> None:
             for _ in range(options.repeats):
                 figures.append(
                     {
-                        "floor": run_s(airflow, EMPTY, {"classes": options.classes}),
+                        "floor": run_s(airflow, EMPTY, {"classes": CLASSES}),
                         "ours": run_s(airflow, DAG_ID, settings),
                         "work": work_s(airflow, home / "alone", settings),
                     }

@@ -203,7 +203,13 @@ def find_run(dag_id: str, run_id: str) -> Run:
     if not run_id.isprintable():  # PostgreSQL raises at a NUL
         not_found()
     try:
-        return Run(open_store(), dag_id, run_id)
+        store = open_store()
+    except ConfigError as error:  # who runs Airflow has to mend it
+        from fastapi import HTTPException
+
+        raise HTTPException(500, str(error)) from error
+    try:
+        return Run(store, dag_id, run_id)
     except ConfigError:
         not_found()
 

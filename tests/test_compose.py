@@ -24,7 +24,6 @@ COMPOSE = ROOT / "docker-compose.yaml"
 AIRFLOW_PROCESSES = ("api-server", "scheduler", "dag-processor", "triggerer", "worker", "worker-gpu")
 LONG_RUNNING = ("postgres", "redis", "sample", *AIRFLOW_PROCESSES)
 REQUIRED = re.compile(r"\$\{(\w+):\?[^}]+\}")
-AWS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL")
 
 
 @pytest.fixture(scope="module")
@@ -260,7 +259,13 @@ def test_redis_hands_no_training_that_still_runs_to_a_second_worker(services):
 @pytest.mark.parametrize(
     ("name", "default"),
     [
-        *(("HOME", "/opt/imagenet"), ("SCHEDULE", "@weekly"), ("PROFILE", "sample"), ("LOCATION", "")),
+        *(
+            ("MAX_ACTIVE_RUNS", "2"),
+            ("MEMORY_GB", ""),
+            ("SCHEDULE", "@weekly"),
+            ("PROFILE", "sample"),
+            ("LOCATION", ""),
+        ),
         *(("CONNECTION", ""), ("ACCEPT_TERMS", ""), ("CONTACT", ""), ("ALLOWED_PRIVATE_HOSTS", "")),
     ],
 )
@@ -269,14 +274,16 @@ def test_what_runs_do_can_be_set_and_has_the_programs_defaults(services, name, d
     assert value == f"${{IMAGENET_{name}:-{default}}}"
 
 
-@pytest.mark.parametrize("name", AWS)
-def test_the_login_of_an_object_store_is_passed_on_just_where_it_is_set(services, name):
-    assert services["worker"]["environment"][name] is None
+def test_an_object_store_is_named_for_the_containers_alone(services):
+    """Compose takes a variable from the shell first, where IMAGENET_HOME names a folder of this machine."""
+    environment = services["worker"]["environment"]
+    assert environment["IMAGENET_HOME"] == "${IMAGENET_STORE:-/opt/imagenet}"
+    assert environment["IMAGENET_HOME_CONNECTION"] == "${IMAGENET_STORE_CONNECTION:-}"
 
 
 def test_every_variable_that_the_file_takes_is_documented_at_its_top():
     head, body = COMPOSE.read_text().split("\nx-airflow-common", 1)
-    taken = set(re.findall(r"(?<!\$)\$\{(\w+)", body)) | set(AWS)  # `$$` leaves the variable to the container
+    taken = set(re.findall(r"(?<!\$)\$\{(\w+)", body))  # `$$` leaves the variable to the container
     assert {name for name in taken if not re.search(rf"^#   {name} ", head, re.MULTILINE)} == set()
 
 
@@ -306,9 +313,7 @@ def test_no_secret_is_written_in_the_file(services):
         "AIRFLOW__API__SECRET_KEY",
         "AIRFLOW__CORE__FERNET_KEY",
         "POSTGRES_PASSWORD",
-        "AWS_SECRET_ACCESS_KEY",
     }
-    assert found.pop("AWS_SECRET_ACCESS_KEY") is None
     assert all(REQUIRED.fullmatch(value) for value in found.values())
 
 

@@ -59,7 +59,7 @@ def test_the_store_is_listed_only_where_a_folder_is_looked_through(first_request
     TABLE.append(f"requests to the object store: {len(first_requests)}, of which listings: {dict(listed)}")
     assert set(listed) <= {"images", "runs", "checkpoints", "models"}
     assert listed["models"] <= 1  # the champions' file, where there was none yet
-    assert listed["images"] <= 2 * len(CLASSES)
+    assert 1 <= listed["images"] <= 2 * len(CLASSES)
 
 
 def test_the_note_beside_the_run_says_the_verdict_on_postgresql_too(cluster: LocalCluster, run: Run) -> None:
@@ -79,7 +79,7 @@ def test_the_pages_read_the_object_store_with_the_connection(cluster: LocalClust
 def test_f36_the_secret_of_the_connection_is_in_no_log_artifact_or_xcom(
     cluster: LocalCluster, store: Store, run: Run, instances: list[dict[str, Any]]
 ) -> None:
-    logs = [path for path in cluster.home.rglob("*") if path.is_file()]
+    logs = [path for path in cluster.home.parent.rglob("*") if path.is_file()]  # the cache, too
     assert not [path for path in logs if SECRET.encode() in path.read_bytes()]
     objects = store.root.fs.find(store.root.path)
     assert len(objects) > 100

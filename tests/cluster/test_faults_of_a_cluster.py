@@ -40,7 +40,8 @@ class Disturbed:
         return wait_for(self.cluster, what, happened)
 
     def restart(self, part: str, when: str, recovered: Callable[[], Any]) -> None:
-        """Kills a part, starts it again, waits until its loss is got over."""
+        """Kills a part in mid-work, starts it again, waits until its loss is got over."""
+        assert not recovered()
         pid = self.cluster.kill(part)
         time.sleep(DOWN_S)
         self.cluster.launch(part)
