@@ -84,6 +84,8 @@ def disturbed(cluster: LocalCluster, store: Store, run: Run) -> Disturbed:
     one.wait("training again", lambda: any(i["state"] == "running" for i in one.instances("train_baseline")))
     one.restart("postgres", "in mid-training", lambda: done("train_baseline"))
     one.wait("the run to end", lambda: ended(cluster, one.run.run_id))
+    several = {i["task_id"]: i["try_number"] for i in cluster.task_instances(one.run.run_id) if i["try_number"] > 1}
+    TABLE.append(f"tries of what was tried again: {several}")
     return one
 
 
