@@ -347,7 +347,7 @@ def test_what_is_young_keeps_what_each_of_its_files_names(home, kind, files, nam
 def test_an_object_whose_store_tells_no_time_stays(remote, monkeypatch):
     publish(remote, f"arrays/{mark('x')}")
     assert going(remote)
-    monkeypatch.setattr("imagenet_tasks.storage.CHANGED", ())
+    monkeypatch.setattr("imagenet_tasks.listing.CHANGED", ())
     assert going(remote) == {}
 
 
