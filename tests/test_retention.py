@@ -520,6 +520,25 @@ def test_a_picture_that_a_run_selects_after_the_plan_was_made_stays(local):
     assert local.exists(f"images/{COW}/{name}")
 
 
+@pytest.mark.parametrize("written", ["selection", "record"])
+def test_the_pictures_of_a_selection_that_comes_into_use_after_the_plan_was_made_stay(home, written):
+    picture = f"images/{COW}/{'a' * 64}.png"
+    selection = Selection(class_id=COW, files=(picture.rpartition("/")[2],))
+    key = Selection.key(COW, selection.fingerprint)
+    home.write_bytes(picture, b"x")
+    home.write_json(key, selection.as_dict())
+    set_age(home, 30, picture, key)
+    plan = make_plan(home, Rules(pictures=True))
+    assert plan.gone == {key, f"images/{COW}"}
+    if written == "selection":
+        home.write_json(key, selection.as_dict())
+    else:
+        with Run(home, "dag", "new").task("download_class", COW) as record:
+            record["result"] = {"fingerprint": selection.fingerprint}
+    removed = carry_out(home, plan)
+    assert (removed.busy, removed.count, home.exists(key), home.exists(picture)) == ([key], 0, True, True)
+
+
 def test_the_pictures_of_a_class_that_is_being_downloaded_stay(local, monkeypatch):
     monkeypatch.setattr(removal, "LOCK_TIMEOUT_S", 0.1)
     before = keys(local)

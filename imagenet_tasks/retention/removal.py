@@ -90,7 +90,7 @@ def _remove_pictures(store: Store, piece: Piece, plan: Plan, removed: Removed) -
     class_id = piece.key.rpartition("/")[2]
     try:
         with store.lock(piece.key, timeout_s=LOCK_TIMEOUT_S):
-            pictures = unused_pictures(store, class_id, plan)  # again: a run may have selected some
+            pictures = unused_pictures(store, class_id, plan.before_s)  # again: a selection may have come or stayed
             records = read_records(store, class_id)
             records.drop_files({found.key.rpartition("/")[2] for found in pictures})
             records.save()
