@@ -712,6 +712,14 @@ def test_what_came_into_use_after_the_plan_was_made_stays(home):
     assert home.is_complete(f"arrays/{mark('x')}")
 
 
+def test_the_checkpoint_of_a_training_that_begins_after_the_plan_was_made_stays(home):
+    folder = checkpoint(home, mark("m"))
+    plan = make_plan(home, Rules())
+    with Run(home, "dag", "new").task("train_baseline", "t", makes=mark("m")):
+        assert carry_out(home, plan).busy == [folder]
+    assert home.is_complete(folder)
+
+
 def test_what_was_published_again_after_the_plan_was_made_stays(home):
     folder = f"arrays/{mark('x')}"
     publish(home, folder)

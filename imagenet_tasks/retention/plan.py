@@ -164,8 +164,7 @@ def _why_unused(piece: Piece, used: set[str], models: set[str], newest: dict[str
     elif piece.kind == "lists" and piece.changed_s < newest[piece.mark.partition("-")[0]]:
         why = "its list has a newer index"
     elif piece.kind == "checkpoints":
-        model = piece.key.split("/")[1]
-        why = "its model is finished" if model in models else "" if model in used else "no kept run trains it"
+        why = "its model is finished" if piece.mark in models else "" if piece.mark in used else "no kept run trains it"
     elif piece.kind in NAMED and piece.mark not in used:
         why = UNUSED
     return why
