@@ -748,6 +748,29 @@ def test_nothing_goes_where_a_run_that_was_to_go_has_begun_again(home):
     assert {key for key in before if not key.startswith("runs/")} <= keys(home)
 
 
+def test_a_run_that_begins_again_while_others_are_removed_stays_with_all_that_it_refers_to(home, monkeypatch):
+    run, other, mine = Run(home, "dag", "second"), Run(home, "dag", "another"), folders_of(home, "second")
+    home.write_json(other.key("config.json"), {})
+    set_age(home, 30, other.folder)
+    plan, before, remove = make_plan(home, Rules(older_than_days=7.5)), keys(home), Store.remove
+
+    def begun_again(self, folder, **options):
+        with run.task("write_report"):
+            remove(self, folder, **options)
+
+    monkeypatch.setattr(Store, "remove", begun_again)
+    removed = carry_out(home, plan)
+    assert set(removed.busy) == {run.folder, *(f for found in mine.values() for f in found)} & plan.gone
+    assert (removed.count, before - keys(home)) == (1, {other.key("config.json")})
+
+
+def test_what_runs_name_is_asked_twice_whatever_goes(local, monkeypatch):
+    plan, walk, walked = make_plan(local, Rules(older_than_days=7.5, pictures=True)), Store.walk, []
+    monkeypatch.setattr(Store, "walk", lambda self, key="": walked.append(key) or walk(self, key))
+    carry_out(local, plan)
+    assert walked.count("runs") == 2
+
+
 @pytest.mark.parametrize("after", range(0, 22, 3))
 def test_f30_a_pruning_that_is_stopped_half_way_is_finished_by_the_next(home, after, monkeypatch):
     remove, count = Store.remove, iter(range(1000))

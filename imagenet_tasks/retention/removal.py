@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+from collections import defaultdict
 from dataclasses import dataclass, field
 
 from imagenet_tasks.errors import ArtifactError
@@ -12,6 +13,7 @@ from imagenet_tasks.run_index import RunIndex
 from imagenet_tasks.storage import Store
 
 LOCK_TIMEOUT_S = 10.0
+AFRESH = ("evaluations", "selections")  # before these it is asked what runs name: after the runs, before the pictures
 CLOCKS_S = 60.0  # by so much other machines' clocks may be behind
 
 
@@ -41,10 +43,11 @@ def carry_out(store: Store, plan: Plan) -> Removed:
     for run in (piece for piece, _ in plan.going if piece.kind == "runs"):
         if _has_changed(store, run, plan):
             raise ArtifactError(f"{store.path(run.key)}: this run has begun again. Nothing was removed. Prune again.")
+    used: set[str] = set()
     for kind in KINDS:
-        mine = [piece for piece, _ in plan.going if piece.kind == kind]
-        used = _used_since(store, plan) if mine else set()
-        for piece in mine:
+        if kind in AFRESH:
+            used = _used_since(store, plan)
+        for piece in [piece for piece, _ in plan.going if piece.kind == kind]:
             if kind == "pictures":
                 _remove_pictures(store, piece, plan, removed)
             elif piece.mark in used or not _remove(store, piece, plan):
@@ -55,10 +58,20 @@ def carry_out(store: Store, plan: Plan) -> Removed:
 
 
 def _used_since(store: Store, plan: Plan) -> set[str]:
-    """Returns what runs have named since the plan was made."""
-    recent = (f.key for f in store.walk("runs") if f.changed_s >= plan.made_s - CLOCKS_S)
-    records = (key for key in recent if re.fullmatch(r"runs/[^/]+/[^/]+/(tasks/[^/.][^/]*|run)\.json", key))
-    return {mark for key in records for mark in marks_in(store.read_bytes(key))}
+    """Returns all that runs name that changed since the plan was made, such as one that was to go and began again."""
+    records: dict[str, list[str]] = defaultdict(list)
+    changed = set()
+    for found in store.walk("runs"):
+        run = "/".join(found.key.split("/")[:3])
+        if re.fullmatch(r"runs/[^/]+/[^/]+/(tasks/[^/.][^/]*|run)\.json", found.key):
+            records[run].append(found.key)
+        if found.changed_s >= plan.made_s - CLOCKS_S:
+            changed.add(run)
+    used: set[str] = set()
+    for key in (key for run in changed for key in records[run]):
+        with contextlib.suppress(ArtifactError):  # forgotten meanwhile by a run that begins again
+            used |= marks_in(store.read_bytes(key))
+    return used
 
 
 def _has_changed(store: Store, piece: Piece, plan: Plan) -> bool:
