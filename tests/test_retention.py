@@ -561,6 +561,32 @@ def test_the_pictures_of_a_class_that_is_being_downloaded_stay(local, monkeypatc
     assert len(removed.busy) == 4
 
 
+def test_no_picture_of_an_object_store_goes_while_a_task_is_at_work(remote):
+    """There a class's lock holds on one machine only."""
+    run, rules = Run(remote, "dag", "new"), {"older_than_days": 7.5, "pictures": True}
+    with run.task("download_class", COW):
+        before, pictures = keys(remote), pictures_of(remote, COW)
+        with pytest.raises(ArtifactError, match=r"expected no task at work.* Nothing was removed.*without --pictures"):
+            prune(remote, **rules)
+        assert keys(remote) == before
+        set_age(remote, 2.1, run.folder)  # killed
+        assert prune(remote, **rules).busy == []
+    assert pictures_of(remote, COW) < pictures
+
+
+def test_the_pictures_of_an_object_store_stay_where_a_task_begins_while_others_are_removed(remote, monkeypatch):
+    plan = make_plan(remote, Rules(older_than_days=7.5, pictures=True))
+    before, remove = pictures_of(remote, COW), Store.remove
+
+    def begun(self, folder, **options):
+        self.write_json(Run(self, "dag", "new").key("tasks/download_class.json"), {"state": "running"})
+        remove(self, folder, **options)
+
+    monkeypatch.setattr(Store, "remove", begun)
+    assert carry_out(remote, plan).busy == [f"images/{COBRA}", f"images/{COW}"]
+    assert pictures_of(remote, COW) == before
+
+
 def test_a_kill_between_records_and_pictures_leaves_none_that_is_believed_and_not_there(local, monkeypatch):
     monkeypatch.setattr(type(local.root), "unlink", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
     name = f"{'a' * 64}.png"
