@@ -347,7 +347,7 @@ def test_what_is_young_keeps_what_each_of_its_files_names(home, kind, files, nam
 def test_an_object_whose_store_tells_no_time_stays(remote, monkeypatch):
     publish(remote, f"arrays/{mark('x')}")
     assert going(remote)
-    monkeypatch.setattr("imagenet_tasks.storage.CHANGED", ())
+    monkeypatch.setattr("imagenet_tasks.listing.CHANGED", ())
     assert going(remote) == {}
 
 
@@ -520,6 +520,25 @@ def test_a_picture_that_a_run_selects_after_the_plan_was_made_stays(local):
     assert local.exists(f"images/{COW}/{name}")
 
 
+@pytest.mark.parametrize("written", ["selection", "record"])
+def test_the_pictures_of_a_selection_that_comes_into_use_after_the_plan_was_made_stay(home, written):
+    picture = f"images/{COW}/{'a' * 64}.png"
+    selection = Selection(class_id=COW, files=(picture.rpartition("/")[2],))
+    key = Selection.key(COW, selection.fingerprint)
+    home.write_bytes(picture, b"x")
+    home.write_json(key, selection.as_dict())
+    set_age(home, 30, picture, key)
+    plan = make_plan(home, Rules(pictures=True))
+    assert plan.gone == {key, f"images/{COW}"}
+    if written == "selection":
+        home.write_json(key, selection.as_dict())
+    else:
+        with Run(home, "dag", "new").task("download_class", COW) as record:
+            record["result"] = {"fingerprint": selection.fingerprint}
+    removed = carry_out(home, plan)
+    assert (removed.busy, removed.count, home.exists(key), home.exists(picture)) == ([key], 0, True, True)
+
+
 def test_the_pictures_of_a_class_that_is_being_downloaded_stay(local, monkeypatch):
     monkeypatch.setattr(removal, "LOCK_TIMEOUT_S", 0.1)
     before = keys(local)
@@ -540,6 +559,32 @@ def test_the_pictures_of_a_class_that_is_being_downloaded_stay(local, monkeypatc
         thread.join()
     assert keys(local, "images") == {key for key in before if key.startswith("images/")}
     assert len(removed.busy) == 4
+
+
+def test_no_picture_of_an_object_store_goes_while_a_task_is_at_work(remote):
+    """There a class's lock holds on one machine only."""
+    run, rules = Run(remote, "dag", "new"), {"older_than_days": 7.5, "pictures": True}
+    with run.task("download_class", COW):
+        before, pictures = keys(remote), pictures_of(remote, COW)
+        with pytest.raises(ArtifactError, match=r"expected no task at work.* Nothing was removed.*without --pictures"):
+            prune(remote, **rules)
+        assert keys(remote) == before
+        set_age(remote, 2.1, run.folder)  # killed
+        assert prune(remote, **rules).busy == []
+    assert pictures_of(remote, COW) < pictures
+
+
+def test_the_pictures_of_an_object_store_stay_where_a_task_begins_while_others_are_removed(remote, monkeypatch):
+    plan = make_plan(remote, Rules(older_than_days=7.5, pictures=True))
+    before, remove = pictures_of(remote, COW), Store.remove
+
+    def begun(self, folder, **options):
+        self.write_json(Run(self, "dag", "new").key("tasks/download_class.json"), {"state": "running"})
+        remove(self, folder, **options)
+
+    monkeypatch.setattr(Store, "remove", begun)
+    assert carry_out(remote, plan).busy == [f"images/{COBRA}", f"images/{COW}"]
+    assert pictures_of(remote, COW) == before
 
 
 def test_a_kill_between_records_and_pictures_leaves_none_that_is_believed_and_not_there(local, monkeypatch):
@@ -693,6 +738,14 @@ def test_what_came_into_use_after_the_plan_was_made_stays(home):
     assert home.is_complete(f"arrays/{mark('x')}")
 
 
+def test_the_checkpoint_of_a_training_that_begins_after_the_plan_was_made_stays(home):
+    folder = checkpoint(home, mark("m"))
+    plan = make_plan(home, Rules())
+    with Run(home, "dag", "new").task("train_baseline", "t", makes=mark("m")):
+        assert carry_out(home, plan).busy == [folder]
+    assert home.is_complete(folder)
+
+
 def test_what_was_published_again_after_the_plan_was_made_stays(home):
     folder = f"arrays/{mark('x')}"
     publish(home, folder)
@@ -719,6 +772,29 @@ def test_nothing_goes_where_a_run_that_was_to_go_has_begun_again(home):
     with Run(home, "dag", "second").task("plan_run"), pytest.raises(ArtifactError, match="has begun again"):
         carry_out(home, plan)
     assert {key for key in before if not key.startswith("runs/")} <= keys(home)
+
+
+def test_a_run_that_begins_again_while_others_are_removed_stays_with_all_that_it_refers_to(home, monkeypatch):
+    run, other, mine = Run(home, "dag", "second"), Run(home, "dag", "another"), folders_of(home, "second")
+    home.write_json(other.key("config.json"), {})
+    set_age(home, 30, other.folder)
+    plan, before, remove = make_plan(home, Rules(older_than_days=7.5)), keys(home), Store.remove
+
+    def begun_again(self, folder, **options):
+        with run.task("write_report"):
+            remove(self, folder, **options)
+
+    monkeypatch.setattr(Store, "remove", begun_again)
+    removed = carry_out(home, plan)
+    assert set(removed.busy) == {run.folder, *(f for found in mine.values() for f in found)} & plan.gone
+    assert (removed.count, before - keys(home)) == (1, {other.key("config.json")})
+
+
+def test_what_runs_name_is_asked_twice_whatever_goes(local, monkeypatch):
+    plan, walk, walked = make_plan(local, Rules(older_than_days=7.5, pictures=True)), Store.walk, []
+    monkeypatch.setattr(Store, "walk", lambda self, key="": walked.append(key) or walk(self, key))
+    carry_out(local, plan)
+    assert walked.count("runs") == 2
 
 
 @pytest.mark.parametrize("after", range(0, 22, 3))

@@ -70,7 +70,9 @@ class Piece:
 
     @property
     def mark(self) -> str:
-        """The fingerprint by which records name it."""
+        """The fingerprint by which records name it; of a checkpoint that of its model."""
+        if self.kind == "checkpoints":
+            return self.key.split("/")[1]
         return self.key.rpartition("/")[2].removeprefix("selected-").removesuffix(".json")
 
     def add(self, found: Found) -> None:

@@ -3,7 +3,7 @@
 import re
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from imagenet_tasks.download.records import Records
@@ -164,8 +164,7 @@ def _why_unused(piece: Piece, used: set[str], models: set[str], newest: dict[str
     elif piece.kind == "lists" and piece.changed_s < newest[piece.mark.partition("-")[0]]:
         why = "its list has a newer index"
     elif piece.kind == "checkpoints":
-        model = piece.key.split("/")[1]
-        why = "its model is finished" if model in models else "" if model in used else "no kept run trains it"
+        why = "its model is finished" if piece.mark in models else "" if piece.mark in used else "no kept run trains it"
     elif piece.kind in NAMED and piece.mark not in used:
         why = UNUSED
     return why
@@ -184,10 +183,10 @@ def _take_second(store: Store, piece: Piece, before_s: float) -> Iterator[Piece]
 
 
 def _add_pictures(store: Store, plan: Plan, layout: Layout) -> None:
-    pictures = layout.pictures
+    pictures, gone = layout.pictures, plan.gone
     for class_id in sorted(layout.classes) if plan.rules.pictures else ():
         unused = Piece("pictures", f"images/{class_id}")
-        for found in unused_pictures(store, class_id, plan):
+        for found in unused_pictures(store, class_id, plan.before_s, gone):
             unused.files += 1
             unused.size_bytes += found.size_bytes
         if unused.files:
@@ -198,19 +197,25 @@ def _add_pictures(store: Store, plan: Plan, layout: Layout) -> None:
     plan.staying.append(pictures)
 
 
-def unused_pictures(store: Store, class_id: str, plan: Plan) -> list[Found]:
-    """Returns the pictures of a class that no selection names but those that go, and that are not young.
+def unused_pictures(store: Store, class_id: str, before_s: float, gone: Collection[str] = ()) -> list[Found]:
+    """Returns the pictures of a class that no selection names, and that are not young.
+
+    Args:
+        store: where they are.
+        class_id: whose pictures.
+        before_s: when they were last changed at the latest (Unix time).
+        gone: the keys of selections that do not count.
 
     Raises:
         ArtifactError: where a selection cannot be read.
     """
-    found, gone = list(store.walk(f"images/{class_id}")), plan.gone
+    found = list(store.walk(f"images/{class_id}"))
     kinds = {kind: re.compile(LAYOUT[kind][0]) for kind in ("selections", "pictures")}
     kept = [f.key for f in found if kinds["selections"].fullmatch(f.key) and f.key not in gone]
     named = {f"images/{class_id}/{file}" for key in kept for file in files_of_selection(store, key)}
     return [
         f for f in found
-        if kinds["pictures"].fullmatch(f.key) and not f.is_link and f.changed_s < plan.before_s and f.key not in named
+        if kinds["pictures"].fullmatch(f.key) and not f.is_link and f.changed_s < before_s and f.key not in named
     ]  # fmt: skip
 
 
