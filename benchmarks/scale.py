@@ -56,7 +56,7 @@ def measure(classes: int, pictures: int) -> dict[str, Any]:
         with LocalAirflow(home / "airflow", home / "imagenet", api_port=0) as airflow:
             watch = Watch(airflow)
             run_id = airflow.trigger(
-                profile="sample", source="folder", location=str(home / "pictures"), classes=[], min_classes=0,
+                profile="sample", source="folder", location=str(home / "pictures"),
                 images_per_class=pictures, min_images_per_class=2, epochs=1, retrain_epochs=1, accuracy_goal=1.0,
                 classes_to_augment=3, pictures_to_add=pictures,
             )  # fmt: skip
