@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from imagenet_tasks.errors import OutOfSpace
+from imagenet_tasks.storage import room_for
 
 SHARD_BYTES = 128 * 2**20
 
@@ -60,13 +61,17 @@ class Scratch:
         Args:
             places: int64 (n,), each once.
             pictures: uint8 (n, rows, columns, 3).
+
+        Raises:
+            OutOfSpace: where the disk, which may reserve nothing, is full.
         """
         order = np.argsort(places)
         for run in np.split(order, np.flatnonzero(np.diff(places[order]) != 1) + 1):
             left, offset = pictures[run].reshape(-1).data, int(places[run[0]]) * self.picture_bytes
-            while left:
-                written = os.pwrite(self._file.fileno(), left, offset)
-                left, offset = left[written:], offset + written
+            with room_for(len(left), self.folder):
+                while left:
+                    written = os.pwrite(self._file.fileno(), left, offset)
+                    left, offset = left[written:], offset + written
 
     def read(self, start: int, stop: int) -> np.ndarray:
         """Returns the pictures from place `start` to before `stop`, uint8 (n, rows, columns, 3).

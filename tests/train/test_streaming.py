@@ -255,6 +255,15 @@ def test_a_disk_that_another_fills_meanwhile_is_the_same_error(prepared, little_
         run_trial(prepared, epochs=1, salt="full disk")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full")
+def test_f31_a_disk_that_reserves_nothing_and_runs_full_while_pictures_are_copied_is_the_same_error(tmp_path):
+    scratch = Scratch(tmp_path, 2, SHAPE)
+    scratch.close()
+    with Path("/dev/full").open("wb", buffering=0) as scratch._file:
+        with pytest.raises(OutOfSpace, match=rf"{tmp_path}: .* expected 96 bytes .* found "):
+            scratch.write(np.arange(2), numbered(2))
+
+
 # Answers in parts
 
 
