@@ -232,15 +232,3 @@ def pictures_by_class(
         if start < stop:
             for pictures, part in read_pieces(store, member.array, table.rows[places[start:stop]]):
                 yield pictures, slice(start + part.start, start + part.stop)
-
-
-def load_split(store: Store, dataset: Dataset, split: Split) -> tuple["np.ndarray", "np.ndarray"]:
-    """Returns one side of the split in memory: uint8 pictures (n, rows, columns, 3) and int32 labels (n,)."""
-    import numpy as np
-
-    table = read_table(store, dataset)
-    places = table.on(split)
-    loaded = np.empty((len(places), dataset.rows_px, dataset.columns_px, 3), np.uint8)
-    for pictures, part in pictures_by_class(store, dataset, table, places):
-        loaded[part] = pictures
-    return loaded, table.labels[places]

@@ -12,11 +12,11 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from fakes.pictures import COBRA
+from fakes.pictures import COBRA, load_split
 from trainings import KILLED_IN, history_of, learned, run_trial, shares_of, training_of
 
 from imagenet_tasks import arrays
-from imagenet_tasks.arrays import load_split, write_array
+from imagenet_tasks.arrays import write_array
 from imagenet_tasks.artifacts import ClassArray, Trial
 from imagenet_tasks.child import child_environment
 from imagenet_tasks.errors import ConfigError, NonFiniteLoss, OutOfSpace
