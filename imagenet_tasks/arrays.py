@@ -16,6 +16,7 @@ from imagenet_tasks.storage import Store
 if TYPE_CHECKING:
     import numpy as np
 
+PIECE_BYTES = 16 * 2**20  # of pictures that are read at a time
 LOOK = [("hash", "<u8"), ("flat", "?")]  # of one picture: what `images.look` returns
 
 
@@ -123,6 +124,22 @@ def read_pixels(store: Store, array: ClassArray) -> "np.ndarray":
     return pictures
 
 
+def read_pieces(store: Store, array: ClassArray, rows: "np.ndarray") -> Iterator[tuple["np.ndarray", slice]]:
+    """Yields a class's pictures in `rows`, uint8 (n, rows, columns, 3), PIECE_BYTES at a time, each with its part.
+
+    The file is mapped anew for each: what was read counts as memory of the process as long as it is mapped.
+    """
+    import numpy as np
+
+    path = store.open_file(array.folder, f"{array.class_id}.npy")
+    start = 0
+    while start < len(rows):
+        pictures = np.load(path, mmap_mode="r", allow_pickle=False)
+        part = slice(start, min(start + max(1, PIECE_BYTES // pictures[0].nbytes), len(rows)))
+        yield np.asarray(pictures[rows[part]]), part
+        start = part.stop
+
+
 def read_looks(store: Store, array: ClassArray) -> tuple[list[str], "np.ndarray"]:
     """Returns the image ids of a class's pictures and how each looks, of type LOOK (count,); no pixel is read."""
     import numpy as np
@@ -198,7 +215,7 @@ def fold_of(name: str, folds: int) -> int:
 def pictures_by_class(
     store: Store, dataset: Dataset, table: SplitTable, places: "np.ndarray"
 ) -> Iterator[tuple["np.ndarray", slice]]:
-    """Yields the pictures at `places`, uint8 (n, rows, columns, 3), class by class, each with its part of `places`.
+    """Yields the pictures at `places`, as `read_pieces` does, class by class, each with its part of `places`.
 
     One class's file is open at a time.
 
@@ -213,17 +230,5 @@ def pictures_by_class(
     ends = np.searchsorted(table.labels[places], np.arange(len(dataset.classes)), side="right").tolist()
     for member, start, stop in zip(dataset.classes, [0, *ends], ends, strict=False):
         if start < stop:
-            part = slice(start, stop)
-            yield np.asarray(read_pixels(store, member.array)[table.rows[places[part]]]), part
-
-
-def load_split(store: Store, dataset: Dataset, split: Split) -> tuple["np.ndarray", "np.ndarray"]:
-    """Returns one side of the split in memory: uint8 pictures (n, rows, columns, 3) and int32 labels (n,)."""
-    import numpy as np
-
-    table = read_table(store, dataset)
-    places = table.on(split)
-    loaded = np.empty((len(places), dataset.rows_px, dataset.columns_px, 3), np.uint8)
-    for pictures, part in pictures_by_class(store, dataset, table, places):
-        loaded[part] = pictures
-    return loaded, table.labels[places]
+            for pictures, part in read_pieces(store, member.array, table.rows[places[start:stop]]):
+                yield pictures, slice(start + part.start, start + part.stop)

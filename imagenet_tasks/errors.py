@@ -5,14 +5,14 @@ ImagenetTasksError
 ├── DataError               the data cannot be used; never retried
 │   └── TooFewImages
 ├── TransientError          may pass; retried by the workflow
-│   └── SourceUnavailable
+│   ├── SourceUnavailable
+│   └── OutOfSpace
 ├── ArtifactError           a file of an earlier stage is missing or damaged
 │   └── ChecksumMismatch
 └── TrainingError           training did not end with a usable model
     ├── NonFiniteLoss       never retried
     ├── AcceleratorMissing  never retried
     ├── OutOfMemory         never retried
-    ├── OutOfSpace
     └── TrainingTimeout     never retried
 
 A picture that cannot be used is data, not a failure of the stage: the code that judges it raises `Rejected`, which
@@ -47,6 +47,10 @@ class SourceUnavailable(TransientError):
     """The source of the pictures does not answer."""
 
 
+class OutOfSpace(TransientError):
+    """The local disk does not hold what is copied to it. It may be emptier when the workflow tries again."""
+
+
 class ArtifactError(ImagenetTasksError):
     """A file that an earlier stage wrote is missing or cannot be read."""
 
@@ -69,10 +73,6 @@ class AcceleratorMissing(TrainingError):
 
 class OutOfMemory(TrainingError):
     """The device's memory does not hold the training, at half the batch either."""
-
-
-class OutOfSpace(TrainingError):
-    """The disk does not hold the pictures that are streamed. It may be emptier when the workflow tries again."""
 
 
 class TrainingTimeout(TrainingError):

@@ -6,6 +6,7 @@ first one wins and the other's is dropped.
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -20,7 +21,7 @@ from typing import Any
 from filelock import FileLock
 from upath import UPath
 
-from imagenet_tasks.errors import ArtifactError, ChecksumMismatch, ConfigError, without_secrets
+from imagenet_tasks.errors import ArtifactError, ChecksumMismatch, ConfigError, OutOfSpace, without_secrets
 from imagenet_tasks.listing import Found, changed_s, walk_disk
 
 MARKER = "complete.json"
@@ -35,6 +36,25 @@ def default_home() -> str:
 def cache_folder() -> Path:
     """Returns the local folder that the environment names for copies (IMAGENET_CACHE), else one for temporary files."""
     return Path(os.environ.get("IMAGENET_CACHE") or Path(tempfile.gettempdir()) / "imagenet-cache")
+
+
+@contextlib.contextmanager
+def room_for(needed_bytes: int, folder: Path) -> Iterator[None]:
+    """Says where and how much, when the disk runs full while so many bytes are written to a folder of copies.
+
+    Raises:
+        OutOfSpace: where that happens.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        free = shutil.disk_usage(folder).free
+        raise OutOfSpace(
+            f"{folder}: the disk ran full; expected {needed_bytes:,} bytes of it, found {free:,}. Free some, or name a "
+            "folder on a larger disk (IMAGENET_CACHE)."
+        ) from error
 
 
 def sha256_of(path: Path) -> str:
@@ -311,6 +331,7 @@ class Store:
         Raises:
             ArtifactError: where the folder or the file is missing.
             ChecksumMismatch: where the bytes are not those that were written.
+            OutOfSpace: where the disk does not hold the copy.
         """
         marker = self.read_marker(folder)
         expected = marker["files"].get(name)
@@ -322,7 +343,8 @@ class Store:
         received = sha256_of(local) if local.exists() else ""
         if received != expected["sha256"] and not self.is_local:
             try:
-                _fetch(source, local)
+                with room_for(marker["files"][name]["bytes"], cache_folder()):
+                    _fetch(source, local)
             except FileNotFoundError as error:
                 raise ArtifactError(missing) from error
             received = sha256_of(local)

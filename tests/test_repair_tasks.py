@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from fakes.models import fake_model, judges_of_labels
-from fakes.pictures import COBRA, PANDA, picture, small_dataset
+from fakes.pictures import COBRA, PANDA, load_split, picture, small_dataset
 
 from imagenet_tasks import champions, tasks
 from imagenet_tasks.arrays import fold_of, read_array, read_split
@@ -135,8 +135,6 @@ def test_the_gate_says_where_the_test_pictures_steer(start):
 
 
 def test_where_the_test_pictures_steer_they_are_the_validation_pictures(tmp_path):
-    from imagenet_tasks.arrays import load_split, read_split
-
     store = Store(tmp_path / "home")
     dataset = small_dataset(store, tmp_path / "data", validation_share=0.0, test_share=0.3, test_steers=True)
     assert read_split(store, dataset, "validation") == read_split(store, dataset, "test") != []

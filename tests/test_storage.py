@@ -6,10 +6,12 @@ import subprocess
 import sys
 import uuid
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from imagenet_tasks.errors import ArtifactError, ChecksumMismatch, ConfigError
+from imagenet_tasks import storage
+from imagenet_tasks.errors import ArtifactError, ChecksumMismatch, ConfigError, OutOfSpace
 from imagenet_tasks.storage import MARKER, Store, default_home, fingerprint, safe_key
 
 PUBLISH = """
@@ -418,6 +420,21 @@ def test_f33_a_damaged_copy_in_the_cache_is_fetched_again(remote, tmp_path):
     copy = remote.open_file("models/f", "a")
     assert (tmp_path / "cache") in copy.parents
     flip_a_bit(copy, 0)
+    assert text_of(remote, "models/f", "a") == "one"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full")
+def test_f31_a_cache_on_a_full_disk_is_an_error_with_path_and_bytes_and_leaves_no_copy(remote, tmp_path, monkeypatch):
+    publish(remote, "models/f", a="one")
+    digest = remote.read_marker("models/f")["files"]["a"]["sha256"]
+    folder = tmp_path / "cache" / digest[:2]
+    folder.mkdir(parents=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(storage.uuid, "uuid4", lambda: SimpleNamespace(hex="full"))
+        (folder / ".writing-full").symlink_to("/dev/full")
+        with pytest.raises(OutOfSpace, match=rf"{tmp_path / 'cache'}: .* expected 3 bytes .* found [\d,]+\. .*CACHE"):
+            remote.open_file("models/f", "a")
+    assert list(folder.iterdir()) == []
     assert text_of(remote, "models/f", "a") == "one"
 
 

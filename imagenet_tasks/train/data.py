@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imagenet_tasks.arrays import SplitTable, pictures_by_class, read_pixels, read_table
+from imagenet_tasks.arrays import SplitTable, pictures_by_class, read_pieces, read_pixels, read_table
 from imagenet_tasks.artifacts import ClassArray, Dataset, Trial
 from imagenet_tasks.storage import Store, cache_folder
 from imagenet_tasks.train.epochs import WINDOW_SHARDS
@@ -145,7 +145,8 @@ class _Parts:
                 yield place_of[wanted[part]], pictures
             done = 0
             for array in self._added:
-                yield added[done : done + array.count], np.asarray(read_pixels(self._store, array))
+                for pictures, part in read_pieces(self._store, array, np.arange(array.count)):
+                    yield added[done:][part], pictures
                 done += array.count
 
         fill(scratch, sources(), buffer_bytes=2 * shard_pictures * scratch.picture_bytes)

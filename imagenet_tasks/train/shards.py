@@ -4,13 +4,14 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from imagenet_tasks.errors import OutOfSpace
+from imagenet_tasks.storage import room_for
 
 SHARD_BYTES = 128 * 2**20
 
@@ -60,13 +61,15 @@ class Scratch:
         Args:
             places: int64 (n,), each once.
             pictures: uint8 (n, rows, columns, 3).
+
+        Raises:
+            OutOfSpace: where the disk, which may reserve nothing, is full.
         """
         order = np.argsort(places)
         for run in np.split(order, np.flatnonzero(np.diff(places[order]) != 1) + 1):
             left, offset = pictures[run].reshape(-1).data, int(places[run[0]]) * self.picture_bytes
-            while left:
-                written = os.pwrite(self._file.fileno(), left, offset)
-                left, offset = left[written:], offset + written
+            with room_for(len(left), self.folder):
+                self._move(os.pwrite, left, offset)
 
     def read(self, start: int, stop: int) -> np.ndarray:
         """Returns the pictures from place `start` to before `stop`, uint8 (n, rows, columns, 3).
@@ -75,10 +78,16 @@ class Scratch:
         """
         pictures = np.empty((stop - start, *self.shape), np.uint8)
         left, offset = pictures.reshape(-1).data, start * self.picture_bytes
-        while left:
-            read = os.preadv(self._file.fileno(), [left], offset)
-            left, offset = left[read:], offset + read
+        self._move(lambda file, data, at: os.preadv(file, [data], at), left, offset)
         return pictures
+
+    def _move(self, step: Callable[[int, memoryview, int], int], left: memoryview, offset: int) -> None:
+        """Reads or writes all bytes, of which the system may do fewer than asked for; none is an error."""
+        while left:
+            done = step(self._file.fileno(), left, offset)
+            if not done:
+                raise OSError(errno.EIO, f"expected {len(left):,} bytes from byte {offset:,} of shards, found none")
+            left, offset = left[done:], offset + done
 
 
 @dataclass(frozen=True)

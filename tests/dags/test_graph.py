@@ -72,7 +72,7 @@ def test_what_retrying_cannot_help_fails_at_once(dag: Any, name: str) -> None:
     assert decision.action.value == "fail"
 
 
-@pytest.mark.parametrize("name", ["SourceUnavailable", "TrainingError"])
+@pytest.mark.parametrize("name", ["SourceUnavailable", "OutOfSpace", "TrainingError"])
 def test_what_may_pass_is_tried_again(dag: Any, name: str) -> None:
     from imagenet_tasks import errors
 

@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from imagenet_tasks.artifacts import ClassArray, Dataset, SelectionRef
+from imagenet_tasks.arrays import pictures_by_class, read_table
+from imagenet_tasks.artifacts import ClassArray, Dataset, SelectionRef, Split
 from imagenet_tasks.classes import folder_class
 from imagenet_tasks.config import DownloadConfig, PreprocessConfig
 from imagenet_tasks.download.stage import download_class
 from imagenet_tasks.preprocess.stage import build_dataset, preprocess_class
 from imagenet_tasks.progress import Progress
+from imagenet_tasks.storage import Store
 
 COBRA, COW, PANDA = "n01747885", "n02403454", "n02510455"
 
@@ -72,3 +74,11 @@ def small_dataset(store, where: Path, *, count: int = 40, **settings) -> Dataset
     seeds = {class_id: range(1000 * i, 1000 * i + count) for i, class_id in enumerate((COBRA, COW, PANDA))}
     download, pairs = prepared(store, where, seeds, shape)
     return build_dataset(store, download, shape, pairs)[0]
+
+
+def load_split(store: Store, dataset: Dataset, split: Split) -> tuple[np.ndarray, np.ndarray]:
+    """One side of the split in memory: its pictures and their labels."""
+    table = read_table(store, dataset)
+    places = table.on(split)
+    pieces = [pictures for pictures, _ in pictures_by_class(store, dataset, table, places)]
+    return np.concatenate(pieces), table.labels[places]

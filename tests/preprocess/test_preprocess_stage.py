@@ -7,9 +7,9 @@ import json
 
 import numpy as np
 import pytest
-from fakes.pictures import COBRA, COW, PANDA, picture, prepared, quiet, small_dataset
+from fakes.pictures import COBRA, COW, PANDA, load_split, picture, prepared, quiet, small_dataset
 
-from imagenet_tasks.arrays import load_split, read_array, read_split
+from imagenet_tasks.arrays import read_array, read_split
 from imagenet_tasks.artifacts import SPLITS
 from imagenet_tasks.config import PreprocessConfig
 from imagenet_tasks.errors import ChecksumMismatch, TooFewImages

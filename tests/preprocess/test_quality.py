@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fakes.pictures import COBRA, COW, PANDA, encode, fill, picture, quiet
+from fakes.pictures import COBRA, COW, PANDA, encode, fill, load_split, picture, quiet
 from PIL import Image
 
-from imagenet_tasks.arrays import load_split, read_array, read_split
+from imagenet_tasks.arrays import read_array, read_split
 from imagenet_tasks.artifacts import SPLITS
 from imagenet_tasks.classes import ImageClass
 from imagenet_tasks.config import DownloadConfig, PreprocessConfig

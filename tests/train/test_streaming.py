@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import os
 import signal
 import subprocess
 import sys
@@ -11,10 +12,11 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from fakes.pictures import COBRA
+from fakes.pictures import COBRA, load_split
 from trainings import KILLED_IN, history_of, learned, run_trial, shares_of, training_of
 
-from imagenet_tasks.arrays import load_split, write_array
+from imagenet_tasks import arrays
+from imagenet_tasks.arrays import write_array
 from imagenet_tasks.artifacts import ClassArray, Trial
 from imagenet_tasks.child import child_environment
 from imagenet_tasks.errors import ConfigError, NonFiniteLoss, OutOfSpace
@@ -190,6 +192,41 @@ def test_the_log_says_which_way_was_taken_and_why(prepared, scratch_folder, monk
     assert caplog.messages[1].endswith(f"shards in {scratch_folder}")
 
 
+def test_no_class_is_copied_as_a_whole(prepared, little_memory, monkeypatch):
+    store, dataset = prepared
+    added = ClassArray(class_id=COBRA, fingerprint="added in pieces", count=9)
+    write_array(store, added, [np.full((16, 16, 3), i, np.uint8) for i in range(9)], ["x"] * 9, shape=(16, 16, 3))
+    sizes = []
+    fill = data.fill
+
+    def watched(scratch, sources, **options):
+        pieces = list(sources)
+        sizes.extend(len(pictures) for _, pictures in pieces)
+        fill(scratch, pieces, **options)
+
+    monkeypatch.setattr(data, "fill", watched)
+    monkeypatch.setattr(arrays, "PIECE_BYTES", 4 * 16 * 16 * 3)
+    trial = Trial(model="tiny", seed=0, arm="targeted", dataset=dataset.fingerprint)
+    with data.open_data(store, dataset, trial, [added]):
+        assert max(sizes) == 4 and sum(sizes) == 120 + 9
+
+
+@pytest.mark.timeout(20)
+def test_shards_that_end_too_early_are_an_error_and_not_a_wait_without_end(on_disk):
+    stored, _ = on_disk(10)
+    os.truncate(stored.scratch._file.fileno(), 5 * 48)
+    assert stored[:5].shape == (5, *SHAPE)
+    with pytest.raises(OSError, match="expected 240 bytes from byte 240 of shards, found none"):
+        stored[5:]
+
+
+@pytest.mark.timeout(20)
+def test_a_file_that_takes_no_bytes_is_an_error_and_not_a_wait_without_end(on_disk, monkeypatch):
+    monkeypatch.setattr(shards.os, "pwrite", lambda *args: 0)
+    with pytest.raises(OSError, match=r"bytes from byte \d+ of shards, found none"):
+        on_disk(10)
+
+
 # A streamed training
 
 
@@ -255,6 +292,15 @@ def test_a_disk_that_another_fills_meanwhile_is_the_same_error(prepared, little_
         run_trial(prepared, epochs=1, salt="full disk")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full")
+def test_f31_a_disk_that_reserves_nothing_and_runs_full_while_pictures_are_copied_is_the_same_error(tmp_path):
+    scratch = Scratch(tmp_path, 2, SHAPE)
+    scratch.close()
+    said = rf"{tmp_path}: .* expected 96 bytes .* found "
+    with Path("/dev/full").open("wb", buffering=0) as scratch._file, pytest.raises(OutOfSpace, match=said):
+        scratch.write(np.arange(2), numbered(2))
+
+
 # Answers in parts
 
 
@@ -277,8 +323,8 @@ def test_answers_in_parts_are_those_of_all_at_once(prepared, monkeypatch):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
-def test_the_memory_of_a_streamed_training_does_not_grow_with_its_pictures(tmp_path):
-    """First 60 and then 300 MB of pictures where 40 MB may be used; held in memory, the second take 800 MB more."""
+def test_the_memory_of_a_streamed_training_grows_neither_with_its_pictures_nor_with_its_classes(tmp_path):
+    """First 60 and then 300 MB in six classes where 40 MB may be used; held in memory, the second take 800 MB more."""
     done = subprocess.run(
         [sys.executable, str(HERE / "trainings.py"), "peak", str(tmp_path / "home"), "60,300"],
         env=child_environment()

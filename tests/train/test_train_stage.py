@@ -6,11 +6,11 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import pytest
-from fakes.pictures import COBRA, small_dataset
+from fakes.pictures import COBRA, load_split, small_dataset
 from trainings import SETTINGS, TINY, history_of, run_trial, shares_of, training_of
 
 from imagenet_tasks import tasks
-from imagenet_tasks.arrays import SplitTable, fold_of, load_split, read_split, write_array
+from imagenet_tasks.arrays import SplitTable, fold_of, read_split, write_array
 from imagenet_tasks.artifacts import ClassArray, Run, Trial
 from imagenet_tasks.errors import AcceleratorMissing, ChecksumMismatch, NonFiniteLoss
 from imagenet_tasks.profiles import make_config
