@@ -21,8 +21,8 @@ ADVICE = {
     "AcceleratorMissing": "Look at the GPU of the worker on queue gpu; or trigger a new run that allows the CPU "
     "(require_gpu off).",
     "OutOfMemory": "Trigger a new run with a smaller batch_size, or on a device with more memory.",
-    "OutOfSpace": "Free the space that the message names (IMAGENET_CACHE may be emptied while no task runs), then clear "
-    "the failed task.",
+    "OutOfSpace": "Free the space that the message names, then clear the failed task. IMAGENET_CACHE may be emptied "
+    "while no task runs.",
     "TrainingTimeout": "Clear the failed task: it goes on from its last checkpoint. Or train fewer epochs.",
 }
 ANYTHING_ELSE = "Read the task's log. Clear the failed task to run it and what follows again: finished work is kept."
