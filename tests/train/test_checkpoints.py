@@ -234,6 +234,11 @@ def store(request, tmp_path):
     return Store(tmp_path if request.param == "local" else f"memory://checkpoints-{tmp_path.name}")
 
 
+def folders(store):
+    """The folders with something in them: the file system in memory keeps empty ones, an object store has none."""
+    return sorted({Path(found.key).parts[2] for found in store.walk("checkpoints/m")})
+
+
 def test_a_checkpoint_comes_back_as_it_was_saved(store):
     Checkpoints(store, "m").save(checkpoint(3, 0.1))
     back = Checkpoints(store, "m").newest(lambda c: c)
@@ -249,14 +254,14 @@ def test_f32_of_two_attempts_the_one_that_is_further_is_gone_on_from(store):
         fast.save(checkpoint(epoch, 0.3))
     slow.save(checkpoint(1, 0.1))
     slow.save(checkpoint(3, 0.1))  # the same epoch by both is two folders
-    assert len(store.names("checkpoints/m")) == 2
+    assert len(folders(store)) == 2
     assert len(slow.newest(lambda c: c).state.history) == 3
     fast.clear()
     slow.save(checkpoint(4, 0.1))
     assert len(slow.newest(lambda c: c).state.history) == 4
     slow.clear()
     fast.clear()
-    assert store.names("checkpoints/m") == []
+    assert folders(store) == []
 
 
 def test_one_that_does_not_fit_is_put_aside_and_stays_when_the_others_are_removed(store, caplog):
@@ -272,7 +277,7 @@ def test_one_that_does_not_fit_is_put_aside_and_stays_when_the_others_are_remove
     assert checkpoints.newest(fits) == 8
     assert "of another network" in caplog.text
     checkpoints.clear()
-    (kept,) = store.names("checkpoints/m")
+    (kept,) = folders(store)
     assert kept.startswith("epoch-00002") and not store.is_complete(f"checkpoints/m/{kept}")
 
 
