@@ -1,6 +1,7 @@
 """What Airflow itself shows of a run: why a task failed, the link to the report, the assets with their figures."""
 
 import contextlib
+import signal
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
@@ -32,7 +33,11 @@ def current_run() -> Iterator[Run]:
     """Yields the run of the task that is running; keeps what the task raises for the run's note.
 
     It is kept before Airflow learns that the task failed: the note may be written at once.
+
+    A native crash ends the task, which is then tried again. Reading this file leaves a handler of Airflow behind under
+    which the crashed instruction is run again and again, and the task hangs (github.com/apache/airflow/issues/57174).
     """
+    signal.signal(signal.SIGSEGV, signal.SIG_DFL)
     context, store = get_current_context(), open_store()
     try:
         yield Run(store, context["dag_run"].dag_id, context["run_id"])

@@ -228,7 +228,11 @@ class Store:
         """Returns the names in a folder in order, without unfinished and hidden ones; [] where it is absent."""
         try:
             return sorted(p.name for p in self.path(key).iterdir() if not p.name.startswith("."))
-        except (FileNotFoundError, NotADirectoryError):  # an object store says the latter
+        except FileNotFoundError:
+            return []
+        except NotADirectoryError:  # what s3fs says of a folder that is not there
+            if self.is_local:
+                raise
             return []
 
     def walk(self, key: str = "") -> Iterator[Found]:
