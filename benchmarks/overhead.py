@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tools.local_airflow import DAG_ID, REPOSITORY, LocalAirflow
+from tools.local_airflow import DAG_ID, REPOSITORY, LocalAirflow, LocalAirflowError
 
 EMPTY = "empty_of_the_same_shape"
 PARALLEL = 4
@@ -66,8 +66,8 @@ def run_s(airflow: LocalAirflow, dag_id: str, params: dict[str, Any]) -> float:
         try:
             run_id = airflow.call("POST", f"/dags/{dag_id}/dagRuns", json=trigger)["dag_run_id"]
             break
-        except Exception:
-            if time.monotonic() > deadline_s:
+        except LocalAirflowError as error:
+            if "HTTP 404" not in str(error) or time.monotonic() > deadline_s:
                 raise
             time.sleep(1)
     while True:

@@ -30,7 +30,6 @@ def main() -> None:
         params = {
             "profile": "best", "source": "folder", "location": str(pictures), "epochs": options.epochs,
             "retrain_epochs": options.epochs, "accuracy_goal": 1.0, "images_per_class": options.pictures + NEW,
-            "seeds": 1, "arms": ["targeted"], "rounds": 1, "label_check_folds": 0,
         }  # fmt: skip
         with LocalAirflow(home / "airflow", home / "imagenet", api_port=0) as airflow:
             store = Store(home / "imagenet")
