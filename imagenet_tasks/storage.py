@@ -6,7 +6,6 @@ first one wins and the other's is dropped.
 """
 
 import contextlib
-import errno
 import hashlib
 import json
 import os
@@ -21,8 +20,9 @@ from typing import Any
 from filelock import FileLock
 from upath import UPath
 
-from imagenet_tasks.errors import ArtifactError, ChecksumMismatch, ConfigError, OutOfSpace, without_secrets
+from imagenet_tasks.errors import ArtifactError, ChecksumMismatch, ConfigError, without_secrets
 from imagenet_tasks.listing import Found, changed_s, walk_disk
+from imagenet_tasks.local_disk import cache_folder, fetch, room_for, sha256_of, sync
 
 MARKER = "complete.json"
 QUARANTINED = "quarantined.json"  # what the marker of a damaged folder is renamed to
@@ -31,36 +31,6 @@ QUARANTINED = "quarantined.json"  # what the marker of a damaged folder is renam
 def default_home() -> str:
     """Returns the root that the environment names (IMAGENET_HOME), else a folder in the user's home."""
     return os.environ.get("IMAGENET_HOME") or str(Path.home() / "imagenet")
-
-
-def cache_folder() -> Path:
-    """Returns the local folder that the environment names for copies (IMAGENET_CACHE), else one for temporary files."""
-    return Path(os.environ.get("IMAGENET_CACHE") or Path(tempfile.gettempdir()) / "imagenet-cache")
-
-
-@contextlib.contextmanager
-def room_for(needed_bytes: int, folder: Path) -> Iterator[None]:
-    """Says where and how much, when the disk runs full while so many bytes are written to a folder of copies.
-
-    Raises:
-        OutOfSpace: where that happens.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        free = shutil.disk_usage(folder).free
-        raise OutOfSpace(
-            f"{folder}: the disk ran full; expected {needed_bytes:,} bytes of it, found {free:,}. Free some, or name a "
-            "folder on a larger disk (IMAGENET_CACHE)."
-        ) from error
-
-
-def sha256_of(path: Path) -> str:
-    """Returns the hex SHA-256 of a local file, read in pieces."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def fingerprint(**inputs: Any) -> str:
@@ -318,14 +288,14 @@ class Store:
 
     def _rename_into_place(self, attempt: Path, target: Path) -> None:
         for path in (p for p in attempt.rglob("*") if p.is_file()):
-            _sync(path)
-        _sync(attempt)
+            sync(path)
+        sync(attempt)
         try:
             attempt.rename(target)
         except OSError:  # the other attempt was first
             if not (target / MARKER).exists():
                 raise
-        _sync(target.parent)
+        sync(target.parent)
 
     def open_file(self, folder: str, name: str) -> Path:
         """Returns the local path of a published file after checking its bytes against the marker.
@@ -348,7 +318,7 @@ class Store:
         if received != expected["sha256"] and not self.is_local:
             try:
                 with room_for(marker["files"][name]["bytes"], cache_folder()):
-                    _fetch(source, local)
+                    fetch(source, local)
             except FileNotFoundError as error:
                 raise ArtifactError(missing) from error
             received = sha256_of(local)
@@ -392,22 +362,3 @@ class Store:
             shutil.rmtree(gone)
         with contextlib.suppress(OSError):  # there is more in it
             gone.parent.rmdir()
-
-
-def _fetch(source: UPath, local: Path) -> None:
-    """Copies an object to a local file, whole or not at all."""
-    local.parent.mkdir(parents=True, exist_ok=True)
-    attempt = local.with_name(f".writing-{uuid.uuid4().hex}")
-    try:
-        source.fs.get_file(source.path, str(attempt))
-        attempt.replace(local)
-    finally:
-        attempt.unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -11,7 +11,8 @@ from conftest import CLASSES, SECRET, SETTINGS, TABLE, ended, wait_for
 
 from imagenet_tasks.__main__ import WITHOUT_ARTIFACTS
 from imagenet_tasks.artifacts import Run
-from imagenet_tasks.storage import Store, sha256_of
+from imagenet_tasks.local_disk import sha256_of
+from imagenet_tasks.storage import Store
 from tools.local_airflow import DAG_ID
 from tools.local_cluster import LocalCluster
 
