@@ -18,10 +18,10 @@ import keras
 import numpy as np
 from keras import layers
 
-from benchmarks.train import CLASSES, SHAPE, train_epoch
+from benchmarks.train import SHAPE, train_epoch, training_on
 from imagenet_tasks.local_disk import cache_folder
 from imagenet_tasks.train.devices import choose_device
-from imagenet_tasks.train.loop import Job, Training
+from imagenet_tasks.train.loop import Training
 from imagenet_tasks.train.models import RECIPES, Recipe
 from imagenet_tasks.train.shards import Scratch, Shards
 
@@ -52,21 +52,8 @@ def prepare(way: str, model: str, *, pictures: int, shard_mb: int, batch_size: i
             places = np.arange(start, min(start + 1000, pictures))
             scratch.write(places, random.integers(0, 256, (len(places), *SHAPE), np.uint8))
         stored = Shards(scratch, 0, pictures, shard_mb * 2**20 // scratch.picture_bytes)
-    job = Job(
-        recipe=FEED if model == "feed" else RECIPES[model],
-        pictures=stored,
-        labels=random.integers(0, CLASSES, pictures).astype(np.int32),
-        validation=(np.empty((0, *SHAPE), np.uint8), np.empty(0, np.int32)),
-        classes=CLASSES,
-        epochs=10,
-        batch_size=batch_size,
-        seed=0,
-        patience=0,
-        device=choose_device("auto", require_gpu=False),
-    )
-    training = Training(job, batch_size)
-    train_epoch(training)
-    return training
+    recipe = FEED if model == "feed" else RECIPES[model]
+    return training_on(stored, recipe, choose_device("auto", require_gpu=False), batch_size=batch_size)
 
 
 def main() -> None:

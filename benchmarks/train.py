@@ -17,7 +17,8 @@ import numpy as np
 
 from benchmarks.limits import matmul_flops_per_s, training_flops
 from imagenet_tasks.progress import Progress
-from imagenet_tasks.train.devices import choose_device
+from imagenet_tasks.train.data import Pictures
+from imagenet_tasks.train.devices import Device, choose_device
 from imagenet_tasks.train.loop import Job, Training
 from imagenet_tasks.train.models import RECIPES, Recipe
 
@@ -46,10 +47,16 @@ def prepare(model: str, precision: str, *, batch_size: int, steps: int, xla: str
         recipe = dataclasses.replace(recipe, flip_and_shift_px=None)
     random = np.random.default_rng(0)
     count = steps * batch_size
+    return training_on(random.integers(0, 256, (count, *SHAPE), np.uint8), recipe, device, batch_size=batch_size)
+
+
+def training_on(pictures: Pictures, recipe: Recipe, device: Device, *, batch_size: int) -> Training:
+    """Returns a model in training on pictures with random labels, compiled."""
+    labels = np.random.default_rng(1).integers(0, CLASSES, len(pictures)).astype(np.int32)
     job = Job(
         recipe=recipe,
-        pictures=random.integers(0, 256, (count, *SHAPE), np.uint8),
-        labels=random.integers(0, CLASSES, count).astype(np.int32),
+        pictures=pictures,
+        labels=labels,
         validation=(np.empty((0, *SHAPE), np.uint8), np.empty(0, np.int32)),
         classes=CLASSES,
         epochs=10,

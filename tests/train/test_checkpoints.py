@@ -2,17 +2,13 @@
 
 import dataclasses
 import shutil
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
-from trainings import KILLED_IN, TINY, history_of, learned, run_trial, shares_of, training_of
+from trainings import KILLED_IN, TINY, history_of, kill_a_training, learned, run_trial, shares_of, training_of
 
-from imagenet_tasks.child import child_environment
 from imagenet_tasks.errors import ArtifactError
 from imagenet_tasks.storage import Store
 from imagenet_tasks.train import loop
@@ -87,14 +83,7 @@ def checkpoints_of(store) -> list[Path]:
 
 def test_f40_a_training_that_was_killed_in_an_epoch_goes_on_from_the_one_before(copied, whole, caplog):
     store, dataset = copied
-    killed = subprocess.run(
-        [sys.executable, str(HERE / "trainings.py"), "kill", str(store.root), dataset.fingerprint],
-        env=child_environment() | {"PYTHONPATH": str(HERE.parent.parent), "CUDA_VISIBLE_DEVICES": "-1"},
-        capture_output=True,
-        timeout=400,
-        check=False,
-    )
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    kill_a_training(store, dataset)
     with caplog.at_level("INFO"):
         model = run_trial(copied, epochs=EPOCHS)
     assert f"Going on after epoch {KILLED_IN - 1} of {EPOCHS}" in caplog.text

@@ -1,7 +1,6 @@
 """What the network is fed, what follows from a history, memory that runs out, and the same steps on each backend."""
 
 import json
-import subprocess
 import sys
 from collections import namedtuple
 from pathlib import Path
@@ -10,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 from fakes.pictures import quiet
-from trainings import HUNGRY_BATCH, TINY, history_of, run_trial, training_of
+from trainings import HUNGRY_BATCH, TINY, history_of, program, run_trial, training_of
 
 from imagenet_tasks.artifacts import TrainedModel
 from imagenet_tasks.child import child_environment
@@ -26,20 +25,6 @@ pytestmark = [
     pytest.mark.usefixtures("tiny"),
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"),
 ]
-
-
-def program(name: str, *arguments: str, **environment: str) -> list[str]:
-    """Runs a program beside this file; returns the lines that it wrote."""
-    done = subprocess.run(
-        [sys.executable, str(HERE / name), *arguments],
-        env=child_environment() | {"PYTHONPATH": str(HERE.parent.parent), "CUDA_VISIBLE_DEVICES": "-1"} | environment,
-        capture_output=True,
-        text=True,
-        timeout=400,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout.splitlines()
 
 
 # Order

@@ -3,8 +3,6 @@
 import dataclasses
 import errno
 import os
-import signal
-import subprocess
 import sys
 from collections import namedtuple
 from pathlib import Path
@@ -13,12 +11,11 @@ import keras
 import numpy as np
 import pytest
 from fakes.pictures import COBRA, load_split
-from trainings import KILLED_IN, history_of, learned, run_trial, shares_of, training_of
+from trainings import KILLED_IN, history_of, kill_a_training, learned, program, run_trial, shares_of, training_of
 
 from imagenet_tasks import arrays
 from imagenet_tasks.arrays import write_array
 from imagenet_tasks.artifacts import ClassArray, Trial
-from imagenet_tasks.child import child_environment
 from imagenet_tasks.errors import ConfigError, NonFiniteLoss, OutOfSpace
 from imagenet_tasks.train import data, loop, shards
 from imagenet_tasks.train.batches import cutmix, order_of_epoch
@@ -249,15 +246,8 @@ def test_f40_a_streamed_training_that_was_killed_goes_on_as_if_nothing_was_and_i
     prepared, little_memory
 ):
     store, dataset = prepared
-    killed = subprocess.run(
-        [sys.executable, str(HERE / "trainings.py"), "kill", str(store.root), dataset.fingerprint],
-        env=child_environment() | {"PYTHONPATH": str(HERE.parent.parent), "CUDA_VISIBLE_DEVICES": "-1"},
-        capture_output=True,
-        timeout=400,
-        check=False,
-    )
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
-    assert b"streamed from" in killed.stdout and list(little_memory.iterdir()) == []
+    said = kill_a_training(store, dataset)
+    assert any("streamed from" in line for line in said) and list(little_memory.iterdir()) == []
     model, whole = run_trial(prepared, epochs=5), run_trial(prepared, epochs=5, salt="whole")
     assert training_of(store, model)["resumed_from"] == KILLED_IN - 1
     assert shares_of(store, model, "test") == pytest.approx(shares_of(store, whole, "test"), **LIKE)
@@ -325,19 +315,10 @@ def test_answers_in_parts_are_those_of_all_at_once(prepared, monkeypatch):
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
 def test_the_memory_of_a_streamed_training_grows_neither_with_its_pictures_nor_with_its_classes(tmp_path):
     """First 60 and then 300 MB in six classes where 40 MB may be used; held in memory, the second take 800 MB more."""
-    done = subprocess.run(
-        [sys.executable, str(HERE / "trainings.py"), "peak", str(tmp_path / "home"), "60,300"],
-        env=child_environment()
-        | {"PYTHONPATH": str(HERE.parent.parent), "CUDA_VISIBLE_DEVICES": "-1"}
-        | {"IMAGENET_MEMORY_GB": "0.04", "IMAGENET_CACHE": str(tmp_path / "scratch")},
-        capture_output=True,
-        text=True,
-        timeout=400,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("more than the 40 MB that may be used: streamed from") == 2
-    small, large = (int(line.split()[-1]) for line in done.stdout.splitlines() if line.startswith("peak kB"))
+    memory = {"IMAGENET_MEMORY_GB": "0.04", "IMAGENET_CACHE": str(tmp_path / "scratch")}
+    said = program("trainings.py", "peak", str(tmp_path / "home"), "60,300", **memory)
+    assert sum("more than the 40 MB that may be used: streamed from" in line for line in said) == 2
+    small, large = (int(line.split()[-1]) for line in said if line.startswith("peak kB"))
     assert large - small < 60_000
 
 

@@ -9,6 +9,7 @@ import logging
 import os
 import resource
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import numpy as np
 
 from imagenet_tasks.arrays import write_array
 from imagenet_tasks.artifacts import ClassArray, Dataset, DatasetClass, TrainedModel, Trial
+from imagenet_tasks.child import child_environment
 from imagenet_tasks.config import TrainConfig
 from imagenet_tasks.progress import Progress
 from imagenet_tasks.storage import Store
@@ -75,6 +77,26 @@ def run_trial(prepared, *, epochs=2, added=(), salt="", settings=SETTINGS, progr
     progress = progress or Progress(task="t", item="", label="l", total=1, unit="u", listeners=())
     train(store, settings, dataset, wanted, added, model, epochs=epochs, progress=progress)
     return model
+
+
+def program(name: str, *arguments: str, ends_with: int = 0, **environment: str) -> list[str]:
+    """Runs a program beside this file; returns the lines that it wrote."""
+    folder = Path(__file__).parent
+    done = subprocess.run(
+        [sys.executable, str(folder / name), *arguments],
+        env=child_environment() | {"PYTHONPATH": str(folder.parent.parent), "CUDA_VISIBLE_DEVICES": "-1"} | environment,
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+    )
+    assert done.returncode == ends_with, done.stdout + done.stderr
+    return done.stdout.splitlines()
+
+
+def kill_a_training(store: Store, dataset: Dataset) -> list[str]:
+    """Trains the tiny model and kills it in the middle of epoch KILLED_IN; returns the lines that it wrote."""
+    return program("trainings.py", "kill", str(store.root), dataset.fingerprint, ends_with=-signal.SIGKILL)
 
 
 def training_of(store, model) -> dict:
