@@ -58,27 +58,30 @@ def main() -> None:
             show("median of the reruns", {k: statistics.median(f[k] for f in figures) for k in figures[0]})
 
 
-def run_s(airflow: LocalAirflow, dag_id: str, params: dict[str, Any]) -> float:
-    """Triggers a workflow; returns the seconds from its start to its end, as Airflow noted them."""
+def run_to_end(airflow: LocalAirflow, dag_id: str, params: dict[str, Any]) -> dict[str, Any]:
+    """Triggers a workflow; returns its run as Airflow tells of it when it has ended, `duration` in seconds."""
     trigger = {"logical_date": None, "conf": params}
     deadline_s = time.monotonic() + 120
     while True:  # at the start the DAG may not be known yet
         try:
-            run_id = airflow.call("POST", f"/dags/{dag_id}/dagRuns", json=trigger)["dag_run_id"]
+            run = airflow.call("POST", f"/dags/{dag_id}/dagRuns", json=trigger)
             break
         except LocalAirflowError as error:
             if "HTTP 404" not in str(error) or time.monotonic() > deadline_s:
                 raise
             time.sleep(1)
-    while True:
-        run = airflow.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}")
-        if run["state"] in ("success", "failed"):
-            break
+    while run["state"] not in ("success", "failed"):
         airflow.check_alive()
         time.sleep(0.5)
+        run = airflow.call("GET", f"/dags/{dag_id}/dagRuns/{run['dag_run_id']}")
     if run["state"] != "success":
         raise SystemExit(f"{dag_id}: the run failed; its logs are in {airflow.home / 'logs'}")
-    return float(run["duration"])
+    return dict(run)
+
+
+def run_s(airflow: LocalAirflow, dag_id: str, params: dict[str, Any]) -> float:
+    """Triggers a workflow; returns the seconds from its start to its end, as Airflow noted them."""
+    return float(run_to_end(airflow, dag_id, params)["duration"])
 
 
 def work_s(airflow: LocalAirflow, home: Path, settings: dict[str, Any]) -> float:

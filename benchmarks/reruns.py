@@ -7,7 +7,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from benchmarks.overhead import run_s
+from benchmarks.overhead import run_to_end
 from imagenet_tasks.artifacts import Run
 from imagenet_tasks.classes import STUDY_CLASSES
 from imagenet_tasks.sample.drawings import picture_bytes
@@ -36,9 +36,8 @@ def main() -> None:
             for name in ("first run", "nothing new", f"{NEW} new pictures in one class"):
                 if name.startswith(str(NEW)):
                     draw(pictures, STUDY_CLASSES[0].class_id, range(options.pictures, options.pictures + NEW))
-                seconds = run_s(airflow, DAG_ID, params)
-                run_id = airflow.call("GET", f"/dags/{DAG_ID}/dagRuns", params={"order_by": "-run_after", "limit": 1})
-                show(name, seconds, Run(store, DAG_ID, run_id["dag_runs"][0]["dag_run_id"]))
+                run = run_to_end(airflow, DAG_ID, params)
+                show(name, run["duration"], Run(store, DAG_ID, run["dag_run_id"]))
 
 
 def draw(folder: Path, class_id: str, numbers: range) -> None:

@@ -9,7 +9,6 @@ import json
 import sqlite3
 import tempfile
 import threading
-import time
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from benchmarks.overhead import run_to_end
 from imagenet_tasks.artifacts import Run
 from imagenet_tasks.storage import Store
 from tools.local_airflow import DAG_ID, LocalAirflow, session_of
@@ -55,21 +55,17 @@ def measure(classes: int, pictures: int) -> dict[str, Any]:
         make_pictures(home / "pictures", classes, pictures)
         with LocalAirflow(home / "airflow", home / "imagenet", api_port=0) as airflow:
             watch = Watch(airflow)
-            run_id = airflow.trigger(
-                profile="sample", source="folder", location=str(home / "pictures"),
-                images_per_class=pictures, min_images_per_class=2, epochs=1, retrain_epochs=1, accuracy_goal=1.0,
-                classes_to_augment=3, pictures_to_add=pictures,
-            )  # fmt: skip
-            path = f"/dags/{DAG_ID}/dagRuns/{run_id}"
-            while (run := airflow.call("GET", path))["state"] not in ("success", "failed"):
-                airflow.check_alive()
-                time.sleep(LOOK_S)
+            params = {
+                "profile": "sample", "source": "folder", "location": str(home / "pictures"),
+                "images_per_class": pictures, "min_images_per_class": 2, "epochs": 1, "retrain_epochs": 1,
+                "accuracy_goal": 1.0, "classes_to_augment": 3, "pictures_to_add": pictures,
+            }  # fmt: skip
+            run = run_to_end(airflow, DAG_ID, params)
             watch.stop()
-            if run["state"] != "success":
-                failed = [r for r in Run(Store(home / "imagenet"), DAG_ID, run_id).task_records() if r["error"]]
-                raise SystemExit(f"{classes} classes: failed: {[(r['task'], r['error']) for r in failed][:3]}")
+            run_id = run["dag_run_id"]
             instances = [i for i in airflow.task_instances(run_id) if i["state"] == "success"]
-        report = Store(home / "imagenet").read_json(Run(Store(home / "imagenet"), DAG_ID, run_id).key("run.json"))
+        store = Store(home / "imagenet")
+        report = store.read_json(Run(store, DAG_ID, run_id).key("run.json"))
         by_task: dict[str, float] = defaultdict(float)
         for instance in instances:
             by_task[instance["task_id"]] += instance["duration"]

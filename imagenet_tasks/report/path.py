@@ -31,7 +31,7 @@ def collect_tasks(inputs: "ReportInputs") -> dict[str, Any]:
     groups: dict[str, dict[str, Any]] = {}
     begun = None
     ended = 0.0
-    for record in inputs.run.task_records():
+    for record in inputs.records:
         if record["seconds"] is None:  # the report itself is still running
             continue
         begun = record["started_s"] if begun is None else begun
@@ -59,7 +59,7 @@ def collect_path(inputs: "ReportInputs") -> list[dict[str, Any]]:
         gate's comparison and branch, '' of a step) and 'why' (why a gate ended the repairs below the goal, else '').
     """
     times: Times = {}
-    for record in inputs.run.task_records():
+    for record in inputs.records:
         if record["seconds"] is not None:
             times.setdefault(record["task"], []).append((record["started_s"], record["started_s"] + record["seconds"]))
     steps = [_step(name, tasks, times) for name, tasks in BASELINE.items()]

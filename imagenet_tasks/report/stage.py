@@ -1,5 +1,6 @@
 """The stage `write_report`."""
 
+import functools
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -41,6 +42,11 @@ class ReportInputs:
     baseline: Evaluation
     rounds: tuple[Round, ...] = ()
     champion: dict[str, Any] | None = None
+
+    @functools.cached_property
+    def records(self) -> list[dict[str, Any]]:
+        """What the run's tasks wrote of themselves, read once; the report's own task is still running there."""
+        return self.run.task_records()
 
     @property
     def kept(self) -> Round | None:

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from imagenet_tasks.artifacts import AddedPictures, Dataset, Evaluation, Run, SelectionRef
-from imagenet_tasks.config import MAX_ROUNDS, RunConfig
+from imagenet_tasks.config import MAX_ROUNDS
 from imagenet_tasks.errors import ArtifactError, without_secrets
 from imagenet_tasks.run_index import RunIndex, artifact_folders
 from imagenet_tasks.tasks.common import Json, in_round, log, read_dataset, read_plan, result_of_record
 from imagenet_tasks.tasks.news import new_champion
 
 if TYPE_CHECKING:
-    from imagenet_tasks.report.stage import Round
+    from imagenet_tasks.report.stage import ReportInputs, Round
 
 
 def write_report(run: Run) -> Json:
@@ -45,17 +45,16 @@ def write_report(run: Run) -> Json:
         )
         result = stage.write_report(inputs)
         record["result"] = result | {"champion": new_champion(inputs.champion)}
-        _write_index(run, config, dataset, baseline, inputs.champion, result)
+        _write_index(inputs, result)
         log.info("Report: %s", store.path(result["report"]))
         log.info("%s", result["headline"])
     return result_of_record(record)
 
 
-def _write_index(
-    run: Run, config: RunConfig, dataset: Dataset, baseline: Evaluation, champion: Json | None, result: Json
-) -> None:
+def _write_index(inputs: "ReportInputs", result: Json) -> None:
     """Writes run.json, by which pages list the run without opening its artifacts."""
-    store, records, now_s = run.store, run.task_records(), time.time()
+    run, config, baseline, champion = inputs.run, inputs.config, inputs.baseline, inputs.champion
+    store, records, now_s = run.store, inputs.records, time.time()
     training = json.loads(store.open_file(baseline.model.folder, "training.json").read_bytes())
     started_s = min(r["started_s"] for r in records)
     index = RunIndex(
@@ -66,7 +65,7 @@ def _write_index(
         started_s=started_s,
         seconds=round(now_s - started_s, 3),
         written_s=now_s,
-        classes=len(dataset.classes),
+        classes=len(inputs.dataset.classes),
         model=baseline.model.trial.model,
         device=training["device_name"],
         precision=training["precision"],

@@ -12,16 +12,12 @@ import requests
 
 from imagenet_tasks.artifacts import Run
 from imagenet_tasks.storage import Store
+from tests.end_to_end.real_runs import SETTINGS
 from tools.local_airflow import DAG_ID, LocalAirflowError, session_of
 from tools.local_cluster import BUCKET, KEY, QUEUES, SECRET, LocalCluster
 
 HOME = f"s3://{BUCKET}/home"
 CONNECTION = "imagenet_store"
-CLASSES = ["giant panda", "n01910747", "acropolis", "n02709367"]
-SETTINGS = {
-    "profile": "sample", "classes": CLASSES, "images_per_class": 30, "epochs": 2, "retrain_epochs": 2,
-    "accuracy_goal": 1.0, "classes_to_augment": 2, "pictures_to_add": 10,
-}  # fmt: skip
 # What is lost is noticed within seconds; Airflow's own values are 300 and 600, which the workflow keeps.
 IMPATIENT = {
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
@@ -88,12 +84,6 @@ def owners() -> dict[str, set[str]]:
 def asked() -> list[str]:
     """What the first run asked the object store."""
     return []
-
-
-@pytest.fixture(scope="session")
-def first_requests(run: Run, asked: list[str]) -> list[str]:
-    assert asked
-    return asked
 
 
 @pytest.fixture(scope="session")

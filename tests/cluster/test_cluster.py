@@ -7,12 +7,13 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from conftest import CLASSES, SECRET, SETTINGS, TABLE, ended, wait_for
+from conftest import SECRET, TABLE, ended, wait_for
 
 from imagenet_tasks.__main__ import WITHOUT_ARTIFACTS
 from imagenet_tasks.artifacts import Run
 from imagenet_tasks.local_disk import sha256_of
 from imagenet_tasks.storage import Store
+from tests.end_to_end.real_runs import CLASSES, SETTINGS
 from tools.local_airflow import DAG_ID
 from tools.local_cluster import LocalCluster
 
@@ -50,14 +51,14 @@ def test_every_artifact_of_the_object_store_has_the_bytes_that_its_marker_names(
             assert sha256_of(run.store.open_file(folder, name)) == expected["sha256"]
 
 
-def test_the_store_is_listed_only_where_a_folder_is_looked_through(first_requests: list[str]) -> None:
+def test_the_store_is_listed_only_where_a_folder_is_looked_through(run: Run, asked: list[str]) -> None:
     """Listing costs most of all requests and grows with the store: none per picture, artifact or page of results."""
     listed = Counter(
         line.partition("prefix=")[2].partition("&")[0].replace("%2F", "/").removeprefix("home/").split("/")[0]
-        for line in first_requests
+        for line in asked
         if "list-type=2" in line
     )
-    TABLE.append(f"requests to the object store: {len(first_requests)}, of which listings: {dict(listed)}")
+    TABLE.append(f"requests to the object store: {len(asked)}, of which listings: {dict(listed)}")
     assert set(listed) <= {"images", "runs", "checkpoints", "models"}
     assert listed["models"] <= 1  # the champions' file, where there was none yet
     assert 1 <= listed["images"] <= 2 * len(CLASSES)
