@@ -51,7 +51,6 @@ GPU: dict[str, Any] = {
     "executor": os.environ.get("IMAGENET_GPU_EXECUTOR") or None,  # one of several, else the first
     "executor_config": training_pod(),
 }
-MAX_ACTIVE_RUNS = int(os.environ.get("IMAGENET_MAX_ACTIVE_RUNS") or 2)  # they share what they make
 TRAIN_TIMEOUT = timedelta(hours=48)
 CHILD_TIMEOUT_S = TRAIN_TIMEOUT.total_seconds() - 600  # the child ends with its own error, not with Airflow's
 RETRIES = 3
@@ -61,6 +60,13 @@ RETRIES = 3
 def _schedule() -> str | None:
     wanted = os.environ.get("IMAGENET_SCHEDULE", "@weekly").strip()
     return None if wanted.lower() in ("", "none") else wanted
+
+
+def _max_active_runs() -> int:
+    wanted = os.environ.get("IMAGENET_MAX_ACTIVE_RUNS", "").strip() or "2"  # they share what they make
+    if not wanted.isdecimal() or int(wanted) < 1:
+        raise ConfigError(f"IMAGENET_MAX_ACTIVE_RUNS: expected a number of runs, 1 or more, received {wanted!r}")
+    return int(wanted)
 
 
 def _credentials(connection: str) -> Credentials:
@@ -93,7 +99,7 @@ def _max_tasks() -> int:
     schedule=_schedule(),
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
-    max_active_runs=MAX_ACTIVE_RUNS,
+    max_active_runs=_max_active_runs(),
     tags=["imagenet", "training"],
     default_args={
         "retries": RETRIES,

@@ -29,6 +29,7 @@ from imagenet_tasks.errors import ConfigError, ImagenetTasksError, without_secre
 from imagenet_tasks.profiles import PROFILES, make_config
 from imagenet_tasks.storage import Store, default_home
 
+STORE_DRIVERS = ("botocore", "aiobotocore", "gcsfs", "google", "azure", "adlfs")  # they raise errors of their own
 WITHOUT_ARTIFACTS = ("plan_run", "check_accuracy", "plan_retraining", "write_report")  # done anew in each run
 
 
@@ -45,6 +46,14 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except (OSError, ImportError) as error:  # a full disk, a folder that cannot be written, a missing fsspec driver
         sys.stderr.write(f"error: {type(error).__name__}: {without_secrets(str(error))}\n")
+        return 1
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] not in STORE_DRIVERS:
+            raise
+        sys.stderr.write(
+            f"error: the artifacts' store: {type(error).__name__}: {without_secrets(str(error))}. Check --home "
+            "(IMAGENET_HOME) and the variables, files or role that its driver takes credentials from.\n"
+        )
         return 1
     except KeyboardInterrupt:
         sys.stderr.write("stopped; run the same command again to go on\n")

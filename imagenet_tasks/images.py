@@ -118,14 +118,16 @@ def look(pixels: "np.ndarray") -> tuple[int, bool]:
         The perceptual hash, 64 bits of which few differ between copies of one picture, and whether the picture is
         flat: of one colour. The hashes of flat pictures say nothing.
     """
-    import imagehash
     import numpy as np
 
     picture = Image.fromarray(pixels)
     low, high = np.array(picture.getextrema()).T
     # The size that phash wants, by a filter that finds the same copies as its own and is three times faster.
     grey = picture.convert("L").resize((32, 32), Image.Resampling.BILINEAR)
-    bits = np.packbits(imagehash.phash(grey).hash)
+    # imagehash.phash, without scipy: its import costs a task more than a hundred pictures.
+    cosines = np.cos(np.pi / 64 * np.arange(8)[:, None] * (2 * np.arange(32) + 1))
+    low_frequencies = cosines @ np.asarray(grey, dtype=np.float64) @ cosines.T
+    bits = np.packbits(low_frequencies > np.median(low_frequencies))
     return int.from_bytes(bits.tobytes()), bool((high - low <= FLAT_LEVELS).all())
 
 

@@ -97,6 +97,20 @@ def test_a_home_that_cannot_be_used_is_one_clear_line(tmp_path, home, status, sa
     assert (tmp_path / "file").read_text() == "x"
 
 
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({}, "NoCredentialsError"),
+        ({"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}, "EndpointConnectionError"),
+    ],
+)
+def test_an_object_store_that_cannot_be_asked_is_one_clear_line(tmp_path, variables, said):
+    nowhere = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_EC2_METADATA_DISABLED": "true", "HOME": str(tmp_path)}
+    done = command("prune", "--home", "s3://bucket/home", **nowhere, **variables, AWS_MAX_ATTEMPTS="1")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"error: the artifacts' store: {said}") and done.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize("place", [["--home", "nothing://x"], ["--source", "folder", "--location", "nothing://x"]])
 def test_a_url_of_an_unknown_kind_is_one_clear_line(tmp_path, place):
     done = command("run", "--home", str(tmp_path), *place)

@@ -8,6 +8,7 @@ import tarfile
 import zlib
 from pathlib import Path
 
+import imagehash
 import numpy as np
 import pytest
 from fakes.pictures import encode, picture
@@ -410,6 +411,13 @@ def changed(data: bytes, *, scale: float = 1.0, quality: int = 90, kind: str = "
 
 DRAWN = [picture_bytes(c.class_id, 7) for c in STUDY_CLASSES]
 THRESHOLD = PreprocessConfig().near_duplicate_bits
+
+
+def test_f25_the_hash_is_the_perceptual_hash_of_imagehash():
+    for data in DRAWN:
+        resized = Image.fromarray(to_array(data, rows_px=68, columns_px=45))
+        expected = imagehash.phash(resized.convert("L").resize((32, 32), Image.Resampling.BILINEAR))
+        assert f"{look_of(data)[0]:016x}" == str(expected)
 
 
 @pytest.mark.parametrize(

@@ -142,6 +142,17 @@ def test_the_schedule_is_weekly_unless_the_environment_sets_another(value: str |
     assert f"schedule {expected}" in printed.replace("@weekly", "0 0 * * 0")
 
 
+@pytest.mark.parametrize("value", ["many", "0", "-1", "1.5"])
+def test_a_wrong_number_of_runs_at_once_is_said_by_its_name(value: str) -> None:
+    code = (
+        "from imagenet_tasks.errors import ConfigError\n"
+        "try: import imagenet_targeted_augmentation\n"
+        "except ConfigError as error: print(error)"
+    )
+    printed = _python(code, os.environ | {"IMAGENET_MAX_ACTIVE_RUNS": value})
+    assert f"IMAGENET_MAX_ACTIVE_RUNS: expected a number of runs, 1 or more, received {value!r}" in printed
+
+
 def test_all_overrides_of_the_form_are_settings_and_empty_by_default(dag: Any) -> None:
     from imagenet_tasks.profiles import PROFILES, make_config
 
