@@ -27,6 +27,7 @@ from imagenet_shown import (
     ReportLink,
     current_run,
 )
+from imagenet_store import find_connection
 
 from imagenet_tasks.config import MAX_ROUNDS, Credentials, make_credentials
 from imagenet_tasks.errors import (
@@ -70,11 +71,10 @@ def _max_active_runs() -> int:
 
 
 def _credentials(connection: str) -> Credentials:
-    from airflow.sdk import Connection
     from airflow.sdk.exceptions import AirflowNotFoundException
 
     try:
-        held = Connection.get(connection)
+        held = find_connection(connection)
     except AirflowNotFoundException as error:
         raise ConfigError(
             f"connection: Airflow has none called {connection!r}. Make it (Admin, Connections) or correct the name."

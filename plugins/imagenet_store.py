@@ -31,6 +31,30 @@ def open_store() -> Store:
     return Store(home, _options(connection, int(time.monotonic() / KEPT_S)))
 
 
+def find_connection(name: str) -> Any:
+    """Returns a connection of Airflow.
+
+    Airflow says that it has none also while its database is away. So a task asks for something that only the database
+    knows, a request that Airflow repeats and that fails in the end, and then for the connection again.
+
+    Raises:
+        AirflowNotFoundException: where Airflow has none of that name.
+        AirflowRuntimeError: where its database stays away; the task is then tried again.
+    """
+    from airflow.sdk import Connection, get_current_context
+    from airflow.sdk.exceptions import AirflowNotFoundException
+
+    try:
+        return Connection.get(name)
+    except AirflowNotFoundException as error:
+        try:
+            context = get_current_context()
+        except RuntimeError:  # no task: whoever looks at a page asks for it again
+            raise error from None
+        context["ti"].get_dr_count(context["dag_run"].dag_id, run_ids=[context["run_id"]])
+        return Connection.get(name)
+
+
 @functools.lru_cache(maxsize=1)
 def _options(connection: str, _period: int) -> dict[str, Any]:
     """Returns what the driver of S3 takes: the keys, the endpoint and the region of a connection of type aws.
@@ -39,17 +63,19 @@ def _options(connection: str, _period: int) -> dict[str, Any]:
     API server asks at each request: so they are kept for a while.
     """
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
-    from airflow.sdk import Connection
+    from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
     from airflow.sdk.exceptions import AirflowNotFoundException
 
-    try:  # asked for first: the hook takes one that is missing for one that is empty
-        kind = Connection.get(connection).conn_type
+    try:
+        found = find_connection(connection)
     except AirflowNotFoundException as error:
         raise ConfigError(f"{VARIABLE}: Airflow has no connection called {connection!r}. {ADVICE}") from error
-    if kind != "aws":
-        raise ConfigError(f"{VARIABLE}: {connection!r} is a connection of the type {kind!r}, expected 'aws'. {ADVICE}")
-    hook = S3Hook(aws_conn_id=connection)
-    held = hook.conn_config
+    if found.conn_type != "aws":
+        raise ConfigError(
+            f"{VARIABLE}: {connection!r} is a connection of the type {found.conn_type!r}, expected 'aws'. {ADVICE}"
+        )
+    held, hook = AwsConnectionWrapper(found), S3Hook(aws_conn_id=connection)
+    hook.conn_config = held  # else it asks again, and takes a connection that it does not get for an empty one
     options: dict[str, Any] = {}
     if held.aws_access_key_id or held.role_arn:
         keys = hook.get_credentials()

@@ -40,6 +40,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.cluster)
+            item.add_marker(
+                pytest.mark.timeout(1500)
+            )  # the first to ask waits for a whole run, and for what dies in it
 
 
 @pytest.fixture(scope="session")
@@ -58,16 +61,22 @@ def store(cluster: LocalCluster) -> Store:
     return Store(HOME, {"key": KEY, "secret": SECRET, "endpoint_url": cluster.s3_url})
 
 
-def wait_for(cluster: LocalCluster, what: str, happened: Callable[[], Any], *, timeout_s: float = 240.0) -> float:
-    """Waits until something happened; returns how many seconds that took."""
+def wait_for(
+    cluster: LocalCluster, what: str, happened: Callable[[], Any], *, run_id: str = "", timeout_s: float = 400.0
+) -> float:
+    """Waits until something happened; returns how many seconds that took. Gives up at once where the run failed."""
     started_s = time.monotonic()
     while time.monotonic() - started_s < timeout_s:
         cluster.check_alive()
         with contextlib.suppress(LocalAirflowError, requests.RequestException):  # while a part of it is away
             if happened():
                 return time.monotonic() - started_s
+            if run_id and cluster.run_state(run_id) == "failed":
+                break
         time.sleep(0.5)
-    raise AssertionError(f"waited {timeout_s:.0f} s for {what}")
+    tasks = [(i["task_id"], i["map_index"], i["state"], i["try_number"]) for i in cluster.task_instances(run_id or "~")]
+    waited = f"waited {time.monotonic() - started_s:.0f} s for {what}"
+    raise AssertionError(f"{waited}; not ended or failed: {[t for t in tasks if t[2] not in ('success', 'skipped')]}")
 
 
 def ended(cluster: LocalCluster, run_id: str) -> bool:
@@ -100,7 +109,7 @@ def run(cluster: LocalCluster, store: Store, owners: dict[str, set[str]], asked:
                     owners.setdefault(instance["task_id"], set()).add(sessions.get(session, f"session {session}"))
         return ended(cluster, run_id)
 
-    seconds = wait_for(cluster, "the run to end", look, timeout_s=400)
+    seconds = wait_for(cluster, "the run to end", look)
     assert cluster.run_state(run_id) == "success", cluster.task_instances(run_id)
     TABLE.append(f"undisturbed run on {HOME}: success in {seconds:.0f} s")
     asked.extend(line for line in cluster.log_of("s3").read_text().splitlines() if f" /{BUCKET}" in line)

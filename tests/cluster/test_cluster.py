@@ -113,7 +113,7 @@ def test_f32_two_runs_at_once_share_the_store_without_harm(cluster: LocalCluster
         active.append(sum(cluster.run_state(i) == "running" for i in ids))
         return all(ended(cluster, i) for i in ids)
 
-    seconds = wait_for(cluster, "both runs", both_ended, timeout_s=500)
+    seconds = wait_for(cluster, "both runs", both_ended)
     assert [cluster.run_state(i) for i in ids] == ["success"] * 2
     assert max(active) == 2
     runs = [Run(store, DAG_ID, i) for i in ids]

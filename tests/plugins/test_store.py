@@ -1,6 +1,7 @@
 """IMAGENET_HOME, opened with what a connection of Airflow holds."""
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import imagenet_store
@@ -55,6 +56,49 @@ def test_a_connection_that_airflow_does_not_have_is_refused(monkeypatch: pytest.
     monkeypatch.setattr(Connection, "get", missing)
     with pytest.raises(ConfigError, match=r"IMAGENET_HOME_CONNECTION: Airflow has no connection called 'the_store'"):
         imagenet_store.open_store()
+
+
+class Task:
+    """What a task asks of Airflow when a connection is not there: something that the database alone knows."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, answers: list[Any]) -> None:
+        import airflow.sdk
+        from airflow.sdk.exceptions import AirflowNotFoundException
+
+        self.asked: list[str] = []
+
+        def get(name: str) -> Any:
+            self.asked.append("connection")
+            answer = answers.pop(0)
+            if answer is None:
+                raise AirflowNotFoundException(name)
+            return answer
+
+        context = {"ti": self, "dag_run": SimpleNamespace(dag_id="a_dag"), "run_id": "a_run"}
+        monkeypatch.setattr(airflow.sdk.Connection, "get", get)
+        monkeypatch.setattr(airflow.sdk, "get_current_context", lambda: context)
+
+    def get_dr_count(self, dag_id: str, *, run_ids: list[str]) -> int:
+        assert (dag_id, run_ids) == ("a_dag", ["a_run"])
+        self.asked.append("database")
+        return 1
+
+
+def test_f54_a_connection_that_is_not_there_while_the_database_is_away_is_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from airflow.sdk import Connection
+
+    task = Task(monkeypatch, [None, Connection(conn_id="the_store", conn_type="aws", **KEYS)])
+    assert imagenet_store.open_store().options["key"] == "the-key-id"
+    assert task.asked == ["connection", "database", "connection"]
+
+
+def test_a_connection_is_missing_where_the_database_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = Task(monkeypatch, [None, None])
+    with pytest.raises(ConfigError, match="Airflow has no connection called 'the_store'"):
+        imagenet_store.open_store()
+    assert task.asked == ["connection", "database", "connection"]
 
 
 def test_a_connection_of_another_type_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
