@@ -40,9 +40,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.cluster)
-            item.add_marker(
-                pytest.mark.timeout(1500)
-            )  # the first to ask waits for a whole run, and for what dies in it
+            item.add_marker(pytest.mark.timeout(1500))  # fixtures wait for whole runs
 
 
 @pytest.fixture(scope="session")
