@@ -246,6 +246,9 @@ def _predict(options: argparse.Namespace) -> int:
         f"validation, of run {champion.run_id}\n"
     )
     with without_noise(NOISE):
+        from imagenet_tasks.train import load_keras
+
+        load_keras()
         from imagenet_tasks.train.predict import predict
 
         answers = predict(store, champion, options.files, top=options.top)

@@ -20,7 +20,7 @@ from imagenet_tasks.tasks.common import (
     salt_of,
     say,
 )
-from imagenet_tasks.train import name_model
+from imagenet_tasks.train import load_keras, name_model
 
 
 def train_baseline(run: Run, trial: Json, *, listeners: Sequence[Listener] = LOG) -> Json:
@@ -73,6 +73,7 @@ def _train(
     with run.task(task, trial.key, makes=model.fingerprint) as record:
         record["reused"] = run.store.is_complete(model.folder)
         if not record["reused"]:
+            load_keras()
             from imagenet_tasks.train.stage import train
 
             train(
