@@ -84,6 +84,16 @@ def _credentials(connection: str) -> Credentials:
     )
 
 
+def _trained(task_name: str, **arguments: Any) -> dict[str, Any]:
+    """Returns what a training hands on: at once where its model is there, else from a process of its own."""
+    from imagenet_tasks import tasks
+    from imagenet_tasks.child import run_in_child
+
+    with current_run() as run:
+        there: dict[str, Any] = getattr(tasks, task_name)(run, **arguments, only_reuse=True)
+        return there or run_in_child(run, task_name, arguments, timeout_s=CHILD_TIMEOUT_S)
+
+
 def _max_tasks() -> int:
     from airflow.sdk.configuration import conf
 
@@ -197,10 +207,7 @@ def imagenet_targeted_augmentation() -> None:
         **GPU,
     )
     def train_baseline(trial: dict[str, Any]) -> dict[str, Any]:
-        from imagenet_tasks.child import run_in_child
-
-        with current_run() as run:
-            return run_in_child(run, "train_baseline", {"trial": trial}, timeout_s=CHILD_TIMEOUT_S)
+        return _trained("train_baseline", trial=trial)
 
     @task(
         multiple_outputs=False,
@@ -301,11 +308,7 @@ def _repair(number: int, baseline: Any, previous: Any, added: list[Any], report:
         **GPU,
     )
     def train_augmented(trial: dict[str, Any], added: list[Any]) -> dict[str, Any]:
-        from imagenet_tasks.child import run_in_child
-
-        groups = [group for one_round in added for group in one_round]
-        with current_run() as run:
-            return run_in_child(run, "train_augmented", {"trial": trial, "added": groups}, timeout_s=CHILD_TIMEOUT_S)
+        return _trained("train_augmented", trial=trial, added=[group for one_round in added for group in one_round])
 
     @task(
         multiple_outputs=False,

@@ -232,6 +232,26 @@ def test_f34_a_second_run_has_nothing_to_do_and_says_so(first, home):
     assert {k: v for k, v in again.items() if k not in own} == {k: v for k, v in first[0].items() if k not in own}
 
 
+REUSE = """
+import json, sys
+from imagenet_tasks import tasks
+from imagenet_tasks.artifacts import Run
+from imagenet_tasks.storage import Store
+run = Run(Store(sys.argv[1]), "imagenet_tasks", sys.argv[2])
+(made,) = [r["result"] for r in run.task_records() if r["task"] == "train_baseline"]
+there = tasks.train_baseline(run, made["trial"], only_reuse=True)
+absent = tasks.train_baseline(run, made["trial"] | {"seed": 99}, only_reuse=True)
+print(json.dumps([there == made, absent, "keras" in sys.modules]))
+"""
+
+
+@NO_DATA
+def test_f34_a_training_whose_model_is_there_is_reused_without_keras(first, home):
+    arguments = [str(home), first[0]["run_id"]]
+    done = subprocess.run([sys.executable, "-c", REUSE, *arguments], capture_output=True, text=True, cwd=REPOSITORY)
+    assert json.loads(done.stdout.splitlines()[-1]) == [True, {}, False], done.stderr
+
+
 @NO_DATA
 def test_f48_a_goal_that_is_met_leads_straight_to_the_report(first, home):
     summary, _ = workflow(home, "--set", "accuracy_goal=0")

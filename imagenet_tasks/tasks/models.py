@@ -23,15 +23,28 @@ from imagenet_tasks.tasks.common import (
 from imagenet_tasks.train import load_keras, name_model
 
 
-def train_baseline(run: Run, trial: Json, *, listeners: Sequence[Listener] = LOG) -> Json:
-    """Trains one baseline trial; returns a TrainedModel. Call it in a process of its own: it loads Keras."""
+def train_baseline(run: Run, trial: Json, *, only_reuse: bool = False, listeners: Sequence[Listener] = LOG) -> Json:
+    """Trains one baseline trial; returns a TrainedModel. Call it in a process of its own: it loads Keras.
+
+    Args:
+        run: whose settings.
+        trial: one of `build_dataset`'s.
+        only_reuse: return {} where there is something to train, which needs that process.
+        listeners: told of the progress.
+    """
     config, wanted = run.config, Trial.from_dict(trial)
     epochs = config.train.epochs or EPOCHS[wanted.model]
-    return _train(run, config, "train_baseline", wanted, [], epochs, salt_of(run, config, "train"), listeners)
+    salt = salt_of(run, config, "train")
+    return _train(run, config, "train_baseline", wanted, [], epochs, salt, listeners, only_reuse)
 
 
 def train_augmented(
-    run: Run, added: Sequence[Sequence[Json]], trial: Json, *, listeners: Sequence[Listener] = LOG
+    run: Run,
+    added: Sequence[Sequence[Json]],
+    trial: Json,
+    *,
+    only_reuse: bool = False,
+    listeners: Sequence[Listener] = LOG,
 ) -> Json:
     """Trains one trial of a repair with the pictures that its arm adds; returns a TrainedModel.
 
@@ -39,13 +52,15 @@ def train_augmented(
         run: whose settings.
         added: what `augment_class` handed on, of this round and of those before.
         trial: one of `plan_retraining`'s.
+        only_reuse: as for `train_baseline`.
         listeners: told of the progress.
     """
     config, wanted = run.config, Trial.from_dict(trial)
     pictures = [AddedPictures.from_dict(a) for group in added for a in group]
     arrays = [a.array for a in pictures if wanted.arm in a.arms]
     task, epochs = in_round("train_augmented", wanted.round), _retrain_epochs(run, wanted, pictures)
-    return _train(run, config, task, wanted, arrays, epochs, salt_of(run, config, "retrain"), listeners)
+    salt = salt_of(run, config, "retrain")
+    return _train(run, config, task, wanted, arrays, epochs, salt, listeners, only_reuse)
 
 
 def _retrain_epochs(run: Run, trial: Trial, added: Sequence[AddedPictures]) -> int:
@@ -68,8 +83,11 @@ def _train(
     epochs: int,
     salt: str,
     listeners: Sequence[Listener],
+    only_reuse: bool,
 ) -> Json:
     model = name_model(config.train, trial, arrays, epochs=epochs, salt=salt)
+    if only_reuse and not run.store.is_complete(model.folder):
+        return {}
     with run.task(task, trial.key, makes=model.fingerprint) as record:
         record["reused"] = run.store.is_complete(model.folder)
         if not record["reused"]:
