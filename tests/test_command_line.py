@@ -232,6 +232,12 @@ def test_f34_a_second_run_has_nothing_to_do_and_says_so(first, home):
     assert {k: v for k, v in again.items() if k not in own} == {k: v for k, v in first[0].items() if k not in own}
 
 
+@NO_DATA
+def test_force_redoes_the_named_step_and_nothing_before_it(first, home):
+    summary, _ = workflow(home, "--set", "force=reevaluate")
+    assert (summary["tasks"], summary["tasks_reused"]) == (15, 14)
+
+
 REUSE = """
 import json, sys
 from imagenet_tasks import tasks
