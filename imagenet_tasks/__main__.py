@@ -29,7 +29,17 @@ from imagenet_tasks.errors import ConfigError, ImagenetTasksError, without_secre
 from imagenet_tasks.profiles import PROFILES, make_config
 from imagenet_tasks.storage import Store, default_home
 
-STORE_DRIVERS = ("botocore", "aiobotocore", "gcsfs", "google", "azure", "adlfs")  # they raise errors of their own
+# Where the drivers of object stores have errors of their own.
+STORE_DRIVERS = (
+    "botocore.",
+    "aiobotocore.",
+    "aiohttp.",
+    "gcsfs.",
+    "google.auth.",
+    "google.api_core.",
+    "azure.",
+    "adlfs.",
+)
 WITHOUT_ARTIFACTS = ("plan_run", "check_accuracy", "plan_retraining", "write_report")  # done anew in each run
 
 
@@ -48,11 +58,12 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"error: {type(error).__name__}: {without_secrets(str(error))}\n")
         return 1
     except Exception as error:
-        if type(error).__module__.partition(".")[0] not in STORE_DRIVERS:
+        # A task's parent shows its last lines.
+        if options.command is _task or not f"{type(error).__module__}.".startswith(STORE_DRIVERS):
             raise
         sys.stderr.write(
-            f"error: the artifacts' store: {type(error).__name__}: {without_secrets(str(error))}. Check --home "
-            "(IMAGENET_HOME) and the variables, files or role that its driver takes credentials from.\n"
+            f"error: an object store: {type(error).__name__}: {without_secrets(str(error))}. Check --home "
+            "(IMAGENET_HOME), --location, and what its driver takes credentials from: variables, files, a role.\n"
         )
         return 1
     except KeyboardInterrupt:

@@ -126,7 +126,7 @@ def look(pixels: "np.ndarray") -> tuple[int, bool]:
     grey = picture.convert("L").resize((32, 32), Image.Resampling.BILINEAR)
     # imagehash.phash, without scipy: its import costs a task more than a hundred pictures.
     cosines = np.cos(np.pi / 64 * np.arange(8)[:, None] * (2 * np.arange(32) + 1))
-    low_frequencies = cosines @ np.asarray(grey, dtype=np.float64) @ cosines.T
+    low_frequencies = (cosines @ np.asarray(grey, dtype=np.float64) @ cosines.T).round(6)  # what is 0 by symmetry is 0
     bits = np.packbits(low_frequencies > np.median(low_frequencies))
     return int.from_bytes(bits.tobytes()), bool((high - low <= FLAT_LEVELS).all())
 

@@ -86,11 +86,12 @@ def _train(
     only_reuse: bool,
 ) -> Json:
     model = name_model(config.train, trial, arrays, epochs=epochs, salt=salt)
-    if only_reuse and not run.store.is_complete(model.folder):
+    reused = run.store.is_complete(model.folder)
+    if only_reuse and not reused:
         return {}
     with run.task(task, trial.key, makes=model.fingerprint) as record:
-        record["reused"] = run.store.is_complete(model.folder)
-        if not record["reused"]:
+        record["reused"] = reused
+        if not reused:
             load_keras()
             from imagenet_tasks.train.stage import train
 

@@ -72,7 +72,11 @@ def wait_for(
             if run_id and cluster.run_state(run_id) == "failed":
                 break
         time.sleep(0.5)
-    tasks = [(i["task_id"], i["map_index"], i["state"], i["try_number"]) for i in cluster.task_instances(run_id or "~")]
+    tasks = []
+    with contextlib.suppress(LocalAirflowError, requests.RequestException):
+        tasks = [
+            (i["task_id"], i["map_index"], i["state"], i["try_number"]) for i in cluster.task_instances(run_id or "~")
+        ]
     waited = f"waited {time.monotonic() - started_s:.0f} s for {what}"
     raise AssertionError(f"{waited}; not ended or failed: {[t for t in tasks if t[2] not in ('success', 'skipped')]}")
 

@@ -3,45 +3,64 @@
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 
 import pytest
-from conftest import HOME
+from conftest import HOME, ended, wait_for
 
 from imagenet_tasks.artifacts import Run
+from imagenet_tasks.champions import champion_of, read_entries
 from imagenet_tasks.storage import Store
+from tests.end_to_end.real_runs import SETTINGS
 from tools.local_airflow import DAG_ID, REPOSITORY
 from tools.local_cluster import KEY, SECRET, LocalCluster
 
-KEPT = 2
+
+def runs_of(store: Store) -> set[str]:
+    return set(store.names(f"runs/{DAG_ID}"))
 
 
-def files(store: Store, folder: str) -> set[str]:
-    return {found.key for found in store.walk(folder)}
+def champions_of(store: Store) -> set[str]:
+    entries = read_entries(store)
+    return {champion.run_key for key in entries if (champion := champion_of(store, entries, key))}
+
+
+def pictures_of(store: Store) -> set[str]:
+    return {found.key for found in store.walk("images") if found.key.endswith(".jpg")}
+
+
+@dataclass(frozen=True)
+class Before:
+    runs: set[str]
+    pictures: set[str]
+    reruns: set[str]
 
 
 @pytest.fixture(scope="module")
-def before(cluster: LocalCluster, store: Store, run: Run) -> dict[str, set[str]]:
-    """What lay there; then all runs but the newest and those of champions are removed, and what they alone refer to."""
-    there = {folder: files(store, folder) for folder in ("runs", "images")}
+def before(cluster: LocalCluster, store: Store, run: Run) -> Before:
+    """What lay there, two reruns among it; then all runs go but the newest and those that champions come from."""
+    ids = [cluster.trigger(**SETTINGS) for _ in range(2)]
+    wait_for(cluster, "both reruns", lambda: all(ended(cluster, one) for one in ids))
+    there = Before(runs_of(store), pictures_of(store), {Run(store, DAG_ID, one).run_key for one in ids})
     aws = {"AWS_ENDPOINT_URL": cluster.s3_url, "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
-    command = [sys.executable, "-m", "imagenet_tasks", "prune", "--home", HOME]
-    options = ["--keep-runs", str(KEPT), "--grace-days", "0"]
-    for given in (options, [*options, "--delete"]):
+    command = [sys.executable, "-m", "imagenet_tasks", "prune", "--home", HOME, "--keep-runs", "1", "--grace-days", "0"]
+    for more in ([], ["--delete"]):
+        assert runs_of(store) == there.runs
         done = subprocess.run(
-            [*command, *given], cwd=REPOSITORY, env=os.environ | aws, capture_output=True, text=True, timeout=120
+            [*command, *more], cwd=REPOSITORY, env=os.environ | aws, capture_output=True, text=True, timeout=120
         )
         assert done.returncode == 0, done.stderr
-        if "--delete" not in given:
-            assert {folder: files(store, folder) for folder in there} == there
     return there
 
 
-def test_runs_go_that_no_option_keeps(store: Store, before: dict[str, set[str]]) -> None:
-    left = {key.split("/")[2] for key in files(store, f"runs/{DAG_ID}")}
-    assert KEPT <= len(left) < len({key.split("/")[2] for key in before["runs"]})
+def test_the_newest_run_stays_and_those_that_champions_come_from(store: Store, before: Before) -> None:
+    champions, left = champions_of(store), runs_of(store)
+    assert champions and champions <= left < before.runs
+    (newest,) = left - champions
+    assert newest in before.reruns
 
 
-def test_all_that_the_kept_runs_refer_to_is_there_and_whole(store: Store, before: dict[str, set[str]]) -> None:
+def test_all_that_the_kept_runs_refer_to_is_there_and_whole(store: Store, before: Before) -> None:
     folders = set()
     for name in store.names(f"runs/{DAG_ID}"):
         folders |= set(store.read_json(f"runs/{DAG_ID}/{name}/run.json")["artifacts"])
@@ -51,5 +70,5 @@ def test_all_that_the_kept_runs_refer_to_is_there_and_whole(store: Store, before
             store.open_file(folder, name)
 
 
-def test_pictures_stay_unless_asked_for(store: Store, before: dict[str, set[str]]) -> None:
-    assert {key for key in before["images"] if key.endswith(".jpg")} <= files(store, "images")
+def test_pictures_stay_unless_asked_for(store: Store, before: Before) -> None:
+    assert before.pictures and pictures_of(store) == before.pictures

@@ -78,9 +78,13 @@ class Task:
         monkeypatch.setattr(airflow.sdk.Connection, "get", get)
         monkeypatch.setattr(airflow.sdk, "get_current_context", lambda: context)
 
+    is_away = False
+
     def get_dr_count(self, dag_id: str, *, run_ids: list[str]) -> int:
         assert (dag_id, run_ids) == ("a_dag", ["a_run"])
         self.asked.append("database")
+        if self.is_away:
+            raise ConnectionError("the database is away")
         return 1
 
 
@@ -92,6 +96,13 @@ def test_f54_a_connection_that_is_not_there_while_the_database_is_away_is_asked_
     task = Task(monkeypatch, [None, Connection(conn_id="the_store", conn_type="aws", **KEYS)])
     assert imagenet_store.open_store().options["key"] == "the-key-id"
     assert task.asked == ["connection", "database", "connection"]
+
+
+def test_f54_a_task_is_tried_again_where_the_database_stays_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = Task(monkeypatch, [None, None])
+    task.is_away = True
+    with pytest.raises(ConnectionError):  # no ConfigError, which would end the run for good
+        imagenet_store.open_store()
 
 
 def test_a_connection_is_missing_where_the_database_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
