@@ -9,8 +9,7 @@ HEAVY = (
     "airflow.api_fastapi",
 )  # fmt: skip
 SCRIPT = """
-import json, sys, time, types
-sys.modules["airflow_local_settings"] = types.ModuleType("none")  # not what processes that fork tasks import
+import json, sys, time
 from airflow import plugins_manager
 before, started = set(sys.modules), time.perf_counter()
 plugins, errors = plugins_manager._get_plugins()
