@@ -104,12 +104,15 @@ def accuracy_chart(rows: Sequence[RunRow]) -> Chart | None:
         return None
     places = {row.run_id: place for place, row in enumerate(measured, start=1)}
     lines = []
-    for style, joined in (("scheduled", True), ("manual", False)):
+    for style, name, joined in (
+        ("scheduled", "scheduled runs", True),
+        ("manual", "triggered and backfilled runs", False),
+    ):
         mine = [row for row in measured if (row.known.kind == "scheduled") is joined]
         if mine:
             lines.append(
                 Line(
-                    name=f"{style} runs", style=style, joined=joined, dots=True,
+                    name=name, style=style, joined=joined, dots=True,
                     places=[places[row.run_id] for row in mine], shares=[row.accuracy or 0.0 for row in mine],
                     bounds=[row.interval for row in mine], titles=[row.run_id for row in mine],
                 )
