@@ -58,10 +58,14 @@ def test_stop_ends_a_task_in_a_process_group_of_its_own_and_its_training_process
     assert task[2] == training[2] == component[0]  # the session is the component's
 
     if interrupted:
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # who starts tests in the background has it ignored
+        # Who starts tests in the background has it ignored.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
         threading.Timer(0.3, os.kill, [os.getpid(), signal.SIGINT]).start()
-        with pytest.raises(KeyboardInterrupt):
-            airflow.stop()
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                airflow.stop()
+        finally:
+            signal.signal(signal.SIGINT, before)
     else:
         airflow.stop()
 
