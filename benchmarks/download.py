@@ -71,8 +71,8 @@ def draw(folder: Path) -> None:
     import numpy as np
     from PIL import Image
 
-    from imagenet_tasks.classes import STUDY_CLASSES
     from imagenet_tasks.sample.drawings import draw_picture, random_numbers
+    from imagenet_tasks.settings.classes import STUDY_CLASSES
 
     if len(list(folder.glob("*.jpg"))) == PICTURES:
         return

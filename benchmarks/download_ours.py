@@ -4,11 +4,11 @@ import dataclasses
 import sys
 
 from benchmarks.download_spent import spending
-from imagenet_tasks.classes import find_class
-from imagenet_tasks.config import DownloadConfig
 from imagenet_tasks.download.stage import download_class
-from imagenet_tasks.progress import Progress
-from imagenet_tasks.storage import Store
+from imagenet_tasks.settings.classes import find_class
+from imagenet_tasks.settings.config import DownloadConfig
+from imagenet_tasks.store.storage import Store
+from imagenet_tasks.workflow.progress import Progress
 
 CLASS_ID = "n02510455"
 

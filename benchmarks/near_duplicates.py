@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from imagenet_tasks.classes import STUDY_CLASSES
 from imagenet_tasks.images import look, to_array
 from imagenet_tasks.preprocess.split import number_groups
 from imagenet_tasks.sample.drawings import picture_bytes
+from imagenet_tasks.settings.classes import STUDY_CLASSES
 
 BITS = (2, 4, 6, 8, 10)
 CUTS, SCALES, QUALITIES = (0.0, 0.01, 0.02, 0.03, 0.05), (0.5, 0.7, 0.9), (40, 65, 90)

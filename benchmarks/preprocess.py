@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from imagenet_tasks.classes import STUDY_CLASSES
 from imagenet_tasks.images import to_array
 from imagenet_tasks.sample.drawings import picture_bytes
+from imagenet_tasks.settings.classes import STUDY_CLASSES
 
 
 def two_steps(data: bytes) -> np.ndarray:

@@ -8,10 +8,10 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.overhead import run_to_end
-from imagenet_tasks.artifacts import Run
-from imagenet_tasks.classes import STUDY_CLASSES
 from imagenet_tasks.sample.drawings import picture_bytes
-from imagenet_tasks.storage import Store
+from imagenet_tasks.settings.classes import STUDY_CLASSES
+from imagenet_tasks.store.storage import Store
+from imagenet_tasks.workflow.run import Run
 from tools.local_airflow import DAG_ID, LocalAirflow
 
 NEW = 50

@@ -17,8 +17,8 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.overhead import run_to_end
-from imagenet_tasks.artifacts import Run
-from imagenet_tasks.storage import Store
+from imagenet_tasks.store.storage import Store
+from imagenet_tasks.workflow.run import Run
 from tools.local_airflow import DAG_ID, LocalAirflow, session_of
 
 TICKS_PER_S = 100

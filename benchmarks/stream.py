@@ -19,7 +19,7 @@ import numpy as np
 from keras import layers
 
 from benchmarks.train import SHAPE, train_epoch, training_on
-from imagenet_tasks.local_disk import cache_folder
+from imagenet_tasks.store.local_disk import cache_folder
 from imagenet_tasks.train.devices import choose_device
 from imagenet_tasks.train.loop import Training
 from imagenet_tasks.train.models import RECIPES, Recipe

@@ -16,11 +16,11 @@ import keras
 import numpy as np
 
 from benchmarks.limits import matmul_flops_per_s, training_flops
-from imagenet_tasks.progress import Progress
 from imagenet_tasks.train.data import Pictures
 from imagenet_tasks.train.devices import Device, choose_device
 from imagenet_tasks.train.loop import Job, Training
 from imagenet_tasks.train.models import RECIPES, Recipe
+from imagenet_tasks.workflow.progress import Progress
 
 SHAPE, CLASSES = (68, 45, 3), 20
 PARTS = ("normalisation", "mirrors and shifts")

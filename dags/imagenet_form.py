@@ -5,9 +5,18 @@ from typing import Any
 
 from airflow.sdk import Param
 
-from imagenet_tasks.classes import CLASS_TEXT_PATTERN
-from imagenet_tasks.config import ARMS, FORCE_FROM, MAX_CLASSES, MAX_ROUNDS, MODELS, POLICIES, SOURCES, STRATEGIES
-from imagenet_tasks.profiles import PROFILES
+from imagenet_tasks.settings.classes import CLASS_TEXT_PATTERN
+from imagenet_tasks.settings.config import (
+    ARMS,
+    FORCE_FROM,
+    MAX_CLASSES,
+    MAX_ROUNDS,
+    MODELS,
+    POLICIES,
+    SOURCES,
+    STRATEGIES,
+)
+from imagenet_tasks.settings.profiles import PROFILES
 
 ACCEPT_TERMS = os.environ.get("IMAGENET_ACCEPT_TERMS", "").strip().lower() in ("1", "true", "yes")
 

@@ -9,8 +9,8 @@ from urllib.parse import quote
 from airflow.sdk import Asset, AssetAlias, BaseOperatorLink, get_current_context
 from imagenet_store import open_store
 
-from imagenet_tasks.artifacts import Run
 from imagenet_tasks.errors import without_secrets
+from imagenet_tasks.workflow.run import Run
 
 DATASET, CHAMPION, REPORT = Asset("imagenet_dataset"), Asset("imagenet_champion"), Asset("imagenet_report")
 # An asset that is an outlet has an event whenever its task succeeds; through an alias, only where the task adds one.

@@ -29,7 +29,6 @@ from imagenet_shown import (
 )
 from imagenet_store import find_connection
 
-from imagenet_tasks.config import MAX_ROUNDS, Credentials, make_credentials
 from imagenet_tasks.errors import (
     AcceleratorMissing,
     ArtifactError,
@@ -39,7 +38,8 @@ from imagenet_tasks.errors import (
     OutOfMemory,
     TrainingTimeout,
 )
-from imagenet_tasks.profiles import PROFILES
+from imagenet_tasks.settings.config import MAX_ROUNDS, Credentials, make_credentials
+from imagenet_tasks.settings.profiles import PROFILES
 
 DAG_ID = "imagenet_targeted_augmentation"
 # Of runs that name none, such as scheduled ones.
@@ -87,7 +87,7 @@ def _credentials(connection: str) -> Credentials:
 def _trained(task_name: str, **arguments: Any) -> dict[str, Any]:
     """Returns what a training hands on: at once where its model is there, else from a process of its own."""
     from imagenet_tasks import tasks
-    from imagenet_tasks.child import run_in_child
+    from imagenet_tasks.tasks.child import run_in_child
 
     with current_run() as run:
         there: dict[str, Any] = getattr(tasks, task_name)(run, **arguments, only_reuse=True)

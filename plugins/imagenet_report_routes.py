@@ -23,8 +23,8 @@ from urllib.parse import quote
 
 from imagenet_store import open_store
 
-from imagenet_tasks.artifacts import Run
 from imagenet_tasks.errors import ConfigError
+from imagenet_tasks.workflow.run import Run
 
 if TYPE_CHECKING:
     from fastapi import Response

@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 from imagenet_tasks.errors import ConfigError
-from imagenet_tasks.storage import Store, default_home
+from imagenet_tasks.store.storage import Store, default_home
 
 VARIABLE = "IMAGENET_HOME_CONNECTION"
 KEPT_S = 600.0  # so long keys are used before the connection is looked up again

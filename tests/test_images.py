@@ -14,11 +14,11 @@ import pytest
 from fakes.pictures import encode, picture
 from PIL import Image
 
-from imagenet_tasks.classes import STUDY_CLASSES
-from imagenet_tasks.config import PreprocessConfig
 from imagenet_tasks.errors import Rejected, RejectReason
 from imagenet_tasks.images import decode, judge, look, resize, to_array
 from imagenet_tasks.sample.drawings import picture_bytes
+from imagenet_tasks.settings.classes import STUDY_CLASSES
+from imagenet_tasks.settings.config import PreprocessConfig
 
 PHOTOS = Path(__file__).parents[2] / "shared" / "data" / "caltech20"
 LIMITS = {"max_pixels": 50_000_000, "min_side_px": 24, "max_aspect": 8.0}

@@ -12,12 +12,12 @@ from fakes.pictures import encode
 from keras import layers
 from PIL import Image
 
-from imagenet_tasks.artifacts import Run
-from imagenet_tasks.pipeline import run_all
 from imagenet_tasks.preprocess.split import side_of
-from imagenet_tasks.profiles import make_config
-from imagenet_tasks.storage import Store
+from imagenet_tasks.settings.profiles import make_config
+from imagenet_tasks.store.storage import Store
+from imagenet_tasks.tasks.runner import run_all
 from imagenet_tasks.train.models import RECIPES, Recipe
+from imagenet_tasks.workflow.run import Run
 
 SIDE_PX, PICTURES = 32, 120
 SETTINGS = {

@@ -18,10 +18,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from imagenet_tasks.artifacts import Run
-from imagenet_tasks.config import MAX_ROUNDS
 from imagenet_tasks.errors import ImagenetTasksError
-from imagenet_tasks.storage import Store
+from imagenet_tasks.settings.config import MAX_ROUNDS
+from imagenet_tasks.store.storage import Store
+from imagenet_tasks.workflow.run import Run
 from tools.local_airflow import DAG_ID, REPOSITORY, LocalAirflow, LocalAirflowError
 
 LOCAL = REPOSITORY / ".local"

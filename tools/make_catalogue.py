@@ -24,7 +24,7 @@ import re
 import zipfile
 from pathlib import Path
 
-from imagenet_tasks.classes import CATALOGUE, CLASS_TEXT_PATTERN, STUDY_CLASSES, WNID_PATTERN
+from imagenet_tasks.settings.classes import CATALOGUE, CLASS_TEXT_PATTERN, STUDY_CLASSES, WNID_PATTERN
 
 SYNSETS = 21_841
 

@@ -17,10 +17,10 @@ from functools import cached_property
 
 import numpy as np
 
-from imagenet_tasks.artifacts import ChosenClass, Dataset
-from imagenet_tasks.config import ArmName, AugmentConfig, StrategyName
+from imagenet_tasks.artifacts.references import ChosenClass, Dataset
 from imagenet_tasks.errors import DataError
-from imagenet_tasks.intervals import wilson
+from imagenet_tasks.settings.config import ArmName, AugmentConfig, StrategyName
+from imagenet_tasks.statistics.intervals import wilson
 
 MOST_NAMED = 3  # of the classes that a class is taken for
 Choice = dict[int, list[str]]  # labels in order, with the reasons for each

@@ -16,7 +16,7 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from imagenet_tasks import images
 from imagenet_tasks.augment.transform import change_geometry, rotate, warp
-from imagenet_tasks.config import AugmentConfig
+from imagenet_tasks.settings.config import AugmentConfig
 
 if TYPE_CHECKING:
     from PIL.ImageEnhance import _Enhance

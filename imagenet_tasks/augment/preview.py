@@ -9,10 +9,10 @@ import matplotlib
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from imagenet_tasks import images
-from imagenet_tasks.arrays import read_picture
+from imagenet_tasks.artifacts.arrays import read_picture
 from imagenet_tasks.augment.policies import COLOUR_JITTER, acting, changed_copy
-from imagenet_tasks.config import AugmentConfig
-from imagenet_tasks.storage import Store
+from imagenet_tasks.settings.config import AugmentConfig
+from imagenet_tasks.store.storage import Store
 
 ORIGINALS, COPIES = 3, 5
 CELL = (120, 90)  # width and height in pixels; a picture keeps its proportions in it

@@ -9,16 +9,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from imagenet_tasks import images
-from imagenet_tasks.arrays import read_picture, read_split, reading_threads, write_array
-from imagenet_tasks.artifacts import SUSPECTS, AugmentationPlan, ChosenClass, ClassArray, Dataset, Evaluation, Selection
+from imagenet_tasks.artifacts.arrays import read_picture, read_split, reading_threads, write_array
+from imagenet_tasks.artifacts.references import (
+    SUSPECTS,
+    AugmentationPlan,
+    ChosenClass,
+    ClassArray,
+    Dataset,
+    Evaluation,
+    Selection,
+)
 from imagenet_tasks.augment.choose import Validation, choose, describe
 from imagenet_tasks.augment.policies import acting, changed_copy, copy_number
-from imagenet_tasks.config import ARMS, ArmName, AugmentConfig
-from imagenet_tasks.progress import Progress
-from imagenet_tasks.storage import Store, fingerprint
+from imagenet_tasks.settings.config import ARMS, ArmName, AugmentConfig
+from imagenet_tasks.store.storage import Store, fingerprint
+from imagenet_tasks.workflow.progress import Progress
 
 if TYPE_CHECKING:
-    from imagenet_tasks.artifacts import TrainedModel
+    from imagenet_tasks.artifacts.references import TrainedModel
 
 log = logging.getLogger(__name__)
 CHANGES = ("policy", "rotation_deg", "zoom_share", "horizontal_flip", "vertical_flip")

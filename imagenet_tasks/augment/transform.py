@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from imagenet_tasks.config import AugmentConfig
+from imagenet_tasks.settings.config import AugmentConfig
 
 if TYPE_CHECKING:
     import numpy as np

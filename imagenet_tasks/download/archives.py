@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 import requests
 
-from imagenet_tasks.config import DownloadConfig
 from imagenet_tasks.download.fetch import Fetcher, bytes_of, told_as_rejected
 from imagenet_tasks.download.url_list import locator_of
 from imagenet_tasks.errors import ConfigError, DataError, Rejected, RejectReason, SourceUnavailable, without_secrets
+from imagenet_tasks.settings.config import DownloadConfig
 
 log = logging.getLogger(__name__)
 BLOCK = tarfile.BLOCKSIZE

@@ -15,7 +15,7 @@ import urllib3
 
 from imagenet_tasks.download.fetch import Fetcher
 from imagenet_tasks.errors import ConfigError, DataError, Rejected, RejectReason, SourceUnavailable, without_secrets
-from imagenet_tasks.storage import to_path
+from imagenet_tasks.store.storage import to_path
 
 BLOCK_BYTES = 2**18
 TOTAL_TIMEOUT_S = 3600.0  # of a whole list; a stall ends at read_timeout_s

@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 from imagenet_tasks.download.list_lines import lines_of, listed_entry
 from imagenet_tasks.errors import ArtifactError, ChecksumMismatch, ConfigError, DataError
-from imagenet_tasks.storage import Store
+from imagenet_tasks.store.storage import Store
 
 log = logging.getLogger(__name__)
 

@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from imagenet_tasks.config import DownloadConfig
 from imagenet_tasks.errors import RejectReason
-from imagenet_tasks.storage import Store
+from imagenet_tasks.settings.config import DownloadConfig
+from imagenet_tasks.store.storage import Store
 
 Record = dict[str, Any]
 

@@ -13,8 +13,6 @@ from typing import Protocol
 
 from upath import UPath
 
-from imagenet_tasks.classes import ImageClass, folder_class
-from imagenet_tasks.config import Credentials, DownloadConfig
 from imagenet_tasks.download.archives import ArchiveSource
 from imagenet_tasks.download.fetch import Fetcher, host_name, host_of
 from imagenet_tasks.download.list_files import is_http
@@ -27,7 +25,9 @@ from imagenet_tasks.errors import (
     SourceUnavailable,
     without_secrets,
 )
-from imagenet_tasks.storage import Store, to_path
+from imagenet_tasks.settings.classes import ImageClass, folder_class
+from imagenet_tasks.settings.config import Credentials, DownloadConfig
+from imagenet_tasks.store.storage import Store, to_path
 
 
 class Source(Protocol):

@@ -11,17 +11,17 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Literal
 
 from imagenet_tasks import images
-from imagenet_tasks.artifacts import Selection, SelectionRef
-from imagenet_tasks.classes import ImageClass, find_class
-from imagenet_tasks.config import Credentials, DownloadConfig
+from imagenet_tasks.artifacts.references import Selection, SelectionRef
 from imagenet_tasks.download.archives import ArchiveSource
-from imagenet_tasks.download.offers import Candidate, FromArchive, FromList, Offer
+from imagenet_tasks.download.candidates import Candidate, FromArchive, FromList, Offer
 from imagenet_tasks.download.records import Record, Records
 from imagenet_tasks.download.sources import open_source
 from imagenet_tasks.download.url_list import host_kind
 from imagenet_tasks.errors import ConfigError, Rejected, RejectReason, SourceUnavailable
-from imagenet_tasks.progress import Progress
-from imagenet_tasks.storage import Store
+from imagenet_tasks.settings.classes import ImageClass, find_class
+from imagenet_tasks.settings.config import Credentials, DownloadConfig
+from imagenet_tasks.store.storage import Store
+from imagenet_tasks.workflow.progress import Progress
 
 log = logging.getLogger(__name__)
 SAVE_EVERY_S = 2.0

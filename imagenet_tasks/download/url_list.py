@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from urllib.parse import quote
 
-from imagenet_tasks.classes import CLASS_ID_PATTERN, ImageClass, find_class
 from imagenet_tasks.download.fetch import Fetcher, host_name
 from imagenet_tasks.download.list_files import NoSuchList, OpenedList, is_http, open_path, open_url, unpacked
 from imagenet_tasks.download.list_index import FORMAT, MAX_CLASS_BYTES, ListIndex, build_index
 from imagenet_tasks.download.list_lines import BAD, class_entry, lines_of
 from imagenet_tasks.errors import DataError, Rejected, RejectReason, without_secrets
-from imagenet_tasks.storage import Store, fingerprint, to_path
+from imagenet_tasks.settings.classes import CLASS_ID_PATTERN, ImageClass, find_class
+from imagenet_tasks.store.storage import Store, fingerprint, to_path
 
 log = logging.getLogger(__name__)
 

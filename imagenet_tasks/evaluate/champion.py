@@ -6,12 +6,21 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from imagenet_tasks.artifacts import Dataset, Evaluation, Run, TrainedModel
-from imagenet_tasks.champions import KEY, Champion, champion_of, key_of, open_model, read_entries, sha256_of_marker
-from imagenet_tasks.classes import ImageClass
+from imagenet_tasks.artifacts.champions import (
+    KEY,
+    Champion,
+    champion_of,
+    key_of,
+    open_model,
+    read_entries,
+    sha256_of_marker,
+)
+from imagenet_tasks.artifacts.references import Dataset, Evaluation, TrainedModel
 from imagenet_tasks.errors import ArtifactError
-from imagenet_tasks.intervals import CONFIDENCE, newcombe, wilson
-from imagenet_tasks.storage import Store
+from imagenet_tasks.settings.classes import ImageClass
+from imagenet_tasks.statistics.intervals import CONFIDENCE, newcombe, wilson
+from imagenet_tasks.store.storage import Store
+from imagenet_tasks.workflow.run import Run
 
 log = logging.getLogger(__name__)
 NOT_ELIGIBLE = {

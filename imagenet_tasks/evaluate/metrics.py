@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from imagenet_tasks.artifacts import DatasetClass
-from imagenet_tasks.intervals import wilson
+from imagenet_tasks.artifacts.references import DatasetClass
+from imagenet_tasks.statistics.intervals import wilson
 
 CALIBRATION_BINS = 15
 

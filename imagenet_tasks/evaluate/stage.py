@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from imagenet_tasks.arrays import read_split
-from imagenet_tasks.artifacts import SUSPECTS, Dataset, Evaluation, Split, TrainedModel
+from imagenet_tasks.artifacts.arrays import read_split
+from imagenet_tasks.artifacts.references import SUSPECTS, Dataset, Evaluation, Split, TrainedModel
 from imagenet_tasks.errors import ArtifactError
 from imagenet_tasks.evaluate.metrics import accuracy_and_loss, measure
-from imagenet_tasks.evaluate.significance import compare, compare_classes, over_seeds
 from imagenet_tasks.evaluate.suspects import find_suspects
-from imagenet_tasks.storage import Store, fingerprint
+from imagenet_tasks.statistics.significance import compare, compare_classes, over_seeds
+from imagenet_tasks.store.storage import Store, fingerprint
 
 VERSION = 3  # raise when the same predictions would give other figures
 HELD_OUT: tuple[Split, ...] = ("validation", "test")

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from imagenet_tasks.arrays import fold_of, read_split
-from imagenet_tasks.artifacts import Dataset, TrainedModel
+from imagenet_tasks.artifacts.arrays import fold_of, read_split
+from imagenet_tasks.artifacts.references import Dataset, TrainedModel
 from imagenet_tasks.errors import ArtifactError
-from imagenet_tasks.storage import Store
+from imagenet_tasks.store.storage import Store
 
 
 def dispute(labels: np.ndarray, probabilities: np.ndarray) -> list[tuple[int, int]]:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from imagenet_tasks.artifacts import Run
 from imagenet_tasks.pages.files import UNREADABLE, is_plain, names_or_none, read_plain
 from imagenet_tasks.pages.records import class_names, label_of, read_records
-from imagenet_tasks.run_index import artifact_folders
-from imagenet_tasks.storage import MARKER, Store
+from imagenet_tasks.store.storage import MARKER, Store
+from imagenet_tasks.workflow.run import Run
+from imagenet_tasks.workflow.run_index import artifact_folders
 
 # What may be downloaded, and as what. Always as an attachment: nothing that comes from here runs in the user's session.
 MEDIA_TYPES = {

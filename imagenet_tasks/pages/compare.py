@@ -7,11 +7,11 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter
 from pydantic.dataclasses import dataclass as checked
 
-from imagenet_tasks.artifacts import Run
-from imagenet_tasks.intervals import newcombe
 from imagenet_tasks.pages.files import UNREADABLE
 from imagenet_tasks.pages.lines import Chart, Line, draw_lines
 from imagenet_tasks.pages.records import LENIENT, REPORT_JSON, Epoch, Share, read_file
+from imagenet_tasks.statistics.intervals import newcombe
+from imagenet_tasks.workflow.run import Run
 
 Count = Annotated[int, Field(ge=0)]
 

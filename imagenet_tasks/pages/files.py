@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from imagenet_tasks.errors import ArtifactError, ImagenetTasksError
-from imagenet_tasks.storage import Store
+from imagenet_tasks.store.storage import Store
 
 UNREADABLE = (ImagenetTasksError, OSError, ValueError, RecursionError)
 

@@ -9,11 +9,12 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass as checked
 
-from imagenet_tasks.artifacts import Run, Selection, SelectionRef
-from imagenet_tasks.classes import ImageClass
+from imagenet_tasks.artifacts.references import Selection, SelectionRef
 from imagenet_tasks.errors import Rejected, without_secrets
 from imagenet_tasks.pages.files import UNREADABLE, read_plain
 from imagenet_tasks.pages.records import LENIENT, Moment, read_config, read_records
+from imagenet_tasks.settings.classes import ImageClass
+from imagenet_tasks.workflow.run import Run
 
 TASKS = ("download_class", "preprocess_class")  # those that are mapped over the classes
 PICTURES_PER_PAGE = 48

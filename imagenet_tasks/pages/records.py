@@ -11,11 +11,12 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass as checked
 
-from imagenet_tasks.artifacts import Run, TrainedModel
-from imagenet_tasks.config import RunConfig, from_json
+from imagenet_tasks.artifacts.references import TrainedModel
 from imagenet_tasks.pages.files import UNREADABLE, has_content, list_names, names_or_none, read_plain
 from imagenet_tasks.pages.lines import Chart, Line, draw_lines
-from imagenet_tasks.run_index import FINGERPRINT
+from imagenet_tasks.settings.config import RunConfig, from_json
+from imagenet_tasks.workflow.run import Run
+from imagenet_tasks.workflow.run_index import FINGERPRINT
 
 REPORT = "report/report.html"
 REPORT_JSON = "report/report.json"

@@ -5,13 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from imagenet_tasks.artifacts import Run
-from imagenet_tasks.champions import KEY, Champion, champion_of, read_entries
+from imagenet_tasks.artifacts.champions import KEY, Champion, champion_of, read_entries
 from imagenet_tasks.pages.files import UNREADABLE, read_plain
 from imagenet_tasks.pages.lines import Chart, Line, draw_lines
 from imagenet_tasks.pages.records import read_config
-from imagenet_tasks.run_index import RunIndex
-from imagenet_tasks.storage import Store
+from imagenet_tasks.store.storage import Store
+from imagenet_tasks.workflow.run import Run
+from imagenet_tasks.workflow.run_index import RunIndex
 
 RUNS_PER_PAGE = 100
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from imagenet_tasks.artifacts import SPLITS, DatasetClass, SelectionRef
+from imagenet_tasks.artifacts.references import SPLITS, DatasetClass, SelectionRef
 from imagenet_tasks.errors import TooFewImages
 from imagenet_tasks.preprocess.split import Placed
 

@@ -5,8 +5,8 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from imagenet_tasks.artifacts import SPLITS, Split
-from imagenet_tasks.config import PreprocessConfig
+from imagenet_tasks.artifacts.references import SPLITS, Split
+from imagenet_tasks.settings.config import PreprocessConfig
 
 if TYPE_CHECKING:
     import numpy as np

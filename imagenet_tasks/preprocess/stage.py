@@ -9,14 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from imagenet_tasks import images
-from imagenet_tasks.arrays import read_looks, read_picture, reading_threads, write_array
-from imagenet_tasks.artifacts import ClassArray, Dataset, DatasetClass, Selection, SelectionRef
-from imagenet_tasks.config import DownloadConfig, PreprocessConfig
+from imagenet_tasks.artifacts.arrays import read_looks, read_picture, reading_threads, write_array
+from imagenet_tasks.artifacts.references import ClassArray, Dataset, DatasetClass, Selection, SelectionRef
 from imagenet_tasks.errors import TooFewImages
 from imagenet_tasks.preprocess.quality import Shortfall, find_shortfalls, judge_quality
 from imagenet_tasks.preprocess.split import Placed, place
-from imagenet_tasks.progress import Progress
-from imagenet_tasks.storage import Store, fingerprint
+from imagenet_tasks.settings.config import DownloadConfig, PreprocessConfig
+from imagenet_tasks.store.storage import Store, fingerprint
+from imagenet_tasks.workflow.progress import Progress
 
 if TYPE_CHECKING:
     import numpy as np

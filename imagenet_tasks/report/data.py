@@ -1,12 +1,10 @@
 """The report's figures on the pictures: what was downloaded, its quality, and whose labels are in doubt."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from imagenet_tasks.artifacts import SPLITS, SUSPECTS, Dataset
+from imagenet_tasks.artifacts.references import SPLITS, SUSPECTS, Dataset
 from imagenet_tasks.report.files import Files
-
-if TYPE_CHECKING:
-    from imagenet_tasks.report.stage import ReportInputs
+from imagenet_tasks.report.inputs import ReportInputs
 
 SHORTAGES = 10  # how many short classes have a sentence of their own
 CONFLICTS = 12  # how many pictures that lie in several classes are shown
@@ -14,7 +12,7 @@ GROUPS, GROUP_PICTURES = 6, 6  # how many groups of near-duplicates are shown, a
 QUALITY = ("label_conflicts", "placeholders", "flat", "near_duplicates", "largest_groups", "warnings")
 
 
-def collect_suspects(inputs: "ReportInputs", files: Files) -> dict[str, Any] | None:
+def collect_suspects(inputs: ReportInputs, files: Files) -> dict[str, Any] | None:
     """Returns the training pictures whose label is in doubt, as the baseline's evaluation lists them.
 
     Returns:
@@ -26,7 +24,7 @@ def collect_suspects(inputs: "ReportInputs", files: Files) -> dict[str, Any] | N
     return found
 
 
-def collect_data(inputs: "ReportInputs", files: Files) -> dict[str, Any]:
+def collect_data(inputs: ReportInputs, files: Files) -> dict[str, Any]:
     """Returns what the run downloaded and used of each class, and the quality of it.
 
     Returns:
@@ -128,7 +126,7 @@ def _shortages(rows: list[dict[str, Any]]) -> list[str]:
     return sentences + ([f"{len(short) - SHORTAGES} more classes are short"] if len(short) > SHORTAGES else [])
 
 
-def _left_out(inputs: "ReportInputs", shortfalls: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _left_out(inputs: ReportInputs, shortfalls: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Returns the run's classes that are not in the dataset; 'have' is None where a class never came so far."""
     kept = {member.class_id for member in inputs.dataset.classes}
     known = {shortfall["class_id"]: shortfall for shortfall in shortfalls}

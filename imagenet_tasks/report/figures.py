@@ -1,23 +1,21 @@
 """Collects every number of the report from the run's artifacts into one plain dictionary: what report.json holds."""
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from imagenet_tasks.artifacts import Dataset, Evaluation
+from imagenet_tasks.artifacts.references import Dataset, Evaluation
 from imagenet_tasks.errors import ArtifactError
 from imagenet_tasks.report import settings, wording
 from imagenet_tasks.report.data import collect_data, collect_suspects
 from imagenet_tasks.report.files import Files
+from imagenet_tasks.report.inputs import ReportInputs
 from imagenet_tasks.report.mistakes import collect_mistakes
 from imagenet_tasks.report.path import collect_path, collect_tasks
 from imagenet_tasks.report.repair import collect_augmentation, collect_repair
 from imagenet_tasks.report.study import FIGURES, PROFILES
 
-if TYPE_CHECKING:
-    from imagenet_tasks.report.stage import ReportInputs
 
-
-def collect(inputs: "ReportInputs", files: Files) -> dict[str, Any]:
+def collect(inputs: ReportInputs, files: Files) -> dict[str, Any]:
     """Returns the report's figures as plain JSON, as `schema.Report` describes; None where something cannot be said.
 
     Args:
@@ -83,7 +81,7 @@ def _model(files: Files, evaluation: Evaluation, profile: str) -> dict[str, Any]
 
 
 def _verdict(
-    inputs: "ReportInputs", models: dict[str, Any], comparison: dict[str, Any] | None, classes: list[dict[str, Any]],
+    inputs: ReportInputs, models: dict[str, Any], comparison: dict[str, Any] | None, classes: list[dict[str, Any]],
     left_out: list[dict[str, Any]],
 ) -> dict[str, Any]:  # fmt: skip
     goal = inputs.decision["accuracy_goal"]
@@ -162,7 +160,7 @@ def _classes(
     return sorted(rows, key=lambda r: (r["before"]["recall"] is None, r["before"]["recall"] or 0.0, r["label"]))
 
 
-def _fingerprints(inputs: "ReportInputs") -> dict[str, str]:
+def _fingerprints(inputs: ReportInputs) -> dict[str, str]:
     marks = {
         "Dataset": inputs.dataset.folder, "Baseline model": inputs.baseline.model.folder,
         "Baseline evaluation": inputs.baseline.folder,

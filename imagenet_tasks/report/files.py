@@ -4,9 +4,9 @@ import csv
 import json
 from typing import Any
 
-from imagenet_tasks.arrays import SplitRow
-from imagenet_tasks.artifacts import Dataset
-from imagenet_tasks.storage import Store
+from imagenet_tasks.artifacts.arrays import SplitRow
+from imagenet_tasks.artifacts.references import Dataset
+from imagenet_tasks.store.storage import Store
 
 
 class Files:

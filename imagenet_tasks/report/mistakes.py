@@ -2,13 +2,11 @@
 
 import csv
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from imagenet_tasks.artifacts import Dataset, Evaluation
+from imagenet_tasks.artifacts.references import Dataset, Evaluation
 from imagenet_tasks.report.files import Files
-
-if TYPE_CHECKING:
-    from imagenet_tasks.report.stage import ReportInputs
+from imagenet_tasks.report.inputs import ReportInputs
 
 PAIRS = 10  # how many of the most confused pairs are listed
 PAIR_PICTURES = 4  # of each pair and model
@@ -27,7 +25,7 @@ class Mistake:
     own_probability: float
 
 
-def collect_mistakes(inputs: "ReportInputs", files: Files, models: dict[str, Any]) -> dict[str, Any]:
+def collect_mistakes(inputs: ReportInputs, files: Files, models: dict[str, Any]) -> dict[str, Any]:
     """Returns what the models of the verdict got wrong on the test pictures, as plain JSON.
 
     Args:

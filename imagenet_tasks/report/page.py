@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from imagenet_tasks.config import RunConfig
 from imagenet_tasks.report import charts, matrices, settings, wording
 from imagenet_tasks.report.curves import ACCURACY, LOSS, Curve, Limits, learning_curves
 from imagenet_tasks.report.pictures import MOST_SUSPECTS, Place
 from imagenet_tasks.report.study import GOAL as STUDY_GOAL
 from imagenet_tasks.report.svg import signed
+from imagenet_tasks.settings.config import RunConfig
 
 if TYPE_CHECKING:
     import jinja2

@@ -1,11 +1,9 @@
 """The report's figures on the run's path through the graph: its tasks with their times, and what each gate compared."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from imagenet_tasks.report import wording
-
-if TYPE_CHECKING:
-    from imagenet_tasks.report.stage import ReportInputs
+from imagenet_tasks.report.inputs import ReportInputs
 
 Times = dict[str, list[tuple[float, float]]]  # of a task: when each of its instances started and ended (Unix time)
 # The steps that a reader thinks in, and their tasks.
@@ -21,7 +19,7 @@ REPAIR = {
 }
 
 
-def collect_tasks(inputs: "ReportInputs") -> dict[str, Any]:
+def collect_tasks(inputs: ReportInputs) -> dict[str, Any]:
     """Returns the run's tasks, those of one name together.
 
     Returns:
@@ -47,7 +45,7 @@ def collect_tasks(inputs: "ReportInputs") -> dict[str, Any]:
     return {"groups": list(groups.values()), "started_s": begun, "wall_s": wall_s}
 
 
-def collect_path(inputs: "ReportInputs") -> list[dict[str, Any]]:
+def collect_path(inputs: ReportInputs) -> list[dict[str, Any]]:
     """Returns the steps that the run took and skipped, with the comparison at each gate.
 
     Args:

@@ -5,9 +5,9 @@ import io
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from imagenet_tasks.arrays import SplitRow, read_array
-from imagenet_tasks.artifacts import ClassArray, Dataset
-from imagenet_tasks.storage import Store
+from imagenet_tasks.artifacts.arrays import SplitRow, read_array
+from imagenet_tasks.artifacts.references import ClassArray, Dataset
+from imagenet_tasks.store.storage import Store
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,15 +1,13 @@
 """The report's figures on the repair: every arm, seed and round, what they are compared with, and what that means."""
 
 import statistics
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from imagenet_tasks.artifacts import AugmentationPlan, Evaluation, TrainedModel
-from imagenet_tasks.config import ARMS
+from imagenet_tasks.artifacts.references import AugmentationPlan, Evaluation, TrainedModel
 from imagenet_tasks.report import study, wording
 from imagenet_tasks.report.files import Files
-
-if TYPE_CHECKING:
-    from imagenet_tasks.report.stage import ReportInputs
+from imagenet_tasks.report.inputs import ReportInputs
+from imagenet_tasks.settings.config import ARMS
 
 # What it means that the arm 'targeted' did better than another (helped), worse (hurt), or that neither is shown.
 MEANINGS = {
@@ -38,7 +36,7 @@ MEANINGS = {
 }  # fmt: skip
 
 
-def collect_repair(inputs: "ReportInputs", files: Files) -> dict[str, Any]:
+def collect_repair(inputs: ReportInputs, files: Files) -> dict[str, Any]:
     """Returns all trainings side by side.
 
     Returns:
@@ -76,7 +74,7 @@ def collect_repair(inputs: "ReportInputs", files: Files) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def collect_augmentation(inputs: "ReportInputs", settings: dict[str, Any]) -> dict[str, Any] | None:
+def collect_augmentation(inputs: ReportInputs, settings: dict[str, Any]) -> dict[str, Any] | None:
     """Returns which classes got changed pictures in each round, why, and how they were changed.
 
     Args:
@@ -126,7 +124,7 @@ def _other_arms(plan: AugmentationPlan, classes: int, arms: tuple[str, ...]) -> 
     return others
 
 
-def _rounds(inputs: "ReportInputs", files: Files) -> list[dict[str, Any]]:
+def _rounds(inputs: ReportInputs, files: Files) -> list[dict[str, Any]]:
     rows = []
     gates = [each.decision for each in inputs.rounds] + [inputs.decision]
     for each, gate in zip(inputs.rounds, gates[1:], strict=True):

@@ -4,9 +4,9 @@ import importlib.metadata
 import shlex
 from typing import Any
 
-from imagenet_tasks.config import RunConfig
 from imagenet_tasks.errors import without_secrets
-from imagenet_tasks.profiles import PROFILES, setting_names
+from imagenet_tasks.settings.config import RunConfig
+from imagenet_tasks.settings.profiles import PROFILES, setting_names
 
 PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn", "scipy", "pillow", "matplotlib", "jinja2")
 OWN_OPTIONS = ("source", "location")  # the command line has options of their own for these

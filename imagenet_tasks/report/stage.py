@@ -1,61 +1,11 @@
 """The stage `write_report`."""
 
-import functools
 import json
-from dataclasses import dataclass
 from typing import Any
 
-from imagenet_tasks.artifacts import AugmentationPlan, ClassArray, Dataset, Evaluation, Run, SelectionRef
-from imagenet_tasks.config import RunConfig
+from imagenet_tasks.report.inputs import ReportInputs
 
 HTML, JSON = "report/report.html", "report/report.json"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Round:
-    """One repair: what was added to the training pictures, and what came of it.
-
-    `added` are the changed pictures of this round's arm 'targeted'; `decision` is the gate's that led to the round.
-    """
-
-    number: int
-    plan: AugmentationPlan
-    added: tuple[ClassArray, ...]
-    evaluation: Evaluation
-    decision: dict[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReportInputs:
-    """What the report is made of.
-
-    `decision` is the last gate's: 'branch', 'validation_accuracy', 'accuracy_goal', 'why', and 'round', the number of
-    the repair that it decided on. `selections` says what this run downloaded of each class. `rounds` is empty where no
-    repair was tried. `champion` is what became of the run's best model ('outcome' and 'why'), None where nobody asked.
-    """
-
-    run: Run
-    config: RunConfig
-    decision: dict[str, Any]
-    dataset: Dataset
-    selections: tuple[SelectionRef, ...]
-    baseline: Evaluation
-    rounds: tuple[Round, ...] = ()
-    champion: dict[str, Any] | None = None
-
-    @functools.cached_property
-    def records(self) -> list[dict[str, Any]]:
-        """What the run's tasks wrote of themselves, read once; the report's own task is still running there."""
-        return self.run.task_records()
-
-    @property
-    def kept(self) -> Round | None:
-        """The round with the highest validation accuracy, the first of equals; None where no repair was tried."""
-        return max(self.rounds, key=lambda r: _or_nothing(r.evaluation.validation_accuracy), default=None)
-
-
-def _or_nothing(accuracy: float | None) -> float:
-    return -1.0 if accuracy is None else accuracy
 
 
 def write_report(inputs: ReportInputs) -> dict[str, Any]:

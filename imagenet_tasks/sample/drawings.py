@@ -8,7 +8,6 @@ from io import BytesIO
 import numpy as np
 from PIL import Image, ImageFilter
 
-from imagenet_tasks.classes import STUDY_CLASSES
 from imagenet_tasks.errors import ConfigError
 from imagenet_tasks.sample import backdrops, camera, knobs
 from imagenet_tasks.sample import drawings_animals as animals
@@ -16,6 +15,7 @@ from imagenet_tasks.sample import drawings_land as land
 from imagenet_tasks.sample import drawings_motion as motion
 from imagenet_tasks.sample import drawings_things as things
 from imagenet_tasks.sample.canvas import Pen, any_colour
+from imagenet_tasks.settings.classes import STUDY_CLASSES
 
 _WORK_LONG_SIDE_PX = 440  # subjects are drawn at this size and scaled to the picture's: the camera hides the difference
 
@@ -172,7 +172,7 @@ def picture_bytes(class_id: str, index: int, *, seed: int = 0) -> bytes:
     if name is None or index < 0:
         raise ConfigError(
             f"sample: no picture {index} of class {class_id!r}. Expected the wnid of one of the study's classes "
-            "(imagenet_tasks.classes.STUDY_CLASSES) and an index of 0 or more."
+            "(imagenet_tasks.settings.classes.STUDY_CLASSES) and an index of 0 or more."
         )
     rng = random_numbers("picture", seed, class_id, index)
     photo = draw_picture(name, rng)

@@ -24,7 +24,6 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from imagenet_tasks.classes import STUDY_CLASSES
 from imagenet_tasks.sample.drawings import picture_bytes
 from imagenet_tasks.sample.faults import (
     CANDIDATES_PER_CLASS,
@@ -34,6 +33,7 @@ from imagenet_tasks.sample.faults import (
     picture_name,
     served_index,
 )
+from imagenet_tasks.settings.classes import STUDY_CLASSES
 
 __all__ = ["FAULT_SHARES", "SampleServer", "fault_of", "serve"]
 

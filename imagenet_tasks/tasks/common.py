@@ -6,10 +6,11 @@ import logging
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from imagenet_tasks.artifacts import AugmentationPlan, Dataset, Run
-from imagenet_tasks.config import RunConfig
-from imagenet_tasks.progress import Listener, Progress, Snapshot, log_line
-from imagenet_tasks.storage import Store
+from imagenet_tasks.artifacts.references import AugmentationPlan, Dataset
+from imagenet_tasks.settings.config import RunConfig
+from imagenet_tasks.store.storage import Store
+from imagenet_tasks.workflow.progress import Listener, Progress, Snapshot, log_line
+from imagenet_tasks.workflow.run import Run
 
 log = logging.getLogger("imagenet_tasks.tasks")
 Json = dict[str, Any]

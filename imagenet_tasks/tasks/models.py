@@ -4,11 +4,10 @@ import json
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from imagenet_tasks.artifacts import AddedPictures, ClassArray, Dataset, Evaluation, Run, TrainedModel, Trial
-from imagenet_tasks.config import EPOCHS, RunConfig
+from imagenet_tasks.artifacts.references import AddedPictures, ClassArray, Dataset, Evaluation, TrainedModel, Trial
 from imagenet_tasks.errors import ArtifactError
-from imagenet_tasks.progress import Listener
-from imagenet_tasks.storage import Store
+from imagenet_tasks.settings.config import EPOCHS, RunConfig
+from imagenet_tasks.store.storage import Store
 from imagenet_tasks.tasks.common import (
     LOG,
     Json,
@@ -21,6 +20,8 @@ from imagenet_tasks.tasks.common import (
     say,
 )
 from imagenet_tasks.train import load_keras, name_model
+from imagenet_tasks.workflow.progress import Listener
+from imagenet_tasks.workflow.run import Run
 
 
 def train_baseline(run: Run, trial: Json, *, only_reuse: bool = False, listeners: Sequence[Listener] = LOG) -> Json:

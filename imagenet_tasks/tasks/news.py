@@ -1,8 +1,8 @@
 """What a run made that other workflows may wait for."""
 
-from imagenet_tasks.artifacts import Run
-from imagenet_tasks.champions import Champion
+from imagenet_tasks.artifacts.champions import Champion
 from imagenet_tasks.tasks.common import Json, result_of_record
+from imagenet_tasks.workflow.run import Run
 
 
 def new_dataset(run: Run) -> Json | None:

@@ -3,12 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from imagenet_tasks.artifacts import ClassArray, Run, Selection, SelectionRef, Trial
-from imagenet_tasks.classes import ImageClass
-from imagenet_tasks.config import Credentials, RunConfig, TrainConfig
+from imagenet_tasks.artifacts.references import ClassArray, Selection, SelectionRef, Trial
 from imagenet_tasks.errors import ConfigError, DataError, SourceUnavailable
-from imagenet_tasks.profiles import make_config, with_classes
-from imagenet_tasks.progress import Listener
+from imagenet_tasks.settings.classes import ImageClass
+from imagenet_tasks.settings.config import Credentials, RunConfig, TrainConfig
+from imagenet_tasks.settings.profiles import make_config, with_classes
 from imagenet_tasks.tasks.common import (
     LOG,
     MOST_TASKS,
@@ -20,6 +19,8 @@ from imagenet_tasks.tasks.common import (
     salt_of,
     say,
 )
+from imagenet_tasks.workflow.progress import Listener
+from imagenet_tasks.workflow.run import Run
 
 Unlock = Callable[[str], Credentials]  # a connection's name to what it holds
 

@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from imagenet_tasks.artifacts import Run, Selection, SelectionRef
+from imagenet_tasks.artifacts.references import Selection, SelectionRef
 from imagenet_tasks.errors import DataError
-from imagenet_tasks.progress import Listener
-from imagenet_tasks.storage import Store, fingerprint
+from imagenet_tasks.store.storage import Store, fingerprint
 from imagenet_tasks.tasks.common import LOG
 from imagenet_tasks.tasks.pictures import download_class, plan_run
+from imagenet_tasks.workflow.progress import Listener
+from imagenet_tasks.workflow.run import Run
 
 MOST_CLASSES = 6
 PICTURES = 10  # of each class, so that some are left that are not held out

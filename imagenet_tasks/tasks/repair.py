@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-from imagenet_tasks.artifacts import AddedPictures, ChosenClass, Evaluation, Run, Trial
-from imagenet_tasks.config import ArmName
-from imagenet_tasks.progress import Listener
+from imagenet_tasks.artifacts.references import AddedPictures, ChosenClass, Evaluation, Trial
+from imagenet_tasks.settings.config import ArmName
 from imagenet_tasks.tasks.common import (
     LOG,
     MOST_TASKS,
@@ -18,6 +17,8 @@ from imagenet_tasks.tasks.common import (
     salt_of,
     say,
 )
+from imagenet_tasks.workflow.progress import Listener
+from imagenet_tasks.workflow.run import Run
 
 
 def plan_augmentation(run: Run, evaluation: Json, *, round_number: int = 1, max_tasks: int = MOST_TASKS) -> list[Json]:

@@ -5,15 +5,16 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from imagenet_tasks.artifacts import AddedPictures, Dataset, Evaluation, Run, SelectionRef
-from imagenet_tasks.config import MAX_ROUNDS
+from imagenet_tasks.artifacts.references import AddedPictures, Dataset, Evaluation, SelectionRef
 from imagenet_tasks.errors import ArtifactError, without_secrets
-from imagenet_tasks.run_index import RunIndex, artifact_folders
+from imagenet_tasks.settings.config import MAX_ROUNDS
 from imagenet_tasks.tasks.common import Json, in_round, log, read_dataset, read_plan, result_of_record
 from imagenet_tasks.tasks.news import new_champion
+from imagenet_tasks.workflow.run import Run
+from imagenet_tasks.workflow.run_index import RunIndex, artifact_folders
 
 if TYPE_CHECKING:
-    from imagenet_tasks.report.stage import ReportInputs, Round
+    from imagenet_tasks.report.inputs import ReportInputs, Round
 
 
 def write_report(run: Run) -> Json:
@@ -21,6 +22,7 @@ def write_report(run: Run) -> Json:
     config, store = run.config, run.store
     with run.task("write_report") as record:
         from imagenet_tasks.report import stage
+        from imagenet_tasks.report.inputs import ReportInputs
 
         done = [r for r in run.task_records() if r["state"] == "success"]
         results = {r["task"]: r["result"] for r in done if not r["item"]}
@@ -33,7 +35,7 @@ def write_report(run: Run) -> Json:
                 f"{run.folder}: expected records of the baseline's tasks; run the workflow from its start"
             )
         dataset, baseline = read_dataset(store, found["fingerprint"]), Evaluation.from_dict(measured)
-        inputs = stage.ReportInputs(
+        inputs = ReportInputs(
             run=run,
             config=config,
             decision=decision,
@@ -99,7 +101,7 @@ def _rounds(run: Run, done: Sequence[Json], results: Json) -> "tuple[Round, ...]
         done: the records of all tasks that succeeded.
         results: what those among them that are not mapped handed on, by their names.
     """
-    from imagenet_tasks.report.stage import Round
+    from imagenet_tasks.report.inputs import Round
 
     rounds = []
     for number in range(1, MAX_ROUNDS + 1):

@@ -7,9 +7,9 @@ import gc
 import sys
 from collections.abc import Sequence
 
-from imagenet_tasks.artifacts import ClassArray, TrainedModel, Trial
-from imagenet_tasks.config import TrainConfig
-from imagenet_tasks.storage import fingerprint
+from imagenet_tasks.artifacts.references import ClassArray, TrainedModel, Trial
+from imagenet_tasks.settings.config import TrainConfig
+from imagenet_tasks.store.storage import fingerprint
 
 VERSION = 3  # raise when the same input would give another model
 

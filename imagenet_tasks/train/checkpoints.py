@@ -19,10 +19,10 @@ from typing import TypeVar
 import numpy as np
 from pydantic.dataclasses import dataclass as checked_dataclass
 
-from imagenet_tasks.artifacts import JsonArtifact
-from imagenet_tasks.config import STRICT
+from imagenet_tasks.artifacts.json_file import JsonArtifact
 from imagenet_tasks.errors import ArtifactError
-from imagenet_tasks.storage import Store
+from imagenet_tasks.settings.config import STRICT
+from imagenet_tasks.store.storage import Store
 
 log = logging.getLogger(__name__)
 KEPT = 2  # the newest, and the one before for where that is damaged

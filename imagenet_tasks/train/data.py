@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imagenet_tasks.arrays import SplitTable, pictures_by_class, read_pieces, read_pixels, read_table
-from imagenet_tasks.artifacts import ClassArray, Dataset, Trial
-from imagenet_tasks.local_disk import cache_folder
-from imagenet_tasks.storage import Store
+from imagenet_tasks.artifacts.arrays import SplitTable, pictures_by_class, read_pieces, read_pixels, read_table
+from imagenet_tasks.artifacts.references import ClassArray, Dataset, Trial
+from imagenet_tasks.store.local_disk import cache_folder
+from imagenet_tasks.store.storage import Store
 from imagenet_tasks.train.epochs import WINDOW_SHARDS
 from imagenet_tasks.train.memory import allowed_bytes
 from imagenet_tasks.train.shards import SHARD_BYTES, Scratch, Shards, fill, spread

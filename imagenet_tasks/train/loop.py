@@ -14,7 +14,6 @@ import numpy as np
 from keras import ops
 
 from imagenet_tasks.errors import ArtifactError, NonFiniteLoss, OutOfMemory
-from imagenet_tasks.progress import Progress
 from imagenet_tasks.train.batches import FlipAndShift, mixed_accuracy, mixed_loss
 from imagenet_tasks.train.checkpoints import Checkpoint, Checkpoints, State
 from imagenet_tasks.train.data import Pictures
@@ -22,6 +21,7 @@ from imagenet_tasks.train.devices import Device
 from imagenet_tasks.train.epochs import feed
 from imagenet_tasks.train.models import Recipe
 from imagenet_tasks.train.schedule import best_epoch, rate_after, stops_early
+from imagenet_tasks.workflow.progress import Progress
 
 log = logging.getLogger(__name__)
 MIXED_EPOCHS = 0.9  # the last ones see whole pictures, as those that are to be classified are

@@ -9,10 +9,10 @@ import keras
 import numpy as np
 
 from imagenet_tasks import images
-from imagenet_tasks.champions import Champion, open_model
-from imagenet_tasks.config import DownloadConfig
+from imagenet_tasks.artifacts.champions import Champion, open_model
 from imagenet_tasks.errors import ArtifactError, ConfigError, Rejected
-from imagenet_tasks.storage import Store
+from imagenet_tasks.settings.config import DownloadConfig
+from imagenet_tasks.store.storage import Store
 
 BATCH = 256
 LIMITS = DownloadConfig()  # a picture is judged as a downloaded one is

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from imagenet_tasks.errors import OutOfSpace
-from imagenet_tasks.local_disk import room_for
+from imagenet_tasks.store.local_disk import room_for
 
 SHARD_BYTES = 128 * 2**20
 

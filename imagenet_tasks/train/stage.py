@@ -11,16 +11,16 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from imagenet_tasks.artifacts import ClassArray, Dataset, TrainedModel, Trial
-from imagenet_tasks.config import TrainConfig
+from imagenet_tasks.artifacts.references import ClassArray, Dataset, TrainedModel, Trial
 from imagenet_tasks.errors import NonFiniteLoss
-from imagenet_tasks.progress import Progress
-from imagenet_tasks.storage import Store
+from imagenet_tasks.settings.config import TrainConfig
+from imagenet_tasks.store.storage import Store
 from imagenet_tasks.train.checkpoints import Checkpoints
 from imagenet_tasks.train.data import Data, open_data
 from imagenet_tasks.train.devices import choose_device
 from imagenet_tasks.train.loop import Job, Training, fit
 from imagenet_tasks.train.models import RECIPES
+from imagenet_tasks.workflow.progress import Progress
 
 log = logging.getLogger(__name__)
 

@@ -11,12 +11,12 @@ import pytest
 from fakes.models import labels_of, publish_model
 from fakes.pictures import COBRA, COW, PANDA, quiet, small_dataset
 
-from imagenet_tasks.arrays import read_array, read_split
-from imagenet_tasks.artifacts import ChosenClass, Evaluation
+from imagenet_tasks.artifacts.arrays import read_array, read_split
+from imagenet_tasks.artifacts.references import ChosenClass, Evaluation
 from imagenet_tasks.augment.stage import MORE, augment_class, plan_augmentation
-from imagenet_tasks.config import ARMS, AugmentConfig
 from imagenet_tasks.errors import ChecksumMismatch
-from imagenet_tasks.storage import Store
+from imagenet_tasks.settings.config import ARMS, AugmentConfig
+from imagenet_tasks.store.storage import Store
 
 SETTINGS = AugmentConfig(classes_to_augment=1, pictures_to_add=50)
 

@@ -5,11 +5,11 @@ import re
 import numpy as np
 import pytest
 
-from imagenet_tasks.artifacts import ClassArray, Dataset, DatasetClass
+from imagenet_tasks.artifacts.references import ClassArray, Dataset, DatasetClass
 from imagenet_tasks.augment.choose import Validation, choose, describe
-from imagenet_tasks.config import AugmentConfig
 from imagenet_tasks.errors import DataError
-from imagenet_tasks.intervals import wilson
+from imagenet_tasks.settings.config import AugmentConfig
+from imagenet_tasks.statistics.intervals import wilson
 
 NAMES = ("ant", "bee", "cow", "dog", "eel")
 

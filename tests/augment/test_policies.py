@@ -8,7 +8,7 @@ from PIL import Image, ImageOps
 from imagenet_tasks import images
 from imagenet_tasks.augment import policies
 from imagenet_tasks.augment.policies import acting, change, changed_copy
-from imagenet_tasks.config import POLICIES, AugmentConfig
+from imagenet_tasks.settings.config import POLICIES, AugmentConfig
 
 STILL = {"rotation_deg": 0, "zoom_share": 0, "horizontal_flip": False, "vertical_flip": False}
 ROWS, COLUMNS = 68, 45

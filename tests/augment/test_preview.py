@@ -7,16 +7,16 @@ import pytest
 from fakes.pictures import COBRA, COW, fill
 from PIL import Image
 
-from imagenet_tasks.__main__ import main
-from imagenet_tasks.artifacts import Run
 from imagenet_tasks.augment import preview as sheets
 from imagenet_tasks.augment.preview import PreviewedClass, contact_sheet
-from imagenet_tasks.config import AugmentConfig, PreprocessConfig
+from imagenet_tasks.commands.main import main
 from imagenet_tasks.errors import ConfigError, DataError
 from imagenet_tasks.preprocess.split import side_of
-from imagenet_tasks.storage import Store
+from imagenet_tasks.settings.config import AugmentConfig, PreprocessConfig
+from imagenet_tasks.store.storage import Store
 from imagenet_tasks.tasks import preview as tasks
 from imagenet_tasks.tasks.pictures import download_class, plan_run
+from imagenet_tasks.workflow.run import Run
 
 EVERYTHING = "rotation zoom horizontal_flip vertical_flip colour shear translation"
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import requests
 
-from imagenet_tasks.artifacts import Run
-from imagenet_tasks.storage import Store
+from imagenet_tasks.store.storage import Store
+from imagenet_tasks.workflow.run import Run
 from tests.end_to_end.real_runs import SETTINGS
 from tools.local_airflow import DAG_ID, LocalAirflowError, session_of
 from tools.local_cluster import BUCKET, KEY, QUEUES, SECRET, LocalCluster

@@ -9,10 +9,10 @@ from urllib.parse import quote
 import pytest
 from conftest import SECRET, TABLE, ended, wait_for
 
-from imagenet_tasks.__main__ import WITHOUT_ARTIFACTS
-from imagenet_tasks.artifacts import Run
-from imagenet_tasks.local_disk import sha256_of
-from imagenet_tasks.storage import Store
+from imagenet_tasks.commands.main import WITHOUT_ARTIFACTS
+from imagenet_tasks.store.local_disk import sha256_of
+from imagenet_tasks.store.storage import Store
+from imagenet_tasks.workflow.run import Run
 from tests.end_to_end.real_runs import CLASSES, SETTINGS
 from tools.local_airflow import DAG_ID
 from tools.local_cluster import LocalCluster

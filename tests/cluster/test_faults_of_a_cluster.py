@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from conftest import TABLE, ended, wait_for
 
-from imagenet_tasks.artifacts import Run
-from imagenet_tasks.storage import Store
+from imagenet_tasks.store.storage import Store
+from imagenet_tasks.workflow.run import Run
 from tests.end_to_end.real_runs import SETTINGS
 from tools.local_airflow import DAG_ID, REPOSITORY
 from tools.local_cluster import LocalCluster

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import pytest
 from conftest import HOME, ended, wait_for
 
-from imagenet_tasks.artifacts import Run
-from imagenet_tasks.champions import champion_of, read_entries
-from imagenet_tasks.storage import Store
+from imagenet_tasks.artifacts.champions import champion_of, read_entries
+from imagenet_tasks.store.storage import Store
+from imagenet_tasks.workflow.run import Run
 from tests.end_to_end.real_runs import SETTINGS
 from tools.local_airflow import DAG_ID, REPOSITORY
 from tools.local_cluster import KEY, SECRET, LocalCluster

@@ -15,8 +15,8 @@ import pytest
 from fakes.pictures import COBRA, PANDA
 from fakes.web import Behaviour, FaultServer, answers
 
-from imagenet_tasks.artifacts import Run
-from imagenet_tasks.storage import Store
+from imagenet_tasks.store.storage import Store
+from imagenet_tasks.workflow.run import Run
 
 REPOSITORY = Path(__file__).parent.parent.parent
 DAG_ID = "imagenet_targeted_augmentation"

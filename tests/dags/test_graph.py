@@ -154,7 +154,7 @@ def test_a_wrong_number_of_runs_at_once_is_said_by_its_name(value: str) -> None:
 
 
 def test_all_overrides_of_the_form_are_settings_and_empty_by_default(dag: Any) -> None:
-    from imagenet_tasks.profiles import PROFILES, make_config
+    from imagenet_tasks.settings.profiles import PROFILES, make_config
 
     params = dict(dag.params)
     assert params.pop("profile") in PROFILES

@@ -12,13 +12,13 @@ import pytest
 from fakes.pictures import COBRA, picture, quiet
 from fakes.web import FaultServer, answers, redirects
 
-from imagenet_tasks.classes import find_class
-from imagenet_tasks.config import DownloadConfig
 from imagenet_tasks.download import sockets
 from imagenet_tasks.download.fetch import Fetcher
 from imagenet_tasks.download.stage import download_class
 from imagenet_tasks.errors import ConfigError, Rejected, RejectReason
-from imagenet_tasks.storage import Store
+from imagenet_tasks.settings.classes import find_class
+from imagenet_tasks.settings.config import DownloadConfig
+from imagenet_tasks.store.storage import Store
 
 PUBLIC = "127.0.0.2"
 

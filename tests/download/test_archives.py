@@ -14,15 +14,15 @@ from fakes.pictures import COBRA, add_member, picture, quiet
 from fakes.web import FOREVER_S, FaultServer, answers, in_turn, redirects, resets, serves
 
 from imagenet_tasks import images
-from imagenet_tasks.artifacts import Selection
-from imagenet_tasks.classes import find_class
-from imagenet_tasks.config import Credentials, DownloadConfig
+from imagenet_tasks.artifacts.references import Selection
 from imagenet_tasks.download import archives, stage
 from imagenet_tasks.download.records import Records
 from imagenet_tasks.download.sources import open_source
 from imagenet_tasks.download.stage import download_class
 from imagenet_tasks.errors import ConfigError, DataError, SourceUnavailable
-from imagenet_tasks.storage import Store
+from imagenet_tasks.settings.classes import find_class
+from imagenet_tasks.settings.config import Credentials, DownloadConfig
+from imagenet_tasks.store.storage import Store
 
 CLASS = find_class(COBRA)
 PATH = f"/{COBRA}.tar"
@@ -282,11 +282,11 @@ def test_f15_a_server_that_dies_is_gone_on_with_behind_the_last_recorded_member(
 
 KILLED = """
 import sys
-from imagenet_tasks.classes import find_class
-from imagenet_tasks.config import DownloadConfig
+from imagenet_tasks.settings.classes import find_class
+from imagenet_tasks.settings.config import DownloadConfig
 from imagenet_tasks.download import stage
-from imagenet_tasks.progress import Progress
-from imagenet_tasks.storage import Store
+from imagenet_tasks.workflow.progress import Progress
+from imagenet_tasks.store.storage import Store
 stage.SAVE_EVERY_S = 0
 settings = DownloadConfig(source="synset-archives", location=sys.argv[1] + "/{wnid}.tar", images_per_class=20,
                           accept_imagenet_terms=True, download_threads=2, read_timeout_s=60, max_bytes=100_000)
@@ -608,11 +608,11 @@ def test_f14_an_empty_member_and_one_that_is_no_picture_are_rejected(web, tmp_pa
 
 MEMORY = """
 import resource, sys
-from imagenet_tasks.classes import find_class
-from imagenet_tasks.config import DownloadConfig
+from imagenet_tasks.settings.classes import find_class
+from imagenet_tasks.settings.config import DownloadConfig
 from imagenet_tasks.download.stage import download_class
-from imagenet_tasks.progress import Progress
-from imagenet_tasks.storage import Store
+from imagenet_tasks.workflow.progress import Progress
+from imagenet_tasks.store.storage import Store
 peak_mb = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 settings = DownloadConfig(source="synset-archives", location=sys.argv[1] + "/{wnid}.tar", images_per_class=3,
                           accept_imagenet_terms=True, max_bytes=1_000_000)

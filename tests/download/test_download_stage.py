@@ -14,14 +14,14 @@ import pytest
 from fakes.pictures import COBRA, fill, picture, quiet
 from fakes.web import FaultServer, answers, cuts, in_turn, redirects, resets, silent
 
-from imagenet_tasks.artifacts import Selection, SelectionRef
-from imagenet_tasks.classes import find_class
-from imagenet_tasks.config import Credentials, DownloadConfig
+from imagenet_tasks.artifacts.references import Selection, SelectionRef
 from imagenet_tasks.download import fetch, stage
 from imagenet_tasks.download.stage import download_class
 from imagenet_tasks.errors import ConfigError, SourceUnavailable
-from imagenet_tasks.progress import Progress
-from imagenet_tasks.storage import Store
+from imagenet_tasks.settings.classes import find_class
+from imagenet_tasks.settings.config import Credentials, DownloadConfig
+from imagenet_tasks.store.storage import Store
+from imagenet_tasks.workflow.progress import Progress
 
 CLASS = find_class(COBRA)
 PLACEHOLDER = "/images/photo_unavailable.png"
@@ -216,9 +216,10 @@ def test_f15_an_interrupted_class_goes_on_where_it_was(web, tmp_path, fault):
 def test_f15_a_killed_task_leaves_a_class_that_the_next_one_finishes(web, tmp_path):
     offer(web, good(3) | dict.fromkeys(good(5, start=3), silent))
     code = (
-        "from imagenet_tasks.storage import Store; from imagenet_tasks.config import DownloadConfig; "
-        "from imagenet_tasks.download.stage import download_class; from imagenet_tasks.classes import find_class; "
-        "from imagenet_tasks.progress import Progress; "
+        "from imagenet_tasks.store.storage import Store; from imagenet_tasks.settings.config import DownloadConfig; "
+        "from imagenet_tasks.download.stage import download_class; "
+        "from imagenet_tasks.settings.classes import find_class; "
+        "from imagenet_tasks.workflow.progress import Progress; "
         f"s = DownloadConfig(source='sample', location={web.url!r}, images_per_class=8, read_timeout_s=60); "
         "p = Progress(task='t', item='', label='', total=8, unit='u', interval_s=0, "
         "listeners=(lambda s: print(s.done, flush=True),)); "
@@ -406,9 +407,10 @@ def test_f32_two_downloads_of_one_class_at_once_give_one_complete_set(tmp_path):
     fill(tmp_path / "data" / COBRA, range(60))
     code = (
         "import sys, time; from pathlib import Path; "
-        "from imagenet_tasks.storage import Store; from imagenet_tasks.config import DownloadConfig; "
-        "from imagenet_tasks.download.stage import download_class; from imagenet_tasks.classes import find_class; "
-        "from imagenet_tasks.progress import Progress; "
+        "from imagenet_tasks.store.storage import Store; from imagenet_tasks.settings.config import DownloadConfig; "
+        "from imagenet_tasks.download.stage import download_class; "
+        "from imagenet_tasks.settings.classes import find_class; "
+        "from imagenet_tasks.workflow.progress import Progress; "
         f"s = DownloadConfig(source='folder', location={str(tmp_path / 'data')!r}, images_per_class=50); "
         "p = Progress(task='t', item='', label='', total=50, unit='u', listeners=()); "
         f"here = Path({str(tmp_path)!r}); "

@@ -21,10 +21,10 @@ from fakes.pictures import picture
 from fakes.web import FaultServer, answers, cuts, drips, drips_headers, endless, in_turn, redirects, resets, silent
 
 from imagenet_tasks import __version__
-from imagenet_tasks.config import Credentials, DownloadConfig
 from imagenet_tasks.download.fetch import Fetcher
 from imagenet_tasks.download.sockets import AllowedHosts, Bounds
 from imagenet_tasks.errors import ConfigError, Rejected, RejectReason
+from imagenet_tasks.settings.config import Credentials, DownloadConfig
 
 MAX_BYTES = 100_000
 
@@ -372,7 +372,7 @@ def test_f36_credentials_and_queries_are_in_no_message_and_no_log(web, caplog):
 
 MANY_ENDLESS = """
 import resource, sys, threading
-from imagenet_tasks.config import DownloadConfig
+from imagenet_tasks.settings.config import DownloadConfig
 from imagenet_tasks.download.fetch import Fetcher
 from imagenet_tasks.errors import Rejected
 peak_mb = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -12,15 +12,15 @@ import pytest
 from fakes.pictures import COBRA, picture, quiet
 from fakes.web import FaultServer, answers, in_turn, resets
 
-from imagenet_tasks.classes import find_class
-from imagenet_tasks.config import DownloadConfig
 from imagenet_tasks.download import fetch, hosts
 from imagenet_tasks.download.fetch import Fetcher
 from imagenet_tasks.download.hosts import DOWN_AFTER, Hosts
 from imagenet_tasks.download.records import Records
 from imagenet_tasks.download.stage import download_class
 from imagenet_tasks.errors import Rejected, RejectReason, SourceUnavailable
-from imagenet_tasks.storage import Store
+from imagenet_tasks.settings.classes import find_class
+from imagenet_tasks.settings.config import DownloadConfig
+from imagenet_tasks.store.storage import Store
 
 CLASS = find_class(COBRA)
 CAP_S = 30.0
@@ -91,7 +91,7 @@ def slots(folder: Path, count: int = 3) -> Hosts:
 CHILD = """
 import sys, threading
 from pathlib import Path
-from imagenet_tasks.config import DownloadConfig
+from imagenet_tasks.settings.config import DownloadConfig
 from imagenet_tasks.download.fetch import Fetcher
 bounds = dict(allowed_private_hosts=("127.0.0.1",), max_requests_per_host=3, download_threads=8, attempts=1)
 with Fetcher(DownloadConfig(total_timeout_s=60, read_timeout_s=60, **bounds)) as fetcher:

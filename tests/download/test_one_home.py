@@ -8,13 +8,14 @@ import pytest
 from fakes.pictures import COBRA, COW, add_member, fill, picture, quiet
 
 from imagenet_tasks import tasks
-from imagenet_tasks.arrays import read_array
-from imagenet_tasks.artifacts import ClassArray, Run, Selection, SelectionRef
-from imagenet_tasks.classes import find_class
-from imagenet_tasks.config import DownloadConfig, PreprocessConfig
+from imagenet_tasks.artifacts.arrays import read_array
+from imagenet_tasks.artifacts.references import ClassArray, Selection, SelectionRef
 from imagenet_tasks.download.stage import download_class
 from imagenet_tasks.preprocess.stage import preprocess_class
-from imagenet_tasks.storage import Store
+from imagenet_tasks.settings.classes import find_class
+from imagenet_tasks.settings.config import DownloadConfig, PreprocessConfig
+from imagenet_tasks.store.storage import Store
+from imagenet_tasks.workflow.run import Run
 
 SMALL = PreprocessConfig(rows_px=20, columns_px=16, min_images_per_class=1)
 

@@ -10,14 +10,14 @@ import pytest
 from fakes.pictures import COBRA, COW, PANDA, add_member, fill, picture, quiet
 from fakes.web import FaultServer, answers, redirects, resets, silent
 
-from imagenet_tasks.classes import STUDY_CLASSES, find_class, folder_class
-from imagenet_tasks.config import DownloadConfig
 from imagenet_tasks.download.fetch import Fetcher
 from imagenet_tasks.download.records import Records
 from imagenet_tasks.download.sources import FolderSource, ListServerSource, open_source
 from imagenet_tasks.download.stage import classes_of_run, download_class
 from imagenet_tasks.errors import ConfigError, DataError, Rejected, RejectReason, SourceUnavailable, TransientError
-from imagenet_tasks.storage import Store
+from imagenet_tasks.settings.classes import STUDY_CLASSES, find_class, folder_class
+from imagenet_tasks.settings.config import DownloadConfig
+from imagenet_tasks.store.storage import Store
 
 
 @pytest.fixture

@@ -17,8 +17,6 @@ import pytest
 from fakes.pictures import COBRA, COW, PANDA
 from fakes.web import FaultServer, answers, cuts, redirects, resets
 
-from imagenet_tasks.classes import find_class
-from imagenet_tasks.config import DownloadConfig
 from imagenet_tasks.download import list_index, list_lines
 from imagenet_tasks.download.fetch import Fetcher
 from imagenet_tasks.download.url_list import UrlListSource, host_kind
@@ -31,7 +29,9 @@ from imagenet_tasks.errors import (
     RejectReason,
     SourceUnavailable,
 )
-from imagenet_tasks.storage import Store
+from imagenet_tasks.settings.classes import find_class
+from imagenet_tasks.settings.config import DownloadConfig
+from imagenet_tasks.store.storage import Store
 
 A, B, C = (f"http://farm4.static.flickr.com/1/{name}.jpg" for name in "abc")
 SECRET = "hunter2"
@@ -189,10 +189,10 @@ def test_a_list_that_is_as_it_was_is_not_read_again(store, tmp_path, monkeypatch
 
 INDEXING = """
 import logging, sys
-from imagenet_tasks.config import DownloadConfig
+from imagenet_tasks.settings.config import DownloadConfig
 from imagenet_tasks.download.fetch import Fetcher
 from imagenet_tasks.download.url_list import UrlListSource
-from imagenet_tasks.storage import Store
+from imagenet_tasks.store.storage import Store
 logging.basicConfig(level=logging.INFO)
 fetcher = Fetcher(DownloadConfig(allowed_private_hosts=("127.0.0.1",)))
 print(len(UrlListSource(sys.argv[1], Store(sys.argv[2]), fetcher).candidates(sys.argv[3])))

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from real_runs import SETTINGS, finished
 
-from imagenet_tasks.artifacts import Run
-from imagenet_tasks.storage import Store
+from imagenet_tasks.store.storage import Store
+from imagenet_tasks.workflow.run import Run
 from tools.local_airflow import DAG_ID, REPOSITORY, LocalAirflow
 
 

@@ -14,9 +14,9 @@ import pytest
 import requests
 from real_runs import CLASSES, SETTINGS, finished
 
-from imagenet_tasks.__main__ import WITHOUT_ARTIFACTS
-from imagenet_tasks.artifacts import Run
-from imagenet_tasks.classes import STUDY_CLASSES
+from imagenet_tasks.commands.main import WITHOUT_ARTIFACTS
+from imagenet_tasks.settings.classes import STUDY_CLASSES
+from imagenet_tasks.workflow.run import Run
 from tools.local_airflow import DAG_ID, LocalAirflow, LocalAirflowError
 
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Error as PlaywrightError
 
-from imagenet_tasks.artifacts import Run
+from imagenet_tasks.workflow.run import Run
 from tools.browser import find_chromium, launch, log_in
 from tools.local_airflow import DAG_ID, LocalAirflow
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from real_runs import finished
 
-from imagenet_tasks.artifacts import Run
 from imagenet_tasks.sample.drawings import picture_bytes
-from imagenet_tasks.storage import Store
+from imagenet_tasks.store.storage import Store
+from imagenet_tasks.workflow.run import Run
 from tools.local_airflow import DAG_ID, LocalAirflow
 
 COBRA, COW, PANDA = "n01747885", "n02403454", "n02510455"

@@ -9,13 +9,13 @@ import pytest
 from fakes.models import fake_model, trial_of
 from fakes.pictures import COBRA, COW, PANDA, small_dataset
 
-from imagenet_tasks.artifacts import Run
-from imagenet_tasks.champions import KEY, champion_of, choose_champion, key_of, read_entries
+from imagenet_tasks.artifacts.champions import KEY, champion_of, choose_champion, key_of, read_entries
 from imagenet_tasks.errors import ArtifactError
 from imagenet_tasks.evaluate.champion import _lead, promote
 from imagenet_tasks.evaluate.stage import evaluate_baseline, evaluate_repair
-from imagenet_tasks.intervals import wilson
-from imagenet_tasks.storage import Store
+from imagenet_tasks.statistics.intervals import wilson
+from imagenet_tasks.store.storage import Store
+from imagenet_tasks.workflow.run import Run
 
 
 @pytest.fixture(scope="module")

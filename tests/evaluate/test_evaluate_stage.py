@@ -9,10 +9,10 @@ import pytest
 from fakes.models import fake_model, judges_of_labels, labels_of, publish_model, trial_of
 from fakes.pictures import COBRA, COW, small_dataset
 
-from imagenet_tasks.arrays import read_split
+from imagenet_tasks.artifacts.arrays import read_split
 from imagenet_tasks.errors import ArtifactError, ChecksumMismatch
 from imagenet_tasks.evaluate.stage import evaluate_baseline, evaluate_repair
-from imagenet_tasks.storage import Store
+from imagenet_tasks.store.storage import Store
 
 
 def read(store, evaluation, name):

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from imagenet_tasks.artifacts import ClassArray, DatasetClass
+from imagenet_tasks.artifacts.references import ClassArray, DatasetClass
 from imagenet_tasks.errors import ConfigError, DataError
 from imagenet_tasks.evaluate.gate import decide
 from imagenet_tasks.evaluate.metrics import measure

@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 
-from imagenet_tasks.arrays import fold_of, read_split
-from imagenet_tasks.artifacts import Dataset, TrainedModel, Trial
-from imagenet_tasks.storage import Store
+from imagenet_tasks.artifacts.arrays import fold_of, read_split
+from imagenet_tasks.artifacts.references import Dataset, TrainedModel, Trial
+from imagenet_tasks.store.storage import Store
 
 
 def labels_of(store: Store, dataset: Dataset, split) -> np.ndarray:

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from imagenet_tasks.arrays import pictures_by_class, read_table
-from imagenet_tasks.artifacts import ClassArray, Dataset, SelectionRef, Split
-from imagenet_tasks.classes import folder_class
-from imagenet_tasks.config import DownloadConfig, PreprocessConfig
+from imagenet_tasks.artifacts.arrays import pictures_by_class, read_table
+from imagenet_tasks.artifacts.references import ClassArray, Dataset, SelectionRef, Split
 from imagenet_tasks.download.stage import download_class
 from imagenet_tasks.preprocess.stage import build_dataset, preprocess_class
-from imagenet_tasks.progress import Progress
-from imagenet_tasks.storage import Store
+from imagenet_tasks.settings.classes import folder_class
+from imagenet_tasks.settings.config import DownloadConfig, PreprocessConfig
+from imagenet_tasks.store.storage import Store
+from imagenet_tasks.workflow.progress import Progress
 
 COBRA, COW, PANDA = "n01747885", "n02403454", "n02510455"
 

@@ -14,9 +14,9 @@ with warnings.catch_warnings():  # Starlette wants httpx2, which Airflow does no
 
 from report_runs import DAG_ID, OTHER_RUN_ID, RUN_ID, figures, write_index, write_record
 
-from imagenet_tasks.artifacts import Run
-from imagenet_tasks.profiles import make_config
-from imagenet_tasks.storage import Store
+from imagenet_tasks.settings.profiles import make_config
+from imagenet_tasks.store.storage import Store
+from imagenet_tasks.workflow.run import Run
 
 
 @pytest.fixture(scope="session")

@@ -4,9 +4,9 @@ import time
 from typing import Any
 from urllib.parse import quote
 
-from imagenet_tasks.artifacts import Run
-from imagenet_tasks.run_index import RunIndex
-from imagenet_tasks.storage import safe_key
+from imagenet_tasks.store.storage import safe_key
+from imagenet_tasks.workflow.run import Run
+from imagenet_tasks.workflow.run_index import RunIndex
 
 DAG_ID = "imagenet_targeted_augmentation"
 RUN_ID = "manual__2026-11-23T04:45:08.123+00:00"

@@ -9,8 +9,8 @@ from urllib.parse import quote
 import pytest
 from report_runs import DAG_ID, RUN_ID, address, all_addresses, runs_address, write_record
 
-from imagenet_tasks.artifacts import Run
-from imagenet_tasks.storage import Store
+from imagenet_tasks.store.storage import Store
+from imagenet_tasks.workflow.run import Run
 
 FILES = ("", "report.html", "report.json", "artifacts", "pictures/download_class/0")
 PAGES = all_addresses()

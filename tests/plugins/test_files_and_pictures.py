@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 from report_runs import DAG_ID, RUN_ID, address, write_record
 
-from imagenet_tasks.artifacts import Run, Selection, SelectionRef
-from imagenet_tasks.profiles import PROFILES, make_config
-from imagenet_tasks.storage import Store
+from imagenet_tasks.artifacts.references import Selection, SelectionRef
+from imagenet_tasks.settings.profiles import PROFILES, make_config
+from imagenet_tasks.store.storage import Store
+from imagenet_tasks.workflow.run import Run
 
 HOSTILE = "</p></title></script><img src=x onerror=alert(1)>"
 CLASS_ID = "n00451635"  # the profile's first

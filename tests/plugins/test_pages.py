@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 from report_runs import DAG_ID, RUN_ID, address, figures, write_record
 
-from imagenet_tasks.artifacts import Run
+from imagenet_tasks.workflow.run import Run
 
 HOSTILE = "</p></title></script><img src=x onerror=alert(1)>'\"{{ 7*7 }}"
 REFRESH = "Renews itself every 10 seconds"

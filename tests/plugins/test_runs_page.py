@@ -8,8 +8,8 @@ from html.parser import HTMLParser
 import pytest
 from report_runs import DAG_ID, OTHER_RUN_ID, RUN_ID, figures, runs_address, write_index
 
-from imagenet_tasks.artifacts import Run
-from imagenet_tasks.champions import KEY
+from imagenet_tasks.artifacts.champions import KEY
+from imagenet_tasks.workflow.run import Run
 
 HOSTILE = "</p></title></script><img src=x onerror=alert(1)>"
 
@@ -174,9 +174,9 @@ def test_intervals_over_seeds_stay_within_the_chart(viewer, two_runs):
 
 
 def champion(run: Run, key: str, **changes):
-    from imagenet_tasks.artifacts import TrainedModel, Trial
-    from imagenet_tasks.champions import Champion, key_of
-    from imagenet_tasks.classes import ImageClass
+    from imagenet_tasks.artifacts.champions import Champion, key_of
+    from imagenet_tasks.artifacts.references import TrainedModel, Trial
+    from imagenet_tasks.settings.classes import ImageClass
 
     classes = (ImageClass(class_id="n01747885", name="cobra"), ImageClass(class_id="n02403454", name=key))
     trial = Trial(model="compact", seed=0, arm="targeted", dataset="d" * 16)

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from fakes.pictures import COBRA, COW, PANDA, load_split, picture, prepared, quiet, small_dataset
 
-from imagenet_tasks.arrays import read_array, read_split
-from imagenet_tasks.artifacts import SPLITS
-from imagenet_tasks.config import PreprocessConfig
+from imagenet_tasks.artifacts.arrays import read_array, read_split
+from imagenet_tasks.artifacts.references import SPLITS
 from imagenet_tasks.errors import ChecksumMismatch, TooFewImages
 from imagenet_tasks.images import to_array
 from imagenet_tasks.preprocess.split import side_of
 from imagenet_tasks.preprocess.stage import build_dataset, preprocess_class
-from imagenet_tasks.storage import Store
+from imagenet_tasks.settings.config import PreprocessConfig
+from imagenet_tasks.store.storage import Store
 
 SMALL = PreprocessConfig(rows_px=20, columns_px=16, validation_share=0.25, test_share=0.25, min_images_per_class=1)
 IDS = [hashlib.sha256(str(i).encode()).hexdigest() for i in range(20_000)]

@@ -11,16 +11,16 @@ import pytest
 from fakes.pictures import COBRA, COW, PANDA, encode, fill, load_split, picture, quiet
 from PIL import Image
 
-from imagenet_tasks.arrays import read_array, read_split
-from imagenet_tasks.artifacts import SPLITS
-from imagenet_tasks.classes import ImageClass
-from imagenet_tasks.config import DownloadConfig, PreprocessConfig
+from imagenet_tasks.artifacts.arrays import read_array, read_split
+from imagenet_tasks.artifacts.references import SPLITS
 from imagenet_tasks.download.stage import download_class
 from imagenet_tasks.errors import TooFewImages
 from imagenet_tasks.preprocess.split import side_of
 from imagenet_tasks.preprocess.stage import build_dataset, preprocess_class
 from imagenet_tasks.sample.drawings import picture_bytes
-from imagenet_tasks.storage import Store
+from imagenet_tasks.settings.classes import ImageClass
+from imagenet_tasks.settings.config import DownloadConfig, PreprocessConfig
+from imagenet_tasks.store.storage import Store
 
 SMALL = PreprocessConfig(rows_px=20, columns_px=16, validation_share=0.25, test_share=0.25, min_images_per_class=1)
 

@@ -7,10 +7,10 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from imagenet_tasks.arrays import LOOK
-from imagenet_tasks.artifacts import SPLITS
-from imagenet_tasks.config import PreprocessConfig
+from imagenet_tasks.artifacts.arrays import LOOK
+from imagenet_tasks.artifacts.references import SPLITS
 from imagenet_tasks.preprocess.split import number_groups, place, side_of
+from imagenet_tasks.settings.config import PreprocessConfig
 
 THIRDS = PreprocessConfig(validation_share=0.3, test_share=0.3, near_duplicate_bits=4)
 IDS = [hashlib.sha256(str(i).encode()).hexdigest() for i in range(3000)]

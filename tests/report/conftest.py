@@ -10,27 +10,27 @@ from typing import Any
 import numpy as np
 import pytest
 
-from imagenet_tasks.arrays import fold_of, read_split, write_array
-from imagenet_tasks.artifacts import (
+from imagenet_tasks.artifacts.arrays import fold_of, read_split, write_array
+from imagenet_tasks.artifacts.references import (
     AugmentationPlan,
     ClassArray,
     Dataset,
     Evaluation,
-    Run,
     Selection,
     SelectionRef,
     TrainedModel,
     Trial,
 )
 from imagenet_tasks.augment.stage import plan_augmentation
-from imagenet_tasks.classes import ImageClass
-from imagenet_tasks.config import RunConfig
 from imagenet_tasks.evaluate.stage import evaluate_baseline, evaluate_repair
 from imagenet_tasks.images import look
 from imagenet_tasks.preprocess.stage import build_dataset
-from imagenet_tasks.profiles import PROFILES
-from imagenet_tasks.report.stage import ReportInputs, Round
-from imagenet_tasks.storage import Store
+from imagenet_tasks.report.inputs import ReportInputs, Round
+from imagenet_tasks.settings.classes import ImageClass
+from imagenet_tasks.settings.config import RunConfig
+from imagenet_tasks.settings.profiles import PROFILES
+from imagenet_tasks.store.storage import Store
+from imagenet_tasks.workflow.run import Run
 
 PICTURES = 40
 ROWS, COLUMNS = 40, 38  # as small as the ConvNets allow

@@ -5,7 +5,8 @@ import json
 from html.parser import HTMLParser
 from typing import Any
 
-from imagenet_tasks.report.stage import ReportInputs, write_report
+from imagenet_tasks.report.inputs import ReportInputs
+from imagenet_tasks.report.stage import write_report
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from report_page import report
 
-from imagenet_tasks.arrays import read_array, read_split
+from imagenet_tasks.artifacts.arrays import read_array, read_split
 from imagenet_tasks.report import wording
 from imagenet_tasks.report.matrices import MOST_CLASSES, shown_labels
 

@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 from report_page import class_of, report
 
-from imagenet_tasks.config import ARMS as ARM_NAMES
-from imagenet_tasks.config import POLICIES, STRATEGIES, TRANSFORMS
 from imagenet_tasks.errors import ArtifactError
 from imagenet_tasks.report import study, wording
 from imagenet_tasks.report.page import _batch, _said_task
 from imagenet_tasks.report.stage import write_report
+from imagenet_tasks.settings.config import ARMS as ARM_NAMES
+from imagenet_tasks.settings.config import POLICIES, STRATEGIES, TRANSFORMS
 
 NAMES = ("cow", "cobra", "palm", "anchor")
 ARMS = (("more", 0.82), ("correlated", 0.8), ("untargeted", 0.8), ("none", 0.3))

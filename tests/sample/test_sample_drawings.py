@@ -8,9 +8,9 @@ from io import BytesIO
 import pytest
 from PIL import Image
 
-from imagenet_tasks.classes import STUDY_CLASSES
 from imagenet_tasks.errors import ConfigError
 from imagenet_tasks.sample.drawings import SUBJECTS, picture_bytes
+from imagenet_tasks.settings.classes import STUDY_CLASSES
 
 COBRA = "n01747885"
 

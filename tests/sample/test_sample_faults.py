@@ -4,7 +4,6 @@ from collections import Counter
 
 import pytest
 
-from imagenet_tasks.classes import STUDY_CLASSES
 from imagenet_tasks.sample.faults import (
     CANDIDATES_PER_CLASS,
     FAULT_SHARES,
@@ -12,6 +11,7 @@ from imagenet_tasks.sample.faults import (
     picture_name,
     served_index,
 )
+from imagenet_tasks.settings.classes import STUDY_CLASSES
 
 COBRA = "n01747885"
 

@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 import pytest
 from PIL import Image
 
-from imagenet_tasks.classes import STUDY_CLASSES
 from imagenet_tasks.sample.drawings import picture_bytes
 from imagenet_tasks.sample.faults import FAULT_SHARES, fault_of, picture_name, served_index
 from imagenet_tasks.sample.server import SampleServer
+from imagenet_tasks.settings.classes import STUDY_CLASSES
 
 COBRA = "n01747885"
 SERVE = "from imagenet_tasks.sample.server import serve; serve(port=0, ready=lambda url: print(url, flush=True))"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from imagenet_tasks.classes import CATALOGUE
+from imagenet_tasks.settings.classes import CATALOGUE
 from tools.make_catalogue import check_rows, packed, read_rows
 
 ROWS = [("n00000001", "on/off switch, .22", "a gloss (of one)"), ("n00000002", "dead-man's float", "another; longer")]

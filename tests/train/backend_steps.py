@@ -73,12 +73,12 @@ def main(devices: int, *, streamed: bool) -> None:
     import keras
     import numpy as np
 
-    from imagenet_tasks.progress import Progress
-    from imagenet_tasks.storage import Store
+    from imagenet_tasks.store.storage import Store
     from imagenet_tasks.train.checkpoints import Checkpoints
     from imagenet_tasks.train.devices import use_devices
     from imagenet_tasks.train.loop import Job, Training
     from imagenet_tasks.train.models import Recipe
+    from imagenet_tasks.workflow.progress import Progress
 
     random = np.random.default_rng(0)
     pictures = random.integers(0, 256, (BATCH + 13, 16, 16, 3), dtype=np.uint8)

@@ -4,7 +4,7 @@ import pytest
 from fakes.pictures import small_dataset
 from trainings import TINY
 
-from imagenet_tasks.storage import Store
+from imagenet_tasks.store.storage import Store
 from imagenet_tasks.train.models import RECIPES
 
 

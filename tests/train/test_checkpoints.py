@@ -10,7 +10,7 @@ import pytest
 from trainings import KILLED_IN, TINY, history_of, kill_a_training, learned, run_trial, shares_of, training_of
 
 from imagenet_tasks.errors import ArtifactError
-from imagenet_tasks.storage import Store
+from imagenet_tasks.store.storage import Store
 from imagenet_tasks.train import loop
 from imagenet_tasks.train.checkpoints import Checkpoint, Checkpoints, State
 from imagenet_tasks.train.models import RECIPES

@@ -11,9 +11,9 @@ import pytest
 from fakes.pictures import quiet
 from trainings import HUNGRY_BATCH, TINY, history_of, program, run_trial, training_of
 
-from imagenet_tasks.artifacts import TrainedModel
-from imagenet_tasks.child import child_environment
+from imagenet_tasks.artifacts.references import TrainedModel
 from imagenet_tasks.errors import OutOfMemory
+from imagenet_tasks.tasks.child import child_environment
 from imagenet_tasks.train import loop
 from imagenet_tasks.train.batches import FlipAndShift, flip_and_shift, order_of_epoch
 from imagenet_tasks.train.devices import Device

@@ -10,13 +10,14 @@ from fakes.models import trial_of
 from fakes.pictures import COBRA, COW, PANDA, encode, small_dataset
 from PIL import Image
 
-from imagenet_tasks.artifacts import Run, TrainedModel
-from imagenet_tasks.champions import KEY, choose_champion
+from imagenet_tasks.artifacts.champions import KEY, choose_champion
+from imagenet_tasks.artifacts.references import TrainedModel
 from imagenet_tasks.errors import ArtifactError, ChecksumMismatch, ConfigError
 from imagenet_tasks.evaluate.champion import promote
 from imagenet_tasks.evaluate.stage import evaluate_baseline
-from imagenet_tasks.storage import Store
+from imagenet_tasks.store.storage import Store
 from imagenet_tasks.train import predict as module
+from imagenet_tasks.workflow.run import Run
 
 # TensorFlow's variables do not know NumPy 2's keyword `copy` of __array__ yet.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")

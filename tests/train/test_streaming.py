@@ -13,9 +13,9 @@ import pytest
 from fakes.pictures import COBRA, load_split
 from trainings import KILLED_IN, history_of, kill_a_training, learned, program, run_trial, shares_of, training_of
 
-from imagenet_tasks import arrays
-from imagenet_tasks.arrays import write_array
-from imagenet_tasks.artifacts import ClassArray, Trial
+from imagenet_tasks.artifacts import arrays
+from imagenet_tasks.artifacts.arrays import write_array
+from imagenet_tasks.artifacts.references import ClassArray, Trial
 from imagenet_tasks.errors import ConfigError, NonFiniteLoss, OutOfSpace
 from imagenet_tasks.train import data, loop, shards
 from imagenet_tasks.train.batches import cutmix, order_of_epoch

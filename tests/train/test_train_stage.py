@@ -10,14 +10,15 @@ from fakes.pictures import COBRA, load_split, small_dataset
 from trainings import SETTINGS, TINY, history_of, run_trial, shares_of, training_of
 
 from imagenet_tasks import tasks
-from imagenet_tasks.arrays import SplitTable, fold_of, read_split, write_array
-from imagenet_tasks.artifacts import ClassArray, Run, Trial
+from imagenet_tasks.artifacts.arrays import SplitTable, fold_of, read_split, write_array
+from imagenet_tasks.artifacts.references import ClassArray, Trial
 from imagenet_tasks.errors import AcceleratorMissing, ChecksumMismatch, NonFiniteLoss
-from imagenet_tasks.profiles import make_config
-from imagenet_tasks.progress import Progress
-from imagenet_tasks.storage import Store
+from imagenet_tasks.settings.profiles import make_config
+from imagenet_tasks.store.storage import Store
 from imagenet_tasks.train import loop, name_model
 from imagenet_tasks.train.models import RECIPES
+from imagenet_tasks.workflow.progress import Progress
+from imagenet_tasks.workflow.run import Run
 
 # TensorFlow's variables do not know NumPy 2's keyword `copy` of __array__ yet.
 pytestmark = [

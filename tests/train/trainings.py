@@ -16,15 +16,15 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from imagenet_tasks.arrays import write_array
-from imagenet_tasks.artifacts import ClassArray, Dataset, DatasetClass, TrainedModel, Trial
-from imagenet_tasks.child import child_environment
-from imagenet_tasks.config import TrainConfig
-from imagenet_tasks.progress import Progress
-from imagenet_tasks.storage import Store
+from imagenet_tasks.artifacts.arrays import write_array
+from imagenet_tasks.artifacts.references import ClassArray, Dataset, DatasetClass, TrainedModel, Trial
+from imagenet_tasks.settings.config import TrainConfig
+from imagenet_tasks.store.storage import Store
+from imagenet_tasks.tasks.child import child_environment
 from imagenet_tasks.train import loop, name_model
 from imagenet_tasks.train.models import RECIPES, Plateau, Recipe
 from imagenet_tasks.train.stage import train
+from imagenet_tasks.workflow.progress import Progress
 
 SETTINGS = TrainConfig(batch_size=16, precision="float32")
 KILLED_IN = 3  # `kill` ends in the middle of this epoch

@@ -1,0 +1,203 @@
+"""What each stage hands to the next: one dataclass per artifact, which points to the folder that it lies in."""
+
+from dataclasses import field
+from typing import ClassVar, Literal
+
+from pydantic.dataclasses import dataclass
+
+from imagenet_tasks.artifacts.json_file import JsonArtifact, Published
+from imagenet_tasks.settings.config import STRICT, ArmName
+from imagenet_tasks.store.storage import fingerprint
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+SUSPECTS = "suspects.json"  # of an evaluation: the training pictures whose label is in doubt
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Selection(JsonArtifact):
+    """The pictures of one class that a run uses, in the order of the source; `asked` are the candidates that it saw."""
+
+    class_id: str
+    files: tuple[str, ...]
+    asked: tuple[str, ...] = ()
+
+    @property
+    def fingerprint(self) -> str:
+        """Follows from the pictures alone: the same ones are the same work, however they were found."""
+        return fingerprint(class_id=self.class_id, files=list(self.files))
+
+    @staticmethod
+    def key(class_id: str, fingerprint: str) -> str:
+        """Returns the key of a selection's file."""
+        return f"images/{class_id}/selected-{fingerprint}.json"
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class SelectionRef(JsonArtifact):
+    """Points to a Selection, with what became of the candidates that this run looked at.
+
+    `hosts` says by kind of host (flickr, other) how many URLs gave a picture, of how many; `placeholders` are the ids
+    of pictures that were found to be none here, and so are none in another class.
+
+    The fingerprint follows from the pictures alone: the same pictures are the same work, however they were found.
+    """
+
+    class_id: str
+    name: str
+    fingerprint: str
+    accepted: int
+    listed: int
+    asked: int
+    wanted: int
+    rejected: dict[str, int]
+    hosts: dict[str, tuple[int, int]] = field(default_factory=dict)
+    placeholders: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """The key of the selection's file."""
+        return Selection.key(self.class_id, self.fingerprint)
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class ClassArray(Published):
+    """Points to uint8 pictures (count, rows, columns, 3) of one class, memory-mappable, and their image ids.
+
+    For augmented pictures an id is the source picture's, and repeats where a picture was changed more than once.
+    """
+
+    PARENT: ClassVar[str] = "arrays"
+    class_id: str
+    fingerprint: str
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class DatasetClass:
+    """One class of a dataset: its label is its place in the list; `selection` is the fingerprint of its pictures."""
+
+    class_id: str
+    name: str
+    array: ClassArray
+    selection: str
+    train: int
+    validation: int
+    test: int
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Dataset(Published):
+    """Points to a split of the classes' arrays; split.csv beside it gives each picture's side."""
+
+    PARENT: ClassVar[str] = "datasets"
+    fingerprint: str
+    rows_px: int
+    columns_px: int
+    classes: tuple[DatasetClass, ...]
+    test_steers: bool = False  # the validation pictures are the test pictures
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Trial(JsonArtifact):
+    """One training: which model, from which seed, on which dataset, with which added pictures (the arm).
+
+    `round` is 0 for a baseline, then the number of the repair. A trial of the arm 'labels' judges the labels of the
+    training pictures: it trains on all but those of `fold` (of `folds`) and says what it takes these for.
+    """
+
+    model: str
+    seed: int
+    arm: Literal["baseline", "labels", ArmName]
+    dataset: str
+    round: int = 0
+    fold: int = 0
+    folds: int = 0
+
+    @property
+    def key(self) -> str:
+        """The trial's name in the graph and in file names."""
+        part = f"-fold{self.fold + 1}of{self.folds}" if self.folds else f"-round{self.round}" if self.round > 1 else ""
+        return f"{self.arm}-{self.model}-seed{self.seed}{part}"
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class TrainedModel(Published):
+    """Points to a trained model."""
+
+    PARENT: ClassVar[str] = "models"
+    trial: Trial
+    fingerprint: str
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Evaluation(Published):
+    """Points to the evaluation of one round's models.
+
+    `models` are those that the round is judged by, one per seed: of a baseline round those of the best model on
+    validation, of a repair those of the arm 'targeted'. `model` is the first of them; both accuracies are means over
+    them.
+    """
+
+    PARENT: ClassVar[str] = "evaluations"
+    fingerprint: str
+    models: tuple[TrainedModel, ...]
+    validation_accuracy: float | None
+    test_accuracy: float | None
+    round: int = 0
+
+    @property
+    def model(self) -> TrainedModel:
+        """The model whose own figures stand for the round."""
+        return self.models[0]
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class ChosenClass(JsonArtifact):
+    """A class of a dataset to augment, and why. Recall and support are of the validation pictures.
+
+    `arms` are those that train with these pictures; `skipped` are image ids that no copies are made of, since their
+    label is in doubt; `round` is the number of the repair, whose copies differ from those of the others.
+    """
+
+    dataset: str
+    class_id: str
+    name: str
+    label: int
+    recall: float | None
+    recall_interval: tuple[float, float] | None
+    support: int
+    confused_with: tuple[tuple[str, int], ...]
+    pictures_to_add: int
+    why: str
+    arms: tuple[ArmName, ...] = ("targeted",)
+    skipped: tuple[str, ...] = ()
+    round: int = 1
+
+    @property
+    def key(self) -> str:
+        """The name of its task's record; a class may be augmented twice in one round, for two arms."""
+        return f"{self.class_id}.{self.pictures_to_add}"
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class AddedPictures(JsonArtifact):
+    """Changed pictures of one class, and the arms that train with them."""
+
+    array: ClassArray
+    arms: tuple[ArmName, ...]
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class AugmentationPlan(Published):
+    """Which classes get more pictures, over all arms; `targeted` are those of the arm of that name."""
+
+    PARENT: ClassVar[str] = "plans"
+    fingerprint: str
+    strategy: str
+    chosen: tuple[ChosenClass, ...]
+
+    @property
+    def targeted(self) -> tuple[ChosenClass, ...]:
+        """The classes that the repair is about, in the order of the choice."""
+        return tuple(c for c in self.chosen if "targeted" in c.arms)

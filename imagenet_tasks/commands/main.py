@@ -1,0 +1,343 @@
+"""The command line: the same stages without a workflow engine.
+
+python -m imagenet_tasks run --profile P --source folder --location DIR --home DIR [--set name=value ...]
+python -m imagenet_tasks config --profile P [--set name=value ...]
+python -m imagenet_tasks preview --profile P --source folder --location DIR --home DIR --out FILE.png
+python -m imagenet_tasks predict --home DIR FILE ...
+python -m imagenet_tasks prune --home DIR [--keep-runs N] [--older-than-days D] [--pictures] [--delete]
+python -m imagenet_tasks classes [WORD ...]
+python -m imagenet_tasks sample-server [--port N]
+"""
+
+import argparse
+import contextlib
+import datetime
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from imagenet_tasks.artifacts.champions import choose_champion
+from imagenet_tasks.errors import ConfigError, ImagenetTasksError, without_secrets
+from imagenet_tasks.settings.classes import STUDY_CLASSES, names_of, search_classes
+from imagenet_tasks.settings.config import MAX_CLASSES, SOURCES, to_json
+from imagenet_tasks.settings.profiles import PROFILES, make_config
+from imagenet_tasks.store.storage import Store, default_home
+from imagenet_tasks.workflow.run import Run
+
+# Where the drivers of object stores have errors of their own.
+STORE_DRIVERS = (
+    "botocore.",
+    "aiobotocore.",
+    "aiohttp.",
+    "gcsfs.",
+    "google.auth.",
+    "google.api_core.",
+    "azure.",
+    "adlfs.",
+)
+WITHOUT_ARTIFACTS = ("plan_run", "check_accuracy", "plan_retraining", "write_report")  # done anew in each run
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command that the arguments name; returns the exit status (2: a setting is wrong, 1: it failed)."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.command(options))
+    except ConfigError as error:
+        sys.stderr.write(f"error: {without_secrets(str(error))}\n")
+        return 2
+    except ImagenetTasksError as error:
+        sys.stderr.write(f"error: {type(error).__name__}: {without_secrets(str(error))}\n")
+        return 1
+    except (OSError, ImportError) as error:  # a full disk, a folder that cannot be written, a missing fsspec driver
+        sys.stderr.write(f"error: {type(error).__name__}: {without_secrets(str(error))}\n")
+        return 1
+    except Exception as error:
+        # A task's parent shows its last lines.
+        if options.command is _task or not f"{type(error).__module__}.".startswith(STORE_DRIVERS):
+            raise
+        sys.stderr.write(
+            f"error: an object store: {type(error).__name__}: {without_secrets(str(error))}. Check --home "
+            "(IMAGENET_HOME), --location, and what its driver takes credentials from: variables, files, a role.\n"
+        )
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped; run the same command again to go on\n")
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m imagenet_tasks", description=__doc__.partition("\n")[0])
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    settings = argparse.ArgumentParser(add_help=False)
+    settings.add_argument("--profile", default="sample", choices=sorted(PROFILES), help="the settings to start from")
+    settings.add_argument("--source", choices=SOURCES, help="where the pictures come from")
+    settings.add_argument("--location", help="the folder or URL of the source")
+    settings.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        dest="assignments",
+        help="a setting that differs from the profile, such as epochs=3; may be repeated; `config` lists them",
+    )
+
+    run = commands.add_parser("run", parents=[settings], help="run all stages in this process")
+    run.add_argument("--home", default=default_home(), help="where artifacts go (default: IMAGENET_HOME, ~/imagenet)")
+    run.add_argument("--run-id", help="the run's name (default: from the time)")
+    run.add_argument("--verbose", action="store_true", help="show the stages' log lines instead of bars")
+    run.set_defaults(command=_run)
+
+    show = commands.add_parser("config", parents=[settings], help="print the effective settings as JSON")
+    show.set_defaults(command=_config)
+
+    preview = commands.add_parser("preview", parents=[settings], help="show a few pictures and their changed copies")
+    preview.add_argument("--home", default=default_home(), help="where pictures go; later runs find them there")
+    preview.add_argument("--out", default="preview.png", help="the PNG file to write (default: preview.png)")
+    preview.set_defaults(command=_preview)
+
+    ask = commands.add_parser("predict", help="say what the champion takes pictures for")
+    ask.add_argument("files", nargs="+", metavar="FILE")
+    ask.add_argument(
+        "--home", default=default_home(), help="where the artifacts are (default: IMAGENET_HOME, ~/imagenet)"
+    )
+    ask.add_argument("--classes", default="", help="of which classes (default: those of the last champion)")
+    ask.add_argument("--top", type=int, default=5, help="so many classes of each picture (default: 5)")
+    ask.add_argument("--json", action="store_true", help="print a line of JSON per picture instead of a table")
+    ask.set_defaults(command=_predict)
+
+    prune = commands.add_parser(
+        "prune",
+        help="tell what no run refers to, and remove it",
+        description="Tells what no run refers to; --delete removes it. Runs are kept unless options let them go.",
+    )
+    prune.add_argument(
+        "--home", default=default_home(), help="where the artifacts are (default: IMAGENET_HOME, ~/imagenet)"
+    )
+    prune.add_argument(
+        "--keep-runs", type=int, metavar="N", help="of each workflow all runs with a report but the newest N go"
+    )
+    prune.add_argument("--older-than-days", type=float, metavar="D", help="runs older than D days go")
+    prune.add_argument(
+        "--grace-days",
+        type=float,
+        default=2.0,
+        metavar="G",
+        help="keep all that changed in the last G days (default: 2)",
+    )
+    prune.add_argument("--pictures", action="store_true", help="also the pictures that no kept run uses")
+    prune.add_argument("--verbose", action="store_true", help="name each folder and file")
+    prune.add_argument("--delete", action="store_true", help="remove it; without this nothing is changed")
+    prune.set_defaults(command=_prune)
+
+    classes = commands.add_parser("classes", help="find classes by wnid, or by words of their names and glosses")
+    classes.add_argument("words", nargs="*", metavar="WORD", help="without one: the study's 20 classes")
+    classes.add_argument("--limit", type=int, default=20, help="show at most so many (default: 20)")
+    classes.set_defaults(command=_classes)
+
+    server = commands.add_parser("sample-server", help="serve the built-in sample pictures until stopped")
+    server.add_argument("--host", default="127.0.0.1")
+    server.add_argument("--port", type=int, default=8765)
+    server.set_defaults(command=_serve_sample)
+
+    task = commands.add_parser("task", help="run one task as its workflow asks; not for people")
+    task.add_argument("order")
+    task.set_defaults(command=_task)
+    return parser
+
+
+def _overrides(options: argparse.Namespace) -> dict[str, Any]:
+    overrides: dict[str, Any] = {"source": options.source, "location": options.location}
+    for assignment in options.assignments:
+        name, equals, value = assignment.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {assignment}: expected name=value, such as epochs=3")
+        overrides[name.strip()] = value.strip()
+    return overrides
+
+
+def _run(options: argparse.Namespace) -> int:
+    from rich.logging import RichHandler
+
+    from imagenet_tasks.commands.terminal import Bars, without_noise
+    from imagenet_tasks.tasks.child import NOISE
+    from imagenet_tasks.tasks.runner import run_all
+    from imagenet_tasks.workflow.progress import log_line
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of each further model in one process
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was done until then is kept, as with Ctrl+C
+    overrides = _overrides(options)
+    config = make_config(options.profile, overrides)  # a wrong setting is said before anything starts
+    run_id = options.run_id or f"cli__{datetime.datetime.now(datetime.UTC).strftime('%Y-%m-%dT%H-%M-%S.%f')}"
+    run = Run(Store(options.home), "imagenet_tasks", run_id)
+    with contextlib.ExitStack() as stack:
+        if config.download.source == "sample" and not config.download.location:
+            stack.enter_context(_sample_server())
+        if options.verbose:
+            logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+            result = run_all(run, options.profile, overrides, listeners=[log_line])
+        else:
+            bars = stack.enter_context(Bars(stack.enter_context(without_noise(NOISE))))
+            above = RichHandler(console=bars.console, show_time=False, show_level=False, show_path=False)
+            logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[above])
+            result = run_all(run, options.profile, overrides, listeners=[bars])
+    records = run.task_records()
+    work = [r for r in records if r["task"].rpartition(".")[2] not in WITHOUT_ARTIFACTS]
+    reused = sum(r["reused"] for r in work)
+    said = "nothing to do: all of them reused" if reused == len(work) else f"{reused} reused, the others done"
+    sys.stderr.write(f"{result['headline']}\n{len(work)} tasks with artifacts: {said}\n")
+    summary = {key: result[key] for key in result if key not in ("report", "report_json")}
+    summary |= {
+        "report": str(run.store.path(result["report"])),
+        "run_id": run_id,
+        "tasks": len(work),
+        "tasks_reused": reused,
+        "seconds": round(sum(r["seconds"] for r in records), 1),
+    }
+    sys.stdout.write(json.dumps(summary) + "\n")
+    return 0
+
+
+@contextlib.contextmanager
+def _sample_server() -> Iterator[None]:
+    """Serves the built-in pictures unless the environment says where another process does."""
+    if os.environ.get("IMAGENET_SAMPLE_URL"):
+        yield
+        return
+    from imagenet_tasks.sample.server import SampleServer
+
+    for name in ("NO_PROXY", "no_proxy"):  # a proxy of the environment does not reach this machine's loopback
+        os.environ[name] = ",".join(filter(None, (os.environ.get(name), "127.0.0.1")))
+    with SampleServer() as server:
+        os.environ["IMAGENET_SAMPLE_URL"] = server.url
+        yield
+
+
+def _preview(options: argparse.Namespace) -> int:
+    from imagenet_tasks.commands.terminal import Bars
+    from imagenet_tasks.tasks.preview import preview, preview_overrides
+
+    overrides, out = _overrides(options), Path(options.out)
+    if out.suffix.lower() != ".png":
+        raise ConfigError(f"--out {out}: expected a name that ends with .png")
+    if not out.parent.is_dir():
+        raise ConfigError(f"--out {out}: there is no folder {out.parent}; make it, or name another")
+    download = make_config(options.profile, preview_overrides(overrides)).download
+    with contextlib.ExitStack() as stack:
+        if download.source == "sample" and not download.location:
+            stack.enter_context(_sample_server())
+        bars = stack.enter_context(Bars(sys.stderr))
+        sheet = preview(Store(options.home), options.profile, overrides, listeners=[bars])
+    out.write_bytes(sheet)
+    sys.stdout.write(f"{out}\n")
+    return 0
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Column, Table
+    from rich.text import Text
+
+    from imagenet_tasks.commands.terminal import without_noise
+    from imagenet_tasks.tasks.child import NOISE
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    store, classes = Store(options.home), [name.strip() for name in options.classes.split(",") if name.strip()]
+    champion = choose_champion(store, classes)  # before Keras is loaded, which takes its time
+    sys.stderr.write(
+        f"{champion.model.trial.key}, {len(champion.classes)} classes, {100 * champion.validation_accuracy:.1f} % on "
+        f"validation, of run {champion.run_id}\n"
+    )
+    with without_noise(NOISE):
+        from imagenet_tasks.train import load_keras
+
+        load_keras()
+        from imagenet_tasks.train.predict import predict
+
+        answers = predict(store, champion, options.files, top=options.top)
+    table = Table(Column("picture", overflow="fold"), "taken for", Column("", justify="right"), box=box.SIMPLE_HEAD)
+    for answer in answers:
+        if options.json:
+            sys.stdout.write(json.dumps(answer) + "\n")
+        for place, found in enumerate(answer["top"]):
+            table.add_row(Text("" if place else answer["file"]), found["name"], f"{100 * found['probability']:.1f} %")
+        if answer["reason"] and not options.json:
+            table.add_row(Text(answer["file"]), Text(answer["reason"], style="red"), "")
+    if not options.json:
+        Console().print(table)
+    return int(any(answer["reason"] for answer in answers))
+
+
+def _prune(options: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from imagenet_tasks import prune
+
+    store, console = Store(options.home), Console()
+    rules = prune.Rules(
+        keep_runs=options.keep_runs,
+        older_than_days=options.older_than_days,
+        grace_days=options.grace_days,
+        pictures=options.pictures,
+    )
+    plan = prune.make_plan(store, rules)
+    console.print(prune.plan_table(plan))
+    for line in prune.said_of_plan(plan, verbose=options.verbose):
+        console.print(line, highlight=False, markup=False, soft_wrap=options.verbose)
+    if options.delete and plan.going:
+        end = prune.said_of_removed(prune.carry_out(store, plan))
+    else:
+        end = prune.said_of_end(plan)
+    console.print(end, highlight=False, markup=False, soft_wrap=options.verbose)
+    return 0
+
+
+def _config(options: argparse.Namespace) -> int:
+    sys.stdout.write(to_json(make_config(options.profile, _overrides(options))) + "\n")
+    return 0
+
+
+def _classes(options: argparse.Namespace) -> int:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Column, Table
+    from rich.text import Text
+
+    if options.limit < 1:
+        raise ConfigError(f"--limit {options.limit}: expected 1 or more")
+    text = " ".join(options.words)
+    found = search_classes(text, MAX_CLASSES) if text else list(STUDY_CLASSES)
+    if not found:
+        sys.stderr.write(f"no class has {text!r} in its names or gloss; try fewer words, or another form of them\n")
+        return 1
+    table = Table(Column("wnid", no_wrap=True), "names", "gloss", box=box.SIMPLE_HEAD)
+    shown = found[: options.limit]
+    for c in shown:
+        table.add_row(c.class_id, Text(", ".join(names_of(c.class_id))), Text(c.gloss))
+    Console().print(table)
+    if len(shown) < len(found):
+        sys.stderr.write(f"{len(shown)} of {len(found)} shown; give more words, or --limit {len(found)}\n")
+    return 0
+
+
+def _serve_sample(options: argparse.Namespace) -> int:
+    from imagenet_tasks.sample.server import serve
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    serve(options.host, options.port)
+    return 0
+
+
+def _task(options: argparse.Namespace) -> int:
+    from imagenet_tasks.tasks.child import answer_order
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    return answer_order(options.order)

@@ -1,0 +1,1 @@
+"""The settings of a run: a dataclass per stage, the profiles that fill them, the class catalogue."""

@@ -1,0 +1,321 @@
+"""The settings of a run: one frozen, keyword-only dataclass per stage. `profiles` fills them.
+
+A field's name is unique over all stages, so that `--set epochs=3` and the trigger form need no stage prefix.
+"""
+
+import base64
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from imagenet_tasks.errors import ConfigError
+from imagenet_tasks.settings.classes import ImageClass
+
+STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+SourceName = Literal["sample", "folder", "synset-archives", "url-list"]
+ModelName = Literal["compact", "convnet1", "convnet2", "convnet3", "convnet4", "convnet5"]
+StepName = Literal["", "download", "preprocess", "train", "evaluate", "augment", "report"]
+# A repair's trainings: with added pictures of the chosen classes ("targeted"); with twice as many of them ("more"); of
+# the worst classes and of those that they are confused with ("correlated"); with as many spread over all classes
+# ("untargeted"); with none, for as long ("none").
+ArmName = Literal["targeted", "more", "correlated", "untargeted", "none"]
+StrategyName = Literal["recall", "confused", "correlated", "manual"]
+PolicyName = Literal["study", "colour", "trivial"]
+TransformName = Literal["rotation", "zoom", "horizontal_flip", "vertical_flip", "colour", "shear", "translation"]
+SOURCES, MODELS, FORCE_FROM = get_args(SourceName), get_args(ModelName), get_args(StepName)
+ARMS, STRATEGIES, POLICIES, TRANSFORMS = (get_args(n) for n in (ArmName, StrategyName, PolicyName, TransformName))
+MAX_CLASSES = 25_000  # ImageNet has 21,841
+MAX_ROUNDS = 3  # so many repairs are in the graph
+# Each model's own schedule, used where `epochs` or `retrain_epochs` is not set: the study's for its ConvNets.
+EPOCHS: dict[str, int] = {
+    "compact": 24, "convnet1": 32, "convnet2": 48, "convnet3": 64, "convnet4": 84, "convnet5": 48,
+}  # fmt: skip
+LEAST_SIDE_PX = dict.fromkeys(MODELS, 37) | {"compact": 1}  # of less, a ConvNet's poolings leave nothing
+
+
+def split_at_commas(value: Any) -> Any:
+    """Returns the parts of a text at its commas: a command line has no lists."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _with_targeted(value: Any) -> Any:
+    """Returns the arms, the repair itself first where it is not named: the others are compared with it."""
+    arms = split_at_commas(value)
+    return ["targeted", *arms] if isinstance(arms, list | tuple) and "targeted" not in arms else arms
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Credentials:
+    """What a source's server asks for. It comes from the workflow engine's secrets and is written nowhere.
+
+    Args:
+        host: `host:port` that it is sent to, and to no other.
+        authorization: the value of the Authorization header.
+    """
+
+    host: str
+    authorization: str = dataclasses.field(repr=False)
+
+
+def make_credentials(
+    connection: str, *, host: str | None, scheme: str | None, port: int | None, login: str | None, password: str | None
+) -> Credentials:
+    """Returns what a connection of the workflow engine holds: login and password, or a password alone as a token.
+
+    Raises:
+        ConfigError: where the connection has no host or no password.
+    """
+    login, password = (login or "").strip(), (password or "").strip()
+    try:
+        url = urlsplit(host if host and "://" in host else f"{scheme or 'https'}://{host or ''}")
+        port = port or url.port or {"http": 80, "https": 443}.get(url.scheme)
+    except ValueError as error:
+        raise ConfigError(f"connection: {connection!r} has a host that is none: {error}") from error
+    if not (login + password).isprintable():
+        raise ConfigError(f"connection: {connection!r} has a login or password with control characters in it")
+    if not url.hostname or not password:
+        raise ConfigError(
+            f"connection: {connection!r} has no {'password' if url.hostname else 'host'}. Expected an HTTP connection "
+            "with the host of the pictures' server and a login with its password, or a token as the password."
+        )
+    basic = base64.b64encode(f"{login}:{password}".encode()).decode()
+    authorization = f"Basic {basic}" if login else f"Bearer {password}"
+    name = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
+    return Credentials(host=f"{name}:{port}", authorization=authorization)
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class DownloadConfig:
+    """Where the pictures come from, how many are wanted, and what is accepted as a picture."""
+
+    source: SourceName = "sample"
+    location: str = ""
+    images_per_class: Annotated[int, Field(ge=1, le=100_000)] = 800
+    accept_imagenet_terms: bool = False
+    connection: Annotated[str, Field(max_length=250, pattern=r"^[\w.-]*$")] = ""
+    download_threads: Annotated[int, Field(ge=1, le=128)] = 32  # for waiting, not for cores
+    max_requests_per_host: Annotated[int, Field(ge=1, le=128)] = 8
+    connect_timeout_s: Seconds = 5.0
+    read_timeout_s: Seconds = 8.0
+    total_timeout_s: Seconds = 15.0
+    attempts: Annotated[int, Field(ge=1, le=10)] = 2
+    retry_after_cap_s: Annotated[float, Field(ge=0, le=3600)] = 30.0
+    max_redirects: Annotated[int, Field(ge=0, le=20)] = 5
+    respect_robots_tag: bool = True
+    allowed_private_hosts: Annotated[tuple[str, ...], BeforeValidator(split_at_commas)] = ()
+    max_bytes: Annotated[int, Field(ge=1_000, le=500_000_000)] = 20_000_000
+    max_pixels: Annotated[int, Field(ge=1_000, le=170_000_000)] = 50_000_000
+    min_side_px: Annotated[int, Field(ge=1, le=10_000)] = 24
+    max_aspect: Annotated[float, Field(ge=1.0, le=1000.0)] = 8.0
+
+    def __post_init__(self) -> None:
+        try:
+            netloc = urlsplit(self.location).netloc
+        except ValueError as error:
+            raise ValueError(f"location: {self.location!r} is not an address: {error}") from error
+        if "@" in netloc:
+            raise ValueError(
+                "location: expected no user name or password in the URL, since settings are written to files; give "
+                "credentials to the storage driver through the environment"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class PreprocessConfig:
+    """The size of the arrays and the split. What is neither validation nor test is training data."""
+
+    rows_px: Annotated[int, Field(ge=16, le=1024)] = 68
+    columns_px: Annotated[int, Field(ge=16, le=1024)] = 45
+    validation_share: Share = 0.1
+    test_share: Share = 0.1
+    min_images_per_class: Annotated[int, Field(ge=1)] = 20
+    min_classes: Annotated[int, Field(ge=0, le=MAX_CLASSES)] = 0
+    near_duplicate_bits: Annotated[int, Field(ge=0, le=10)] = 6
+    test_steers: bool = False  # the study's protocol: the test pictures are also the validation pictures
+
+    def __post_init__(self) -> None:
+        if self.test_steers and self.validation_share:
+            raise ValueError(
+                f"test_steers: then the test pictures validate, and no others can: set validation_share to 0, received "
+                f"{self.validation_share:g}"
+            )
+        if self.validation_share + self.test_share >= 1.0:
+            raise ValueError(
+                f"validation_share + test_share is {self.validation_share + self.test_share:g}; expected below 1, "
+                "so that pictures are left to train on"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class TrainConfig:
+    """The models, how often, and how long. The learning rate and the optimiser belong to the model.
+
+    Args:
+        model: the baseline.
+        more_models: further baselines; the best of all on validation is repaired.
+        retrain_model: what the repair trains; '' for the repaired baseline's model.
+        epochs: of each baseline; None for each model's own (EPOCHS).
+        retrain_epochs: the same for the repair; None for as many as `epochs` says, else for each model's own.
+        seed: of the first training of each trial.
+        seeds: how many trainings of each trial, from consecutive seeds.
+        arms: what is trained in the repair; 'targeted' always.
+        rounds: at most so many repairs, each on top of the one before.
+        early_stopping_patience: epochs without a better validation loss after which a training ends; 0 for never.
+        label_check_folds: trainings on parts of the training pictures that judge the labels of the rest; 0 for none.
+    """
+
+    model: ModelName = "compact"
+    more_models: Annotated[tuple[ModelName, ...], BeforeValidator(split_at_commas)] = ()
+    retrain_model: Literal["", ModelName] = ""
+    epochs: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    retrain_epochs: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] = 64
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    require_gpu: bool = False
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    seeds: Annotated[int, Field(ge=1, le=20)] = 1
+    arms: Annotated[tuple[ArmName, ...], BeforeValidator(_with_targeted)] = ("targeted",)
+    rounds: Annotated[int, Field(ge=1, le=MAX_ROUNDS)] = 1
+    early_stopping_patience: Annotated[int, Field(ge=0, le=1000)] = 0
+    label_check_folds: Annotated[int, Field(ge=0, le=10)] = 0
+
+    def __post_init__(self) -> None:
+        for name, values in (("more_models", (self.model, *self.more_models)), ("arms", self.arms)):
+            if len(set(values)) < len(values):
+                raise ValueError(f"{name}: expected each once, received {', '.join(values)}")
+        if self.label_check_folds == 1:
+            raise ValueError("label_check_folds: expected 0 (none) or 2 and more, received 1")
+
+    @property
+    def models(self) -> tuple[ModelName, ...]:
+        """All baselines."""
+        return (self.model, *self.more_models)
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class EvaluateConfig:
+    """The gate: strictly below the goal, on validation, the repair is tried."""
+
+    accuracy_goal: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class AugmentConfig:
+    """Which classes are repaired, with how many pictures, and how these are changed.
+
+    Args:
+        strategy: how the classes are chosen; `augment.choose` says what each means.
+        augment_classes: those of the strategy 'manual', by wnid or name.
+        denied_transforms: 'class: transform transform ...', what a class is never changed by.
+    """
+
+    strategy: StrategyName = "recall"
+    augment_classes: Annotated[tuple[str, ...], BeforeValidator(split_at_commas)] = ()
+    classes_to_augment: Annotated[int, Field(ge=1, le=1000)] = 3
+    pictures_to_add: Annotated[int, Field(ge=1, le=100_000)] = 100
+    policy: PolicyName = "study"
+    rotation_deg: Annotated[float, Field(ge=0.0, le=180.0)] = 25.0
+    zoom_share: Share = 0.25
+    horizontal_flip: bool = True
+    vertical_flip: bool = True
+    denied_transforms: Annotated[tuple[str, ...], BeforeValidator(split_at_commas)] = ()
+
+    def __post_init__(self) -> None:
+        if (self.strategy == "manual") != bool(self.augment_classes):
+            raise ValueError(
+                f"augment_classes: expected classes with strategy 'manual' and with no other; received "
+                f"{', '.join(self.augment_classes) or 'none'} with {self.strategy!r}"
+            )
+        for entry in self.denied_transforms:
+            name, colon, transforms = entry.partition(":")
+            unknown = sorted(set(transforms.split()) - set(TRANSFORMS))
+            if not colon or not name.strip() or not transforms.split() or unknown:
+                raise ValueError(
+                    f"denied_transforms: expected 'class: transform transform', with transforms of "
+                    f"{', '.join(TRANSFORMS)}; received {entry!r}"
+                )
+
+    def denied(self, class_id: str) -> frozenset[str]:
+        """Returns the transforms that a class is never changed by."""
+        entries = (entry.partition(":") for entry in self.denied_transforms)
+        return frozenset(t for name, _, transforms in entries if name == class_id for t in transforms.split())
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class RunConfig:
+    """All settings of one run. `classes` is empty until `plan_run` has asked a source that names its own."""
+
+    profile: str
+    description: str
+    classes: Annotated[tuple[ImageClass, ...], Field(max_length=MAX_CLASSES)] = ()
+    force: StepName = ""
+    download: DownloadConfig
+    preprocess: PreprocessConfig
+    train: TrainConfig
+    evaluate: EvaluateConfig
+    augment: AugmentConfig
+
+    def __post_init__(self) -> None:
+        if len(self.classes) == 1:
+            raise ValueError(f"classes: received one class ({self.classes[0].class_id}); expected at least two")
+        ids = [c.class_id for c in self.classes]
+        twice = sorted(class_id for class_id, count in Counter(ids).items() if count > 1)
+        if twice:
+            raise ValueError(f"classes: {', '.join(twice)} named more than once; name each class once")
+        if ids and self.preprocess.min_classes > len(ids):
+            raise ValueError(
+                f"min_classes: expected at most the run's {len(ids)} classes, received {self.preprocess.min_classes}"
+            )
+        if self.augment.strategy == "correlated" and "correlated" in self.train.arms:
+            raise ValueError(
+                "arms: with strategy 'correlated' the arm of that name would be the repair itself; leave it out"
+            )
+        unknown = [c for c in self.augment.augment_classes if ids and c not in ids]
+        if unknown:
+            raise ValueError(
+                f"augment_classes: expected classes of the run, received {', '.join(unknown)}; the run has "
+                f"{', '.join(f'{c.name} ({c.class_id})' for c in self.classes[:20])}"
+            )
+        rows_px, columns_px = self.preprocess.rows_px, self.preprocess.columns_px
+        for model in (*self.train.models, self.train.retrain_model or self.train.model):
+            if min(rows_px, columns_px) < LEAST_SIDE_PX[model]:
+                raise ValueError(
+                    f"rows_px, columns_px: {model} needs at least {LEAST_SIDE_PX[model]} of each, received "
+                    f"{rows_px}x{columns_px}; give more, or choose another model"
+                )
+
+
+_ADAPTER = TypeAdapter(RunConfig)
+
+
+def to_json(config: RunConfig) -> str:
+    """Returns the settings as JSON text that `from_json` reads back to an equal object."""
+    return _ADAPTER.dump_json(config, indent=2).decode()
+
+
+def from_json(settings: str | Mapping[str, Any]) -> RunConfig:
+    """Returns the settings that `to_json` wrote.
+
+    Raises:
+        ConfigError: naming each setting that cannot be used.
+    """
+    try:
+        return _ADAPTER.validate_json(settings) if isinstance(settings, str) else _ADAPTER.validate_python(settings)
+    except ValidationError as error:
+        raise ConfigError("; ".join(explain(e) for e in error.errors())) from error
+
+
+def explain(error: Any) -> str:
+    """Returns one error of a ValidationError as a sentence that names the setting."""
+    where = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "value_error":  # our own sentence from __post_init__ says all of it
+        return str(error["ctx"]["error"])
+    return f"{where}: {error['msg'][0].lower()}{error['msg'][1:]}; received {error['input']!r}"

@@ -1,0 +1,202 @@
+"""The profiles: settings to start from, and how a run's own are put on top of them."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from imagenet_tasks.errors import ConfigError
+from imagenet_tasks.settings.classes import STUDY_CLASSES, ImageClass, find_class, folder_class
+from imagenet_tasks.settings.config import (
+    AugmentConfig,
+    DownloadConfig,
+    EvaluateConfig,
+    PreprocessConfig,
+    RunConfig,
+    TrainConfig,
+    explain,
+    from_json,
+    split_at_commas,
+    to_json,
+)
+
+# What makes no sense for a class of the study: a building, an animal or a vehicle on its head is no such picture. What
+# is seen from above or below, or floats, has no such side: keyboard, beetle, cobra, aircraft, jellyfish.
+DENIED_TRANSFORMS = (
+    "n00441073: vertical_flip",  # ski jumping
+    "n00451635: vertical_flip",  # motorcycling
+    "n02403454: vertical_flip",  # cow
+    "n02482650: vertical_flip",  # pygmy chimpanzee
+    "n02510455: vertical_flip",  # giant panda
+    "n02676938: vertical_flip",  # acropolis
+    "n02738535: vertical_flip",  # armchair
+    "n03173929: vertical_flip",  # delivery truck
+    "n03902125: vertical_flip",  # pay-phone
+    "n09260907: vertical_flip",  # cultivated land
+    "n09438940: vertical_flip",  # snowdrift
+    "n12582231: vertical_flip",  # palm
+)
+
+
+PROFILES: dict[str, RunConfig] = {
+    "sample": RunConfig(
+        profile="sample",
+        description="Drawn pictures from the built-in source, the compact model, minutes on two cores",
+        classes=STUDY_CLASSES,
+        download=DownloadConfig(source="sample", images_per_class=100, total_timeout_s=6.0),
+        preprocess=PreprocessConfig(validation_share=0.2, test_share=0.2),
+        train=TrainConfig(model="compact", epochs=12, retrain_epochs=12, batch_size=64),
+        evaluate=EvaluateConfig(),
+        augment=AugmentConfig(pictures_to_add=10),  # the study's share: 100 beside 640 training pictures
+    ),
+    "seed": RunConfig(
+        profile="seed",
+        description="The study's run: 20 classes, 800 pictures each, ConvNet 1, goal 50 %, 3 classes x 100 pictures, "
+        "ConvNet 5; validation decides, test reports",
+        classes=STUDY_CLASSES,
+        download=DownloadConfig(source="folder", images_per_class=800),
+        preprocess=PreprocessConfig(),
+        train=TrainConfig(model="convnet1", retrain_model="convnet5", batch_size=128),
+        evaluate=EvaluateConfig(),
+        augment=AugmentConfig(),
+    ),
+    "study": RunConfig(
+        profile="study",
+        description="All that the study did, by its own protocol: ConvNets 1 to 4, the best repaired as ConvNet 5, and "
+        "its two further augmentations; the test pictures steer, as they did there",
+        classes=STUDY_CLASSES,
+        download=DownloadConfig(source="folder", images_per_class=800),
+        preprocess=PreprocessConfig(validation_share=0.0, test_share=0.2, test_steers=True),
+        train=TrainConfig(
+            model="convnet1",
+            more_models=("convnet2", "convnet3", "convnet4"),
+            retrain_model="convnet5",
+            batch_size=128,
+            arms=("targeted", "more", "correlated"),
+        ),
+        evaluate=EvaluateConfig(),
+        augment=AugmentConfig(),
+    ),
+    "best": RunConfig(
+        profile="best",
+        description="The compact model on its own schedule: more accurate than the study's and many times faster",
+        classes=STUDY_CLASSES,
+        download=DownloadConfig(source="folder", images_per_class=800),
+        preprocess=PreprocessConfig(validation_share=0.16, test_share=0.16),
+        train=TrainConfig(model="compact", batch_size=64),
+        evaluate=EvaluateConfig(),
+        augment=AugmentConfig(denied_transforms=DENIED_TRANSFORMS),
+    ),
+}
+
+CLASS_SETTINGS = ("augment_classes", "denied_transforms")  # their entries begin with a class
+_STAGES = ("download", "preprocess", "train", "evaluate", "augment")
+
+
+def setting_names() -> dict[str, str]:
+    """Returns each setting's name with the stage that it belongs to ('' for the run's own)."""
+    own = {"classes": "", "force": ""}
+    return own | {
+        field.name: stage for stage in _STAGES for field in dataclasses.fields(getattr(PROFILES["sample"], stage))
+    }
+
+
+def parse_classes(value: str | list[str] | tuple[str, ...], *, source: str) -> tuple[ImageClass, ...]:
+    """Returns the classes of a list, or of a text with one class per comma or line.
+
+    Args:
+        value: wnids and names.
+        source: where the pictures come from; with `folder` a name is a folder's, else one of WordNet's.
+
+    Raises:
+        ConfigError: where an entry is no class or is the name of several, or there is none.
+    """
+    if not isinstance(value, str | list | tuple):
+        raise ConfigError(f"classes: expected a list, or a text with one class per comma or line; received {value!r}")
+    entries = value.replace("\n", ",").split(",") if isinstance(value, str) else list(value)
+    named = folder_class if source == "folder" else find_class
+    found = tuple(named(str(entry).strip()) for entry in entries if str(entry).strip())
+    if not found:
+        raise ConfigError(f"classes: expected at least two, received {value!r}")
+    return found
+
+
+def make_config(profile: str, overrides: Mapping[str, Any] | None = None) -> RunConfig:
+    """Returns the settings of `profile` with `overrides`, where None, '' and [] mean "as the profile says".
+
+    Raises:
+        ConfigError: naming the setting, what was expected and what was received.
+    """
+    if profile not in PROFILES:
+        raise ConfigError(f"profile: {profile!r} does not exist; choose one of {', '.join(PROFILES)}")
+    stages = setting_names()
+    settings = json.loads(to_json(PROFILES[profile]))
+    given = {k: v for k, v in (overrides or {}).items() if v is not None and v not in ("", [], ())}
+    source = given.get("source", PROFILES[profile].download.source)
+    if "classes" in given:
+        given["classes"] = parse_classes(given["classes"], source=source)
+    known = {c.name.lower(): c.class_id for c in given.get("classes", PROFILES[profile].classes)}
+    for name, value in given.items():
+        if name not in stages:
+            raise ConfigError(f"{name}: no such setting; the settings are {', '.join(sorted(stages))}")
+        if name == "classes":
+            settings["classes"] = [dataclasses.asdict(c) for c in value]
+        elif name in CLASS_SETTINGS:
+            settings[stages[name]][name] = [_with_wnid(entry, source, known) for entry in split_at_commas(value)]
+        elif stages[name]:
+            settings[stages[name]][name] = value
+        else:
+            settings[name] = value
+    own = {c["class_id"] for c in settings["classes"]}
+    if source == "folder" and "classes" not in given and not own.issuperset(settings["augment"]["augment_classes"]):
+        settings["classes"] = []  # the folder's, then: plan_run asks it
+    return from_json(settings)
+
+
+def _with_wnid(entry: Any, source: str, known: Mapping[str, str]) -> str:
+    """Returns an entry such as 'acropolis: vertical_flip' with its class's id in place of its name.
+
+    Args:
+        entry: begins with a class.
+        source: where the pictures come from.
+        known: the run's classes by name, which are meant first where a name is that of several.
+    """
+    name, colon, rest = str(entry).partition(":")
+    class_id = known.get(name.strip().lower()) or parse_classes([name], source=source)[0].class_id
+    return f"{class_id}{colon}{rest}"
+
+
+def with_classes(config: RunConfig, classes: tuple[ImageClass, ...]) -> RunConfig:
+    """Returns the settings with the classes that a source has.
+
+    Raises:
+        ConfigError: where another setting does not go with them.
+    """
+    ids, named = {c.class_id for c in classes}, {c.name.lower(): c.class_id for c in classes}
+
+    def with_ids(entries: tuple[str, ...]) -> tuple[str, ...]:
+        """What a folder calls its classes is known only now."""
+        parts = (entry.partition(":") for entry in entries)
+        return tuple(
+            f"{name if name in ids else named.get(name.lower(), name)}{colon}{rest}" for name, colon, rest in parts
+        )
+
+    augment = dataclasses.replace(
+        config.augment,
+        augment_classes=with_ids(config.augment.augment_classes),
+        denied_transforms=with_ids(config.augment.denied_transforms),
+    )
+    config = dataclasses.replace(config, classes=(), augment=augment)
+    given = set(config.augment.denied_transforms) - set(PROFILES[config.profile].augment.denied_transforms)
+    unknown = sorted(entry for entry in given if entry.partition(":")[0] not in ids)
+    if unknown:
+        raise ConfigError(
+            f"denied_transforms: expected classes of the run, received {', '.join(unknown)}; the run has "
+            f"{', '.join(sorted(ids)[:20])}"
+        )
+    try:
+        return dataclasses.replace(config, classes=classes)
+    except ValidationError as error:
+        raise ConfigError("; ".join(explain(e) for e in error.errors())) from error

@@ -1,0 +1,1 @@
+"""Intervals and tests: when a difference is more than chance."""

@@ -1,0 +1,91 @@
+"""A run's index: what it came to and which artifacts are its own, in one small file beside its report."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import field
+from typing import Any, ClassVar, Literal
+
+from pydantic.dataclasses import dataclass
+
+from imagenet_tasks.artifacts.json_file import JsonArtifact
+from imagenet_tasks.settings.config import STRICT
+
+FINGERPRINT = r"[0-9a-f]{16}"
+# Where the artifact lies that a task hands on. Tasks of later rounds have the round before their name.
+PARENTS = {
+    "preprocess_class": "arrays",
+    "build_dataset": "datasets",
+    "train_baseline": "models",
+    "evaluate_baseline": "evaluations",
+    "plan_augmentation": "plans",
+    "augment_class": "arrays",
+    "train_augmented": "models",
+    "evaluate_augmented": "evaluations",
+}
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class RunIndex(JsonArtifact):
+    """What a run with a report came to.
+
+    Accuracies are shares in [0, 1], None where not measured or not tried; `interval` is of the difference on test,
+    over pictures, and `seed_interval` over seeds where there are several; so are the intervals of the accuracies then.
+    `classes` counts those trained on; `chosen` and `lost` are class ids; `seconds` is from the first task's start to
+    the report's end; `champion` is what became of its best model (promoted, kept, ...); `artifacts` are the folders of
+    all that it made or used again.
+    """
+
+    KEY: ClassVar[str] = "run.json"
+    dag_id: str
+    run_id: str
+    run_key: str
+    profile: str
+    source: str
+    started_s: float
+    seconds: float
+    written_s: float
+    classes: int
+    branch: Literal["augment", "report"]
+    verdict: str
+    headline: str
+    validation_before: float | None
+    validation_after: float | None
+    test_before: float | None
+    test_before_interval: tuple[float, float] | None
+    test_after: float | None
+    test_after_interval: tuple[float, float] | None
+    interval: tuple[float, float] | None
+    seed_interval: tuple[float, float] | None
+    p_value: float | None
+    chosen: tuple[str, ...]
+    lost: tuple[str, ...]
+    rounds: int
+    kept_round: int | None
+    seeds: int
+    arms: tuple[str, ...]
+    model: str
+    device: str
+    precision: str
+    champion: str
+    report: str
+    report_json: str
+    artifacts: tuple[str, ...] = field(default=())
+
+
+def artifact_folders(records: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Returns the published folders that tasks handed on, in the order of the tasks, with the task's class or trial.
+
+    Args:
+        records: of tasks, with 'task', 'item' and 'result'; what is not as a task wrote it is passed over.
+    """
+    folders: dict[str, str] = {}
+    for record in records:
+        parent = PARENTS.get(str(record.get("task")).rpartition(".")[2])
+        result = record.get("result")
+        if parent is None or not isinstance(result, Mapping):
+            continue
+        named = result["array"] if isinstance(result.get("array"), Mapping) else result
+        mark = named.get("fingerprint")
+        if isinstance(mark, str) and re.fullmatch(FINGERPRINT, mark):
+            folders.setdefault(f"{parent}/{mark}", str(record.get("item") or ""))
+    return folders

@@ -1,0 +1,233 @@
+"""What a run trains: models, seeds, arms, parts of the labels; and when another repair follows."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from fakes.models import fake_model, judges_of_labels
+from fakes.pictures import COBRA, PANDA, load_split, picture, small_dataset
+
+from imagenet_tasks import tasks
+from imagenet_tasks.artifacts import champions
+from imagenet_tasks.artifacts.arrays import fold_of, read_array, read_split
+from imagenet_tasks.artifacts.references import AddedPictures, ClassArray, Dataset, Evaluation, TrainedModel, Trial
+from imagenet_tasks.evaluate.stage import evaluate_baseline
+from imagenet_tasks.evaluate.suspects import find_suspects
+from imagenet_tasks.settings.profiles import make_config
+from imagenet_tasks.store.storage import Store
+from imagenet_tasks.tasks import models, pictures
+from imagenet_tasks.workflow.run import Run
+
+SAID = {
+    "profile": "sample", "branch": "report", "verdict": "not tried", "headline": "h", "validation_before": 0.6,
+    "validation_after": None, "test_before": 0.6, "test_before_interval": None, "test_after": None,
+    "test_after_interval": None, "interval": None, "seed_interval": None, "p_value": None, "chosen": [], "lost": [],
+    "rounds": 0, "kept_round": None, "seeds": 1, "arms": ["baseline"], "report": "r", "report_json": "j",
+}  # fmt: skip
+
+
+@pytest.fixture
+def start(tmp_path):
+    """A run with these settings."""
+
+    def begin(**settings) -> Run:
+        run = Run(Store(tmp_path / "home"), "dag", "run")
+        run.write_config(make_config("sample", settings))
+        return run
+
+    return begin
+
+
+def evaluated(store: Store, gain: tuple[float, float] = (0.0, 0.0), *, accuracy: float = 0.3) -> dict:
+    """A repair's evaluation whose gain on validation has this interval."""
+    trial = Trial(model="convnet2", seed=0, arm="targeted", dataset="d", round=1)
+    evaluation = Evaluation(
+        fingerprint=f"e{gain[0]}{gain[1]}", models=(TrainedModel(trial=trial, fingerprint="m"),),
+        validation_accuracy=accuracy, test_accuracy=0.9, round=1,
+    )  # fmt: skip
+    comparison = {"previous": {"validation": {"interval": gain}}}
+    with store.publish(evaluation.folder) as folder:
+        (folder / "comparison.json").write_text(json.dumps(comparison))
+    return evaluation.as_dict()
+
+
+def test_the_first_round_trains_each_model_with_each_seed_and_each_part_of_the_labels():
+    config = make_config("study", {"seeds": 2, "seed": 7, "label_check_folds": 3, "more_models": "convnet2"}).train
+    keys = [trial.key for trial in pictures._trials(config, "d")]
+    assert keys == [
+        "baseline-convnet1-seed7", "baseline-convnet1-seed8", "baseline-convnet2-seed7", "baseline-convnet2-seed8",
+        "labels-convnet1-seed7-fold1of3", "labels-convnet1-seed7-fold2of3", "labels-convnet1-seed7-fold3of3",
+    ]  # fmt: skip
+
+
+def test_a_repair_trains_each_arm_with_each_seed_and_what_was_the_best_baseline(start):
+    run = start(seeds=2, arms="targeted,none")
+    trials = tasks.plan_retraining(run, evaluated(run.store))
+    assert [(t["arm"], t["seed"], t["model"], t["round"]) for t in trials] == [
+        ("targeted", 0, "convnet2", 1), ("targeted", 1, "convnet2", 1),
+        ("none", 0, "convnet2", 1), ("none", 1, "convnet2", 1),
+    ]  # fmt: skip
+
+
+def test_a_repair_trains_the_model_that_the_settings_name(start):
+    run = start(retrain_model="convnet5")
+    assert [t["model"] for t in tasks.plan_retraining(run, evaluated(run.store))] == ["convnet5"]
+
+
+def test_a_second_repair_trains_the_repair_alone(start):
+    run = start(arms="targeted,untargeted,none", rounds=2)
+    trials = [Trial.from_dict(t) for t in tasks.plan_retraining(run, evaluated(run.store), round_number=2)]
+    assert [t.key for t in trials] == ["targeted-convnet2-seed0-round2"]
+
+
+def test_the_arm_without_added_pictures_sees_as_many_pictures_as_the_repair(start, tmp_path):
+    run = start(retrain_epochs=10)
+    dataset = small_dataset(run.store, tmp_path / "data")
+    train = sum(c.train for c in dataset.classes)
+    array = ClassArray(class_id=COBRA, fingerprint="a", count=train // 2)
+    others = ClassArray(class_id=PANDA, fingerprint="b", count=train)
+    added = [AddedPictures(array=array, arms=("targeted", "more")), AddedPictures(array=others, arms=("untargeted",))]
+    trial = {"model": "compact", "seed": 0, "dataset": dataset.fingerprint, "round": 1}
+    assert models._retrain_epochs(run, Trial(arm="none", **trial), added) == round(10 * (1 + (train // 2) / train))
+    assert models._retrain_epochs(run, Trial(arm="untargeted", **trial), added) == 10
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [({}, 48), ({"epochs": 5}, 5), ({"epochs": 5, "retrain_epochs": 7}, 7), ({"retrain_epochs": 7}, 7)],
+)
+def test_a_repair_trains_as_long_as_a_baseline_that_was_told_how_long(tmp_path, settings, expected):
+    run = Run(Store(tmp_path), "dag", "run")
+    run.write_config(make_config("seed", settings))
+    trial = Trial(model="convnet5", seed=0, arm="targeted", dataset="d", round=1)
+    assert models._retrain_epochs(run, trial, []) == expected
+
+
+@pytest.mark.parametrize(
+    ("rounds", "accuracy", "gain", "branch", "why"),
+    [
+        (2, 0.3, (-0.01, 0.05), "augment", "interval -1.0 to +5.0 points: repair 2 of 2 follows"),
+        (2, 0.3, (-0.05, -0.01), "report", "which excludes progress"),
+        (2, 0.3, (0.0, 0.0), "report", "which excludes progress"),
+        (1, 0.3, (-0.01, 0.05), "report", "the one repair that may be tried"),
+        (2, 0.5, (-0.01, 0.05), "report", "meets the goal"),
+    ],
+)
+def test_another_repair_follows_below_the_goal_while_rounds_are_left_and_progress_is_possible(
+    start, rounds, accuracy, gain, branch, why
+):
+    run = start(rounds=rounds)
+    assert tasks.check_accuracy(run, evaluated(run.store, gain, accuracy=accuracy), round_number=2) == branch
+    decision = run.store.read_json(run.key("decision_round_2.json"))
+    assert (decision["branch"], decision["round"]) == (branch, 2)
+    assert why in decision["why"]
+
+
+def test_the_gate_reads_validation_and_never_test(start):
+    run = start()
+    evaluation = evaluated(run.store, accuracy=0.3)  # 0.9 on test
+    assert tasks.check_accuracy(run, evaluation) == "augment"
+
+
+def test_the_gate_says_where_the_test_pictures_steer(start):
+    run = start(test_steers=True, validation_share=0)
+    tasks.check_accuracy(run, evaluated(run.store))
+    assert "the test pictures steer" in run.store.read_json(run.key("decision.json"))["why"]
+
+
+def test_where_the_test_pictures_steer_they_are_the_validation_pictures(tmp_path):
+    store = Store(tmp_path / "home")
+    dataset = small_dataset(store, tmp_path / "data", validation_share=0.0, test_share=0.3, test_steers=True)
+    assert read_split(store, dataset, "validation") == read_split(store, dataset, "test") != []
+    assert (load_split(store, dataset, "validation")[0] == load_split(store, dataset, "test")[0]).all()
+    assert [c.validation for c in dataset.classes] == [c.test for c in dataset.classes]
+
+
+# What is handed on, and what an earlier attempt left
+
+
+def baseline_of(run: Run, where) -> tuple[Dataset, Evaluation]:
+    """A dataset and the evaluation of a model on it, with the records of their tasks."""
+    dataset = small_dataset(run.store, where)
+    model = fake_model(run.store, dataset, "m", validation=0.4, test=0.4)
+    measured, _ = evaluate_baseline(run.store, dataset, [model])
+    for task, result in (
+        ("build_dataset", {"fingerprint": dataset.fingerprint}),
+        ("evaluate_baseline", measured.as_dict()),
+        ("check_accuracy", {"branch": "report"}),
+    ):
+        with run.task(task) as record:
+            record["result"] = result
+    return dataset, measured
+
+
+def test_the_changed_pictures_are_made_of_the_plans_entries_and_no_image_ids_are_handed_on(start, tmp_path):
+    run = start(arms="targeted,none", classes_to_augment=2, pictures_to_add=5)
+    dataset, measured = baseline_of(run, tmp_path / "data")
+    doubtful = [row.image_id for row in read_split(run.store, dataset, "train") if row.class_id == COBRA][:3]
+    suspects = [
+        {"class_id": COBRA, "image_id": i, "given_probability": 0.1, "suggested_probability": 0.9} for i in doubtful
+    ]
+    measured = replace(measured, fingerprint="doubting")
+    with run.store.publish(measured.folder) as folder:
+        (folder / "suspects.json").write_text(json.dumps({"suspects": suspects}))
+    groups = tasks.plan_augmentation(run, measured.as_dict())
+    assert not any(image_id in json.dumps(groups) for image_id in doubtful)
+    added = [AddedPictures.from_dict(a) for group in groups for a in tasks.augment_class(run, group, listeners=())]
+    chosen = tasks.common.read_plan(run.store, groups[0]["plan"]).chosen
+    assert [(a.array.class_id, a.array.count, a.arms) for a in added] == [
+        (c.class_id, c.pictures_to_add, c.arms) for c in chosen
+    ]
+    of_cobra = {c.class_id: c.skipped for c in chosen}.get(COBRA)
+    assert of_cobra == tuple(doubtful)
+    (cobras,) = (a.array for a in added if a.array.class_id == COBRA)
+    assert not set(doubtful) & set(read_array(run.store, cobras)[1])
+
+
+@pytest.mark.parametrize("harm", [b"{", b"[]"])
+def test_a_champions_file_that_no_run_wrote_does_not_cost_the_report(start, tmp_path, monkeypatch, caplog, harm):
+    run, shown, read = start(), [], []
+    baseline_of(run, tmp_path / "data")
+    run.store.write_bytes(champions.KEY, harm)
+    real = Run.task_records
+    monkeypatch.setattr(Run, "task_records", lambda self: read.append(1) or real(self))
+    monkeypatch.setattr(
+        "imagenet_tasks.report.stage.write_report",
+        lambda inputs: shown.append(inputs) or SAID,
+    )
+    tasks.write_report(run)
+    assert shown[0].champion["outcome"] == "not settled"
+    assert "Restore it, or delete it" in shown[0].champion["why"] and "not settled" in caplog.text
+    assert run.store.read_bytes(champions.KEY) == harm
+    assert len(read) == 2  # once for the report, once for the index with the report's own record
+
+
+def test_pictures_that_look_alike_are_judged_in_one_part(start, tmp_path):
+    run = start()
+    (tmp_path / "data" / COBRA).mkdir(parents=True)
+    for seed in range(8):  # other sizes of pictures that are there too
+        copy = picture(seed, rows=30, columns=40, kind="PNG")
+        (tmp_path / "data" / COBRA / f"-{seed}.png").write_bytes(copy)
+    dataset = small_dataset(run.store, tmp_path / "data", validation_share=0.05, test_share=0.05)
+    rows = read_split(run.store, dataset, "train")
+    alike = [r for r in rows if r.group]
+    assert len({r.group for r in alike}) >= 4
+    assert len({(r.group, fold_of(r.group or r.image_id, 5)) for r in alike}) == len({r.group for r in alike})
+    assert {fold_of(r.group or r.image_id, 5) for r in rows} == set(range(5))
+    shares = np.full((len(rows), 3), 1 / 3)
+    judges = judges_of_labels(run.store, dataset, "judge", shares, folds=5)
+    assert find_suspects(run.store, dataset, judges)["pictures"] == len(rows)
+
+
+def test_a_run_that_is_planned_again_counts_nothing_that_an_earlier_attempt_left(start, tmp_path):
+    run = start()
+    baseline_of(run, tmp_path / "data")
+    tasks.check_accuracy(run, evaluated(run.store), round_number=2)
+    run.store.write_json(run.key("progress/train_baseline.x.json"), {})
+    source = {"source": "folder", "location": str(tmp_path / "data")}
+    groups = tasks.plan_run(run, "sample", source)
+    assert [r["task"] for r in run.task_records()] == ["plan_run"]
+    assert run.store.names(run.folder) == ["config.json", "progress", "tasks"]
+    assert run.store.names(run.key("progress")) == []
+    assert tasks.plan_run(run, "sample", source) == groups  # and nothing happens where there is nothing
