@@ -88,7 +88,7 @@ def champion_of(store: Store, entries: dict[str, Any], key: str) -> Champion | N
         return None
     where = f"{store.path(KEY)}, {key}"
     try:
-        champion = Champion.from_dict(entries[key], where=where)
+        champion = Champion.from_file(entries[key], where=where)
     except ArtifactError as error:
         raise ArtifactError(f"{error}{ADVICE}") from error
     if key != key_of(champion.class_ids, drawn=champion.drawn):

@@ -1,5 +1,6 @@
 """Dataclasses that are kept as JSON files, and those that name a published folder."""
 
+import json
 from typing import Any, ClassVar, Self
 
 from pydantic import TypeAdapter, ValidationError
@@ -7,14 +8,35 @@ from pydantic import TypeAdapter, ValidationError
 from imagenet_tasks.errors import ArtifactError
 from imagenet_tasks.store.storage import Store
 
+VERSION_FIELD = "schema_version"  # of a file; 0 where it has none, as before there were versions
+
 
 class JsonArtifact:
-    """A dataclass that is kept as one JSON file."""
+    """A dataclass that is kept as one JSON file.
+
+    A file says which version of its class wrote it. A field that is added with a default needs no new version; any
+    other change raises SCHEMA_VERSION, and `upgraded` makes today's fields of the ones before.
+    """
+
+    SCHEMA_VERSION: ClassVar[int] = 1
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns plain JSON values."""
+        """Returns plain JSON values, as they are handed from task to task."""
         plain: dict[str, Any] = TypeAdapter(type(self)).dump_python(self, mode="json")
         return plain
+
+    def as_file(self) -> dict[str, Any]:
+        """Returns what a file of it holds, as plain JSON values."""
+        return {VERSION_FIELD: self.SCHEMA_VERSION} | self.as_dict()
+
+    def content(self) -> bytes:
+        """Returns what a file of it holds."""
+        return json.dumps(self.as_file(), indent=1, allow_nan=False).encode()
+
+    @classmethod
+    def upgraded(cls, fields: dict[str, Any], version: int) -> dict[str, Any]:
+        """Returns today's fields from those of a file that an earlier version wrote."""
+        return fields
 
     @classmethod
     def from_dict(cls, value: Any, *, where: str = "") -> Self:
@@ -30,15 +52,31 @@ class JsonArtifact:
 
     @classmethod
     def from_json(cls, content: bytes, *, where: str) -> Self:
-        """Returns the object that a file's content describes.
+        """Returns the object that a file's content describes, also one that an earlier version wrote.
 
         Raises:
-            ArtifactError: where it describes something else.
+            ArtifactError: where it describes something else, or a later version wrote it.
         """
         try:
-            return TypeAdapter(cls).validate_json(content)
-        except ValidationError as error:
-            raise ArtifactError(f"{where}: not a {cls.__name__}: {error}") from error
+            value = json.loads(content)
+        except (ValueError, RecursionError) as error:
+            raise ArtifactError(f"{where}: expected JSON, found something else ({error})") from error
+        return cls.from_file(value, where=where)
+
+    @classmethod
+    def from_file(cls, value: Any, *, where: str) -> Self:
+        """Returns the object that a file's parsed JSON describes; raises as `from_json` does."""
+        if isinstance(value, dict):
+            version = value.get(VERSION_FIELD, 0)
+            if not isinstance(version, int) or version > cls.SCHEMA_VERSION:
+                raise ArtifactError(
+                    f"{where}: expected a {cls.__name__} of version {cls.SCHEMA_VERSION} or before, found version "
+                    f"{version!r}: a later version of this program wrote it. Read it with that one."
+                )
+            value = {name: field for name, field in value.items() if name != VERSION_FIELD}
+            if version < cls.SCHEMA_VERSION:
+                value = cls.upgraded(value, version)
+        return cls.from_dict(value, where=where)
 
     @classmethod
     def read(cls, store: Store, folder: str, name: str) -> Self:

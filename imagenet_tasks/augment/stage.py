@@ -112,7 +112,7 @@ def plan_augmentation(
         ),
     )
     with store.publish(folder) as attempt:
-        (attempt / "plan.json").write_text(json.dumps(plan.as_dict(), indent=1))
+        (attempt / "plan.json").write_bytes(plan.content())
     return plan, False
 
 
@@ -211,7 +211,7 @@ def augment_class(
         )
     member, size = dataset.classes[chosen.label], (dataset.rows_px, dataset.columns_px)
     key = Selection.key(member.class_id, member.selection)
-    selection = Selection.from_dict(store.read_json(key), where=key)
+    selection = Selection.from_json(store.read_bytes(key), where=key)
     train_ids = {row.image_id for row in read_split(store, dataset, "train") if row.label == chosen.label}
     file_of = {file.partition(".")[0]: file for file in selection.files}
     sources = train_ids & file_of.keys() - set(chosen.skipped)

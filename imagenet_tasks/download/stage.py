@@ -381,7 +381,7 @@ def _select(
         hosts=hosts,
         placeholders=tuple(sorted(records.placeholders(looked_at))),
     )
-    store.write_json(ref.key, selection.as_dict())
+    store.write_bytes(ref.key, selection.content())
     if hosts:
         by_kind = (f"{accepted} of {asked} URLs of {HOSTS[kind]}" for kind, (accepted, asked) in sorted(hosts.items()))
         log.info("%s: %s gave a picture", image_class.name, ", ".join(by_kind))

@@ -64,7 +64,7 @@ def promote(
             outcome, why = _judge(store, candidate, present, run, trials=len(trials))
             if outcome == "promoted" and not _is_by(run, candidate, present):
                 present = _entry(store, dataset, candidate, present, run, profile=profile, drawn=drawn)
-                store.write_json(KEY, entries | {key: present.as_dict()})
+                store.write_json(KEY, entries | {key: present.as_file()})
     log.info("Champion %s: %s", outcome, why)
     return {"outcome": outcome, "why": why, "champion": present.as_dict() if present else None}
 

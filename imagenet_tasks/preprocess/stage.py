@@ -56,7 +56,7 @@ def preprocess_class(
     if store.is_complete(array.folder):
         progress.advance(array.count)
         return array, True
-    selection = Selection.from_dict(store.read_json(ref.key), where=ref.key)
+    selection = Selection.from_json(store.read_bytes(ref.key), where=ref.key)
 
     def prepare(file: str) -> "tuple[np.ndarray, tuple[int, bool]]":
         data = read_picture(store, ref.class_id, file)
@@ -138,7 +138,7 @@ def build_dataset(
     with store.publish(dataset.folder) as attempt:
         (attempt / "split.csv").write_text(_split_table(members))
         (attempt / "data_quality.json").write_text(json.dumps(quality, indent=1))
-        (attempt / "dataset.json").write_text(json.dumps(dataset.as_dict(), indent=1))
+        (attempt / "dataset.json").write_bytes(dataset.content())
     return dataset, False
 
 

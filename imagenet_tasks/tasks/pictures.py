@@ -152,7 +152,7 @@ def _nothing(run: Run, config: RunConfig, image_class: ImageClass, error: Except
         wanted=config.download.images_per_class,
         rejected={next(reason for kind, reason in NOTHING.items() if isinstance(error, kind)): 1},
     )
-    run.store.write_json(ref.key, selection.as_dict())
+    run.store.write_bytes(ref.key, selection.content())
     return ref.as_dict()
 
 

@@ -75,7 +75,7 @@ def _write_index(inputs: "ReportInputs", result: Json) -> None:
         artifacts=tuple(artifact_folders(records)),
         **{name: value for name, value in result.items() if name in RunIndex.__dataclass_fields__},
     )
-    store.write_json(run.key(RunIndex.KEY), index.as_dict())
+    store.write_bytes(run.key(RunIndex.KEY), index.content())
 
 
 def _champion(run: Run, dataset: Dataset, evaluations: Sequence[Evaluation]) -> Json:

@@ -9,7 +9,6 @@ checkpoints/<model fingerprint>/epoch-00012-<random>/
     best.npz        the network's weights of the best epoch
 """
 
-import json
 import logging
 import uuid
 from collections.abc import Callable, Iterable
@@ -69,7 +68,7 @@ class Checkpoints:
         """Publishes a checkpoint, and removes all but it and the one before."""
         name = f"epoch-{len(checkpoint.state.history):05d}-{uuid.uuid4().hex[:12]}"
         with self._store.publish(f"{self._parent}/{name}") as folder:
-            (folder / "state.json").write_text(json.dumps(checkpoint.state.as_dict()))
+            (folder / "state.json").write_bytes(checkpoint.state.content())
             np.savez(folder / "variables.npz", *checkpoint.variables)
             np.savez(folder / "best.npz", *checkpoint.best)
         self._remove(self._folders()[KEPT:])
