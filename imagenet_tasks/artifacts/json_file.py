@@ -60,7 +60,7 @@ class JsonArtifact:
         try:
             value = json.loads(content)
         except (ValueError, RecursionError) as error:
-            raise ArtifactError(f"{where}: expected JSON, found something else ({error})") from error
+            raise ArtifactError(f"{where}: not a {cls.__name__}: {error}") from error
         return cls.from_file(value, where=where)
 
     @classmethod
