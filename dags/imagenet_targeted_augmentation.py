@@ -86,11 +86,11 @@ def _credentials(connection: str) -> Credentials:
 
 def _trained(task_name: str, **arguments: Any) -> dict[str, Any]:
     """Returns what a training hands on: at once where its model is there, else from a process of its own."""
-    from imagenet_tasks import tasks
     from imagenet_tasks.tasks.child import run_in_child
+    from imagenet_tasks.tasks.runner import function_of
 
     with current_run() as run:
-        there: dict[str, Any] = getattr(tasks, task_name)(run, **arguments, only_reuse=True)
+        there: dict[str, Any] = function_of(task_name)(run, **arguments, only_reuse=True)
         return there or run_in_child(run, task_name, arguments, timeout_s=CHILD_TIMEOUT_S)
 
 
@@ -145,7 +145,7 @@ def imagenet_targeted_augmentation() -> None:
         doc_md="Settles the settings and the classes of this run; a wrong setting fails here, before any work.",
     )
     def plan_run() -> list[dict[str, Any]]:
-        from imagenet_tasks import tasks
+        from imagenet_tasks.tasks.pictures import plan_run
 
         params = dict(get_current_context()["params"])
         profile = params.pop("profile")
@@ -155,7 +155,7 @@ def imagenet_targeted_augmentation() -> None:
             params["connection"] = params["connection"] or CONNECTION
             params["allowed_private_hosts"] = ALLOWED_PRIVATE_HOSTS  # for who runs Airflow to say, not for its users
         with current_run() as run:
-            return tasks.plan_run(run, profile, params, credentials=_credentials, max_tasks=_max_tasks())
+            return plan_run(run, profile, params, credentials=_credentials, max_tasks=_max_tasks())
 
     @task(
         multiple_outputs=False,
@@ -166,12 +166,12 @@ def imagenet_targeted_augmentation() -> None:
         "share a task.",
     )
     def download_class(group: dict[str, Any]) -> dict[str, Any]:
-        from imagenet_tasks import tasks
+        from imagenet_tasks.tasks.pictures import download_class
 
         instance = get_current_context()["ti"]
         last_attempt = instance.try_number > instance.max_tries
         with current_run() as run:
-            return tasks.download_class(run, group, credentials=_credentials, last_attempt=last_attempt)
+            return download_class(run, group, credentials=_credentials, last_attempt=last_attempt)
 
     @task(
         map_index_template="{{ task.op_kwargs['group']['name'] }}",
@@ -179,21 +179,21 @@ def imagenet_targeted_augmentation() -> None:
         doc_md="Decodes one class's pictures and resizes them to 68 rows by 45 columns, once.",
     )
     def preprocess_class(group: dict[str, Any]) -> list[dict[str, Any]]:
-        from imagenet_tasks import tasks
+        from imagenet_tasks.tasks.pictures import preprocess_class
 
         with current_run() as run:
-            return tasks.preprocess_class(run, group)
+            return preprocess_class(run, group)
 
     @task(
         outlets=[NEW_DATASET],
         doc_md="Splits by content hash into training, validation and test; too few pictures stop the run here.",
     )
     def build_dataset(prepared: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
-        from imagenet_tasks import tasks
         from imagenet_tasks.tasks.news import new_dataset
+        from imagenet_tasks.tasks.pictures import build_dataset
 
         with current_run() as run:
-            trials = tasks.build_dataset(run, list(prepared))
+            trials = build_dataset(run, list(prepared))
             if figures := new_dataset(run):
                 get_current_context()["outlet_events"][NEW_DATASET].add(DATASET, extra=figures)
             return trials
@@ -215,10 +215,10 @@ def imagenet_targeted_augmentation() -> None:
         doc_md="Measures the baseline on validation (which decides) and on test (which only reports).",
     )
     def evaluate_baseline(models: list[dict[str, Any]]) -> dict[str, Any]:
-        from imagenet_tasks import tasks
+        from imagenet_tasks.tasks.models import evaluate_baseline
 
         with current_run() as run:
-            return tasks.evaluate_baseline(run, list(models))
+            return evaluate_baseline(run, list(models))
 
     @task(
         multiple_outputs=False,
@@ -230,10 +230,10 @@ def imagenet_targeted_augmentation() -> None:
         "run's Report tab shows it.",
     )
     def write_report() -> dict[str, Any]:
-        from imagenet_tasks import tasks
+        from imagenet_tasks.tasks.report import write_report
 
         with current_run() as run:
-            figures = tasks.write_report(run)
+            figures = write_report(run)
             events = get_current_context()["outlet_events"]
             events[REPORT].extra = {name: figures[name] for name in REPORT_FIGURES}
             if figures["champion"]:
@@ -269,35 +269,35 @@ def _repair(number: int, baseline: Any, previous: Any, added: list[Any], report:
         "where `rounds` allows it and the last one's gain does not exclude progress."
     )
     def check_accuracy(evaluation: dict[str, Any]) -> str:
-        from imagenet_tasks import tasks
+        from imagenet_tasks.tasks.models import check_accuracy
 
         with current_run() as run:
-            branch = tasks.check_accuracy(run, evaluation, round_number=number)
+            branch = check_accuracy(run, evaluation, round_number=number)
         return {"augment": f"{prefix}plan_augmentation", "report": "write_report"}[branch]
 
     @task(doc_md="Chooses the classes to repair by their figures on validation, and says why.")
     def plan_augmentation(evaluation: dict[str, Any]) -> list[dict[str, Any]]:
-        from imagenet_tasks import tasks
+        from imagenet_tasks.tasks.repair import plan_augmentation
 
         with current_run() as run:
-            return tasks.plan_augmentation(run, evaluation, round_number=number, max_tasks=_max_tasks())
+            return plan_augmentation(run, evaluation, round_number=number, max_tasks=_max_tasks())
 
     @task(
         map_index_template="{{ task.op_kwargs['group']['name'] }}",
         doc_md="Makes changed copies of one class's training pictures, by the policy of the settings.",
     )
     def augment_class(group: dict[str, Any]) -> list[dict[str, Any]]:
-        from imagenet_tasks import tasks
+        from imagenet_tasks.tasks.repair import augment_class
 
         with current_run() as run:
-            return tasks.augment_class(run, group, round_number=number)
+            return augment_class(run, group, round_number=number)
 
     @task(doc_md="Lists the trainings of this repair: each arm with each seed.")
     def plan_retraining(evaluation: dict[str, Any]) -> list[dict[str, Any]]:
-        from imagenet_tasks import tasks
+        from imagenet_tasks.tasks.repair import plan_retraining
 
         with current_run() as run:
-            return tasks.plan_retraining(run, evaluation, round_number=number)
+            return plan_retraining(run, evaluation, round_number=number)
 
     @task(
         multiple_outputs=False,
@@ -317,10 +317,10 @@ def _repair(number: int, baseline: Any, previous: Any, added: list[Any], report:
     def evaluate_augmented(
         baseline: dict[str, Any], previous: dict[str, Any], models: list[dict[str, Any]]
     ) -> dict[str, Any]:
-        from imagenet_tasks import tasks
+        from imagenet_tasks.tasks.models import evaluate_augmented
 
         with current_run() as run:
-            return tasks.evaluate_augmented(run, baseline, previous, list(models), round_number=number)
+            return evaluate_augmented(run, baseline, previous, list(models), round_number=number)
 
     gate = check_accuracy(previous)
     groups = plan_augmentation(previous)

@@ -19,18 +19,12 @@ from rich.table import Table
 from rich.text import Text
 
 from imagenet_tasks.errors import ImagenetTasksError
-from imagenet_tasks.settings.config import MAX_ROUNDS
 from imagenet_tasks.store.storage import Store
+from imagenet_tasks.workflow.graph import GATE, all_task_ids, makes_artifact, parse_task_id
 from imagenet_tasks.workflow.run import Run
 from tools.local_airflow import DAG_ID, REPOSITORY, LocalAirflow, LocalAirflowError
 
 LOCAL = REPOSITORY / ".local"
-GRAPH = (
-    "plan_run", "download_class", "preprocess_class", "build_dataset", "train_baseline", "evaluate_baseline",
-    "check_accuracy", "plan_augmentation", "plan_retraining", "augment_class", "train_augmented", "evaluate_augmented",
-)  # fmt: skip
-REPAIR = GRAPH[GRAPH.index("check_accuracy") :]  # a second and third repair lie in groups of their own
-MAPPED = {"download_class", "preprocess_class", "train_baseline", "augment_class", "train_augmented"}
 COLOURS = {"success": "green", "running": "cyan", "failed": "red", "skipped": "magenta", "up_for_retry": "yellow"}
 POLL_S = 1.0
 console = Console(soft_wrap=True)
@@ -122,12 +116,12 @@ def _rows(instances: list[dict[str, Any]], run: Run) -> list[tuple[str, str, str
         states = Counter(i["state"] or "waiting" for i in instances if i["task_id"] == task)
         status = _status(states)
         details = []
-        if task.rpartition(".")[2] in MAPPED and sum(states.values()) > 1:
+        if sum(states.values()) > 1:
             details.append(f"{states['success']}/{sum(states.values())} done")
         snapshots = [p for p in progress if p["task"] == task]
         if snapshots:
             details.append(_counted(task, snapshots))
-        if task.endswith("check_accuracy") and states["success"]:
+        if task.endswith(GATE) and states["success"]:
             details.append(_branch(run, task))
         rows.append((task, status, "  ".join(details)))
     return rows
@@ -135,8 +129,7 @@ def _rows(instances: list[dict[str, Any]], run: Run) -> list[tuple[str, str, str
 
 def _tasks(alive: set[str]) -> list[str]:
     """Returns the tasks to show, in order: of a later repair those that came alive."""
-    later = [f"round_{number}.{task}" for number in range(2, MAX_ROUNDS + 1) for task in REPAIR]
-    return [*GRAPH, *(task for task in later if task in alive), "write_report"]
+    return [task for task, _, number in all_task_ids() if number == 1 or task in alive]
 
 
 def _status(states: Counter[str]) -> str:
@@ -149,7 +142,8 @@ def _status(states: Counter[str]) -> str:
 
 
 def _counted(task: str, snapshots: list[dict[str, Any]]) -> str:
-    if "train_" not in task:
+    known, _ = parse_task_id(task)
+    if not (known and known.trains):
         text = f"{sum(p['done'] for p in snapshots)} pictures"
         rejected = sum(p["figures"].get("rejected", 0) for p in snapshots)
         return f"{text}, {rejected} rejected" if rejected else text
@@ -224,7 +218,7 @@ def _print_result(airflow: LocalAirflow, run: Run, parts: dict[str, float]) -> N
         count = sum(record["task"] == task for record in run.task_records())
         note = f" (sum of {count} tasks, some at a time)" if count > 1 else ""
         console.print(f"    {task:<26}{seconds[task]:7.1f} s{note}", highlight=False)
-    if all(r["reused"] for r in run.task_records() if r["task"] in MAPPED | {"build_dataset"}):
+    if all(r["reused"] for r in run.task_records() if makes_artifact(r["task"])):
         console.print("\nNothing had changed since an earlier run: all of its work was reused.")
 
 

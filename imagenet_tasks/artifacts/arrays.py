@@ -7,6 +7,7 @@ import os
 from array import array as numbers
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagenet_tasks.artifacts.references import SPLITS, ClassArray, Dataset, Split
@@ -82,7 +83,7 @@ def reading_threads(store: Store) -> int:
 
 
 def write_array(
-    store: Store,
+    folder: Path,
     array: ClassArray,
     pictures: Sequence["np.ndarray"],
     ids: Sequence[str],
@@ -90,10 +91,10 @@ def write_array(
     shape: tuple[int, int, int],
     looks: Sequence[tuple[int, bool]] | None = None,
 ) -> None:
-    """Publishes pictures of one class as one memory-mappable array beside their ids.
+    """Writes pictures of one class as one memory-mappable array beside their ids.
 
     Args:
-        store: where to.
+        folder: where to.
         array: its name.
         pictures: uint8 arrays of `shape`.
         ids: the image id of each.
@@ -102,12 +103,11 @@ def write_array(
     """
     import numpy as np
 
-    with store.publish(array.folder) as folder:
-        stacked = np.stack(pictures) if len(pictures) else np.empty((0, *shape), np.uint8)
-        np.save(folder / f"{array.class_id}.npy", stacked, allow_pickle=False)
-        (folder / "ids.json").write_text(json.dumps(list(ids)))
-        if looks is not None:
-            np.save(folder / "looks.npy", np.array(looks, LOOK), allow_pickle=False)
+    stacked = np.stack(pictures) if len(pictures) else np.empty((0, *shape), np.uint8)
+    np.save(folder / f"{array.class_id}.npy", stacked, allow_pickle=False)
+    (folder / "ids.json").write_text(json.dumps(list(ids)))
+    if looks is not None:
+        np.save(folder / "looks.npy", np.array(looks, LOOK), allow_pickle=False)
 
 
 def read_array(store: Store, array: ClassArray) -> tuple["np.ndarray", list[str]]:

@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import TypeAdapter, ValidationError
 
+from imagenet_tasks.artifacts.kinds import Kind
 from imagenet_tasks.errors import ArtifactError
 from imagenet_tasks.store.storage import Store
 
@@ -91,10 +92,10 @@ class JsonArtifact:
 class Published(JsonArtifact):
     """An artifact that is a published folder, named by its fingerprint."""
 
-    PARENT: ClassVar[str]
+    KIND: ClassVar[Kind]
     fingerprint: str
 
     @property
     def folder(self) -> str:
         """The published folder."""
-        return f"{self.PARENT}/{self.fingerprint}"
+        return self.KIND.folder_of(self.fingerprint)

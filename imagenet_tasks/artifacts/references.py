@@ -5,9 +5,10 @@ from typing import ClassVar, Literal
 
 from pydantic.dataclasses import dataclass
 
+from imagenet_tasks.artifacts import kinds
 from imagenet_tasks.artifacts.json_file import JsonArtifact, Published
+from imagenet_tasks.artifacts.kinds import Kind
 from imagenet_tasks.settings.config import STRICT, ArmName
-from imagenet_tasks.store.storage import fingerprint
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -25,7 +26,7 @@ class Selection(JsonArtifact):
     @property
     def fingerprint(self) -> str:
         """Follows from the pictures alone: the same ones are the same work, however they were found."""
-        return fingerprint(class_id=self.class_id, files=list(self.files))
+        return kinds.SELECTION.fingerprint({"class_id": self.class_id, "files": list(self.files)})
 
     @staticmethod
     def key(class_id: str, fingerprint: str) -> str:
@@ -67,7 +68,7 @@ class ClassArray(Published):
     For augmented pictures an id is the source picture's, and repeats where a picture was changed more than once.
     """
 
-    PARENT: ClassVar[str] = "arrays"
+    KIND: ClassVar[Kind] = kinds.ARRAY
     class_id: str
     fingerprint: str
     count: int
@@ -90,7 +91,7 @@ class DatasetClass:
 class Dataset(Published):
     """Points to a split of the classes' arrays; split.csv beside it gives each picture's side."""
 
-    PARENT: ClassVar[str] = "datasets"
+    KIND: ClassVar[Kind] = kinds.DATASET
     fingerprint: str
     rows_px: int
     columns_px: int
@@ -125,7 +126,7 @@ class Trial(JsonArtifact):
 class TrainedModel(Published):
     """Points to a trained model."""
 
-    PARENT: ClassVar[str] = "models"
+    KIND: ClassVar[Kind] = kinds.MODEL
     trial: Trial
     fingerprint: str
 
@@ -139,7 +140,7 @@ class Evaluation(Published):
     them.
     """
 
-    PARENT: ClassVar[str] = "evaluations"
+    KIND: ClassVar[Kind] = kinds.EVALUATION
     fingerprint: str
     models: tuple[TrainedModel, ...]
     validation_accuracy: float | None
@@ -192,7 +193,7 @@ class AddedPictures(JsonArtifact):
 class AugmentationPlan(Published):
     """Which classes get more pictures, over all arms; `targeted` are those of the arm of that name."""
 
-    PARENT: ClassVar[str] = "plans"
+    KIND: ClassVar[Kind] = kinds.PLAN
     fingerprint: str
     strategy: str
     chosen: tuple[ChosenClass, ...]

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from imagenet_tasks import images
+from imagenet_tasks.artifacts import kinds
 from imagenet_tasks.artifacts.arrays import read_picture, read_split, reading_threads, write_array
+from imagenet_tasks.artifacts.make import Publish, make
 from imagenet_tasks.artifacts.references import (
     SUSPECTS,
     AugmentationPlan,
@@ -22,20 +24,18 @@ from imagenet_tasks.artifacts.references import (
 from imagenet_tasks.augment.choose import Validation, choose, describe
 from imagenet_tasks.augment.policies import acting, changed_copy, copy_number
 from imagenet_tasks.settings.config import ARMS, ArmName, AugmentConfig
-from imagenet_tasks.store.storage import Store, fingerprint
+from imagenet_tasks.store.storage import Store
 from imagenet_tasks.workflow.progress import Progress
 
 if TYPE_CHECKING:
     from imagenet_tasks.artifacts.references import TrainedModel
 
 log = logging.getLogger(__name__)
-CHANGES = ("policy", "rotation_deg", "zoom_share", "horizontal_flip", "vertical_flip")
 # The study had "a further run with more augmented pictures" and does not say how many: twice as many is a choice.
 MORE = 2
 # A suspect is not copied where another class is more probable by this much. The weaker ones are mostly hard pictures
 # with the right label: in simulations 3 of 4 of all suspects, and half of these, of a model that is right in 62 of 100.
 STRONG = 0.5
-VERSION = 2  # raise when the same input would give another plan or other pictures
 
 
 def plan_augmentation(
@@ -66,21 +66,22 @@ def plan_augmentation(
     Raises:
         DataError: where no class can be chosen, or one that the settings name is not in the dataset.
     """
-    mark = fingerprint(
-        stage="plan_augmentation",
-        version=VERSION,
-        dataset=dataset.fingerprint,
-        evaluation=evaluation.fingerprint,
-        salt=salt,
-        arms=sorted(arms),
-        strategy=settings.strategy,
-        augment_classes=settings.augment_classes,
-        classes_to_augment=settings.classes_to_augment,
-        pictures_to_add=settings.pictures_to_add,
-    )
-    folder = f"plans/{mark}"
-    if store.is_complete(folder):
-        return AugmentationPlan.read(store, folder, "plan.json"), True
+    inputs = {"dataset": dataset.fingerprint, "evaluation": evaluation.fingerprint}
+    mark = kinds.PLAN.fingerprint(inputs, settings, salt=salt, arms=sorted(arms))
+
+    def build(publish: Publish) -> None:
+        chosen = _choose(store, settings, dataset, evaluation, arms)
+        with publish() as folder:
+            plan = AugmentationPlan(fingerprint=mark, strategy=settings.strategy, chosen=chosen)
+            (folder / "plan.json").write_bytes(plan.content())
+
+    reused = make(store, kinds.PLAN, mark, build)
+    return AugmentationPlan.read(store, kinds.PLAN.folder_of(mark), "plan.json"), reused
+
+
+def _choose(
+    store: Store, settings: AugmentConfig, dataset: Dataset, evaluation: Evaluation, arms: Sequence[ArmName]
+) -> tuple[ChosenClass, ...]:
     rows = read_split(store, dataset, "validation")
     validation = Validation(
         dataset=dataset,
@@ -95,25 +96,18 @@ def plan_augmentation(
             if "targeted" not in of_arms:  # the report says why the repair chose a class, not why others did too
                 why.extend(reason for reason in reasons if reason not in why)
             of_arms.append(arm)
-    plan = AugmentationPlan(
-        fingerprint=mark,
-        strategy=settings.strategy,
-        chosen=tuple(
-            describe(
-                validation,
-                label,
-                reasons,
-                pictures_to_add=pictures,
-                arms=of_arms,
-                suspects=suspects.get(label, []),
-                round_number=evaluation.round + 1,
-            )
-            for (label, pictures), (of_arms, reasons) in merged.items()
-        ),
+    return tuple(
+        describe(
+            validation,
+            label,
+            reasons,
+            pictures_to_add=pictures,
+            arms=of_arms,
+            suspects=suspects.get(label, []),
+            round_number=evaluation.round + 1,
+        )
+        for (label, pictures), (of_arms, reasons) in merged.items()
     )
-    with store.publish(folder) as attempt:
-        (attempt / "plan.json").write_bytes(plan.content())
-    return plan, False
 
 
 def _predictions(store: Store, model: "TrainedModel") -> np.ndarray:
@@ -184,30 +178,33 @@ def augment_class(
         The array of changed pictures, and whether it was there already.
     """
     denied = sorted(settings.denied(chosen.class_id))
-    mark = fingerprint(
-        stage="augment_class",
-        version=VERSION,
-        dataset=dataset.fingerprint,
-        class_id=chosen.class_id,
-        seed=seed,
-        round=chosen.round,
-        changes={name: getattr(settings, name) for name in CHANGES},
-        denied=denied,
-        salt=salt,
-        pictures_to_add=chosen.pictures_to_add,
-        skipped=sorted(chosen.skipped),
+    wanted = (chosen.class_id, chosen.round, chosen.pictures_to_add, sorted(chosen.skipped))
+    mark = kinds.COPIES.fingerprint(
+        {"dataset": dataset.fingerprint, "chosen": wanted}, settings, salt=salt, seed=seed, denied_transforms=denied
     )
     array = ClassArray(class_id=chosen.class_id, fingerprint=mark, count=chosen.pictures_to_add)
-    if store.is_complete(array.folder):
+
+    def build(publish: Publish) -> None:
+        pictures, ids = _copies(store, settings, dataset, chosen, seed=seed, progress=progress)
+        with publish() as folder:
+            write_array(folder, array, pictures, ids, shape=(dataset.rows_px, dataset.columns_px, 3))
+
+    if reused := make(store, kinds.COPIES, mark, build):
         progress.advance(array.count)
-        return array, True
+    return array, reused
+
+
+def _copies(
+    store: Store, settings: AugmentConfig, dataset: Dataset, chosen: ChosenClass, *, seed: int, progress: Progress
+) -> tuple[list[np.ndarray], list[str]]:
+    """Returns the changed copies of a class's training pictures, and the image id that each is a copy of."""
     if not acting(settings, chosen.class_id):
         log.warning(
             "%s (%s): nothing may change its pictures (policy %s, denied: %s), so the copies are plain ones",
             chosen.name,
             chosen.class_id,
             settings.policy,
-            ", ".join(denied) or "nothing",
+            ", ".join(sorted(settings.denied(chosen.class_id))) or "nothing",
         )
     member, size = dataset.classes[chosen.label], (dataset.rows_px, dataset.columns_px)
     key = Selection.key(member.class_id, member.selection)
@@ -242,5 +239,4 @@ def augment_class(
         for picture in pool.map(make, copies):
             pictures.append(picture)
             progress.advance()
-    write_array(store, array, pictures, [image_id for image_id, _ in copies], shape=(*size, 3))
-    return array, False
+    return pictures, [image_id for image_id, _ in copies]

@@ -27,6 +27,7 @@ from imagenet_tasks.settings.classes import STUDY_CLASSES, names_of, search_clas
 from imagenet_tasks.settings.config import MAX_CLASSES, SOURCES, to_json
 from imagenet_tasks.settings.profiles import PROFILES, make_config
 from imagenet_tasks.store.storage import Store, default_home
+from imagenet_tasks.workflow.graph import makes_artifact
 from imagenet_tasks.workflow.run import Run
 
 # Where the drivers of object stores have errors of their own.
@@ -40,7 +41,6 @@ STORE_DRIVERS = (
     "azure.",
     "adlfs.",
 )
-WITHOUT_ARTIFACTS = ("plan_run", "check_accuracy", "plan_retraining", "write_report")  # done anew in each run
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -189,7 +189,7 @@ def _run(options: argparse.Namespace) -> int:
             logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[above])
             result = run_all(run, options.profile, overrides, listeners=[bars])
     records = run.task_records()
-    work = [r for r in records if r["task"].rpartition(".")[2] not in WITHOUT_ARTIFACTS]
+    work = [r for r in records if makes_artifact(r["task"])]
     reused = sum(r["reused"] for r in work)
     said = "nothing to do: all of them reused" if reused == len(work) else f"{reused} reused, the others done"
     sys.stderr.write(f"{result['headline']}\n{len(work)} tasks with artifacts: {said}\n")

@@ -12,15 +12,9 @@ from typing import Self, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from imagenet_tasks.workflow.graph import parse_task_id
 from imagenet_tasks.workflow.progress import Snapshot, said
 
-TITLES = {
-    "download_class": "download",
-    "preprocess_class": "preprocess",
-    "train_baseline": "train baseline",
-    "augment_class": "augment",
-    "train_augmented": "train augmented",
-}
 NAMES = {"epoch": "epoch", "val_accuracy": "validation", "pictures_per_s": "pictures/s"}
 
 
@@ -89,9 +83,10 @@ class Bars:
         items[snapshot.item] = snapshot
         if snapshot.task not in self._ids:
             self._ids[snapshot.task] = self._bars.add_task("", figures="")
-        group, _, task = snapshot.task.rpartition(".")  # of a second or third repair
-        title = f"{TITLES.get(task, task)} {group.removeprefix('round_')}".rstrip()
-        figures = [f"{len(items)} {'trainings' if task.startswith('train') else 'classes'}"] if len(items) > 1 else []
+        task, round_number = parse_task_id(snapshot.task)
+        name = task.name.removesuffix("_class").replace("_", " ") if task else snapshot.task
+        title = f"{name} {round_number}" if round_number > 1 else name
+        figures = [f"{len(items)} {'trainings' if task and task.trains else 'classes'}"] if len(items) > 1 else []
         rejected = sum(s.figures.get("rejected", 0) for s in items.values())
         figures += [f"{rejected} rejected"] if rejected else []
         for name in ("epoch", "val_accuracy", "pictures_per_s"):

@@ -17,13 +17,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
+from imagenet_tasks.artifacts.make import Publish
 from imagenet_tasks.download.list_lines import lines_of, listed_entry
 from imagenet_tasks.errors import ArtifactError, ChecksumMismatch, ConfigError, DataError
 from imagenet_tasks.store.storage import Store
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1  # of the published files
 INDEX = "index.json"
 MAX_CLASS_BYTES = 2**26  # of one class's URLs: they are all in memory
 MAX_LISTED_CLASSES = 100_000  # ImageNet has 21,841
@@ -34,12 +34,11 @@ COPY_BYTES = 2**20
 TELL_EVERY_S = 30.0
 
 
-def build_index(store: Store, folder: str, file: BinaryIO, *, where: str) -> None:
-    """Reads a list to its end and publishes its index as `folder`.
+def build_index(publish: Publish, file: BinaryIO, *, where: str) -> None:
+    """Reads a list to its end and publishes its index.
 
     Args:
-        store: where the index goes.
-        folder: its key.
+        publish: opens the folder that the index goes into.
         file: the list's text, unpacked.
         where: the list's address for log and errors, without secrets.
 
@@ -48,7 +47,7 @@ def build_index(store: Store, folder: str, file: BinaryIO, *, where: str) -> Non
         DataError: where it is larger than any list.
     """
     log.info("Indexing the list of URLs %s, once for all classes and runs", where)
-    with store.publish(folder) as attempt, TemporaryDirectory(dir=attempt) as temporary:
+    with publish() as attempt, TemporaryDirectory(dir=attempt) as temporary:
         runs, lines, unknown = _write_runs(file, Path(temporary))
         index = _merge(runs, attempt)
         if not index:

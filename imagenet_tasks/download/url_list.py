@@ -7,9 +7,11 @@ from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from urllib.parse import quote
 
+from imagenet_tasks.artifacts import kinds
+from imagenet_tasks.artifacts.make import Publish, make
 from imagenet_tasks.download.fetch import Fetcher, host_name
 from imagenet_tasks.download.list_files import NoSuchList, OpenedList, is_http, open_path, open_url, unpacked
-from imagenet_tasks.download.list_index import FORMAT, MAX_CLASS_BYTES, ListIndex, build_index
+from imagenet_tasks.download.list_index import MAX_CLASS_BYTES, ListIndex, build_index
 from imagenet_tasks.download.list_lines import BAD, class_entry, lines_of
 from imagenet_tasks.errors import DataError, Rejected, RejectReason, without_secrets
 from imagenet_tasks.settings.classes import CLASS_ID_PATTERN, ImageClass, find_class
@@ -124,22 +126,23 @@ class UrlListSource:
         """Returns the index of the list as it is now, which one process builds while the others wait."""
         if self._index is None:
             with self._open(self._location) as opened:
-                folder = self._folder(opened)
-            if not self._store.is_complete(folder):
+                mark = self._mark(opened)
+            if not self._store.is_complete(kinds.URL_LIST.folder_of(mark)):
                 with self._store.lock(f"lists/.{fingerprint(location=self._location)}"):
-                    folder = self._build()
-            self._index = ListIndex(self._store, folder)
+                    mark = self._build()
+            self._index = ListIndex(self._store, kinds.URL_LIST.folder_of(mark))
         return self._index
 
     def _build(self) -> str:
         with self._open(self._location) as opened:  # anew: an answer does not wait as long as a lock may
-            folder = self._folder(opened)
-            if self._store.is_complete(folder):
-                return folder
-            with unpacked(opened, self._location) as text:
-                build_index(self._store, folder, text, where=without_secrets(self._location))
-        return folder
 
-    def _folder(self, opened: OpenedList) -> str:
-        mark = fingerprint(format=FORMAT, version=opened.version)
-        return f"lists/{fingerprint(location=self._location)}-{mark}"
+            def build(publish: Publish) -> None:
+                with unpacked(opened, self._location) as text:
+                    build_index(publish, text, where=without_secrets(self._location))
+
+            make(self._store, kinds.URL_LIST, mark := self._mark(opened), build)
+        return mark
+
+    def _mark(self, opened: OpenedList) -> str:
+        mark = kinds.URL_LIST.fingerprint({"version": opened.version})
+        return f"{fingerprint(location=self._location)}-{mark}"

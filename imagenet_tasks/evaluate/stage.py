@@ -2,21 +2,22 @@
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from imagenet_tasks.artifacts import kinds
 from imagenet_tasks.artifacts.arrays import read_split
+from imagenet_tasks.artifacts.make import Publish, make
 from imagenet_tasks.artifacts.references import SUSPECTS, Dataset, Evaluation, Split, TrainedModel
 from imagenet_tasks.errors import ArtifactError
 from imagenet_tasks.evaluate.metrics import accuracy_and_loss, measure
 from imagenet_tasks.evaluate.suspects import find_suspects
 from imagenet_tasks.statistics.significance import compare, compare_classes, over_seeds
-from imagenet_tasks.store.storage import Store, fingerprint
+from imagenet_tasks.store.storage import Store
 
-VERSION = 3  # raise when the same predictions would give other figures
 HELD_OUT: tuple[Split, ...] = ("validation", "test")
 Group = list[TrainedModel]  # the trainings of one arm and model, one per seed
 
@@ -100,9 +101,12 @@ def evaluate_baseline(
     Raises:
         ArtifactError: where there is no baseline, a seed occurs twice, a fold is missing, or a file is damaged.
     """
-    folder, mark = _named(dataset, models, salt=salt)
-    if store.is_complete(folder):
-        return Evaluation.read(store, folder, "evaluation.json"), True
+    return _evaluate(
+        store, dataset, models, (), salt, lambda mark, publish: _baseline(store, dataset, models, mark, publish)
+    )
+
+
+def _baseline(store: Store, dataset: Dataset, models: Sequence[TrainedModel], mark: str, publish: Publish) -> None:
     groups = _groups([m for m in models if m.trial.arm == "baseline"])
     if not groups:
         raise ArtifactError(
@@ -113,7 +117,7 @@ def evaluate_baseline(
     best = max(groups, key=lambda group: _spread(trials, group, "validation")["mean"] or 0.0)
     judged = [m for m in models if m.trial.arm == "labels"]
     files = {SUSPECTS: find_suspects(store, dataset, judged)} if judged else {}
-    return _publish(answers, store, folder, mark, best, groups, trials, files), False
+    _publish(answers, mark, publish, best, groups, trials, files)
 
 
 def evaluate_repair(
@@ -141,9 +145,26 @@ def evaluate_repair(
     Raises:
         ArtifactError: where 'targeted' is missing, two groups have not the same seeds, or a file is damaged.
     """
-    folder, mark = _named(dataset, models, baseline.fingerprint, previous.fingerprint, salt=salt)
-    if store.is_complete(folder):
-        return Evaluation.read(store, folder, "evaluation.json"), True
+    against = (baseline.fingerprint, previous.fingerprint)
+    return _evaluate(
+        store,
+        dataset,
+        models,
+        against,
+        salt,
+        lambda mark, publish: _repair(store, dataset, models, baseline, previous, mark, publish),
+    )
+
+
+def _repair(
+    store: Store,
+    dataset: Dataset,
+    models: Sequence[TrainedModel],
+    baseline: Evaluation,
+    previous: Evaluation,
+    mark: str,
+    publish: Publish,
+) -> None:
     groups = _groups(models)
     arms = {group[0].trial.arm: group for group in groups}
     if "targeted" not in arms or len(arms) < len(groups) or len({m.trial.round for m in models}) > 1:
@@ -165,20 +186,22 @@ def evaluate_repair(
     files = {"comparison.json": comparison}
     if SUSPECTS in store.read_marker(previous.folder)["files"]:  # labels are judged once, and doubted in all rounds
         files[SUSPECTS] = json.loads(store.open_file(previous.folder, SUSPECTS).read_bytes())
-    return _publish(answers, store, folder, mark, targeted, groups, trials, files), False
+    _publish(answers, mark, publish, targeted, groups, trials, files)
 
 
-def _named(dataset: Dataset, models: Sequence[TrainedModel], *against: str, salt: str) -> tuple[str, str]:
-    """Returns the folder and the fingerprint of an evaluation."""
-    mark = fingerprint(
-        stage="evaluate",
-        version=VERSION,
-        dataset=dataset.fingerprint,
-        models=[m.fingerprint for m in models],
-        against=against,
-        salt=salt,
-    )
-    return f"{Evaluation.PARENT}/{mark}", mark
+def _evaluate(
+    store: Store,
+    dataset: Dataset,
+    models: Sequence[TrainedModel],
+    against: tuple[str, ...],
+    salt: str,
+    build: Callable[[str, Publish], None],
+) -> tuple[Evaluation, bool]:
+    """Returns the evaluation of these models, and whether it was there already."""
+    inputs = {"dataset": dataset.fingerprint, "models": [m.fingerprint for m in models], "against": against}
+    mark = kinds.EVALUATION.fingerprint(inputs, salt=salt)
+    reused = make(store, kinds.EVALUATION, mark, lambda publish: build(mark, publish))
+    return Evaluation.read(store, kinds.EVALUATION.folder_of(mark), "evaluation.json"), reused
 
 
 def _groups(models: Sequence[TrainedModel]) -> list[Group]:
@@ -210,14 +233,13 @@ def _spread(trials: dict[str, dict[str, Any]], group: Group, split: Split) -> di
 
 def _publish(
     answers: _Answers,
-    store: Store,
-    folder: str,
     mark: str,
+    publish: Publish,
     judged_by: Group,
     groups: list[Group],
     trials: dict[str, dict[str, Any]],
     files: dict[str, Any],
-) -> Evaluation:
+) -> None:
     """Writes an evaluation; the figures of one model are those of the first of `judged_by`."""
     dataset, model = answers.dataset, judged_by[0]
     metrics: dict[str, Any] = {
@@ -237,13 +259,12 @@ def _publish(
         test_accuracy=_spread(trials, judged_by, "test")["mean"],
         round=model.trial.round,
     )
-    with store.publish(folder) as attempt:
-        for name, value in {"evaluation.json": evaluation.as_dict(), "metrics.json": metrics, **files}.items():
+    with publish() as attempt:
+        for name, value in {"evaluation.json": evaluation.as_file(), "metrics.json": metrics, **files}.items():
             (attempt / name).write_text(json.dumps(value, indent=1, allow_nan=False))
         for split in HELD_OUT:
             _write_confusion(attempt / f"confusion_{split}.csv", dataset, metrics[split]["confusion"])
         _write_predictions(attempt / "predictions.csv", answers, model)
-    return evaluation
 
 
 def _write_predictions(path: Path, answers: _Answers, model: TrainedModel) -> None:

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from imagenet_tasks.artifacts import kinds
 from imagenet_tasks.pages.files import UNREADABLE, is_plain, names_or_none, read_plain
 from imagenet_tasks.pages.records import class_names, label_of, read_records
 from imagenet_tasks.store.storage import MARKER, Store
+from imagenet_tasks.workflow.graph import TASKS
 from imagenet_tasks.workflow.run import Run
 from imagenet_tasks.workflow.run_index import artifact_folders
 
@@ -21,15 +23,7 @@ MEDIA_TYPES = {
     ".keras": "application/octet-stream",
     ".npy": "application/octet-stream",
 }
-OWN_FILES = r"(config|run|decision(_round_\d)?)\.json|report/report\.(html|json)"
-TITLES = {
-    "runs": "The run itself",
-    "arrays": "Pictures as arrays",
-    "datasets": "Dataset",
-    "models": "Models",
-    "evaluations": "Evaluations",
-    "plans": "Augmentation plans",
-}
+TITLES = {kind.folder: kind.title for kind in (kinds.RUN, *(t.makes for t in TASKS)) if kind and kind.title}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +69,7 @@ def list_artifacts(run: Run) -> dict[str, list[Artifact]]:
     """Returns the run's own files and its artifacts by their kind, in the order of its tasks."""
     names = class_names(run)
     found: dict[str, list[Artifact]] = {title: [] for title in TITLES.values()}
-    found[TITLES["runs"]].append(Artifact(folder=run.folder, label="", files=tuple(_own_files(run))))
+    found[kinds.RUN.title].append(Artifact(folder=run.folder, label="", files=tuple(_own_files(run))))
     for folder, item in _folders(run).items():
         artifact = _artifact(run.store, folder, label_of(names, item) or item)
         found[artifact.title].append(artifact)
@@ -111,8 +105,8 @@ def _folders(run: Run) -> dict[str, str]:
 def _own_files(run: Run) -> Iterator[ArtifactFile]:
     in_report = names_or_none(run.store, run.key("report"))
     names = [*names_or_none(run.store, run.folder), *(f"report/{name}" for name in in_report)]
-    for name in names:
-        if not re.fullmatch(OWN_FILES, name):
+    for name in names:  # what the tasks and their progress wrote is on the Report tab
+        if not re.fullmatch(kinds.RUN.files, name) or name.startswith(("tasks", "progress")):
             continue
         try:
             content = read_plain(run.store, run.key(name)) or b""

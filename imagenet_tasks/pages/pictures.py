@@ -14,9 +14,9 @@ from imagenet_tasks.errors import Rejected, without_secrets
 from imagenet_tasks.pages.files import UNREADABLE, read_plain
 from imagenet_tasks.pages.records import LENIENT, Moment, read_config, read_records
 from imagenet_tasks.settings.classes import ImageClass
+from imagenet_tasks.workflow.graph import parse_task_id
 from imagenet_tasks.workflow.run import Run
 
-TASKS = ("download_class", "preprocess_class")  # those that are mapped over the classes
 PICTURES_PER_PAGE = 48
 RECORDS_PER_PAGE = 100
 THUMBNAIL_PX = 180  # its longer side
@@ -82,9 +82,10 @@ class ClassView:
 def classes_of_task(run: Run, task: str, map_index: int) -> list[ImageClass]:
     """Returns the classes that a mapped task handles; [] where it handles none or they cannot be told."""
     config, (records, _) = read_config(run), read_records(run)
+    known, _ = parse_task_id(task)
     plan = next((r.result for r in records if r.task == "plan_run" and isinstance(r.result, dict)), None)
     size = plan.get("classes_per_task") if plan else None
-    if config is None or task not in TASKS or map_index < 0:
+    if config is None or known is None or known.is_repair or known.item != "class" or map_index < 0:
         return []
     if not isinstance(size, int) or size < 1:  # a run of an earlier version
         size = 1

@@ -11,12 +11,13 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass as checked
 
+from imagenet_tasks.artifacts.kinds import FINGERPRINT
 from imagenet_tasks.artifacts.references import TrainedModel
 from imagenet_tasks.pages.files import UNREADABLE, has_content, list_names, names_or_none, read_plain
 from imagenet_tasks.pages.lines import Chart, Line, draw_lines
 from imagenet_tasks.settings.config import RunConfig, from_json
+from imagenet_tasks.workflow.graph import parse_task_id
 from imagenet_tasks.workflow.run import Run
-from imagenet_tasks.workflow.run_index import FINGERPRINT
 
 REPORT = "report/report.html"
 REPORT_JSON = "report/report.json"
@@ -96,7 +97,8 @@ class TaskRecord:
     @property
     def shows_progress(self) -> bool:
         """Whether its progress is worth reading: while it runs, and a training's curve also later."""
-        return bool(self.item) and (self.state == "running" or ".train_" in f".{self.task}")
+        task, _ = parse_task_id(self.task)
+        return bool(self.item) and (self.state == "running" or bool(task and task.trains))
 
     @property
     def got(self) -> tuple[int, int, int] | None:
@@ -328,7 +330,7 @@ def _progress_of_model(run: Run, record: TaskRecord) -> TaskProgress | None:
     if record.state != "success" or not re.fullmatch(FINGERPRINT, str(mark)):
         return None
     with contextlib.suppress(*UNREADABLE):
-        content = read_plain(run.store, f"{TrainedModel.PARENT}/{mark}/history.jsonl")
+        content = read_plain(run.store, f"{TrainedModel.KIND.folder_of(str(mark))}/history.jsonl")
         history = tuple(_EPOCH_TYPE.validate_json(line) for line in (content or b"").splitlines())
         return TaskProgress(done=1, total=1, unit="", updated_s=record.started_s, history=history)
     return None

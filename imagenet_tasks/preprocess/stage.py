@@ -9,20 +9,21 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from imagenet_tasks import images
+from imagenet_tasks.artifacts import kinds
 from imagenet_tasks.artifacts.arrays import read_looks, read_picture, reading_threads, write_array
+from imagenet_tasks.artifacts.make import Publish, make
 from imagenet_tasks.artifacts.references import ClassArray, Dataset, DatasetClass, Selection, SelectionRef
 from imagenet_tasks.errors import TooFewImages
 from imagenet_tasks.preprocess.quality import Shortfall, find_shortfalls, judge_quality
 from imagenet_tasks.preprocess.split import Placed, place
 from imagenet_tasks.settings.config import DownloadConfig, PreprocessConfig
-from imagenet_tasks.store.storage import Store, fingerprint
+from imagenet_tasks.store.storage import Store
 from imagenet_tasks.workflow.progress import Progress
 
 if TYPE_CHECKING:
     import numpy as np
 
 log = logging.getLogger(__name__)
-VERSION = 3  # raise when the same input would give other arrays or another split
 
 
 def preprocess_class(
@@ -43,35 +44,29 @@ def preprocess_class(
     Raises:
         ChecksumMismatch: where a stored picture no longer has the bytes that were received.
     """
-    mark = fingerprint(
-        stage="preprocess",
-        version=VERSION,
-        selection=ref.fingerprint,
-        class_id=ref.class_id,
-        rows_px=settings.rows_px,
-        columns_px=settings.columns_px,
-        salt=salt,
-    )
+    mark = kinds.ARRAY.fingerprint({"selection": ref.fingerprint}, settings, salt=salt)
     array = ClassArray(class_id=ref.class_id, fingerprint=mark, count=ref.accepted)
-    if store.is_complete(array.folder):
-        progress.advance(array.count)
-        return array, True
-    selection = Selection.from_json(store.read_bytes(ref.key), where=ref.key)
+
+    def build(publish: Publish) -> None:
+        selection = Selection.from_json(store.read_bytes(ref.key), where=ref.key)
+        with ThreadPoolExecutor(reading_threads(store)) as pool:  # Pillow works outside the interpreter lock
+            pictures, looks = [], []
+            for picture, look in pool.map(prepare, selection.files):
+                pictures.append(picture)
+                looks.append(look)
+                progress.advance()
+        ids = [file.partition(".")[0] for file in selection.files]
+        with publish() as folder:
+            write_array(folder, array, pictures, ids, shape=(settings.rows_px, settings.columns_px, 3), looks=looks)
 
     def prepare(file: str) -> "tuple[np.ndarray, tuple[int, bool]]":
         data = read_picture(store, ref.class_id, file)
         pixels = images.to_array(data, rows_px=settings.rows_px, columns_px=settings.columns_px)
         return pixels, images.look(pixels)
 
-    with ThreadPoolExecutor(reading_threads(store)) as pool:  # Pillow works outside the interpreter lock
-        pictures, looks = [], []
-        for picture, look in pool.map(prepare, selection.files):
-            pictures.append(picture)
-            looks.append(look)
-            progress.advance()
-    ids = [file.partition(".")[0] for file in selection.files]
-    write_array(store, array, pictures, ids, shape=(settings.rows_px, settings.columns_px, 3), looks=looks)
-    return array, False
+    if reused := make(store, kinds.ARRAY, mark, build):
+        progress.advance(array.count)
+    return array, reused
 
 
 def build_dataset(
@@ -110,36 +105,29 @@ def build_dataset(
         for (ref, array), pictures in zip(classes, placed, strict=True)
         if ref.class_id not in short
     ]
-    mark = fingerprint(
-        stage="build_dataset",
-        version=VERSION,
-        arrays=[array.fingerprint for _, array in classes],
-        classes=[member.class_id for member, _ in members],
-        validation_share=settings.validation_share,
-        test_share=settings.test_share,
-        near_duplicate_bits=settings.near_duplicate_bits,
-        test_steers=settings.test_steers,
-        placeholders=sorted({p.image_id for pictures in placed for p in pictures if p.side == "placeholder"}),
-        shortfalls=[shortfall.sentence for shortfall in shortfalls],
-        salt=salt,
-    )
+    inputs = {
+        "arrays": [array.fingerprint for _, array in classes],
+        "classes": [member.class_id for member, _ in members],
+        "placeholders": sorted({p.image_id for pictures in placed for p in pictures if p.side == "placeholder"}),
+    }
     dataset = Dataset(
-        fingerprint=mark,
+        fingerprint=kinds.DATASET.fingerprint(inputs, settings, salt=salt),
         rows_px=settings.rows_px,
         columns_px=settings.columns_px,
         classes=tuple(member for member, _ in members),
         test_steers=settings.test_steers,
     )
-    if store.is_complete(dataset.folder):
-        return Dataset.read(store, dataset.folder, "dataset.json"), True
-    quality = judge_quality(members, shortfalls)
-    for warning in quality["warnings"]:
-        log.warning("%s", warning)
-    with store.publish(dataset.folder) as attempt:
-        (attempt / "split.csv").write_text(_split_table(members))
-        (attempt / "data_quality.json").write_text(json.dumps(quality, indent=1))
-        (attempt / "dataset.json").write_bytes(dataset.content())
-    return dataset, False
+
+    def build(publish: Publish) -> None:
+        quality = judge_quality(members, shortfalls)
+        for warning in quality["warnings"]:
+            log.warning("%s", warning)
+        with publish() as folder:
+            (folder / "split.csv").write_text(_split_table(members))
+            (folder / "data_quality.json").write_text(json.dumps(quality, indent=1))
+            (folder / "dataset.json").write_bytes(dataset.content())
+
+    return dataset, make(store, kinds.DATASET, dataset.fingerprint, build)
 
 
 def _refuse_too_few(shortfalls: Sequence[Shortfall], classes: int, min_classes: int) -> None:

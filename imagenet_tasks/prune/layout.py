@@ -4,40 +4,32 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 
+from imagenet_tasks.artifacts import kinds
 from imagenet_tasks.artifacts.champions import KEY
+from imagenet_tasks.artifacts.kinds import KINDS, Kind
 from imagenet_tasks.errors import ArtifactError
 from imagenet_tasks.store.storage import MARKER, QUARANTINED, Store
 from imagenet_tasks.store.walk import Found
-from imagenet_tasks.workflow.run_index import FINGERPRINT, RunIndex
+from imagenet_tasks.workflow.run_index import RunIndex
 
-# By kind: a piece's key, and the files in it. First comes what refers to what follows: so it goes first.
-LAYOUT = {
-    "runs": (
-        r"runs/[^/]+/[A-Za-z0-9_-]+-[0-9a-f]{10}",
-        r"config\.json|run\.json|decision(_round_\d)?\.json|(tasks|progress)/([^/]+\.json)?|report/(report\.(html|json))?",
-    ),
-    "evaluations": (rf"evaluations/{FINGERPRINT}", r"\w+\.(json|csv)"),
-    "plans": (rf"plans/{FINGERPRINT}", r"plan\.json"),
-    "models": (rf"models/{FINGERPRINT}", r"model\.keras|history\.jsonl|training\.json|probabilities_\w+\.npy"),
-    "checkpoints": (rf"checkpoints/{FINGERPRINT}/epoch-\d{{5}}-[0-9a-f]{{12}}", r"state\.json|(variables|best)\.npz"),
-    "datasets": (rf"datasets/{FINGERPRINT}", r"(dataset|data_quality)\.json|split\.csv"),
-    "arrays": (rf"arrays/{FINGERPRINT}", r"[^/]+\.npy|ids\.json"),
-    "lists": (rf"lists/{FINGERPRINT}-{FINGERPRINT}", r"urls-\d+\.txt|index\.json"),
-    "selections": (rf"images/[^/]+/selected-{FINGERPRINT}\.json", ""),
-    "pictures": (r"images/[^/]+/[0-9a-f]{64}\.[a-z]+", ""),
-}
+# What is declared of each kind that lies below the root, by what it is called here. First comes what refers to what
+# follows: so it goes first. Kinds that share a folder are one.
+LAYOUT: dict[str, Kind] = {}
+for _kind in KINDS:
+    LAYOUT.setdefault(_kind.plural, _kind)
 LEFTOVERS = "leftovers"
-READ = ("runs", "datasets", "models", "evaluations", "plans")  # where it is read what refers to what
+READ = (kinds.RUN.folder, *(kind.folder for kind in KINDS if kind.names_others))  # where it is read what refers to what
 _LEFTOVER = r"(?:[^/]+/){1,4}?\.(?:attempt-[0-9a-f]{12}|(?:writing|removing)-[0-9a-f]{32})"
 _PIECE = re.compile(
     "|".join(
-        f"(?P<{kind}>{key})(?=/|$)" for kind, key in ((LEFTOVERS, _LEFTOVER), *((k, v[0]) for k, v in LAYOUT.items()))
+        f"(?P<{kind}>{key})(?=/|$)"
+        for kind, key in ((LEFTOVERS, _LEFTOVER), *((k, v.pattern) for k, v in LAYOUT.items()))
     )
 )
 _OWN = re.compile(rf"(?:[^/]+/)+\.lock|images/[^/]+/records\.jsonl|{re.escape(KEY)}")
 _INNER = re.compile(r"[0-9a-f]{12}(?=/)")  # of an attempt's folder on an object store (Store.publish)
-_FILES = {kind: re.compile(files) for kind, (_, files) in LAYOUT.items()}
-_PARENTS = re.compile(rf"({'|'.join(LAYOUT)}|images)/")
+_FILES = {name: re.compile(kind.files) for name, kind in LAYOUT.items()}
+_FOLDERS = re.compile(rf"({'|'.join(kind.folder for kind in KINDS)})/")
 
 
 @dataclass(slots=True)
@@ -126,7 +118,7 @@ def look_around(store: Store) -> Layout:
             pictures.files += 1
             pictures.size_bytes += found.size_bytes
             classes.add(found.key.split("/")[1])
-        elif match and match.lastgroup and match.lastgroup != "pictures" and _PARENTS.match(found.key):
+        elif match and match.lastgroup and match.lastgroup != "pictures" and _FOLDERS.match(found.key):
             key = match[0]
             if key not in pieces:
                 pieces[key] = Piece(match.lastgroup, key)

@@ -210,7 +210,7 @@ def unused_pictures(store: Store, class_id: str, before_s: float, gone: Collecti
         ArtifactError: where a selection cannot be read.
     """
     found = list(store.walk(f"images/{class_id}"))
-    kinds = {kind: re.compile(LAYOUT[kind][0]) for kind in ("selections", "pictures")}
+    kinds = {kind: re.compile(LAYOUT[kind].pattern) for kind in ("selections", "pictures")}
     kept = [f.key for f in found if kinds["selections"].fullmatch(f.key) and f.key not in gone]
     named = {f"images/{class_id}/{file}" for key in kept for file in files_of_selection(store, key)}
     return [

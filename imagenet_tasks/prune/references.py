@@ -11,21 +11,18 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from imagenet_tasks.artifacts import kinds
 from imagenet_tasks.artifacts.champions import champion_of, read_entries
+from imagenet_tasks.artifacts.kinds import KINDS
 from imagenet_tasks.artifacts.references import Selection
 from imagenet_tasks.errors import ArtifactError
-from imagenet_tasks.prune.layout import Piece
+from imagenet_tasks.prune.layout import LAYOUT, Piece
 from imagenet_tasks.store.storage import Store
-from imagenet_tasks.workflow.run_index import PARENTS, RunIndex, artifact_folders
+from imagenet_tasks.workflow.graph import parse_task_id
+from imagenet_tasks.workflow.run_index import RunIndex, artifact_folders
 
-# The files of a published folder that name others.
-NAMING = {
-    "datasets": ("dataset.json",),
-    "models": ("training.json",),
-    "evaluations": ("evaluation.json", "metrics.json"),
-    "plans": ("plan.json",),
-}
-NAMED = (*NAMING, "arrays", "selections")  # what may be named; checkpoints are by their model's name
+# What may be named; checkpoints are by their model's name.
+NAMED = {k.plural for k in KINDS if k.title and k is not kinds.RUN} | {kinds.SELECTION.plural}
 _MARK = re.compile(rb"\b[0-9a-f]{16}\b")
 DAMAGED = "Nothing was removed: what this file refers to cannot be told. Restore it, or delete it and run again."
 
@@ -67,9 +64,9 @@ def marks_of_runs(store: Store, runs: Iterable[Piece]) -> set[str]:
 def _marks_of_record(store: Store, key: str) -> set[str]:
     content = store.read_bytes(key)
     record = _parsed(store, key, content)
-    task = str(record.get("task")).rpartition(".")[2]
+    task, _ = parse_task_id(str(record.get("task")))
     if not key.endswith(f"/{RunIndex.KEY}"):
-        done = record.get("state") == "success" and task in PARENTS
+        done = record.get("state") == "success" and task is not None and task.makes and not task.makes.key
         if not {"task", "state", "result"} <= set(record) or (done and not artifact_folders([record])):
             raise ArtifactError(f"{store.path(key)}: expected a task's record with its result, found none. {DAMAGED}")
     return marks_in(content)
@@ -131,7 +128,7 @@ def _marks_of_piece(store: Store, piece: Piece) -> set[str]:
         return set()
     try:
         return set().union(
-            *(marks_in(store.open_file(piece.key, name).read_bytes()) for name in NAMING.get(piece.kind, ()))
+            *(marks_in(store.open_file(piece.key, name).read_bytes()) for name in LAYOUT[piece.kind].names_others)
         )
     except (ArtifactError, KeyError, TypeError, AttributeError) as error:
         raise ArtifactError(f"{error} Nothing was removed.") from error

@@ -11,6 +11,7 @@ from imagenet_tasks.report.pictures import MOST_SUSPECTS, Place
 from imagenet_tasks.report.study import GOAL as STUDY_GOAL
 from imagenet_tasks.report.svg import signed
 from imagenet_tasks.settings.config import RunConfig
+from imagenet_tasks.workflow.graph import parse_task_id
 
 if TYPE_CHECKING:
     import jinja2
@@ -65,21 +66,6 @@ def _environment() -> "jinja2.Environment":
 
 SIDES = {"train": "Training", "validation": "Validation", "test": "Test"}
 ROLES = {"before": "Baseline", "after": "Retrained"}
-TASKS = {
-    "plan_run": "Settle the settings and classes",
-    "download_class": "Get each class's pictures",
-    "preprocess_class": "Decode and resize them",
-    "build_dataset": "Split and check the data",
-    "train_baseline": "Train the baseline",
-    "evaluate_baseline": "Measure the baseline",
-    "check_accuracy": "Compare with the goal",
-    "plan_augmentation": "Choose the classes to repair",
-    "augment_class": "Make changed copies",
-    "plan_retraining": "List the trainings of the repair",
-    "train_augmented": "Train again with them",
-    "evaluate_augmented": "Measure and compare",
-    "write_report": "Write this report",
-}
 
 
 def _charts(figures: dict[str, Any], by_label: list[dict[str, Any]]) -> dict[str, Any]:
@@ -220,9 +206,9 @@ def _direction(difference: float | None) -> str:
 
 def _said_task(task: str) -> str:
     """Returns what a task does; those of later rounds have the round before their name."""
-    prefix, dot, name = task.rpartition(".")
-    said = TASKS.get(name, name)
-    return f"{said}, {prefix.replace('_', ' ')}" if dot else said
+    known, round_number = parse_task_id(task)
+    said = known.does if known else task
+    return f"{said}, round {round_number}" if round_number > 1 else said
 
 
 def _learning_rate(history: list[dict[str, Any]]) -> str:

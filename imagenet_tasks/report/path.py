@@ -1,22 +1,13 @@
 """The report's figures on the run's path through the graph: its tasks with their times, and what each gate compared."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from imagenet_tasks.report import wording
 from imagenet_tasks.report.inputs import ReportInputs
+from imagenet_tasks.workflow import graph
 
 Times = dict[str, list[tuple[float, float]]]  # of a task: when each of its instances started and ended (Unix time)
-# The steps that a reader thinks in, and their tasks.
-BASELINE = {
-    "Get the pictures": ("plan_run", "download_class", "preprocess_class", "build_dataset"),
-    "Train": ("train_baseline",),
-    "Measure": ("evaluate_baseline",),
-}
-REPAIR = {
-    "Choose and change pictures": ("plan_augmentation", "augment_class"),
-    "Train again": ("plan_retraining", "train_augmented"),
-    "Compare": ("evaluate_augmented",),
-}
 
 
 def collect_tasks(inputs: ReportInputs) -> dict[str, Any]:
@@ -60,27 +51,27 @@ def collect_path(inputs: ReportInputs) -> list[dict[str, Any]]:
     for record in inputs.records:
         if record["seconds"] is not None:
             times.setdefault(record["task"], []).append((record["started_s"], record["started_s"] + record["seconds"]))
-    steps = [_step(name, tasks, times) for name, tasks in BASELINE.items()]
+    repair = graph.parts([task for task in graph.REPAIR if task.name != graph.GATE])
+    steps = [_step(name, tasks, times) for name, tasks in graph.parts(graph.BEFORE_REPAIR).items()]
     for each in inputs.rounds:
-        prefix = f"round_{each.number}." if each.number > 1 else ""
-        steps.append(_gate(each.decision, prefix, times))
-        steps += [_step(name, tasks, times, prefix) for name, tasks in REPAIR.items()]
+        steps.append(_gate(each.decision, each.number, times))
+        steps += [_step(name, tasks, times, each.number) for name, tasks in repair.items()]
     last = inputs.decision
     if not inputs.rounds or last.get("round") == len(inputs.rounds) + 1:
-        steps.append(_gate(last, f"round_{last['round']}." if inputs.rounds else "", times))
+        steps.append(_gate(last, last["round"] if inputs.rounds else 1, times))
     if not inputs.rounds:
-        steps += [_step(name, tasks, {}) | {"taken": False} for name, tasks in REPAIR.items()]
-    return [*steps, _step("Report", ("write_report",), {})]
+        steps += [_step(name, tasks, {}) | {"taken": False} for name, tasks in repair.items()]
+    return [*steps, _step("Report", (graph.REPORT,), {})]
 
 
-def _step(name: str, tasks: tuple[str, ...], times: Times, prefix: str = "") -> dict[str, Any]:
-    spans = [span for task in tasks for span in times.get(prefix + task, [])]
+def _step(name: str, tasks: Sequence[str], times: Times, round_number: int = 1) -> dict[str, Any]:
+    spans = [span for task in tasks for span in times.get(graph.task_id(task, round_number), [])]
     seconds = round(max(end for _, end in spans) - min(start for start, _ in spans), 3) if spans else None
     return {"kind": "step", "name": name, "taken": True, "seconds": seconds, "said": "", "why": ""}
 
 
-def _gate(decision: dict[str, Any], prefix: str, times: Times) -> dict[str, Any]:
-    step = _step("Compare with the goal", ("check_accuracy",), times, prefix)
+def _gate(decision: dict[str, Any], round_number: int, times: Times) -> dict[str, Any]:
+    step = _step("Compare with the goal", (graph.GATE,), times, round_number)
     # The comparison alone does not explain why the repairs end below the goal.
     stopped = decision["branch"] == "report" and wording.below(decision)
     return step | {

@@ -152,7 +152,7 @@ def _groups(files: Files, evaluation: Evaluation) -> tuple[list[dict[str, Any]],
     metrics = files.json(evaluation.folder, "metrics.json")
     trials = []
     for row in metrics["trials"]:
-        folder = f"{TrainedModel.PARENT}/{row['model']}"
+        folder = TrainedModel.KIND.folder_of(row["model"])
         training = files.json(folder, "training.json")
         trials.append(
             {

@@ -27,7 +27,7 @@ PR_SET_PDEATHSIG = 1
 
 
 def run_in_child(run: Run, task: str, arguments: dict[str, Any], *, timeout_s: float) -> Any:
-    """Runs `imagenet_tasks.tasks.<task>(run, **arguments)` in a child process and returns what it returns.
+    """Runs a task's function in a child process and returns what it returns.
 
     Args:
         run: the run, which the child opens again.
@@ -107,14 +107,14 @@ def child_environment() -> dict[str, str]:
 
 def answer_order(path: str) -> int:
     """Does what the order at `path` says and writes the answer beside it; returns the exit status."""
-    from imagenet_tasks import tasks
     from imagenet_tasks.store.storage import Store
+    from imagenet_tasks.tasks.runner import function_of
 
     order = json.loads(Path(path).read_text())
     _end_with_parent(order["parent"])
     run = Run(Store(order["home"]), order["dag_id"], order["run_id"])
     try:
-        value = getattr(tasks, order["task"])(run, **order["arguments"])
+        value = function_of(order["task"])(run, **order["arguments"])
     except errors.ImagenetTasksError as error:
         Path(order["answer"]).write_text(json.dumps({"error": {"type": type(error).__name__, "message": str(error)}}))
         return 1

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from imagenet_tasks.artifacts.references import AugmentationPlan, Dataset
-from imagenet_tasks.settings.config import RunConfig
 from imagenet_tasks.store.storage import Store
+from imagenet_tasks.workflow.graph import is_forced
 from imagenet_tasks.workflow.progress import Listener, Progress, Snapshot, log_line
 from imagenet_tasks.workflow.run import Run
 
@@ -17,22 +17,16 @@ Json = dict[str, Any]
 T = TypeVar("T")
 LOG: tuple[Listener, ...] = (log_line,)
 MOST_TASKS = 256  # mapped over; beyond that a task's own cost outweighs what more tasks gain
-STEPS = ("download", "preprocess", "train", "evaluate", "augment", "retrain", "reevaluate", "report")
 
 
 def read_dataset(store: Store, fingerprint: str) -> Dataset:
     """Returns the dataset that `build_dataset` wrote."""
-    return Dataset.read(store, f"datasets/{fingerprint}", "dataset.json")
+    return Dataset.read(store, Dataset.KIND.folder_of(fingerprint), "dataset.json")
 
 
 def read_plan(store: Store, fingerprint: str) -> AugmentationPlan:
     """Returns the plan that `plan_augmentation` wrote."""
-    return AugmentationPlan.read(store, f"{AugmentationPlan.PARENT}/{fingerprint}", "plan.json")
-
-
-def in_round(task: str, round_number: int) -> str:
-    """Returns the task's name in the graph: those of the second and third repair lie in groups of their own."""
-    return task if round_number <= 1 else f"round_{round_number}.{task}"
+    return AugmentationPlan.read(store, AugmentationPlan.KIND.folder_of(fingerprint), "plan.json")
 
 
 def in_groups(items: Sequence[T], most: int) -> list[Sequence[T]]:
@@ -41,9 +35,9 @@ def in_groups(items: Sequence[T], most: int) -> list[Sequence[T]]:
     return [items[start : start + size] for start in range(0, len(items), size)]
 
 
-def salt_of(run: Run, config: RunConfig, step: str) -> str:
-    """Returns what makes the fingerprints of forced steps this run's own; '' where nothing is forced."""
-    return run.run_key if config.force and STEPS.index(step) >= STEPS.index(config.force) else ""
+def salt_of(run: Run, task: str) -> str:
+    """Returns what makes the fingerprints of a forced task this run's own; '' where it is not forced."""
+    return run.run_key if is_forced(task, run.config.force) else ""
 
 
 def progress_of(

@@ -6,12 +6,11 @@ from typing import Any, Literal
 
 from imagenet_tasks.artifacts.references import AddedPictures, ClassArray, Dataset, Evaluation, TrainedModel, Trial
 from imagenet_tasks.errors import ArtifactError
-from imagenet_tasks.settings.config import EPOCHS, RunConfig
+from imagenet_tasks.settings.config import EPOCHS
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.tasks.common import (
     LOG,
     Json,
-    in_round,
     log,
     progress_of,
     read_dataset,
@@ -19,7 +18,8 @@ from imagenet_tasks.tasks.common import (
     salt_of,
     say,
 )
-from imagenet_tasks.train import load_keras, name_model
+from imagenet_tasks.train import Work, load_keras
+from imagenet_tasks.workflow.graph import task_id
 from imagenet_tasks.workflow.progress import Listener
 from imagenet_tasks.workflow.run import Run
 
@@ -33,10 +33,9 @@ def train_baseline(run: Run, trial: Json, *, only_reuse: bool = False, listeners
         only_reuse: return {} where there is something to train, which needs that process.
         listeners: told of the progress.
     """
-    config, wanted = run.config, Trial.from_dict(trial)
-    epochs = config.train.epochs or EPOCHS[wanted.model]
-    salt = salt_of(run, config, "train")
-    return _train(run, config, "train_baseline", wanted, [], epochs, salt, listeners, only_reuse)
+    wanted = Trial.from_dict(trial)
+    epochs = run.config.train.epochs or EPOCHS[wanted.model]
+    return _train(run, "train_baseline", wanted, (), epochs, listeners, only_reuse)
 
 
 def train_augmented(
@@ -56,12 +55,10 @@ def train_augmented(
         only_reuse: as for `train_baseline`.
         listeners: told of the progress.
     """
-    config, wanted = run.config, Trial.from_dict(trial)
+    wanted = Trial.from_dict(trial)
     pictures = [AddedPictures.from_dict(a) for group in added for a in group]
-    arrays = [a.array for a in pictures if wanted.arm in a.arms]
-    task, epochs = in_round("train_augmented", wanted.round), _retrain_epochs(run, wanted, pictures)
-    salt = salt_of(run, config, "retrain")
-    return _train(run, config, task, wanted, arrays, epochs, salt, listeners, only_reuse)
+    arrays = tuple(a.array for a in pictures if wanted.arm in a.arms)
+    return _train(run, "train_augmented", wanted, arrays, _retrain_epochs(run, wanted, pictures), listeners, only_reuse)
 
 
 def _retrain_epochs(run: Run, trial: Trial, added: Sequence[AddedPictures]) -> int:
@@ -77,36 +74,28 @@ def _retrain_epochs(run: Run, trial: Trial, added: Sequence[AddedPictures]) -> i
 
 def _train(
     run: Run,
-    config: RunConfig,
-    task: str,
+    name: str,
     trial: Trial,
-    arrays: Sequence[ClassArray],
+    arrays: tuple[ClassArray, ...],
     epochs: int,
-    salt: str,
     listeners: Sequence[Listener],
     only_reuse: bool,
 ) -> Json:
-    model = name_model(config.train, trial, arrays, epochs=epochs, salt=salt)
-    reused = run.store.is_complete(model.folder)
-    if only_reuse and not reused:
+    work = Work(settings=run.config.train, trial=trial, added=arrays, epochs=epochs, salt=salt_of(run, name))
+    model, task = work.done_here(run.store), task_id(name, trial.round)
+    if only_reuse and model is None:
         return {}
-    with run.task(task, trial.key, makes=model.fingerprint) as record:
-        record["reused"] = reused
-        if not reused:
+    possible = " ".join(m.fingerprint for m in work.possible_models())
+    with run.task(task, trial.key, makes=possible) as record:
+        record["reused"] = True
+        if model is None:
             load_keras()
             from imagenet_tasks.train.stage import train
 
-            train(
-                run.store,
-                config.train,
-                read_dataset(run.store, trial.dataset),
-                trial,
-                arrays,
-                model,
-                epochs=epochs,
-                progress=progress_of(run, task, trial.key, trial.key, epochs, "pictures", listeners),
-            )
-        record["result"] = model.as_dict()
+            progress = progress_of(run, task, trial.key, trial.key, epochs, "pictures", listeners)
+            dataset = read_dataset(run.store, trial.dataset)
+            model, record["reused"] = train(run.store, work, dataset, progress=progress)
+        record["result"], record["makes"] = model.as_dict(), model.fingerprint
         training = json.loads(run.store.open_file(model.folder, "training.json").read_bytes())
         history = run.store.open_file(model.folder, "history.jsonl").read_text().splitlines()
         best = json.loads(history[training["best_epoch"] - 1])
@@ -126,12 +115,12 @@ def _train(
 
 def evaluate_baseline(run: Run, models: Sequence[Json]) -> Json:
     """Measures the baseline's trials; returns the Evaluation of the best model on validation."""
-    config, trained = run.config, [TrainedModel.from_dict(m) for m in models]
+    trained = [TrainedModel.from_dict(m) for m in models]
     with run.task("evaluate_baseline") as record:
         from imagenet_tasks.evaluate import stage
 
         evaluation, record["reused"] = stage.evaluate_baseline(
-            run.store, _dataset_of(run.store, trained), trained, salt=salt_of(run, config, "evaluate")
+            run.store, _dataset_of(run.store, trained), trained, salt=salt_of(run, "evaluate_baseline")
         )
         record["result"] = evaluation.as_dict()
         _say_groups(run.store, evaluation)
@@ -148,7 +137,7 @@ def check_accuracy(run: Run, evaluation: Json, *, round_number: int = 1) -> Lite
         round_number: of the repair that may follow.
     """
     config = run.config
-    with run.task(in_round("check_accuracy", round_number)) as record:
+    with run.task(task_id("check_accuracy", round_number)) as record:
         from imagenet_tasks.evaluate.gate import decide
 
         accuracy, goal = evaluation["validation_accuracy"], config.evaluate.accuracy_goal
@@ -203,8 +192,8 @@ def evaluate_augmented(
         models: the repair's.
         round_number: of the repair.
     """
-    config, trained = run.config, [TrainedModel.from_dict(m) for m in models]
-    with run.task(in_round("evaluate_augmented", round_number)) as record:
+    trained = [TrainedModel.from_dict(m) for m in models]
+    with run.task(task_id("evaluate_augmented", round_number)) as record:
         from imagenet_tasks.evaluate import stage
 
         augmented, record["reused"] = stage.evaluate_repair(
@@ -213,7 +202,7 @@ def evaluate_augmented(
             trained,
             baseline=Evaluation.from_dict(baseline),
             previous=Evaluation.from_dict(previous),
-            salt=salt_of(run, config, "reevaluate"),
+            salt=salt_of(run, "evaluate_augmented"),
         )
         record["result"] = augmented.as_dict()
         comparison: dict[str, Any] = json.loads(run.store.open_file(augmented.folder, "comparison.json").read_bytes())

@@ -173,7 +173,7 @@ def _download(
             config.download,
             image_class,
             progress=progress_of(run, "download_class", class_id, image_class.name, wanted, "pictures", listeners),
-            force_before_s=run.started_s("plan_run") if salt_of(run, config, "download") else 0.0,
+            force_before_s=run.started_s("plan_run") if salt_of(run, "download_class") else 0.0,
             credentials=credentials,
             accept="none" if not last_attempt else "any" if config.preprocess.min_classes else "late",
         )
@@ -197,7 +197,7 @@ def _preprocess(run: Run, config: RunConfig, ref: SelectionRef, listeners: Seque
 
         progress = progress_of(run, "preprocess_class", ref.class_id, ref.name, ref.accepted, "pictures", listeners)
         array, record["reused"] = preprocess(
-            run.store, config.preprocess, ref, progress=progress, salt=salt_of(run, config, "preprocess")
+            run.store, config.preprocess, ref, progress=progress, salt=salt_of(run, "preprocess_class")
         )
         record["result"] = {"selection": ref.as_dict(), "array": array.as_dict()}
         size = (config.preprocess.rows_px, config.preprocess.columns_px)
@@ -217,7 +217,7 @@ def build_dataset(run: Run, prepared: Sequence[Sequence[Json]]) -> list[Json]:
             for one in group
         ]
         dataset, record["reused"] = build(
-            run.store, config.download, config.preprocess, pairs, salt=salt_of(run, config, "preprocess")
+            run.store, config.download, config.preprocess, pairs, salt=salt_of(run, "build_dataset")
         )
         totals = {side: sum(getattr(c, side) for c in dataset.classes) for side in ("train", "validation", "test")}
         record["result"] = {"fingerprint": dataset.fingerprint, "classes": len(dataset.classes), **totals}

@@ -9,7 +9,6 @@ from imagenet_tasks.tasks.common import (
     MOST_TASKS,
     Json,
     in_groups,
-    in_round,
     log,
     progress_of,
     read_dataset,
@@ -17,6 +16,7 @@ from imagenet_tasks.tasks.common import (
     salt_of,
     say,
 )
+from imagenet_tasks.workflow.graph import task_id
 from imagenet_tasks.workflow.progress import Listener
 from imagenet_tasks.workflow.run import Run
 
@@ -31,7 +31,7 @@ def plan_augmentation(run: Run, evaluation: Json, *, round_number: int = 1, max_
         max_tasks: into how many groups the classes may be parted.
     """
     config = run.config
-    with run.task(in_round("plan_augmentation", round_number)) as record:
+    with run.task(task_id("plan_augmentation", round_number)) as record:
         from imagenet_tasks.augment.stage import plan_augmentation as plan_classes
 
         measured = Evaluation.from_dict(evaluation)
@@ -41,7 +41,7 @@ def plan_augmentation(run: Run, evaluation: Json, *, round_number: int = 1, max_
             read_dataset(run.store, measured.model.trial.dataset),
             measured,
             arms=_arms(run, round_number),
-            salt=salt_of(run, config, "augment"),
+            salt=salt_of(run, "plan_augmentation"),
         )
         record["result"] = {"fingerprint": plan.fingerprint, "chosen": [c.class_id for c in plan.targeted]}
         for chosen in plan.targeted:
@@ -77,7 +77,7 @@ def augment_class(run: Run, group: Json, *, round_number: int = 1, listeners: Se
         round_number: of the repair.
         listeners: told of the progress.
     """
-    plan, task = read_plan(run.store, group["plan"]), in_round("augment_class", round_number)
+    plan, task = read_plan(run.store, group["plan"]), task_id("augment_class", round_number)
     return [_augment(run, chosen, task, listeners) for chosen in plan.chosen if chosen.key in group["chosen"]]
 
 
@@ -93,7 +93,7 @@ def _augment(run: Run, chosen: ChosenClass, task: str, listeners: Sequence[Liste
             chosen,
             seed=config.train.seed,
             progress=progress_of(run, task, chosen.key, chosen.name, chosen.pictures_to_add, "pictures", listeners),
-            salt=salt_of(run, config, "augment"),
+            salt=salt_of(run, "augment_class"),
         )
         added: Json = AddedPictures(array=array, arms=chosen.arms).as_dict()
         record["result"] = added
@@ -111,7 +111,7 @@ def plan_retraining(run: Run, evaluation: Json, *, round_number: int = 1) -> lis
         round_number: of the repair.
     """
     train = run.config.train
-    with run.task(in_round("plan_retraining", round_number)) as record:
+    with run.task(task_id("plan_retraining", round_number)) as record:
         before = Evaluation.from_dict(evaluation).model.trial
         trials = [
             Trial(

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from imagenet_tasks.artifacts.references import AddedPictures, Dataset, Evaluation, SelectionRef
 from imagenet_tasks.errors import ArtifactError, without_secrets
 from imagenet_tasks.settings.config import MAX_ROUNDS
-from imagenet_tasks.tasks.common import Json, in_round, log, read_dataset, read_plan, result_of_record
+from imagenet_tasks.tasks.common import Json, log, read_dataset, read_plan, result_of_record
 from imagenet_tasks.tasks.news import new_champion
+from imagenet_tasks.workflow.graph import task_id
 from imagenet_tasks.workflow.run import Run
 from imagenet_tasks.workflow.run_index import RunIndex, artifact_folders
 
@@ -28,7 +29,7 @@ def write_report(run: Run) -> Json:
         results = {r["task"]: r["result"] for r in done if not r["item"]}
         rounds = _rounds(run, done, results)
         # Where a gate stands behind the last repair, it says why there is no other.
-        decision = results.get(in_round("check_accuracy", len(rounds) + 1)) or (rounds and rounds[-1].decision)
+        decision = results.get(task_id("check_accuracy", len(rounds) + 1)) or (rounds and rounds[-1].decision)
         found, measured = results.get("build_dataset"), results.get("evaluate_baseline")
         if not decision or found is None or measured is None:
             raise ArtifactError(
@@ -106,8 +107,7 @@ def _rounds(run: Run, done: Sequence[Json], results: Json) -> "tuple[Round, ...]
     rounds = []
     for number in range(1, MAX_ROUNDS + 1):
         decision, plan, evaluation = (
-            results.get(in_round(task, number))
-            for task in ("check_accuracy", "plan_augmentation", "evaluate_augmented")
+            results.get(task_id(task, number)) for task in ("check_accuracy", "plan_augmentation", "evaluate_augmented")
         )
         if decision is None or decision["branch"] != "augment":
             break
@@ -120,7 +120,7 @@ def _rounds(run: Run, done: Sequence[Json], results: Json) -> "tuple[Round, ...]
         added = [
             AddedPictures.from_dict(r["result"]).array
             for r in done
-            if r["task"] == in_round("augment_class", number) and r["item"] in keys
+            if r["task"] == task_id("augment_class", number) and r["item"] in keys
         ]
         rounds.append(
             Round(

@@ -1,18 +1,42 @@
-"""All tasks of the graph one after another in this process: the workflow without a workflow engine."""
+"""All tasks of the graph one after another in this process: the workflow without a workflow engine.
 
+What runs, in which order and with what, is what `workflow/graph.py` says.
+"""
+
+import importlib
+import inspect
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from imagenet_tasks import tasks
 from imagenet_tasks.errors import SourceUnavailable
 from imagenet_tasks.settings.config import MAX_ROUNDS
+from imagenet_tasks.workflow.graph import (
+    BASELINE_EVALUATION,
+    BEFORE_REPAIR,
+    GATE,
+    REPAIR,
+    REPAIR_EVALUATION,
+    REPORT,
+    Taken,
+    Task,
+    find_task,
+    task_id,
+)
 from imagenet_tasks.workflow.progress import Listener
 from imagenet_tasks.workflow.run import Run
 
 log = logging.getLogger(__name__)
 PAUSE_S = 10.0  # before a class whose source does not answer is tried for the last time
+
+
+def function_of(name: str) -> Callable[..., Any]:
+    """Returns the function that does a task's work."""
+    function: Callable[..., Any] = getattr(
+        importlib.import_module(f"imagenet_tasks.tasks.{find_task(name).module}"), name
+    )
+    return function
 
 
 def run_all(run: Run, profile: str, overrides: Mapping[str, Any], *, listeners: Sequence[Listener]) -> dict[str, Any]:
@@ -27,26 +51,63 @@ def run_all(run: Run, profile: str, overrides: Mapping[str, Any], *, listeners: 
     Returns:
         What `write_report` returns.
     """
-    prepared = []
-    for group in tasks.plan_run(run, profile, overrides):
+    start, *others = BEFORE_REPAIR
+    workflow = _Workflow(run, listeners)
+    workflow.returned[start.name] = function_of(start.name)(run, profile, overrides)
+    for task in others:
+        workflow.do(task)
+    for number in range(1, MAX_ROUNDS + 1):
+        for task in REPAIR:
+            if workflow.do(task, number) == "report" and task.name == GATE:  # it knows how many may be tried
+                return workflow.report()
+    return workflow.report()
+
+
+class _Workflow:
+    """A run of the tasks; `returned` is what each returned, by its id: of a mapped one a list."""
+
+    def __init__(self, run: Run, listeners: Sequence[Listener]) -> None:
+        self._run, self._listeners = run, listeners
+        self.returned: dict[str, Any] = {}
+
+    def do(self, task: Task, number: int = 1) -> Any:
+        """Does a task, or all of a mapped one, and returns what it returned."""
+        arguments = {name: self._value(taken, number) for name, taken in task.takes.items() if name != task.mapped_over}
+        if task.mapped_over is None:
+            returned = self._call(task, number, arguments)
+        else:
+            mapped = task.takes[task.mapped_over]
+            values = self.returned[_id(mapped.task, number)]
+            returned = [self._call(task, number, arguments | {task.mapped_over: value}) for value in values]
+        self.returned[_id(task.name, number)] = returned
+        return returned
+
+    def report(self) -> dict[str, Any]:
+        """Writes the report."""
+        figures: dict[str, Any] = function_of(REPORT)(self._run)
+        return figures
+
+    def _value(self, taken: Taken, number: int) -> Any:
+        if taken.how == "previous":
+            return self.returned[task_id(REPAIR_EVALUATION, number - 1) if number > 1 else BASELINE_EVALUATION]
+        if taken.how == "rounds":
+            return [value for n in range(1, number + 1) for value in self.returned[_id(taken.task, n)]]
+        return self.returned[_id(taken.task, number)]
+
+    def _call(self, task: Task, number: int, arguments: dict[str, Any]) -> Any:
+        function = function_of(task.name)
+        known = inspect.signature(function).parameters
+        offered = {"round_number": number, "listeners": self._listeners}
+        arguments = arguments | {name: value for name, value in offered.items() if name in known}
         try:
-            selections = tasks.download_class(run, group, listeners=listeners)
+            return function(self._run, **arguments)
         except SourceUnavailable as error:
+            if "last_attempt" not in known:
+                raise
             log.warning("%s; it is tried once more in %g s", error, PAUSE_S)
             time.sleep(PAUSE_S)
-            selections = tasks.download_class(run, group, last_attempt=True, listeners=listeners)
-        prepared.append(tasks.preprocess_class(run, selections, listeners=listeners))
-    trials = tasks.build_dataset(run, prepared)
-    baseline = tasks.evaluate_baseline(run, [tasks.train_baseline(run, trial, listeners=listeners) for trial in trials])
-    evaluation, added = baseline, []
-    for number in range(1, MAX_ROUNDS + 1):
-        if tasks.check_accuracy(run, evaluation, round_number=number) == "report":  # it knows how many may be tried
-            break
-        groups = tasks.plan_augmentation(run, evaluation, round_number=number)
-        added += [tasks.augment_class(run, group, round_number=number, listeners=listeners) for group in groups]
-        models = [
-            tasks.train_augmented(run, added, trial, listeners=listeners)
-            for trial in tasks.plan_retraining(run, evaluation, round_number=number)
-        ]
-        evaluation = tasks.evaluate_augmented(run, baseline, evaluation, models, round_number=number)
-    return tasks.write_report(run)
+            return function(self._run, **arguments, last_attempt=True)
+
+
+def _id(name: str, number: int) -> str:
+    return task_id(name, number) if find_task(name).is_repair else name

@@ -5,13 +5,13 @@ Importing this package is cheap; its modules import Keras and belong in a proces
 
 import gc
 import sys
-from collections.abc import Sequence
+from dataclasses import dataclass
 
+from imagenet_tasks.artifacts import kinds
 from imagenet_tasks.artifacts.references import ClassArray, TrainedModel, Trial
 from imagenet_tasks.settings.config import TrainConfig
-from imagenet_tasks.store.storage import fingerprint
-
-VERSION = 3  # raise when the same input would give another model
+from imagenet_tasks.store.storage import Store
+from imagenet_tasks.train.precision import backend_name, precision_here
 
 
 def load_keras() -> None:
@@ -31,28 +31,50 @@ def load_keras() -> None:
         gc.enable()
 
 
-def name_model(
-    settings: TrainConfig,
-    trial: Trial,
-    added: Sequence[ClassArray],
-    *,
-    epochs: int,
-    salt: str = "",
-) -> TrainedModel:
-    """Returns the name of the model that a trial gives, before it is trained.
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """A training to be done: what its model is made of, but for what the device says."""
 
-    The device is not part of it: a model trained on a CPU is the same work as one trained on a GPU, and its record
-    says which it was.
-    """
-    mark = fingerprint(
-        stage="train",
-        version=VERSION,
-        trial=trial.as_dict(),
-        epochs=epochs,
-        batch_size=settings.batch_size,
-        precision=settings.precision,
-        early_stopping_patience=settings.early_stopping_patience,
-        added=[a.fingerprint for a in added],
-        salt=salt,
-    )
-    return TrainedModel(trial=trial, fingerprint=mark)
+    settings: TrainConfig
+    trial: Trial
+    added: tuple[ClassArray, ...]
+    epochs: int
+    salt: str = ""
+
+    def model(self, precision: str, *, halved: bool = False) -> TrainedModel:
+        """Returns the name of the model that comes of it.
+
+        The device is not part of it: a model trained on a CPU is the same work as one trained on a GPU in the same
+        precision by the same backend, and its record says which it was.
+
+        Args:
+            precision: that is computed in, 'float32' or 'bfloat16'.
+            halved: whether memory did not hold the batch, and half of it was trained with in the end.
+        """
+        inputs = {
+            "trial": self.trial.as_dict(),
+            "epochs": self.epochs,
+            "added": [array.fingerprint for array in self.added],
+            "backend": backend_name(),
+        }
+        batch_size = [self.settings.batch_size, self.half_batch_size] if halved else self.settings.batch_size
+        mark = kinds.MODEL.fingerprint(
+            inputs, self.settings, salt=self.salt, precision=precision, batch_size=batch_size
+        )
+        return TrainedModel(trial=self.trial, fingerprint=mark)
+
+    @property
+    def half_batch_size(self) -> int:
+        """The batch that is tried where memory does not hold the one asked for; 0 for none."""
+        return self.settings.batch_size // 2
+
+    def possible_models(self) -> list[TrainedModel]:
+        """Returns the names that may come of it, as far as can be told before the device is known."""
+        precisions = ("float32", "bfloat16") if self.settings.precision == "auto" else (self.settings.precision,)
+        return [self.model(precision, halved=halved) for precision in precisions for halved in (False, True)]
+
+    def done_here(self, store: Store) -> TrainedModel | None:
+        """Returns the model where it is there already and this machine would make the same; told without Keras."""
+        precision = precision_here(self.settings.precision)
+        model = self.model(precision) if precision else None
+        return model if model and store.is_complete(model.folder) else None

@@ -3,11 +3,11 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import keras
 
 from imagenet_tasks.errors import AcceleratorMissing
+from imagenet_tasks.train.precision import cpu_field, cpu_gains_from_bfloat16
 
 log = logging.getLogger(__name__)
 
@@ -76,8 +76,7 @@ def use_devices(devices: Sequence[str], precision: str) -> Device:
         name, capability = _gpu_name_and_capability()
         fast_bfloat16 = capability >= 8  # Ampere and later
     else:
-        # XLA's code for CPUs, and so JAX, gains nothing from it: ConvNet 1 took as long in both precisions.
-        name, fast_bfloat16 = _cpu_name(), backend == "tensorflow" and _cpu_has_bfloat16()
+        name, fast_bfloat16 = cpu_field("model name") or "cpu", cpu_gains_from_bfloat16(backend)
     if precision == "auto":
         precision = "bfloat16" if fast_bfloat16 else "float32"
     keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
@@ -102,22 +101,6 @@ def _find_gpus() -> list[str]:
         tf.config.experimental.set_memory_growth(gpu, True)
     tf.config.set_visible_devices(gpus[:1], "GPU")
     return [f"gpu:{number}" for number in range(len(gpus))]
-
-
-def _cpu_flags(field: str) -> str:
-    try:
-        text = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return ""
-    return next((line.partition(":")[2].strip() for line in text.splitlines() if line.startswith(field)), "")
-
-
-def _cpu_name() -> str:
-    return _cpu_flags("model name") or "cpu"
-
-
-def _cpu_has_bfloat16() -> bool:
-    return bool({"avx512_bf16", "amx_bf16"} & set(_cpu_flags("flags").split()))
 
 
 def _gpu_name_and_capability() -> tuple[str, float]:

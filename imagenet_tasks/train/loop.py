@@ -1,6 +1,5 @@
 """One training: epoch after epoch from the last checkpoint on, the best weights by validation kept."""
 
-import gc
 import logging
 import math
 import re
@@ -103,11 +102,11 @@ class Training:
         resumed_from: the epoch of the checkpoint that it goes on from; 0 for none.
     """
 
-    def __init__(self, job: Job, batch_size: int) -> None:
+    def __init__(self, job: Job) -> None:
         keras.utils.set_random_seed(job.seed)
         self.job, self.history, self.resumed_from, self.is_compiled = job, list[dict[str, int | float]](), 0, False
         devices = job.device.count  # each takes an equal part of a batch
-        self.batch_size = math.ceil(batch_size / devices) * devices
+        self.batch_size = math.ceil(job.batch_size / devices) * devices
         _, *shape = job.pictures.shape
         self.network = job.recipe.build(tuple(shape), job.classes)
         pictures = keras.Input(shape, dtype="uint8")
@@ -128,14 +127,16 @@ class Training:
         self._best: list[np.ndarray] = []
 
     @classmethod
-    def from_checkpoint(cls, job: Job, batch_size: int, checkpoint: Checkpoint) -> "Training":
-        """Returns the training as it was after the checkpoint's last epoch, with the smaller of the batch sizes.
+    def from_checkpoint(cls, job: Job, checkpoint: Checkpoint) -> "Training":
+        """Returns the training as it was after the checkpoint's last epoch.
 
         Raises:
             ArtifactError: where the checkpoint's arrays are not this model's.
+            OutOfMemory: where its last epoch was trained with less than the job's batch: memory did not hold that.
         """
-        state = checkpoint.state
-        training = cls(job, min(batch_size, state.batch_size))
+        state, training = checkpoint.state, cls(job)
+        if state.batch_size < training.batch_size:
+            raise OutOfMemory(f"batch {job.batch_size}: in an earlier attempt the memory did not hold the training.")
         for variables, arrays in (
             (training._variables, checkpoint.variables),
             (training.network.weights, checkpoint.best),
@@ -268,7 +269,7 @@ def memory_error(error: Exception) -> str | None:
 
 
 def fit(job: Job, checkpoints: Checkpoints, progress: Progress) -> Training:
-    """Trains, from the newest usable checkpoint on; once more at half the batch where the memory does not hold it.
+    """Trains, from the newest usable checkpoint on.
 
     Args:
         job: what is trained on what.
@@ -277,31 +278,25 @@ def fit(job: Job, checkpoints: Checkpoints, progress: Progress) -> Training:
 
     Raises:
         NonFiniteLoss: where the loss became NaN or infinite.
-        OutOfMemory: where half the batch is too much as well.
+        OutOfMemory: where the memory does not hold a batch.
     """
-    batch_size = job.batch_size
-    while True:
-        try:
-            return _fit(job, batch_size, checkpoints, progress)
-        except Exception as error:
-            said = memory_error(error)
-            if said is None:
-                raise
-        smaller = batch_size // 2
-        if batch_size < job.batch_size or not smaller:
-            raise OutOfMemory(
-                f"batch {batch_size}: the memory of {job.device.name} does not hold the training ({said}). Set "
-                "batch_size to less, or train a smaller model or where there is more memory."
-            )
-        log.warning("Batch %d does not fit into memory (%s): trying once more with %d", batch_size, said, smaller)
-        batch_size = smaller
-        gc.collect()  # the failed training is garbage only now that its exception is
+    try:
+        return _fit(job, checkpoints, progress)
+    except OutOfMemory:
+        raise
+    except Exception as error:
+        if (said := memory_error(error)) is None:
+            raise
+        raise OutOfMemory(
+            f"batch {job.batch_size}: the memory of {job.device.name} does not hold the training ({said}). Set "
+            "batch_size to less, or train a smaller model or where there is more memory."
+        ) from None
 
 
-def _fit(job: Job, batch_size: int, checkpoints: Checkpoints, progress: Progress) -> Training:
-    training = checkpoints.newest(lambda checkpoint: Training.from_checkpoint(job, batch_size, checkpoint))
+def _fit(job: Job, checkpoints: Checkpoints, progress: Progress) -> Training:
+    training = checkpoints.newest(lambda checkpoint: Training.from_checkpoint(job, checkpoint))
     if training is None:
-        training = Training(job, batch_size)
+        training = Training(job)
     else:
         log.info("Going on after epoch %d of %d, from its checkpoint", training.resumed_from, job.epochs)
     progress.total, progress.done = job.epochs * len(job.labels), 0

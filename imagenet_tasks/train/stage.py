@@ -1,23 +1,27 @@
 """The stages that train: one trial each, from scratch or from its last checkpoint, with the same settings."""
 
+import functools
+import gc
 import json
 import logging
 import platform
 import statistics
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from imagenet_tasks.artifacts.references import ClassArray, Dataset, TrainedModel, Trial
-from imagenet_tasks.errors import NonFiniteLoss
-from imagenet_tasks.settings.config import TrainConfig
+from imagenet_tasks.artifacts import kinds
+from imagenet_tasks.artifacts.make import Publish, make
+from imagenet_tasks.artifacts.references import Dataset, TrainedModel, Trial
+from imagenet_tasks.errors import NonFiniteLoss, OutOfMemory
 from imagenet_tasks.store.storage import Store
+from imagenet_tasks.train import Work
 from imagenet_tasks.train.checkpoints import Checkpoints
 from imagenet_tasks.train.data import Data, open_data
-from imagenet_tasks.train.devices import choose_device
+from imagenet_tasks.train.devices import Device, choose_device
 from imagenet_tasks.train.loop import Job, Training, fit
 from imagenet_tasks.train.models import RECIPES
 from imagenet_tasks.workflow.progress import Progress
@@ -25,32 +29,22 @@ from imagenet_tasks.workflow.progress import Progress
 log = logging.getLogger(__name__)
 
 
-def train(
-    store: Store,
-    settings: TrainConfig,
-    dataset: Dataset,
-    trial: Trial,
-    added: Sequence[ClassArray],
-    model: TrainedModel,
-    *,
-    epochs: int,
-    progress: Progress,
-) -> None:
+def train(store: Store, work: Work, dataset: Dataset, *, progress: Progress) -> tuple[TrainedModel, bool]:
     """Trains one trial and publishes its model with history, record and probabilities.
 
-    A training that was stopped goes on from its last checkpoint. What is published is the epoch that is the best on
-    validation (`schedule.best_epoch`), with its probabilities for validation and test; of a trial of the arm 'labels'
-    only its probabilities for the training pictures of its fold, which it is not trained on.
+    A training that was stopped goes on from its last checkpoint. One that memory does not hold is tried once more with
+    half the batch, and its model has a name of its own. What is published is the epoch that is the best on validation
+    (`schedule.best_epoch`), with its probabilities for validation and test; of a trial of the arm 'labels' only its
+    probabilities for the training pictures of its fold, which it is not trained on.
 
     Args:
         store: where the data is and the model goes.
-        settings: batch size, precision, device, patience.
+        work: the trial, the settings, the augmented pictures, which join the training side alone, and the epochs.
         dataset: the split pictures.
-        trial: model, seed and arm.
-        added: augmented pictures, which join the training side alone.
-        model: the name of the result.
-        epochs: at most so many.
         progress: counts pictures trained on.
+
+    Returns:
+        The model, and whether it was there already.
 
     Raises:
         NonFiniteLoss: where the loss or a probability became NaN or infinite.
@@ -58,17 +52,49 @@ def train(
         OutOfSpace: where neither the memory nor the disk holds the pictures.
         AcceleratorMissing: where the device asked for is not there.
     """
-    started_s = time.monotonic()
+    settings = work.settings
     device = choose_device(settings.precision, require_gpu=settings.require_gpu)
-    checkpoints = Checkpoints(store, model.fingerprint)
-    with open_data(store, dataset, trial, added) as data:
+    model = work.model(device.precision)
+    checkpoints = Checkpoints(store, model.fingerprint)  # those of the whole batch, which half of it goes on from
+
+    def build(batch_size: int, publish: Publish) -> None:
+        _train(store, work, dataset, batch_size, device, checkpoints, progress, publish)
+
+    try:
+        return model, make(store, kinds.MODEL, model.fingerprint, functools.partial(build, settings.batch_size))
+    except OutOfMemory as error:
+        if not work.half_batch_size:
+            raise
+        log.warning(
+            "Batch %d does not fit into memory: %s Trying once more with %d",
+            settings.batch_size,
+            error,
+            work.half_batch_size,
+        )
+    gc.collect()  # the failed training is garbage only now that its exception is
+    model = work.model(device.precision, halved=True)
+    return model, make(store, kinds.MODEL, model.fingerprint, functools.partial(build, work.half_batch_size))
+
+
+def _train(
+    store: Store,
+    work: Work,
+    dataset: Dataset,
+    batch_size: int,
+    device: Device,
+    checkpoints: Checkpoints,
+    progress: Progress,
+    publish: Publish,
+) -> None:
+    started_s, trial = time.monotonic(), work.trial
+    with open_data(store, dataset, trial, work.added) as data:
         log.info(
             "%s: %d training pictures (%d added), at most %d epochs, batch %d, %s on %d x %s (%s)",
             trial.key,
             len(data.labels),
             data.added,
-            epochs,
-            settings.batch_size,
+            work.epochs,
+            batch_size,
             device.precision,
             device.count,
             device.kind,
@@ -80,24 +106,24 @@ def train(
             labels=data.labels,
             validation=data.validation,
             classes=len(dataset.classes),
-            epochs=epochs,
-            batch_size=settings.batch_size,
+            epochs=work.epochs,
+            batch_size=batch_size,
             seed=trial.seed,
-            patience=settings.early_stopping_patience,
+            patience=work.settings.early_stopping_patience,
             device=device,
         )
         training = fit(job, checkpoints, progress)
         try:
-            _publish(store, trial, model, data, training, started_s)
+            _publish(publish, trial, data, training, started_s)
         except NonFiniteLoss:
             checkpoints.clear()  # nothing can go on from such weights
             raise
     checkpoints.clear()
 
 
-def _publish(store: Store, trial: Trial, model: TrainedModel, data: Data, training: Training, started_s: float) -> None:
+def _publish(publish: Publish, trial: Trial, data: Data, training: Training, started_s: float) -> None:
     device = training.job.device
-    with store.publish(model.folder) as folder:
+    with publish() as folder:
         for name in data.asked:
             pictures = data.read(name)
             shape = (len(pictures), training.job.classes)

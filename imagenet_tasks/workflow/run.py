@@ -1,6 +1,7 @@
 """The folder of one run: its settings, and what its tasks wrote of themselves."""
 
 import contextlib
+import functools
 import re
 import time
 import uuid
@@ -34,14 +35,15 @@ class Run:
         """Returns the storage key of a file of this run."""
         return f"{self.folder}/{name}"
 
-    @property
+    @functools.cached_property
     def config(self) -> RunConfig:
-        """The run's settings, as `plan_run` wrote them."""
+        """The run's settings, as `plan_run` wrote them, read once."""
         return from_json(self.store.read_bytes(self.key("config.json")).decode())
 
     def write_config(self, config: RunConfig) -> None:
         """Writes the run's settings."""
         self.store.write_bytes(self.key("config.json"), to_json(config).encode())
+        self.config = config
 
     def forget_tasks(self) -> None:
         """Removes what an earlier attempt of the whole run said of its tasks, so that nothing counts it."""
@@ -73,7 +75,7 @@ class Run:
         Args:
             task: the task's name in the graph.
             item: the class or trial of a mapped task.
-            makes: the fingerprint of what it makes, where it leaves something to go on from: by this it is known.
+            makes: the fingerprints that what it makes may have, where it leaves something to go on from.
 
         Yields:
             The record, whose 'result' and 'reused' the task fills in.

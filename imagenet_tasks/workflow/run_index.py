@@ -8,20 +8,9 @@ from typing import Any, ClassVar, Literal
 from pydantic.dataclasses import dataclass
 
 from imagenet_tasks.artifacts.json_file import JsonArtifact
+from imagenet_tasks.artifacts.kinds import FINGERPRINT
 from imagenet_tasks.settings.config import STRICT
-
-FINGERPRINT = r"[0-9a-f]{16}"
-# Where the artifact lies that a task hands on. Tasks of later rounds have the round before their name.
-PARENTS = {
-    "preprocess_class": "arrays",
-    "build_dataset": "datasets",
-    "train_baseline": "models",
-    "evaluate_baseline": "evaluations",
-    "plan_augmentation": "plans",
-    "augment_class": "arrays",
-    "train_augmented": "models",
-    "evaluate_augmented": "evaluations",
-}
+from imagenet_tasks.workflow.graph import parse_task_id
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -80,12 +69,12 @@ def artifact_folders(records: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     """
     folders: dict[str, str] = {}
     for record in records:
-        parent = PARENTS.get(str(record.get("task")).rpartition(".")[2])
+        task, _ = parse_task_id(str(record.get("task")))
         result = record.get("result")
-        if parent is None or not isinstance(result, Mapping):
+        if task is None or task.makes is None or task.makes.key or not isinstance(result, Mapping):
             continue
         named = result["array"] if isinstance(result.get("array"), Mapping) else result
         mark = named.get("fingerprint")
         if isinstance(mark, str) and re.fullmatch(FINGERPRINT, mark):
-            folders.setdefault(f"{parent}/{mark}", str(record.get("item") or ""))
+            folders.setdefault(task.makes.folder_of(mark), str(record.get("item") or ""))
     return folders

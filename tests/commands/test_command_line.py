@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from fakes.pictures import fill
 
-from imagenet_tasks.commands.main import WITHOUT_ARTIFACTS
 from imagenet_tasks.settings.classes import STUDY_CLASSES
 from imagenet_tasks.settings.config import to_json
 from imagenet_tasks.settings.profiles import make_config
 from imagenet_tasks.store.storage import Store
+from imagenet_tasks.workflow.graph import makes_artifact
 from imagenet_tasks.workflow.run import Run
 
 REPOSITORY = Path(__file__).parents[2]
@@ -241,21 +241,19 @@ def test_f34_a_second_run_has_nothing_to_do_and_says_so(first, home):
 def test_force_redoes_the_named_step_and_nothing_before_it(first, home):
     summary, _ = workflow(home, "--set", "force=augment")
     records = Run(Store(home), "imagenet_tasks", summary["run_id"]).task_records()
-    redone = {
-        r["task"] for r in records if not r.get("reused") and r["task"].rpartition(".")[2] not in WITHOUT_ARTIFACTS
-    }
+    redone = {r["task"] for r in records if not r.get("reused") and makes_artifact(r["task"])}
     assert redone == {"plan_augmentation", "augment_class", "train_augmented", "evaluate_augmented"}
 
 
 REUSE = """
 import json, sys
-from imagenet_tasks import tasks
+from imagenet_tasks.tasks import models
 from imagenet_tasks.workflow.run import Run
 from imagenet_tasks.store.storage import Store
 run = Run(Store(sys.argv[1]), "imagenet_tasks", sys.argv[2])
 (made,) = [r["result"] for r in run.task_records() if r["task"] == "train_baseline"]
-there = tasks.train_baseline(run, made["trial"], only_reuse=True)
-absent = tasks.train_baseline(run, made["trial"] | {"seed": 99}, only_reuse=True)
+there = models.train_baseline(run, made["trial"], only_reuse=True)
+absent = models.train_baseline(run, made["trial"] | {"seed": 99}, only_reuse=True)
 print(json.dumps([there == made, absent, "keras" in sys.modules]))
 """
 

@@ -7,7 +7,6 @@ import tarfile
 import pytest
 from fakes.pictures import COBRA, COW, add_member, fill, picture, quiet
 
-from imagenet_tasks import tasks
 from imagenet_tasks.artifacts.arrays import read_array
 from imagenet_tasks.artifacts.references import ClassArray, Selection, SelectionRef
 from imagenet_tasks.download.stage import download_class
@@ -15,6 +14,7 @@ from imagenet_tasks.preprocess.stage import preprocess_class
 from imagenet_tasks.settings.classes import find_class
 from imagenet_tasks.settings.config import DownloadConfig, PreprocessConfig
 from imagenet_tasks.store.storage import Store
+from imagenet_tasks.tasks import pictures
 from imagenet_tasks.workflow.run import Run
 
 SMALL = PreprocessConfig(rows_px=20, columns_px=16, min_images_per_class=1)
@@ -73,10 +73,10 @@ def test_two_runs_of_two_locations_in_one_home_make_arrays_of_their_own_pictures
             fill(tmp_path / name / class_id, range(start + 100 * place, start + 100 * place + 3))
         run = Run(store, "dag", name)
         settings = {"source": "folder", "location": str(tmp_path / name), "rows_px": 20, "columns_px": 16}
-        groups = tasks.plan_run(run, "sample", settings)
+        groups = pictures.plan_run(run, "sample", settings)
         assert len(groups) == 2
         (cobra,) = (group for group in groups if group["class_ids"] == [COBRA])
-        (prepared,) = tasks.preprocess_class(run, tasks.download_class(run, cobra, listeners=()), listeners=())
+        (prepared,) = pictures.preprocess_class(run, pictures.download_class(run, cobra, listeners=()), listeners=())
         arrays[name] = ClassArray.from_dict(prepared["array"])
         assert [r["reused"] for r in run.task_records()] == [False] * 3
     for name, start in seeds.items():
@@ -184,10 +184,10 @@ def test_thirty_sixty_and_thirty_pictures_by_the_tasks_of_three_runs(tmp_path):
     for number, wanted in enumerate((30, 60, 30)):
         run = Run(store, "dag", f"run {number}")
         settings = {"source": "folder", "location": str(tmp_path / "data"), "images_per_class": wanted}
-        groups = tasks.plan_run(run, "sample", settings | {"rows_px": 16, "columns_px": 16})
-        downloaded = [tasks.download_class(run, group, listeners=()) for group in groups]
+        groups = pictures.plan_run(run, "sample", settings | {"rows_px": 16, "columns_px": 16})
+        downloaded = [pictures.download_class(run, group, listeners=()) for group in groups]
         trials.append(
-            tasks.build_dataset(run, [tasks.preprocess_class(run, group, listeners=()) for group in downloaded])
+            pictures.build_dataset(run, [pictures.preprocess_class(run, group, listeners=()) for group in downloaded])
         )
         records.append({(r["task"], r["item"]): r["reused"] for r in run.task_records() if r["task"] != "plan_run"})
     assert trials[2] == trials[0] != trials[1]

@@ -18,7 +18,6 @@ import pytest
 from fakes.models import fake_model
 from fakes.pictures import COBRA, COW, fill
 
-from imagenet_tasks import tasks
 from imagenet_tasks.artifacts.champions import KEY
 from imagenet_tasks.artifacts.references import Dataset, Evaluation, Selection, Trial
 from imagenet_tasks.commands.main import main
@@ -27,6 +26,8 @@ from imagenet_tasks.errors import ArtifactError, ConfigError
 from imagenet_tasks.evaluate.champion import promote
 from imagenet_tasks.prune import Rules, carry_out, make_plan, removal
 from imagenet_tasks.store.storage import MARKER, QUARANTINED, Store, fingerprint
+from imagenet_tasks.tasks import common, models, repair
+from imagenet_tasks.tasks import pictures as picture_tasks
 from imagenet_tasks.workflow.run import Run
 
 DAY_S = 86_400
@@ -41,10 +42,11 @@ def make_run(store, pictures: Path, name: str, *, images: int, accuracy: float, 
     run = Run(store, "dag", name)
     overrides = SETTINGS | {"location": str(pictures), "images_per_class": images, "seed": len(name)}
     prepared = [
-        tasks.preprocess_class(run, tasks.download_class(run, g)) for g in tasks.plan_run(run, "best", overrides)
+        picture_tasks.preprocess_class(run, picture_tasks.download_class(run, g))
+        for g in picture_tasks.plan_run(run, "best", overrides)
     ]
-    trials = tasks.build_dataset(run, prepared)
-    dataset = tasks.read_dataset(store, trials[0]["dataset"])
+    trials = picture_tasks.build_dataset(run, prepared)
+    dataset = common.read_dataset(store, trials[0]["dataset"])
 
     def train(task, trial):
         wanted = Trial.from_dict(trial)
@@ -54,12 +56,12 @@ def make_run(store, pictures: Path, name: str, *, images: int, accuracy: float, 
             record["result"] = model.as_dict()
         return record["result"]
 
-    baseline = tasks.evaluate_baseline(run, [train("train_baseline", trial) for trial in trials])
-    tasks.check_accuracy(run, baseline)
-    for group in tasks.plan_augmentation(run, baseline):
-        tasks.augment_class(run, group)
-    retrained = [train("train_augmented", trial) for trial in tasks.plan_retraining(run, baseline)]
-    tasks.evaluate_augmented(run, baseline, baseline, retrained)
+    baseline = models.evaluate_baseline(run, [train("train_baseline", trial) for trial in trials])
+    models.check_accuracy(run, baseline)
+    for group in repair.plan_augmentation(run, baseline):
+        repair.augment_class(run, group)
+    retrained = [train("train_augmented", trial) for trial in repair.plan_retraining(run, baseline)]
+    models.evaluate_augmented(run, baseline, baseline, retrained)
     if champion:
         promote(store, dataset, [Evaluation.from_dict(baseline)], run, profile="best", drawn=False)
     run.store.write_json(run.key("run.json"), {"written_s": time.time()})
@@ -392,15 +394,15 @@ def test_the_checkpoint_of_a_training_that_was_killed_stays(local, monkeypatch):
     dataset = folders_of(local, "second")["datasets"][0].partition("/")[2]
     left = []
 
-    def killed(store, settings, dataset, trial, arrays, model, **_):
-        left.append(checkpoint(store, model.fingerprint))
+    def killed(store, work, dataset, **_):
+        left.append(checkpoint(store, work.model("float32").fingerprint))
         set_age(store, 30, run.folder)
         assert going(store) == {}  # also while it trains, which may last longer than the time of grace
         raise SystemExit
 
     monkeypatch.setitem(sys.modules, "imagenet_tasks.train.stage", SimpleNamespace(train=killed))
     with pytest.raises(SystemExit):
-        tasks.train_baseline(run, Trial(model="compact", seed=9, arm="baseline", dataset=dataset).as_dict())
+        models.train_baseline(run, Trial(model="compact", seed=9, arm="baseline", dataset=dataset).as_dict())
     set_age(local, 30, run.folder)
     assert left and going(local) == {}
 

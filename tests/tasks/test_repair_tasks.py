@@ -8,7 +8,6 @@ import pytest
 from fakes.models import fake_model, judges_of_labels
 from fakes.pictures import COBRA, PANDA, load_split, picture, small_dataset
 
-from imagenet_tasks import tasks
 from imagenet_tasks.artifacts import champions
 from imagenet_tasks.artifacts.arrays import fold_of, read_array, read_split
 from imagenet_tasks.artifacts.references import AddedPictures, ClassArray, Dataset, Evaluation, TrainedModel, Trial
@@ -16,7 +15,7 @@ from imagenet_tasks.evaluate.stage import evaluate_baseline
 from imagenet_tasks.evaluate.suspects import find_suspects
 from imagenet_tasks.settings.profiles import make_config
 from imagenet_tasks.store.storage import Store
-from imagenet_tasks.tasks import models, pictures
+from imagenet_tasks.tasks import common, models, pictures, repair, report
 from imagenet_tasks.workflow.run import Run
 
 SAID = {
@@ -63,7 +62,7 @@ def test_the_first_round_trains_each_model_with_each_seed_and_each_part_of_the_l
 
 def test_a_repair_trains_each_arm_with_each_seed_and_what_was_the_best_baseline(start):
     run = start(seeds=2, arms="targeted,none")
-    trials = tasks.plan_retraining(run, evaluated(run.store))
+    trials = repair.plan_retraining(run, evaluated(run.store))
     assert [(t["arm"], t["seed"], t["model"], t["round"]) for t in trials] == [
         ("targeted", 0, "convnet2", 1), ("targeted", 1, "convnet2", 1),
         ("none", 0, "convnet2", 1), ("none", 1, "convnet2", 1),
@@ -72,12 +71,12 @@ def test_a_repair_trains_each_arm_with_each_seed_and_what_was_the_best_baseline(
 
 def test_a_repair_trains_the_model_that_the_settings_name(start):
     run = start(retrain_model="convnet5")
-    assert [t["model"] for t in tasks.plan_retraining(run, evaluated(run.store))] == ["convnet5"]
+    assert [t["model"] for t in repair.plan_retraining(run, evaluated(run.store))] == ["convnet5"]
 
 
 def test_a_second_repair_trains_the_repair_alone(start):
     run = start(arms="targeted,untargeted,none", rounds=2)
-    trials = [Trial.from_dict(t) for t in tasks.plan_retraining(run, evaluated(run.store), round_number=2)]
+    trials = [Trial.from_dict(t) for t in repair.plan_retraining(run, evaluated(run.store), round_number=2)]
     assert [t.key for t in trials] == ["targeted-convnet2-seed0-round2"]
 
 
@@ -118,7 +117,7 @@ def test_another_repair_follows_below_the_goal_while_rounds_are_left_and_progres
     start, rounds, accuracy, gain, branch, why
 ):
     run = start(rounds=rounds)
-    assert tasks.check_accuracy(run, evaluated(run.store, gain, accuracy=accuracy), round_number=2) == branch
+    assert models.check_accuracy(run, evaluated(run.store, gain, accuracy=accuracy), round_number=2) == branch
     decision = run.store.read_json(run.key("decision_round_2.json"))
     assert (decision["branch"], decision["round"]) == (branch, 2)
     assert why in decision["why"]
@@ -127,12 +126,12 @@ def test_another_repair_follows_below_the_goal_while_rounds_are_left_and_progres
 def test_the_gate_reads_validation_and_never_test(start):
     run = start()
     evaluation = evaluated(run.store, accuracy=0.3)  # 0.9 on test
-    assert tasks.check_accuracy(run, evaluation) == "augment"
+    assert models.check_accuracy(run, evaluation) == "augment"
 
 
 def test_the_gate_says_where_the_test_pictures_steer(start):
     run = start(test_steers=True, validation_share=0)
-    tasks.check_accuracy(run, evaluated(run.store))
+    models.check_accuracy(run, evaluated(run.store))
     assert "the test pictures steer" in run.store.read_json(run.key("decision.json"))["why"]
 
 
@@ -172,10 +171,10 @@ def test_the_changed_pictures_are_made_of_the_plans_entries_and_no_image_ids_are
     measured = replace(measured, fingerprint="doubting")
     with run.store.publish(measured.folder) as folder:
         (folder / "suspects.json").write_text(json.dumps({"suspects": suspects}))
-    groups = tasks.plan_augmentation(run, measured.as_dict())
+    groups = repair.plan_augmentation(run, measured.as_dict())
     assert not any(image_id in json.dumps(groups) for image_id in doubtful)
-    added = [AddedPictures.from_dict(a) for group in groups for a in tasks.augment_class(run, group, listeners=())]
-    chosen = tasks.common.read_plan(run.store, groups[0]["plan"]).chosen
+    added = [AddedPictures.from_dict(a) for group in groups for a in repair.augment_class(run, group, listeners=())]
+    chosen = common.read_plan(run.store, groups[0]["plan"]).chosen
     assert [(a.array.class_id, a.array.count, a.arms) for a in added] == [
         (c.class_id, c.pictures_to_add, c.arms) for c in chosen
     ]
@@ -196,7 +195,7 @@ def test_a_champions_file_that_no_run_wrote_does_not_cost_the_report(start, tmp_
         "imagenet_tasks.report.stage.write_report",
         lambda inputs: shown.append(inputs) or SAID,
     )
-    tasks.write_report(run)
+    report.write_report(run)
     assert shown[0].champion["outcome"] == "not settled"
     assert "Restore it, or delete it" in shown[0].champion["why"] and "not settled" in caplog.text
     assert run.store.read_bytes(champions.KEY) == harm
@@ -223,11 +222,11 @@ def test_pictures_that_look_alike_are_judged_in_one_part(start, tmp_path):
 def test_a_run_that_is_planned_again_counts_nothing_that_an_earlier_attempt_left(start, tmp_path):
     run = start()
     baseline_of(run, tmp_path / "data")
-    tasks.check_accuracy(run, evaluated(run.store), round_number=2)
+    models.check_accuracy(run, evaluated(run.store), round_number=2)
     run.store.write_json(run.key("progress/train_baseline.x.json"), {})
     source = {"source": "folder", "location": str(tmp_path / "data")}
-    groups = tasks.plan_run(run, "sample", source)
+    groups = pictures.plan_run(run, "sample", source)
     assert [r["task"] for r in run.task_records()] == ["plan_run"]
     assert run.store.names(run.folder) == ["config.json", "progress", "tasks"]
     assert run.store.names(run.key("progress")) == []
-    assert tasks.plan_run(run, "sample", source) == groups  # and nothing happens where there is nothing
+    assert pictures.plan_run(run, "sample", source) == groups  # and nothing happens where there is nothing

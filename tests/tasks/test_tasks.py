@@ -6,12 +6,11 @@ import pytest
 from fakes.pictures import COBRA, COW, PANDA, fill, picture
 from fakes.web import FaultServer, answers
 
-from imagenet_tasks import tasks
 from imagenet_tasks.errors import ConfigError, DataError, SourceUnavailable, TooFewImages
 from imagenet_tasks.settings.classes import CATALOGUE, ImageClass, find_class
 from imagenet_tasks.settings.config import Credentials
 from imagenet_tasks.store.storage import Store
-from imagenet_tasks.tasks import pictures
+from imagenet_tasks.tasks import common, pictures
 from imagenet_tasks.workflow.run import Run
 
 SMALL = {"rows_px": 16, "columns_px": 16, "min_images_per_class": 2}
@@ -52,7 +51,7 @@ def test_two_thousand_classes_fit_airflows_limit_of_mapped_tasks_and_the_log_say
     wnids = [line.partition("\t")[0] for line in _catalogue_lines()[:2000]]
     (tmp_path / "list.txt").write_text("".join(f"{wnid}_1\thttp://h/{wnid}.jpg\n" for wnid in wnids))
     settings = {"source": "url-list", "location": str(tmp_path / "list.txt"), "accept_imagenet_terms": True}
-    groups = tasks.plan_run(run, "sample", settings | {"classes": wnids}, max_tasks=1024)
+    groups = pictures.plan_run(run, "sample", settings | {"classes": wnids}, max_tasks=1024)
     assert len(groups) == 250 and sum(len(group["class_ids"]) for group in groups) == 2000
     assert "2000 classes in 250 tasks: up to 8 of them share a task" in caplog.text
 
@@ -83,9 +82,9 @@ DOWN = [answers(b"", status=503)] * 4
 
 def test_a_class_whose_source_fails_keeps_no_other_of_its_group_from_being_got(run, tmp_path):
     with FaultServer() as web:
-        (group,) = tasks.plan_run(run, "sample", listed(web, tmp_path, {COBRA: DOWN, COW: good(0)}), max_tasks=1)
+        (group,) = pictures.plan_run(run, "sample", listed(web, tmp_path, {COBRA: DOWN, COW: good(0)}), max_tasks=1)
         with pytest.raises(SourceUnavailable, match=COBRA):
-            tasks.download_class(run, group, listeners=())
+            pictures.download_class(run, group, listeners=())
     states = {r["item"]: r["state"] for r in run.task_records() if r["task"] == "download_class"}
     assert states == {COBRA: "failed", COW: "success"}
 
@@ -96,19 +95,19 @@ def test_f51_a_class_that_is_refused_keeps_no_other_of_its_group_from_being_got(
             web.routes[f"/{class_id}.tar"] = answers(b"<html>Please log in", kind="text/html")
         archives = {"source": "synset-archives", "location": web.url + "/{wnid}.tar", "accept_imagenet_terms": True}
         settings = SMALL | archives | {"classes": [COBRA, COW, PANDA]}
-        (group,) = tasks.plan_run(run, "sample", settings, max_tasks=1)
+        (group,) = pictures.plan_run(run, "sample", settings, max_tasks=1)
         with pytest.raises(DataError, match=f"{COBRA}.tar: expected a tar archive"):
-            tasks.download_class(run, group, listeners=())
+            pictures.download_class(run, group, listeners=())
         assert {r["item"] for r in run.task_records() if r["task"] == "download_class"} == {COBRA, COW, PANDA}
-        (group,) = tasks.plan_run(run, "sample", settings | {"min_classes": 2}, max_tasks=1)
-        selections = tasks.download_class(run, group, listeners=())["selections"]
+        (group,) = pictures.plan_run(run, "sample", settings | {"min_classes": 2}, max_tasks=1)
+        selections = pictures.download_class(run, group, listeners=())["selections"]
     assert [(s["accepted"], s["rejected"]) for s in selections] == [(0, {"no_pictures_offered": 1})] * 3
 
 
 def prepared(run: Run, settings: dict) -> list:
-    groups = tasks.plan_run(run, "sample", settings)
-    done = [tasks.download_class(run, group, last_attempt=True, listeners=()) for group in groups]
-    return [tasks.preprocess_class(run, group, listeners=()) for group in done]
+    groups = pictures.plan_run(run, "sample", settings)
+    done = [pictures.download_class(run, group, last_attempt=True, listeners=()) for group in groups]
+    return [pictures.preprocess_class(run, group, listeners=()) for group in done]
 
 
 def test_f51_a_class_that_failed_for_good_stops_the_run_by_default(run, tmp_path):
@@ -122,15 +121,15 @@ def test_f51_a_class_with_too_few_pictures_stops_the_run_by_default(run, tmp_pat
     with FaultServer() as web:
         settings = listed(web, tmp_path, {COBRA: good(0), COW: [answers(b"", status=404)] * 4, PANDA: good(10)})
         with pytest.raises(TooFewImages, match=rf"{COW} \(cow\): has 0 pictures, needs 2.*gone 4"):
-            tasks.build_dataset(run, prepared(run, settings))
+            pictures.build_dataset(run, prepared(run, settings))
 
 
 def test_f51_a_class_that_failed_for_good_is_left_out_loudly_where_fewer_classes_do(run, tmp_path, caplog):
     shares = {"min_classes": 2, "validation_share": 0.3, "test_share": 0.3}
     with FaultServer() as web:
         settings = listed(web, tmp_path, {COBRA: good(0), COW: DOWN, PANDA: good(20)}) | shares
-        tasks.build_dataset(run, prepared(run, settings))
-    dataset = tasks.read_dataset(run.store, run.result_of("build_dataset")["fingerprint"])
+        pictures.build_dataset(run, prepared(run, settings))
+    dataset = common.read_dataset(run.store, run.result_of("build_dataset")["fingerprint"])
     assert [c.class_id for c in dataset.classes] == [COBRA, PANDA]
     assert COW in caplog.text
 
@@ -146,9 +145,9 @@ def test_f02_a_placeholder_of_one_class_is_one_in_every_class(run, tmp_path):
             "allowed_private_hosts": ["127.0.0.1"],
         }
         done = prepared(run, settings | shares)
-        tasks.build_dataset(run, done)
+        pictures.build_dataset(run, done)
     assert [one["array"]["count"] for group in done for one in group] == [4, 5]
-    dataset = tasks.read_dataset(run.store, run.result_of("build_dataset")["fingerprint"])
+    dataset = common.read_dataset(run.store, run.result_of("build_dataset")["fingerprint"])
     assert [c.train + c.validation + c.test for c in dataset.classes] == [4, 4]
     split = run.store.open_file(dataset.folder, "split.csv").read_text().splitlines()
     assert [line.split(",")[1] for line in split if ",placeholder," in line] == [COW]
@@ -163,23 +162,23 @@ def test_a_connection_is_looked_up_only_where_one_is_named(run, tmp_path):
     for class_id in (COBRA, COW):
         fill(tmp_path / "data" / class_id, range(3))
     settings = SMALL | {"source": "folder", "location": str(tmp_path / "data"), "classes": [COBRA, COW]}
-    tasks.plan_run(run, "sample", settings, credentials=unlock)
+    pictures.plan_run(run, "sample", settings, credentials=unlock)
     assert asked == []
-    tasks.plan_run(run, "sample", settings | {"connection": "pictures"}, credentials=unlock)
+    pictures.plan_run(run, "sample", settings | {"connection": "pictures"}, credentials=unlock)
     assert asked == ["pictures"]
 
 
 def test_a_connection_without_airflow_is_a_config_error(run, tmp_path):
     settings = {"source": "folder", "location": str(tmp_path), "connection": "pictures", "classes": [COBRA, COW]}
     with pytest.raises(ConfigError, match="'pictures' is looked for in Airflow"):
-        tasks.plan_run(run, "sample", settings)
+        pictures.plan_run(run, "sample", settings)
 
 
 def test_accepted_terms_are_kept_in_the_runs_record(run, tmp_path):
     (tmp_path / "list.txt").write_text(f"{COBRA}_1\thttp://h/1\n{COW}_1\thttp://h/2\n")
     settings = {"source": "url-list", "location": str(tmp_path / "list.txt"), "classes": [COBRA, COW]}
     with pytest.raises(ConfigError, match="accept_imagenet_terms"):
-        tasks.plan_run(run, "sample", settings)
-    tasks.plan_run(run, "sample", settings | {"accept_imagenet_terms": True})
+        pictures.plan_run(run, "sample", settings)
+    pictures.plan_run(run, "sample", settings | {"accept_imagenet_terms": True})
     assert "non-commercial" in run.result_of("plan_run")["accepted"]
     assert run.config.download.accept_imagenet_terms and find_class(COBRA) in run.config.classes

@@ -98,7 +98,7 @@ def main(devices: int, *, streamed: bool) -> None:
         patience=0,
         device=use_devices([f"cpu:{i}" for i in range(devices)], "float32"),
     )
-    training = Training(job, BATCH)
+    training = Training(job)
     with tempfile.TemporaryDirectory() as folder:
         progress = Progress(task="t", item="", label="l", total=1, unit="u", listeners=())
         training.run(Checkpoints(Store(folder), "backend"), progress)

@@ -8,6 +8,7 @@ import pytest
 
 from imagenet_tasks.errors import TrainingError
 from imagenet_tasks.train import devices
+from imagenet_tasks.train import precision as precision_module
 from imagenet_tasks.train.models import RECIPES
 
 NO_GPU = pytest.mark.skipif(bool(devices._find_gpus()), reason="this machine has a GPU")
@@ -33,8 +34,9 @@ def as_it_was():
     ],
 )
 def test_the_cpu_computes_in_bfloat16_only_where_it_has_the_instructions(monkeypatch, flags, precision):
-    monkeypatch.setattr(devices, "_cpu_flags", lambda field: flags)
+    monkeypatch.setattr(precision_module, "cpu_field", lambda name: flags)
     device = devices.choose_device("auto", require_gpu=False)
+    assert precision_module.precision_here("auto") == device.precision  # told without Keras
     assert (device.kind, device.count, device.precision) == ("cpu", 1, precision)
     policy = "mixed_bfloat16" if precision == "bfloat16" else "float32"
     assert keras.config.dtype_policy().name == policy
@@ -43,6 +45,30 @@ def test_the_cpu_computes_in_bfloat16_only_where_it_has_the_instructions(monkeyp
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_precision_that_was_asked_for_is_used(precision):
     assert devices.choose_device(precision, require_gpu=False).precision == precision
+
+
+def test_where_a_gpu_may_be_only_the_backend_tells_the_precision(monkeypatch, tmp_path):
+    (tmp_path / "nvidia0").touch()
+    monkeypatch.setattr(precision_module, "GPU_FILES", (f"{tmp_path}/nvidia[0-9]*",))
+    assert precision_module.precision_here("auto") is None
+    assert precision_module.precision_here("float32") == "float32"
+
+
+@pytest.mark.parametrize(
+    ("variable", "file", "expected"),
+    [
+        ("jax", None, "jax"),
+        ("", '{"backend": "torch"}', "torch"),
+        ("", "no JSON", "tensorflow"),
+        ("", None, "tensorflow"),
+    ],
+)
+def test_the_backend_is_told_as_keras_chooses_it(monkeypatch, tmp_path, variable, file, expected):
+    monkeypatch.setenv("KERAS_BACKEND", variable)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    if file is not None:
+        (tmp_path / "keras.json").write_text(file)
+    assert precision_module.backend_name() == expected
 
 
 def test_probabilities_are_float32_in_any_precision():

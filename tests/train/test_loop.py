@@ -172,7 +172,7 @@ def test_a_schedule_counts_the_steps_that_an_epoch_takes(devices, batch_size):
         recipe=TINY["schedule"], pictures=pictures, labels=labels, validation=(pictures[:0], labels[:0]), classes=2,
         epochs=1, batch_size=batch_size, seed=0, patience=0, device=device,
     )  # fmt: skip
-    training = loop.Training(job, batch_size)
+    training = loop.Training(job)
     training.run_epoch(quiet())
     assert int(training._optimizer.iterations) == training._steps
     assert training.history[0]["learning_rate"] == pytest.approx(0, abs=1e-8)

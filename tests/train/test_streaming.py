@@ -163,7 +163,8 @@ def test_what_is_streamed_is_what_would_be_held(prepared, scratch_folder, monkey
     wanted = Trial(model="tiny", seed=0, dataset=dataset.fingerprint, **named)
     added = ClassArray(class_id=COBRA, fingerprint="added to stream", count=9)
     if not store.is_complete(added.folder):
-        write_array(store, added, np.full((9, 16, 16, 3), 7, np.uint8), ["x"] * 9, shape=(16, 16, 3))
+        with store.publish(added.folder) as folder:
+            write_array(folder, added, np.full((9, 16, 16, 3), 7, np.uint8), ["x"] * 9, shape=(16, 16, 3))
     with data.open_data(store, dataset, wanted, [added]) as held:
         monkeypatch.setenv("IMAGENET_MEMORY_GB", BUDGET_GB)
         with data.open_data(store, dataset, wanted, [added]) as streamed:
@@ -192,7 +193,8 @@ def test_the_log_says_which_way_was_taken_and_why(prepared, scratch_folder, monk
 def test_no_class_is_copied_as_a_whole(prepared, little_memory, monkeypatch):
     store, dataset = prepared
     added = ClassArray(class_id=COBRA, fingerprint="added in pieces", count=9)
-    write_array(store, added, [np.full((16, 16, 3), i, np.uint8) for i in range(9)], ["x"] * 9, shape=(16, 16, 3))
+    with store.publish(added.folder) as folder:
+        write_array(folder, added, [np.full((16, 16, 3), i, np.uint8) for i in range(9)], ["x"] * 9, shape=(16, 16, 3))
     sizes = []
     fill = data.fill
 

@@ -9,13 +9,13 @@ import pytest
 from fakes.pictures import COBRA, load_split, small_dataset
 from trainings import SETTINGS, TINY, history_of, run_trial, shares_of, training_of
 
-from imagenet_tasks import tasks
 from imagenet_tasks.artifacts.arrays import SplitTable, fold_of, read_split, write_array
 from imagenet_tasks.artifacts.references import ClassArray, Trial
 from imagenet_tasks.errors import AcceleratorMissing, ChecksumMismatch, NonFiniteLoss
 from imagenet_tasks.settings.profiles import make_config
 from imagenet_tasks.store.storage import Store
-from imagenet_tasks.train import loop, name_model
+from imagenet_tasks.tasks import models
+from imagenet_tasks.train import Work, loop
 from imagenet_tasks.train.models import RECIPES
 from imagenet_tasks.workflow.progress import Progress
 from imagenet_tasks.workflow.run import Run
@@ -195,7 +195,8 @@ def test_added_pictures_join_the_training_side_alone(prepared):
     store, dataset = prepared
     array = ClassArray(class_id=COBRA, fingerprint="added", count=30)
     pictures = np.zeros((30, 16, 16, 3), np.uint8)
-    write_array(store, array, pictures, ["x"] * 30, shape=(16, 16, 3))
+    with store.publish(array.folder) as folder:
+        write_array(folder, array, pictures, ["x"] * 30, shape=(16, 16, 3))
     before = {split: load_split(store, dataset, split)[1].tolist() for split in ("validation", "test")}
     model = run_trial(prepared, epochs=8, added=[array], arm="targeted")
     record = training_of(store, model)
@@ -285,30 +286,39 @@ def test_the_progress_counts_every_picture_of_every_epoch_and_shows_the_figures(
         {"dataset": "other"},
         {"model": "compact"},
         {"settings": dataclasses.replace(SETTINGS, batch_size=8)},
-        {"settings": dataclasses.replace(SETTINGS, precision="bfloat16")},
         {"settings": dataclasses.replace(SETTINGS, early_stopping_patience=3)},
         {"arm": "labels", "fold": 1, "folds": 5},
-        {"added": [ClassArray(class_id=COBRA, fingerprint="a", count=1)]},
+        {"added": (ClassArray(class_id=COBRA, fingerprint="a", count=1),)},
     ],
 )
 def test_f34_whatever_changes_the_model_changes_its_name(change):
     def named(**others):
         trial = {"model": "tiny", "seed": 0, "arm": "baseline", "dataset": "d", "fold": 0, "folds": 0}
-        own = {"settings": SETTINGS, "added": [], "epochs": 1, "salt": ""}
+        own = {"settings": SETTINGS, "added": (), "epochs": 1, "salt": ""}
         trial |= {k: v for k, v in others.items() if k in trial}
         own |= {k: v for k, v in others.items() if k in own}
-        return name_model(
-            own["settings"], Trial(**trial), own["added"], epochs=own["epochs"], salt=own["salt"]
-        ).fingerprint
+        return Work(trial=Trial(**trial), **own).model("float32").fingerprint
 
     assert named() == named()
     assert named(**change) != named()
 
 
+@pytest.mark.parametrize("other", ["bfloat16", "jax", "half the batch"])
+def test_f34_a_model_of_another_precision_backend_or_batch_has_another_name(other, monkeypatch):
+    trial = Trial(model="tiny", seed=0, arm="baseline", dataset="d")
+    work = Work(settings=SETTINGS, trial=trial, added=(), epochs=1)
+    name = work.model("float32")
+    if other == "jax":
+        monkeypatch.setenv("KERAS_BACKEND", "jax")
+    precision = other if other == "bfloat16" else "float32"
+    assert work.model(precision, halved=other == "half the batch") != name
+
+
 def test_f34_a_setting_that_changes_no_model_keeps_its_name():
     trial = Trial(model="tiny", seed=0, arm="baseline", dataset="d")
     other = dataclasses.replace(SETTINGS, require_gpu=True, epochs=99, retrain_epochs=98)
-    assert name_model(SETTINGS, trial, [], epochs=1) == name_model(other, trial, [], epochs=1)
+    work = Work(settings=SETTINGS, trial=trial, added=(), epochs=1)
+    assert work.model("float32") == dataclasses.replace(work, settings=other).model("float32")
 
 
 def test_f34_a_task_trains_once_and_says_when_it_had_nothing_to_do(prepared, caplog):
@@ -317,10 +327,10 @@ def test_f34_a_task_trains_once_and_says_when_it_had_nothing_to_do(prepared, cap
     run.write_config(make_config("sample", {"epochs": 1, "batch_size": 16, "precision": "float32"}))
     trial = Trial(model="tiny", seed=5, arm="baseline", dataset=dataset.fingerprint).as_dict()
     with caplog.at_level("INFO"):
-        first = tasks.train_baseline(run, trial)
+        first = models.train_baseline(run, trial)
         file = store.path(f"models/{first['fingerprint']}/model.keras")
         before = file.stat().st_mtime_ns
-        again = tasks.train_baseline(run, trial)
+        again = models.train_baseline(run, trial)
     assert (first, file.stat().st_mtime_ns) == (again, before)
     assert "Nothing to do, reused" in caplog.messages[-1]
     (record,) = run.task_records()

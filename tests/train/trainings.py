@@ -21,7 +21,7 @@ from imagenet_tasks.artifacts.references import ClassArray, Dataset, DatasetClas
 from imagenet_tasks.settings.config import TrainConfig
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.tasks.child import child_environment
-from imagenet_tasks.train import loop, name_model
+from imagenet_tasks.train import Work, loop
 from imagenet_tasks.train.models import RECIPES, Plateau, Recipe
 from imagenet_tasks.train.stage import train
 from imagenet_tasks.workflow.progress import Progress
@@ -73,9 +73,9 @@ def run_trial(prepared, *, epochs=2, added=(), salt="", settings=SETTINGS, progr
     """Trains a tiny model on (store, dataset), as the task would."""
     store, dataset = prepared
     wanted = Trial(**{"model": "tiny", "seed": 0, "arm": "baseline", "dataset": dataset.fingerprint} | trial)
-    model = name_model(settings, wanted, added, epochs=epochs, salt=salt)
+    work = Work(settings=settings, trial=wanted, added=tuple(added), epochs=epochs, salt=salt)
     progress = progress or Progress(task="t", item="", label="l", total=1, unit="u", listeners=())
-    train(store, settings, dataset, wanted, added, model, epochs=epochs, progress=progress)
+    model, _ = train(store, work, dataset, progress=progress)
     return model
 
 
@@ -146,7 +146,8 @@ def large_dataset(store: Store, megabytes: int) -> Dataset:
     for label in range(6):
         array = ClassArray(class_id=f"n{label:08d}", fingerprint=f"large-{megabytes}-{label}", count=count)
         pictures = np.random.default_rng(label).integers(0, 256, (count, 64, 64, 3), np.uint8)
-        write_array(store, array, pictures, [], shape=(64, 64, 3))
+        with store.publish(array.folder) as folder:
+            write_array(folder, array, pictures, [], shape=(64, 64, 3))
         sides = [("validation", "test", "train")[min(row % 20, 2)] for row in range(count)]
         members.append(
             DatasetClass(

@@ -1,0 +1,228 @@
+"""Every kind of artifact, declared once: what it is made of, where it lies, and the files that it is kept in.
+
+From a declaration follow the fingerprint and reuse (`artifacts.make`), what a run's index and the Files page list, and
+what `prune` knows, keeps and removes. To add a kind, declare it here, list it in KINDS, and make it in its stage.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from imagenet_tasks.store.storage import fingerprint
+
+FINGERPRINT = r"[0-9a-f]{16}"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Kind:
+    """What one kind of artifact is made of.
+
+    Attributes:
+        name: what a person calls one of it.
+        folder: where all of it lies, below the root.
+        files: the names of its files, as a regular expression; '' for a kind that is one file.
+        title: of its part of the Files page; '' where no task hands it on as a folder of its own.
+        version: raised when the same input would give another output.
+        golden: the digest of what the golden input gives (tests/artifacts/test_golden.py), so that none forgets that.
+        inputs: what it is made from, by name: another kind, or None for a value that is no artifact.
+        settings: those whose values are part of its fingerprint.
+        choices: those that say which of it a run makes, and so reach it through its inputs.
+        key: of one artifact, as a regular expression; '' for `folder/<fingerprint>`.
+        group: what `prune` calls all of it, where that is not the folder's name.
+        names_others: the files in which the fingerprints of other artifacts stand.
+    """
+
+    name: str
+    folder: str
+    files: str
+    title: str = ""
+    version: int = 1
+    golden: str = ""
+    inputs: Mapping[str, "Kind | None"] = dataclasses.field(default_factory=dict)
+    settings: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+    key: str = ""
+    group: str = ""
+    names_others: tuple[str, ...] = ()
+
+    @property
+    def plural(self) -> str:
+        """What `prune` calls all of it; kinds that share a folder may share it."""
+        return self.group or self.folder
+
+    @property
+    def pattern(self) -> str:
+        """The key of one artifact, as a regular expression."""
+        return self.key or f"{self.folder}/{FINGERPRINT}"
+
+    def folder_of(self, mark: str) -> str:
+        """Returns the folder of the artifact that has this fingerprint."""
+        return f"{self.folder}/{mark}"
+
+    def fingerprint(self, inputs: Mapping[str, Any], *stages: Any, salt: str = "", **resolved: Any) -> str:
+        """Returns the name of the artifact that these inputs and settings give.
+
+        Args:
+            inputs: plain JSON by the declared names; of an artifact, its own fingerprint.
+            stages: the dataclasses of settings in which the declared ones are found.
+            salt: differs where the work is to be done again.
+            resolved: settings whose value is another here than in the dataclass, such as the precision of 'auto'.
+
+        Raises:
+            ValueError: where an input or a setting is not as declared, which is a bug.
+        """
+        given = {field.name: getattr(s, field.name) for s in stages for field in dataclasses.fields(s)} | resolved
+        missing = sorted(set(self.settings) - set(given)) + sorted(set(self.inputs) ^ set(inputs))
+        if missing or not set(resolved) <= set(self.settings):
+            raise ValueError(f"{self.name}: not as declared: {', '.join(missing or sorted(resolved))}")
+        settings = {name: given[name] for name in self.settings}
+        return fingerprint(kind=self.name, version=self.version, inputs=dict(inputs), settings=settings, salt=salt)
+
+
+PICTURE = Kind(name="picture", folder="images", key=r"images/[^/]+/[0-9a-f]{64}\.[a-z]+", group="pictures", files="")
+DRAWN_PICTURE = Kind(  # what the built-in source serves; stored as any other picture
+    name="drawn picture",
+    folder="images",
+    group="pictures",
+    files="",
+)
+URL_LIST = Kind(
+    name="index of a URL list",
+    folder="lists",
+    key=rf"lists/{FINGERPRINT}-{FINGERPRINT}",
+    files=r"urls-\d+\.txt|index\.json",
+    inputs={"version": None},
+)
+SELECTION = Kind(
+    name="selection of pictures",
+    folder="images",
+    group="selections",
+    key=rf"images/[^/]+/selected-{FINGERPRINT}\.json",
+    files="",
+    inputs={"class_id": None, "files": PICTURE},
+    choices=(
+        "classes",
+        "source",
+        "location",
+        "images_per_class",
+        "max_bytes",
+        "max_pixels",
+        "min_side_px",
+        "max_aspect",
+    ),
+)
+ARRAY = Kind(
+    name="array of a class",
+    folder="arrays",
+    files=r"[^/]+\.npy|ids\.json",
+    title="Pictures as arrays",
+    version=4,
+    inputs={"selection": SELECTION},
+    settings=("rows_px", "columns_px"),
+)
+DATASET = Kind(
+    name="dataset",
+    folder="datasets",
+    files=r"(dataset|data_quality)\.json|split\.csv",
+    title="Dataset",
+    version=4,
+    inputs={"arrays": ARRAY, "classes": None, "placeholders": SELECTION},
+    settings=("validation_share", "test_share", "near_duplicate_bits", "test_steers"),
+    choices=("min_images_per_class", "min_classes"),
+    names_others=("dataset.json",),
+)
+MODEL = Kind(
+    name="model",
+    folder="models",
+    files=r"model\.keras|history\.jsonl|training\.json|probabilities_\w+\.npy",
+    title="Models",
+    version=4,
+    inputs={"trial": DATASET, "epochs": None, "added": None, "backend": None},
+    settings=("batch_size", "precision", "early_stopping_patience"),
+    choices=(
+        "model",
+        "more_models",
+        "retrain_model",
+        "epochs",
+        "retrain_epochs",
+        "seed",
+        "seeds",
+        "arms",
+        "rounds",
+        "label_check_folds",
+        "accuracy_goal",
+    ),
+    names_others=("training.json",),
+)
+CHECKPOINT = Kind(
+    name="checkpoint",
+    folder="checkpoints",
+    key=rf"checkpoints/{FINGERPRINT}/epoch-\d{{5}}-[0-9a-f]{{12}}",
+    files=r"state\.json|(variables|best)\.npz",
+    inputs={"model": MODEL},
+)
+EVALUATION = Kind(
+    name="evaluation",
+    folder="evaluations",
+    files=r"\w+\.(json|csv)",
+    title="Evaluations",
+    version=4,
+    inputs={"dataset": DATASET, "models": MODEL, "against": None},
+    names_others=("evaluation.json", "metrics.json"),
+)
+PLAN = Kind(
+    name="augmentation plan",
+    folder="plans",
+    files=r"plan\.json",
+    title="Augmentation plans",
+    version=3,
+    inputs={"dataset": DATASET, "evaluation": EVALUATION},
+    settings=("arms", "strategy", "augment_classes", "classes_to_augment", "pictures_to_add"),
+    choices=("accuracy_goal", "rounds"),
+    names_others=("plan.json",),
+)
+COPIES = Kind(
+    name="changed copies of a class",
+    folder="arrays",
+    files=ARRAY.files,
+    title=ARRAY.title,
+    version=3,
+    inputs={"dataset": DATASET, "chosen": PLAN},
+    settings=(
+        "seed",
+        "policy",
+        "rotation_deg",
+        "zoom_share",
+        "horizontal_flip",
+        "vertical_flip",
+        "denied_transforms",
+    ),
+)
+RUN = Kind(
+    name="run",
+    folder="runs",
+    key=r"runs/[^/]+/[A-Za-z0-9_-]+-[0-9a-f]{10}",
+    files=r"config\.json|run\.json|decision(_round_\d)?\.json|(tasks|progress)/([^/]+\.json)?"
+    r"|report/(report\.(html|json))?",
+    title="The run itself",
+)
+# What refers to others comes before these, which is the order of removal. Copies lie where arrays do.
+KINDS = (RUN, EVALUATION, PLAN, MODEL, CHECKPOINT, DATASET, ARRAY, COPIES, URL_LIST, SELECTION, PICTURE, DRAWN_PICTURE)
+
+# The settings that change no artifact, and why. All others are declared by a kind; a test holds that.
+WITHOUT_EFFECT = {
+    "force": "it makes what is there again, by a salt; what comes of it is the same",
+    "accept_imagenet_terms": "it allows a source, which the terms are those of",
+    "connection": "it says who asks a server, not for which pictures",
+    "download_threads": "it says how many requests wait at a time",
+    "max_requests_per_host": "it says how many requests wait at a time",
+    "connect_timeout_s": "it says how patiently a server is asked",
+    "read_timeout_s": "it says how patiently a server is asked",
+    "total_timeout_s": "it says how patiently a server is asked",
+    "attempts": "it says how patiently a server is asked",
+    "retry_after_cap_s": "it says how patiently a server is asked",
+    "max_redirects": "it says how patiently a server is asked",
+    "respect_robots_tag": "it says whose pictures are asked for; one that is there stays as it is",
+    "allowed_private_hosts": "it says whose pictures are asked for; one that is there stays as it is",
+    "require_gpu": "it refuses a device; what a model was trained in is part of its name",
+}

@@ -1,0 +1,247 @@
+"""The graph's facts, once: each task, what it takes and makes, what it maps over, and what people call it.
+
+The DAG file spells the same graph in Airflow's words, and a test holds that the two agree; the command line runs what
+stands here; pages, progress, the runs' index and the report read it. To add a task, add it here, to the DAG file, and
+its function to a module of `tasks/`.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from imagenet_tasks.artifacts import kinds
+from imagenet_tasks.artifacts.kinds import Kind
+from imagenet_tasks.settings.config import MAX_ROUNDS, StepName
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Where the value of a task's parameter comes from.
+
+    `how` is 'each' for one task per value of `task`'s list, 'all' for the list of what all of `task` returned, 'rounds'
+    for that of this round and of those before, 'one' for what `task` returned; 'previous' is the evaluation of the
+    round before, and for the first repair that of the baseline.
+    """
+
+    how: Literal["each", "all", "rounds", "one", "previous"]
+    task: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A task of the graph.
+
+    Attributes:
+        name: its id in the graph, and the name of its function.
+        module: of `tasks/`, in which that is.
+        does: what people read of it.
+        part: the step of the report's path that it belongs to.
+        step: what `force` calls it; '' for a task that is done anew in each run.
+        takes: its parameters, but the run.
+        after: the tasks that it waits for without taking anything from them.
+        item: what its records are named by: '' for a single one.
+        makes: the kind of artifact that it hands on.
+        trains: whether it goes to the GPU's queue, and runs in a process of its own.
+        is_repair: whether each repair has one.
+    """
+
+    name: str
+    module: Literal["pictures", "models", "repair", "report"]
+    does: str
+    part: str
+    step: StepName | Literal["retrain", "reevaluate"] = ""
+    takes: Mapping[str, Taken] = field(default_factory=dict)
+    after: tuple[str, ...] = ()
+    item: Literal["", "class", "trial"] = ""
+    makes: Kind | None = None
+    trains: bool = False
+    is_repair: bool = False
+
+    @property
+    def mapped_over(self) -> str | None:
+        """The parameter whose values it is mapped over; None for a single task."""
+        return next((name for name, taken in self.takes.items() if taken.how == "each"), None)
+
+
+_PREVIOUS = {"evaluation": Taken("previous")}
+TASKS = (
+    Task(
+        name="plan_run",
+        module="pictures",
+        does="Settle the settings and classes",
+        part="Get the pictures",
+    ),
+    Task(
+        name="download_class",
+        module="pictures",
+        does="Get each class's pictures",
+        part="Get the pictures",
+        step="download",
+        takes={"group": Taken("each", "plan_run")},
+        item="class",
+        makes=kinds.SELECTION,
+    ),
+    Task(
+        name="preprocess_class",
+        module="pictures",
+        does="Decode and resize them",
+        part="Get the pictures",
+        step="preprocess",
+        takes={"group": Taken("each", "download_class")},
+        item="class",
+        makes=kinds.ARRAY,
+    ),
+    Task(
+        name="build_dataset",
+        module="pictures",
+        does="Split and check the data",
+        part="Get the pictures",
+        step="preprocess",
+        takes={"prepared": Taken("all", "preprocess_class")},
+        makes=kinds.DATASET,
+    ),
+    Task(
+        name="train_baseline",
+        module="models",
+        does="Train the baseline",
+        part="Train",
+        step="train",
+        takes={"trial": Taken("each", "build_dataset")},
+        item="trial",
+        makes=kinds.MODEL,
+        trains=True,
+    ),
+    Task(
+        name="evaluate_baseline",
+        module="models",
+        does="Measure the baseline",
+        part="Measure",
+        step="evaluate",
+        takes={"models": Taken("all", "train_baseline")},
+        makes=kinds.EVALUATION,
+    ),
+    Task(
+        name="check_accuracy",
+        module="models",
+        does="Compare with the goal",
+        part="Compare with the goal",
+        takes=_PREVIOUS,
+        is_repair=True,
+    ),
+    Task(
+        name="plan_augmentation",
+        module="repair",
+        does="Choose the classes to repair",
+        part="Choose and change pictures",
+        step="augment",
+        takes=_PREVIOUS,
+        after=("check_accuracy",),
+        makes=kinds.PLAN,
+        is_repair=True,
+    ),
+    Task(
+        name="augment_class",
+        module="repair",
+        does="Make changed copies",
+        part="Choose and change pictures",
+        step="augment",
+        takes={"group": Taken("each", "plan_augmentation")},
+        item="class",
+        makes=kinds.COPIES,
+        is_repair=True,
+    ),
+    Task(
+        name="plan_retraining",
+        module="repair",
+        does="List the trainings of the repair",
+        part="Train again",
+        takes=_PREVIOUS,
+        after=("plan_augmentation",),
+        is_repair=True,
+    ),
+    Task(
+        name="train_augmented",
+        module="models",
+        does="Train again with them",
+        part="Train again",
+        step="retrain",
+        takes={"added": Taken("rounds", "augment_class"), "trial": Taken("each", "plan_retraining")},
+        item="trial",
+        makes=kinds.MODEL,
+        trains=True,
+        is_repair=True,
+    ),
+    Task(
+        name="evaluate_augmented",
+        module="models",
+        does="Measure and compare",
+        part="Compare",
+        step="reevaluate",
+        takes={
+            "baseline": Taken("one", "evaluate_baseline"),
+            "previous": Taken("previous"),
+            "models": Taken("all", "train_augmented"),
+        },
+        makes=kinds.EVALUATION,
+        is_repair=True,
+    ),
+    Task(
+        name="write_report",
+        module="report",
+        does="Write this report",
+        part="Report",
+        step="report",
+    ),
+)
+GATE = "check_accuracy"  # below the goal its round goes on; else the report follows
+BASELINE_EVALUATION, REPAIR_EVALUATION = "evaluate_baseline", "evaluate_augmented"
+REPORT = "write_report"
+BEFORE_REPAIR = tuple(t for t in TASKS if not t.is_repair and t.name != REPORT)
+REPAIR = tuple(t for t in TASKS if t.is_repair)
+STEPS = tuple(dict.fromkeys(task.step for task in TASKS if task.step))
+_BY_NAME = {task.name: task for task in TASKS}
+
+
+def find_task(name: str) -> Task:
+    """Returns the task of this name."""
+    return _BY_NAME[name]
+
+
+def task_id(name: str, round_number: int = 1) -> str:
+    """Returns a task's id in the graph: those of the second and third repair lie in groups of their own."""
+    return name if round_number <= 1 else f"round_{round_number}.{name}"
+
+
+def parse_task_id(task_id: str) -> tuple[Task | None, int]:
+    """Returns the task of an id and the number of its repair (1 also outside of a repair); None for no task of ours."""
+    prefix, _, name = task_id.rpartition(".")
+    number = prefix.removeprefix("round_")
+    return _BY_NAME.get(name), int(number) if number.isdecimal() else 1
+
+
+def parts(tasks: Iterable[Task]) -> dict[str, list[str]]:
+    """Returns the names of tasks by the step of the report's path that they belong to."""
+    found: dict[str, list[str]] = {}
+    for task in tasks:
+        found.setdefault(task.part, []).append(task.name)
+    return found
+
+
+def makes_artifact(task_id: str) -> bool:
+    """Tells whether a task hands on an artifact; what does not is done anew in each run."""
+    task, _ = parse_task_id(task_id)
+    return task is not None and task.makes is not None
+
+
+def all_task_ids() -> Iterator[tuple[str, Task, int]]:
+    """Yields the id of each task in the graph, in order, with the task and the number of its repair."""
+    yield from ((task.name, task, 1) for task in BEFORE_REPAIR)
+    for number in range(1, MAX_ROUNDS + 1):
+        yield from ((task_id(task.name, number), task, number) for task in REPAIR)
+    yield (REPORT, find_task(REPORT), 1)
+
+
+def is_forced(name: str, force: StepName) -> bool:
+    """Tells whether `force` makes a task, by its name, do its work again."""
+    step = find_task(name).step
+    return bool(force and step) and STEPS.index(step) >= STEPS.index(force)
