@@ -24,7 +24,7 @@ class Kind:
         title: of its part of the Files page; '' where no task hands it on as a folder of its own.
         version: raised when the same input would give another output.
         golden: the digest of what the golden input gives (tests/artifacts/test_golden.py), so that none forgets that.
-        inputs: what it is made from, by name: another kind, or None for a value that is no artifact.
+        inputs: what it is made from, by name: the name of another kind, or '' for a value that is no artifact.
         settings: those whose values are part of its fingerprint.
         choices: those that say which of it a run makes, and so reach it through its inputs.
         key: of one artifact, as a regular expression; '' for `folder/<fingerprint>`.
@@ -38,7 +38,7 @@ class Kind:
     title: str = ""
     version: int = 1
     golden: str = ""
-    inputs: Mapping[str, "Kind | None"] = dataclasses.field(default_factory=dict)
+    inputs: Mapping[str, str] = dataclasses.field(default_factory=dict)
     settings: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
     key: str = ""
@@ -87,19 +87,19 @@ DRAWN_PICTURE = Kind(  # what the built-in source serves; stored as any other pi
     files="",
 )
 URL_LIST = Kind(
-    name="index of a URL list",
+    name="URL list",
     folder="lists",
     key=rf"lists/{FINGERPRINT}-{FINGERPRINT}",
     files=r"urls-\d+\.txt|index\.json",
-    inputs={"version": None},
+    inputs={"version": ""},
 )
 SELECTION = Kind(
-    name="selection of pictures",
+    name="selection",
     folder="images",
     group="selections",
     key=rf"images/[^/]+/selected-{FINGERPRINT}\.json",
     files="",
-    inputs={"class_id": None, "files": PICTURE},
+    inputs={"class_id": "", "files": "picture"},
     choices=(
         "classes",
         "source",
@@ -112,12 +112,12 @@ SELECTION = Kind(
     ),
 )
 ARRAY = Kind(
-    name="array of a class",
+    name="array",
     folder="arrays",
     files=r"[^/]+\.npy|ids\.json",
     title="Pictures as arrays",
     version=4,
-    inputs={"selection": SELECTION},
+    inputs={"selection": "selection"},
     settings=("rows_px", "columns_px"),
 )
 DATASET = Kind(
@@ -126,7 +126,7 @@ DATASET = Kind(
     files=r"(dataset|data_quality)\.json|split\.csv",
     title="Dataset",
     version=4,
-    inputs={"arrays": ARRAY, "classes": None, "placeholders": SELECTION},
+    inputs={"arrays": "array", "classes": "", "placeholders": "selection"},
     settings=("validation_share", "test_share", "near_duplicate_bits", "test_steers"),
     choices=("min_images_per_class", "min_classes"),
     names_others=("dataset.json",),
@@ -137,7 +137,7 @@ MODEL = Kind(
     files=r"model\.keras|history\.jsonl|training\.json|probabilities_\w+\.npy",
     title="Models",
     version=4,
-    inputs={"trial": DATASET, "epochs": None, "added": None, "backend": None},
+    inputs={"trial": "dataset", "epochs": "", "added": "copies", "backend": ""},
     settings=("batch_size", "precision", "early_stopping_patience"),
     choices=(
         "model",
@@ -159,7 +159,7 @@ CHECKPOINT = Kind(
     folder="checkpoints",
     key=rf"checkpoints/{FINGERPRINT}/epoch-\d{{5}}-[0-9a-f]{{12}}",
     files=r"state\.json|(variables|best)\.npz",
-    inputs={"model": MODEL},
+    inputs={"model": "model"},
 )
 EVALUATION = Kind(
     name="evaluation",
@@ -167,27 +167,27 @@ EVALUATION = Kind(
     files=r"\w+\.(json|csv)",
     title="Evaluations",
     version=4,
-    inputs={"dataset": DATASET, "models": MODEL, "against": None},
+    inputs={"dataset": "dataset", "models": "model", "against": "evaluation"},
     names_others=("evaluation.json", "metrics.json"),
 )
 PLAN = Kind(
-    name="augmentation plan",
+    name="plan",
     folder="plans",
     files=r"plan\.json",
     title="Augmentation plans",
     version=3,
-    inputs={"dataset": DATASET, "evaluation": EVALUATION},
+    inputs={"dataset": "dataset", "evaluation": "evaluation"},
     settings=("arms", "strategy", "augment_classes", "classes_to_augment", "pictures_to_add"),
     choices=("accuracy_goal", "rounds"),
     names_others=("plan.json",),
 )
 COPIES = Kind(
-    name="changed copies of a class",
+    name="copies",
     folder="arrays",
     files=ARRAY.files,
     title=ARRAY.title,
     version=3,
-    inputs={"dataset": DATASET, "chosen": PLAN},
+    inputs={"dataset": "dataset", "chosen": "plan"},
     settings=(
         "seed",
         "policy",

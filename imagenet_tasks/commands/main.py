@@ -290,12 +290,12 @@ def _prune(options: argparse.Namespace) -> int:
     )
     plan = prune.make_plan(store, rules)
     console.print(prune.plan_table(plan))
-    for line in prune.said_of_plan(plan, verbose=options.verbose):
+    for line in prune.plan_lines(plan, verbose=options.verbose):
         console.print(line, highlight=False, markup=False, soft_wrap=options.verbose)
     if options.delete and plan.going:
-        end = prune.said_of_removed(prune.carry_out(store, plan))
+        end = prune.summary_of_removal(prune.carry_out(store, plan))
     else:
-        end = prune.said_of_end(plan)
+        end = prune.summary_of_plan(plan)
     console.print(end, highlight=False, markup=False, soft_wrap=options.verbose)
     return 0
 

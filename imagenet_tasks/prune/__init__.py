@@ -1,8 +1,8 @@
 """What no kept run refers to: found, told, and removed when asked (`python -m imagenet_tasks prune`)."""
 
 from imagenet_tasks.prune.plan import Plan, Rules, make_plan
+from imagenet_tasks.prune.printing import plan_lines, plan_table, summary_of_plan, summary_of_removal
 from imagenet_tasks.prune.removal import Removed, carry_out
-from imagenet_tasks.prune.telling import plan_table, said_of_end, said_of_plan, said_of_removed
 
 __all__ = [
     "Plan",
@@ -10,8 +10,8 @@ __all__ = [
     "Rules",
     "carry_out",
     "make_plan",
+    "plan_lines",
     "plan_table",
-    "said_of_end",
-    "said_of_plan",
-    "said_of_removed",
+    "summary_of_plan",
+    "summary_of_removal",
 ]

@@ -2,6 +2,8 @@
 
 import hashlib
 
+from imagenet_tasks.artifacts.kinds import DRAWN_PICTURE
+
 CANDIDATES_PER_CLASS = 1500
 
 # Shares of all candidates. The web that ImageNet's URL lists point to is worse (a third and more are gone); these
@@ -47,6 +49,10 @@ def served_index(class_id: str, index: int, seed: int = 0) -> int:
 
 
 def picture_name(class_id: str, index: int, seed: int = 0) -> str:
-    """Returns the file name of a candidate, such as `0042_7f3a91.jpg`. PNG files carry it too, as on the web."""
-    tag = hashlib.sha256(f"name\0{seed}\0{class_id}\0{index}".encode()).hexdigest()[:6]
+    """Returns the file name of a candidate, such as `0042_7f3a91.jpg`. PNG files carry it too, as on the web.
+
+    Drawings of another version have other names: so a home that has the ones before asks for the new ones.
+    """
+    key = f"name\0{DRAWN_PICTURE.version}\0{seed}\0{class_id}\0{index}"
+    tag = hashlib.sha256(key.encode()).hexdigest()[:6]
     return f"{index:04d}_{tag}.jpg"

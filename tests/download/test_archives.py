@@ -90,7 +90,7 @@ def get(home: Path, web, wanted: int, *, accept: str = "none", credentials=None,
     """Returns the files of the class's pictures."""
     store, config = Store(home), settings(web, wanted, **others)
     ref, _ = download_class(store, config, CLASS, progress=quiet(wanted), credentials=credentials, accept=accept)
-    return Selection.from_dict(store.read_json(ref.key)).files
+    return Selection.from_json(store.read_bytes(ref.key), where=ref.key).files
 
 
 def records(home: Path) -> list[dict]:

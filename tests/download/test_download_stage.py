@@ -65,7 +65,7 @@ def get(home, web, wanted, *, force=False, accept="none", **others) -> tuple[Cho
         accept=accept,
         force_before_s=time.time() if force else 0.0,
     )
-    selection = Selection.from_dict(store.read_json(ref.key))
+    selection = Selection.from_json(store.read_bytes(ref.key), where=ref.key)
     assert (selection.class_id, len(selection.files)) == (ref.class_id, ref.accepted) == (COBRA, ref.accepted)
     assert (ref.wanted, ref.asked) == (wanted, ref.accepted + sum(ref.rejected.values()))
     return Chosen(selection.files, ref), reused

@@ -41,7 +41,7 @@ def get(home, data, wanted=100, **others) -> tuple[SelectionRef, list[str], bool
     store = Store(home)
     settings = DownloadConfig(source="folder", location=str(data), images_per_class=wanted, **others)
     ref, reused = download_class(store, settings, find_class(COBRA), progress=quiet())
-    files = Selection.from_dict(store.read_json(ref.key)).files
+    files = Selection.from_json(store.read_bytes(ref.key), where=ref.key).files
     return ref, [file.partition(".")[0] for file in files], reused
 
 

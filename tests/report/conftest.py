@@ -173,7 +173,8 @@ def _dataset(
         array = ClassArray(class_id=member.class_id, fingerprint=f"a44a{member.class_id}", count=count)
         pictures = random.integers(0, 255, (count, ROWS, COLUMNS, 3), np.uint8)
         looks = [(i, False) if i < copies else look(p) for i, p in enumerate(pictures)]
-        write_array(store, array, list(pictures), ids, shape=(ROWS, COLUMNS, 3), looks=looks)
+        with store.publish(array.folder) as folder:
+            write_array(folder, array, list(pictures), ids, shape=(ROWS, COLUMNS, 3), looks=looks)
         pairs.append((ref, array))
     dataset, _ = build_dataset(store, config.download, config.preprocess, pairs)
     return dataset
@@ -233,5 +234,6 @@ def _changed(store: Store, dataset: Dataset, class_id: str) -> ClassArray:
     ids = [row.image_id for row in read_split(store, dataset, "train") if row.class_id == class_id][:4]
     array = ClassArray(class_id=class_id, fingerprint=f"cafe{class_id}", count=5)
     pictures = [np.full((ROWS, COLUMNS, 3), 40 * i, np.uint8) for i in range(5)]
-    write_array(store, array, pictures, [*ids, ids[0]], shape=(ROWS, COLUMNS, 3))
+    with store.publish(array.folder) as folder:
+        write_array(folder, array, pictures, [*ids, ids[0]], shape=(ROWS, COLUMNS, 3))
     return array

@@ -51,7 +51,7 @@ def _figures(pieces: Sequence[Piece]) -> tuple[str, str]:
     return (number(count), size(sum(p.size_bytes for p in pieces))) if count else (DASH, DASH)
 
 
-def said_of_plan(plan: Plan, *, verbose: bool = False) -> Iterator[str]:
+def plan_lines(plan: Plan, *, verbose: bool = False) -> Iterator[str]:
     """Yields the lines below the table.
 
     Args:
@@ -72,7 +72,7 @@ def said_of_plan(plan: Plan, *, verbose: bool = False) -> Iterator[str]:
         yield f"Unknown, left alone: {number(len(unknown))} ({', '.join(some)}{more})"
 
 
-def said_of_end(plan: Plan) -> str:
+def summary_of_plan(plan: Plan) -> str:
     """Returns the last line of a pruning that removes nothing."""
     if not plan.going:
         return "There is nothing to remove."
@@ -83,7 +83,7 @@ def said_of_end(plan: Plan) -> str:
     return f"Nothing was removed. --delete removes {told}."
 
 
-def said_of_removed(removed: Removed) -> str:
+def summary_of_removal(removed: Removed) -> str:
     """Returns what was removed, in a sentence."""
     text = f"Removed {plural(removed.count, 'piece')}: {plural(removed.files, 'file')}, {size(removed.size_bytes)}."
     if removed.busy:
