@@ -11,7 +11,6 @@ from imagenet_tasks.store.storage import fingerprint
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
-SUSPECTS = "suspects.json"  # of an evaluation: the training pictures whose label is in doubt
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from imagenet_tasks import images
 from imagenet_tasks.artifacts.arrays import read_looks, read_picture, reading_threads, write_array
+from imagenet_tasks.artifacts.quality import Shortfall
 from imagenet_tasks.artifacts.references import ClassArray, Dataset, DatasetClass, Selection, SelectionRef
 from imagenet_tasks.errors import TooFewImages
-from imagenet_tasks.preprocess.quality import Shortfall, find_shortfalls, judge_quality
+from imagenet_tasks.preprocess.quality import find_shortfalls, judge_quality
 from imagenet_tasks.preprocess.split import Placed, place
 from imagenet_tasks.settings.config import DownloadConfig, PreprocessConfig
 from imagenet_tasks.store.storage import Store, fingerprint
@@ -133,11 +133,11 @@ def build_dataset(
     if store.is_complete(dataset.folder):
         return Dataset.read(store, dataset.folder, "dataset.json"), True
     quality = judge_quality(members, shortfalls)
-    for warning in quality["warnings"]:
+    for warning in quality.warnings:
         log.warning("%s", warning)
     with store.publish(dataset.folder) as attempt:
         (attempt / "split.csv").write_text(_split_table(members))
-        (attempt / "data_quality.json").write_text(json.dumps(quality, indent=1))
+        (attempt / quality.FILE).write_bytes(quality.content())
         (attempt / "dataset.json").write_bytes(dataset.content())
     return dataset, False
 

@@ -1,6 +1,5 @@
 """The stages that train: one trial each, from scratch or from its last checkpoint, with the same settings."""
 
-import json
 import logging
 import platform
 import statistics
@@ -12,6 +11,7 @@ import keras
 import numpy as np
 
 from imagenet_tasks.artifacts.references import ClassArray, Dataset, TrainedModel, Trial
+from imagenet_tasks.artifacts.training import HISTORY, TrainingRecord, history_lines
 from imagenet_tasks.errors import NonFiniteLoss
 from imagenet_tasks.settings.config import TrainConfig
 from imagenet_tasks.store.storage import Store
@@ -108,31 +108,31 @@ def _publish(store: Store, trial: Trial, model: TrainedModel, data: Data, traini
                 )
         if trial.arm != "labels":
             training.network.save(folder / "model.keras")
-        (folder / "history.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in training.history))
-        record = {
-            "trial": trial.as_dict(),
-            "parameters": training.network.count_params(),
-            "epochs": len(training.history),
-            "best_epoch": training.best_epoch,
-            "stopped_early": training.stopped_early,
-            "resumed_from": training.resumed_from,
-            "batch_size": training.batch_size,
-            "training_pictures": len(data.labels),
-            "added_pictures": data.added,
-            "streamed": data.streamed,
-            "device": device.kind,
-            "device_name": device.name,
-            "devices": device.count,
-            "precision": device.precision,
-            "backend": keras.backend.backend(),
-            "keras": keras.__version__,
-            "python": platform.python_version(),
-            "train_seconds": sum(entry["seconds"] for entry in training.history),
+        (folder / HISTORY).write_bytes(history_lines(training.history))
+        record = TrainingRecord(
+            trial=trial,
+            parameters=training.network.count_params(),
+            epochs=len(training.history),
+            best_epoch=training.best_epoch,
+            stopped_early=training.stopped_early,
+            resumed_from=training.resumed_from,
+            batch_size=training.batch_size,
+            training_pictures=len(data.labels),
+            added_pictures=data.added,
+            streamed=data.streamed,
+            device=device.kind,
+            device_name=device.name,
+            devices=device.count,
+            precision=device.precision,
+            backend=keras.backend.backend(),
+            keras=keras.__version__,
+            python=platform.python_version(),
+            train_seconds=sum(epoch.seconds for epoch in training.history),
             # The median epoch: the first one compiles the model.
-            "pictures_per_s": statistics.median(entry["pictures_per_s"] for entry in training.history),
-            "seconds": time.monotonic() - started_s,
-        }
-        (folder / "training.json").write_text(json.dumps(record, indent=1))
+            pictures_per_s=statistics.median(epoch.pictures_per_s for epoch in training.history),
+            seconds=time.monotonic() - started_s,
+        )
+        (folder / record.FILE).write_bytes(record.content())
 
 
 def _write(path: Path, shape: tuple[int, int], parts: Iterable[np.ndarray]) -> bool:
