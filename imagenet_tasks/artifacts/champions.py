@@ -2,13 +2,14 @@
 
 from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from imagenet_tasks.artifacts.figures import Share
 from imagenet_tasks.artifacts.json_file import JsonArtifact
 from imagenet_tasks.artifacts.references import TrainedModel
+from imagenet_tasks.artifacts.training import TrainingRecord
 from imagenet_tasks.errors import ArtifactError, ChecksumMismatch
 from imagenet_tasks.settings.classes import ImageClass
 from imagenet_tasks.settings.config import STRICT
@@ -19,7 +20,6 @@ ADVICE = (
     "\nThe file is not as a run wrote it. Restore it, or delete it or this entry: the next run of these classes then "
     "makes its best model their champion."
 )
-Share = Annotated[float, Field(ge=0, le=1)]
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -46,7 +46,7 @@ class Champion(JsonArtifact):
     run_key: str
     profile: str
     promoted_s: float
-    training: dict[str, Any]
+    training: TrainingRecord
     replaced: dict[str, Any] | None
 
     @property

@@ -12,7 +12,6 @@ from imagenet_tasks.settings.config import STRICT, ArmName
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
-SUSPECTS = "suspects.json"  # of an evaluation: the training pictures whose label is in doubt
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

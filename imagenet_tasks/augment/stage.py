@@ -1,6 +1,5 @@
 """The stages `plan_augmentation` (which classes, and why) and `augment_class` (more training pictures of one)."""
 
-import json
 import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,8 +11,8 @@ from imagenet_tasks import images
 from imagenet_tasks.artifacts import kinds
 from imagenet_tasks.artifacts.arrays import read_picture, read_split, reading_threads, write_array
 from imagenet_tasks.artifacts.make import Publish, make
+from imagenet_tasks.artifacts.quality import Suspects
 from imagenet_tasks.artifacts.references import (
-    SUSPECTS,
     AugmentationPlan,
     ChosenClass,
     ClassArray,
@@ -118,13 +117,12 @@ def _predictions(store: Store, model: "TrainedModel") -> np.ndarray:
 
 def _suspects(store: Store, evaluation: Evaluation, dataset: Dataset) -> dict[int, list[str]]:
     """Returns, by label, the image ids of training pictures whose label is strongly in doubt."""
-    if SUSPECTS not in store.read_marker(evaluation.folder)["files"]:
+    if Suspects.FILE not in store.read_marker(evaluation.folder)["files"]:
         return {}
-    found = json.loads(store.open_file(evaluation.folder, SUSPECTS).read_bytes())["suspects"]
     doubtful = {
-        (suspect["class_id"], suspect["image_id"])
-        for suspect in found
-        if suspect["suggested_probability"] - suspect["given_probability"] >= STRONG
+        (suspect.class_id, suspect.image_id)
+        for suspect in Suspects.read(store, evaluation.folder, Suspects.FILE).suspects
+        if suspect.suggested_probability - suspect.given_probability >= STRONG
     }
     by_label: dict[int, list[str]] = {}
     for row in read_split(store, dataset, "train"):

@@ -1,9 +1,9 @@
 """The champion of a list of classes: a run's best model takes its place where it is better beyond chance."""
 
-import json
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from imagenet_tasks.artifacts.champions import (
@@ -15,7 +15,9 @@ from imagenet_tasks.artifacts.champions import (
     read_entries,
     sha256_of_marker,
 )
+from imagenet_tasks.artifacts.figures import Metrics
 from imagenet_tasks.artifacts.references import Dataset, Evaluation, TrainedModel
+from imagenet_tasks.artifacts.training import TrainingRecord
 from imagenet_tasks.errors import ArtifactError
 from imagenet_tasks.settings.classes import ImageClass
 from imagenet_tasks.statistics.intervals import CONFIDENCE, newcombe, wilson
@@ -27,6 +29,16 @@ NOT_ELIGIBLE = {
     True: "the test pictures steered the training, so that no figure is left to judge its models by",
     False: "no model was measured on validation pictures",
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Candidate:
+    """A trained model with its accuracies, and how many validation pictures that is of."""
+
+    model: TrainedModel
+    accuracy: float
+    test_accuracy: float | None
+    pictures: int
 
 
 def promote(
@@ -60,7 +72,7 @@ def promote(
         if not trials:
             outcome, why = "not eligible", NOT_ELIGIBLE[dataset.test_steers]
         else:
-            candidate = max(trials, key=lambda t: t["validation_accuracy"])  # the first of equal ones
+            candidate = max(trials, key=lambda t: t.accuracy)  # the first of equal ones
             outcome, why = _judge(store, candidate, present, run, trials=len(trials))
             if outcome == "promoted" and not _is_by(run, candidate, present):
                 present = _entry(store, dataset, candidate, present, run, profile=profile, drawn=drawn)
@@ -69,28 +81,34 @@ def promote(
     return {"outcome": outcome, "why": why, "champion": present.as_dict() if present else None}
 
 
-def _measured(store: Store, evaluations: Sequence[Evaluation]) -> list[dict[str, Any]]:
-    """Returns the trials that have a validation accuracy, with the number of validation pictures."""
-    trials: list[dict[str, Any]] = []
+def _measured(store: Store, evaluations: Sequence[Evaluation]) -> list[_Candidate]:
+    """Returns the trials that have a validation accuracy."""
+    found = []
     for evaluation in evaluations:
-        metrics = json.loads(store.open_file(evaluation.folder, "metrics.json").read_bytes())
-        trials += [t | {"pictures": metrics["validation"]["support"]} for t in metrics["trials"]]
-    return [t for t in trials if t["validation_accuracy"] is not None]
+        metrics = Metrics.read(store, evaluation.folder, Metrics.FILE)
+        found += [
+            _Candidate(
+                model=trial.trained,
+                accuracy=trial.validation_accuracy,
+                test_accuracy=trial.test_accuracy,
+                pictures=metrics.validation.support,
+            )
+            for trial in metrics.trials
+            if trial.validation_accuracy is not None
+        ]
+    return found
 
 
-def _is_by(run: Run, candidate: dict[str, Any], present: Champion | None) -> bool:
+def _is_by(run: Run, candidate: _Candidate, present: Champion | None) -> bool:
     """Tells whether the candidate is the champion already, and by this very run."""
-    if present is None or candidate["model"] != present.model.fingerprint:
+    if present is None or candidate.model.fingerprint != present.model.fingerprint:
         return False
     return (run.dag_id, run.run_id) == (present.dag_id, present.run_id)
 
 
-def _judge(
-    store: Store, candidate: dict[str, Any], present: Champion | None, run: Run, *, trials: int
-) -> tuple[str, str]:
+def _judge(store: Store, candidate: _Candidate, present: Champion | None, run: Run, *, trials: int) -> tuple[str, str]:
     """Returns what becomes of the candidate, the best of so many trials, and why."""
-    accuracy = candidate["validation_accuracy"]
-    said = f"{_model_of(candidate).trial.key}, {100 * accuracy:.1f} % on validation"
+    said = f"{candidate.model.trial.key}, {100 * candidate.accuracy:.1f} % on validation"
     if present is None:
         return "promoted", f"{said}, is the first of these classes"
     try:
@@ -100,7 +118,7 @@ def _judge(
         return "promoted", f"{said}, replaces a model whose file is gone or damaged"
     if _is_by(run, candidate, present):
         return "promoted", f"{said}, was made the champion by this run"
-    if candidate["model"] == present.model.fingerprint:
+    if candidate.model.fingerprint == present.model.fingerprint:
         return "kept", f"{said}, is the champion already"
     low, high = (100 * end for end in _lead(candidate, present, trials))
     compared = (
@@ -113,30 +131,24 @@ def _judge(
     return "kept", f"this run's best, {said}, {verb} {compared}"
 
 
-def _lead(candidate: dict[str, Any], present: Champion, trials: int) -> tuple[float, float]:
+def _lead(candidate: _Candidate, present: Champion, trials: int) -> tuple[float, float]:
     """Returns the interval of the candidate's accuracy minus the champion's.
 
     The candidate is the best of several trials, so the chance to be wrong is parted among them (Bonferroni).
     """
     return newcombe(
-        candidate["validation_accuracy"], candidate["pictures"],
+        candidate.accuracy, candidate.pictures,
         present.validation_accuracy, present.validation_pictures,
         confidence=1 - (1 - CONFIDENCE) / trials,
     )  # fmt: skip
 
 
-def _model_of(candidate: dict[str, Any]) -> TrainedModel:
-    return TrainedModel.from_dict({"trial": candidate["trial"], "fingerprint": candidate["model"]})
-
-
 def _entry(
-    store: Store, dataset: Dataset, candidate: dict[str, Any], present: Champion | None, run: Run, *, profile: str,
+    store: Store, dataset: Dataset, candidate: _Candidate, present: Champion | None, run: Run, *, profile: str,
     drawn: bool,
 ) -> Champion:  # fmt: skip
-    model = _model_of(candidate)
+    model, pictures = candidate.model, candidate.pictures
     store.open_file(model.folder, "model.keras")  # a damaged file is found before it is promoted
-    pictures = candidate["pictures"]
-    low, high = wilson(round(candidate["validation_accuracy"] * pictures), pictures)
     names = ("model", "validation_accuracy", "dag_id", "run_id", "promoted_s")
     replaced = {name: present.as_dict()[name] for name in names} if present else None
     return Champion(
@@ -146,16 +158,16 @@ def _entry(
         drawn=drawn,
         rows_px=dataset.rows_px,
         columns_px=dataset.columns_px,
-        validation_accuracy=candidate["validation_accuracy"],
-        validation_interval=(low, high),
+        validation_accuracy=candidate.accuracy,
+        validation_interval=wilson(round(candidate.accuracy * pictures), pictures),
         validation_pictures=pictures,
-        test_accuracy=candidate["test_accuracy"],
+        test_accuracy=candidate.test_accuracy,
         dataset=dataset.fingerprint,
         dag_id=run.dag_id,
         run_id=run.run_id,
         run_key=run.run_key,
         profile=profile,
         promoted_s=time.time(),
-        training=json.loads(store.open_file(model.folder, "training.json").read_bytes()),
+        training=TrainingRecord.read(store, model.folder, TrainingRecord.FILE),
         replaced=replaced,
     )

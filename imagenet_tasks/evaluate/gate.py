@@ -1,12 +1,12 @@
 """The gate: whether the repair is tried."""
 
 import math
-from typing import Literal
 
+from imagenet_tasks.artifacts.decision import Branch
 from imagenet_tasks.errors import ConfigError, DataError
 
 
-def decide(accuracy: float | None, goal: float) -> Literal["augment", "report"]:
+def decide(accuracy: float | None, goal: float) -> Branch:
     """Returns 'augment' where the accuracy is strictly below the goal, else 'report'.
 
     Args:

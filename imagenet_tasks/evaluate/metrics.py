@@ -1,28 +1,23 @@
 """The figures of one model on one side of the split. scikit-learn takes seconds to import: only what measures does."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
+from imagenet_tasks.artifacts.figures import ClassFigures, SplitFigures
 from imagenet_tasks.artifacts.references import DatasetClass
 from imagenet_tasks.statistics.intervals import wilson
 
 CALIBRATION_BINS = 15
 
 
-def measure(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[DatasetClass]) -> dict[str, Any]:
-    """Returns the figures of a model as plain JSON; what cannot be said is None, not 0.
+def measure(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[DatasetClass]) -> SplitFigures:
+    """Returns the figures of a model; what cannot be said is None, not 0.
 
     Args:
         labels: int (n,), the true labels.
         probabilities: float (n, classes).
         classes: in the order of their labels.
-
-    Returns:
-        support, loss, accuracy and its Wilson interval, top-5 and balanced accuracy, the expected calibration error
-        ("ece"), the accuracies of chance and of always answering the most frequent class, per-class figures, and the
-        confusion matrix (rows true, columns predicted).
     """
     from sklearn.metrics import (
         balanced_accuracy_score,
@@ -33,19 +28,19 @@ def measure(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[Dat
 
     every_label = np.arange(len(classes))
     if len(labels) == 0:
-        return {
-            "support": 0,
-            "loss": None,
-            "accuracy": None,
-            "accuracy_interval": None,
-            "top5_accuracy": None,
-            "balanced_accuracy": None,
-            "ece": None,
-            "chance_accuracy": 1 / len(classes),
-            "majority_accuracy": None,
-            "per_class": [_class_figures(c, i, 0, 0, None, None, None) for i, c in enumerate(classes)],
-            "confusion": np.zeros((len(classes), len(classes)), int).tolist(),
-        }
+        return SplitFigures(
+            support=0,
+            loss=None,
+            accuracy=None,
+            accuracy_interval=None,
+            top5_accuracy=None,
+            balanced_accuracy=None,
+            ece=None,
+            chance_accuracy=1 / len(classes),
+            majority_accuracy=None,
+            per_class=tuple(_class_figures(c, i, 0, 0, None, None, None) for i, c in enumerate(classes)),
+            confusion=((0,) * len(classes),) * len(classes),
+        )
     probabilities = _normalised(probabilities)
     predicted = probabilities.argmax(axis=1)
     right = int((predicted == labels).sum())
@@ -53,26 +48,26 @@ def measure(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[Dat
         labels, predicted, labels=every_label, zero_division=np.nan
     )
     times_predicted = np.bincount(predicted, minlength=len(classes))
-    return {
-        "support": len(labels),
-        "loss": _loss(labels, probabilities),
-        "accuracy": right / len(labels),
-        "accuracy_interval": list(wilson(right, len(labels))),
-        "top5_accuracy": float(top_k_accuracy_score(labels, probabilities, k=5, labels=every_label))
+    return SplitFigures(
+        support=len(labels),
+        loss=_loss(labels, probabilities),
+        accuracy=right / len(labels),
+        accuracy_interval=wilson(right, len(labels)),
+        top5_accuracy=float(top_k_accuracy_score(labels, probabilities, k=5, labels=every_label))
         if len(classes) > 5
         else None,
-        "balanced_accuracy": float(balanced_accuracy_score(labels, predicted))
+        balanced_accuracy=float(balanced_accuracy_score(labels, predicted))
         if set(predicted) <= set(labels)
         else float(np.nanmean(np.where(support > 0, recall, np.nan))),
-        "ece": _calibration_error(probabilities.max(axis=1), predicted == labels),
-        "chance_accuracy": 1 / len(classes),
-        "majority_accuracy": float(np.bincount(labels).max() / len(labels)),
-        "per_class": [
+        ece=_calibration_error(probabilities.max(axis=1), predicted == labels),
+        chance_accuracy=1 / len(classes),
+        majority_accuracy=float(np.bincount(labels).max() / len(labels)),
+        per_class=tuple(
             _class_figures(c, i, int(support[i]), int(times_predicted[i]), precision[i], recall[i], f1[i])
             for i, c in enumerate(classes)
-        ],
-        "confusion": confusion_matrix(labels, predicted, labels=every_label).tolist(),
-    }
+        ),
+        confusion=confusion_matrix(labels, predicted, labels=every_label).tolist(),
+    )
 
 
 def accuracy_and_loss(labels: np.ndarray, probabilities: np.ndarray) -> tuple[float | None, float | None]:
@@ -118,17 +113,17 @@ def _class_figures(
     precision: float | None,
     recall: float | None,
     f1: float | None,
-) -> dict[str, Any]:
+) -> ClassFigures:
     def said(value: float | None, sayable: bool) -> float | None:
         return float(value) if value is not None and sayable and np.isfinite(value) else None
 
-    return {
-        "class_id": member.class_id,
-        "name": member.name,
-        "label": label,
-        "support": support,
-        "predicted": predicted,
-        "precision": said(precision, predicted > 0),
-        "recall": said(recall, support > 0),
-        "f1": said(f1, support > 0 and predicted > 0),
-    }
+    return ClassFigures(
+        class_id=member.class_id,
+        name=member.name,
+        label=label,
+        support=support,
+        predicted=predicted,
+        precision=said(precision, predicted > 0),
+        recall=said(recall, support > 0),
+        f1=said(f1, support > 0 and predicted > 0),
+    )

@@ -1,17 +1,25 @@
 """The stages `evaluate_baseline` and `evaluate_augmented`: how good a round's models are, and what they changed."""
 
 import csv
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from imagenet_tasks.artifacts import kinds
 from imagenet_tasks.artifacts.arrays import read_split
+from imagenet_tasks.artifacts.figures import (
+    Compared,
+    ComparisonByClass,
+    MeasuredTrial,
+    Metrics,
+    RepairComparison,
+    SeedGroup,
+    Spread,
+)
 from imagenet_tasks.artifacts.make import Publish, make
-from imagenet_tasks.artifacts.references import SUSPECTS, Dataset, Evaluation, Split, TrainedModel
+from imagenet_tasks.artifacts.quality import Suspects
+from imagenet_tasks.artifacts.references import Dataset, Evaluation, Split, TrainedModel
 from imagenet_tasks.errors import ArtifactError
 from imagenet_tasks.evaluate.metrics import accuracy_and_loss, measure
 from imagenet_tasks.evaluate.suspects import find_suspects
@@ -64,8 +72,23 @@ class _Answers:
                 self._predicted[key] = shares.argmax(axis=1) if len(shares) else np.empty(0, int)
         return np.stack([self._predicted[m.fingerprint, split] for m in models])
 
-    def compare(self, before: Group, after: Group, *, per_class: bool = False) -> dict[str, Any]:
+    def compare(self, before: Group, after: Group) -> Compared:
         """Returns the comparison of two groups on each side of the split, paired by seed."""
+        validation, test = (
+            compare(self.labels[split], *self._paired(before, after, split), seeds=[m.trial.seed for m in after])
+            for split in HELD_OUT
+        )
+        return Compared(validation=validation, test=test)
+
+    def compare_classes(self, before: Group, after: Group, split: Split) -> ComparisonByClass:
+        """Returns the comparison of two groups on one side of the split, with that of each class."""
+        sides = self._paired(before, after, split)
+        compared = compare(self.labels[split], *sides, seeds=[m.trial.seed for m in after])
+        classes = compare_classes(self.labels[split], *sides, self.dataset.classes)
+        return ComparisonByClass(**vars(compared), per_class=classes)
+
+    def _paired(self, before: Group, after: Group, split: Split) -> tuple[np.ndarray, np.ndarray]:
+        """Returns what both groups answer, each int (seeds, n), the seeds in the order of the second."""
         seeds = [m.trial.seed for m in after]
         partner = {m.trial.seed: m for m in before}
         if sorted(seeds) != sorted(m.trial.seed for m in before):
@@ -74,13 +97,7 @@ class _Answers:
                 f"{before[0].trial.arm!r}, which it is compared with, from {sorted(m.trial.seed for m in before)}. "
                 "Expected the same seeds on both sides: give both as many (seed, seeds) and run again."
             )
-        found: dict[str, Any] = {}
-        for split in HELD_OUT:
-            sides = self.predicted([partner[seed] for seed in seeds], split), self.predicted(after, split)
-            found[split] = compare(self.labels[split], *sides, seeds=seeds)
-            if per_class:
-                found[split]["per_class"] = compare_classes(self.labels[split], *sides, self.dataset.classes)
-        return found
+        return self.predicted([partner[seed] for seed in seeds], split), self.predicted(after, split)
 
 
 def evaluate_baseline(
@@ -114,10 +131,10 @@ def _baseline(store: Store, dataset: Dataset, models: Sequence[TrainedModel], ma
         )
     answers = _Answers(store, dataset)
     trials = {m.fingerprint: _trial_figures(answers, m) for group in groups for m in group}
-    best = max(groups, key=lambda group: _spread(trials, group, "validation")["mean"] or 0.0)
+    best = max(groups, key=lambda group: _spread(trials, group, "validation").mean or 0.0)
     judged = [m for m in models if m.trial.arm == "labels"]
-    files = {SUSPECTS: find_suspects(store, dataset, judged)} if judged else {}
-    _publish(answers, mark, publish, best, groups, trials, files)
+    more = [find_suspects(store, dataset, judged)] if judged else []
+    _publish(answers, mark, publish, best, groups, trials, more)
 
 
 def evaluate_repair(
@@ -175,18 +192,19 @@ def _repair(
     answers = _Answers(store, dataset)
     targeted, before = arms["targeted"], list(baseline.models)
     trials = {m.fingerprint: _trial_figures(answers, m) for m in models}
-    headline = answers.compare(before, targeted, per_class=True)
-    lost = [c["class_id"] for c in headline["test"]["per_class"] if c["changed"] == "lost"]
-    comparison = headline | {
-        "arms": {arm: answers.compare(before, group) for arm, group in arms.items()},
-        "against": {arm: answers.compare(group, targeted) for arm, group in arms.items() if arm != "targeted"},
-        "previous": answers.compare(list(previous.models), targeted),
-        "collateral": lost,
-    }
-    files = {"comparison.json": comparison}
-    if SUSPECTS in store.read_marker(previous.folder)["files"]:  # labels are judged once, and doubted in all rounds
-        files[SUSPECTS] = json.loads(store.open_file(previous.folder, SUSPECTS).read_bytes())
-    _publish(answers, mark, publish, targeted, groups, trials, files)
+    test = answers.compare_classes(before, targeted, "test")
+    comparison = RepairComparison(
+        validation=answers.compare_classes(before, targeted, "validation"),
+        test=test,
+        arms={arm: answers.compare(before, group) for arm, group in arms.items()},
+        against={arm: answers.compare(group, targeted) for arm, group in arms.items() if arm != "targeted"},
+        previous=answers.compare(list(previous.models), targeted),
+        collateral=tuple(c.class_id for c in test.per_class if c.changed == "lost"),
+    )
+    more: list[RepairComparison | Suspects] = [comparison]
+    if Suspects.FILE in store.read_marker(previous.folder)["files"]:  # judged once, and doubted in all rounds
+        more.append(Suspects.read(store, previous.folder, Suspects.FILE))
+    _publish(answers, mark, publish, targeted, groups, trials, more)
 
 
 def _evaluate(
@@ -215,20 +233,24 @@ def _groups(models: Sequence[TrainedModel]) -> list[Group]:
     return list(groups.values())
 
 
-def _trial_figures(answers: _Answers, model: TrainedModel) -> dict[str, Any]:
-    figures: dict[str, Any] = {"trial": model.trial.as_dict(), "model": model.fingerprint}
+def _trial_figures(answers: _Answers, model: TrainedModel) -> MeasuredTrial:
+    figures: dict[str, float | None] = {}
     for split in HELD_OUT:
         accuracy, loss = accuracy_and_loss(answers.labels[split], answers.probabilities(model, split))
         figures |= {f"{split}_accuracy": accuracy, f"{split}_loss": loss}
-    return figures
+    return MeasuredTrial(trial=model.trial, model=model.fingerprint, **figures)
 
 
-def _spread(trials: dict[str, dict[str, Any]], group: Group, split: Split) -> dict[str, Any]:
+def _spread(trials: dict[str, MeasuredTrial], group: Group, split: Split) -> Spread:
     """Returns the accuracy over a group's seeds; None where there were no pictures to measure on."""
-    values = [trials[m.fingerprint][f"{split}_accuracy"] for m in group]
-    mean, sd, interval = (None, None, None) if None in values else over_seeds(values)
-    interval = interval and [max(0.0, interval[0]), min(1.0, interval[1])]  # t does not know that these are shares
-    return {"mean": mean, "sd": sd, "interval": interval}
+    figures = [trials[m.fingerprint] for m in group]
+    values = [f.validation_accuracy if split == "validation" else f.test_accuracy for f in figures]
+    if None in values:
+        return Spread(mean=None, sd=None, interval=None)
+    mean, sd, interval = over_seeds([value for value in values if value is not None])
+    if interval:  # t does not know that these are shares
+        interval = max(0.0, interval[0]), min(1.0, interval[1])
+    return Spread(mean=mean, sd=sd, interval=interval)
 
 
 def _publish(
@@ -237,33 +259,42 @@ def _publish(
     publish: Publish,
     judged_by: Group,
     groups: list[Group],
-    trials: dict[str, dict[str, Any]],
-    files: dict[str, Any],
+    trials: dict[str, MeasuredTrial],
+    more: Sequence[RepairComparison | Suspects],
 ) -> None:
     """Writes an evaluation; the figures of one model are those of the first of `judged_by`."""
     dataset, model = answers.dataset, judged_by[0]
-    metrics: dict[str, Any] = {
+    measured = {
         split: measure(answers.labels[split], answers.probabilities(model, split), dataset.classes)
         for split in HELD_OUT
     }
-    metrics["trials"] = list(trials.values())
-    metrics["groups"] = [
-        {"arm": group[0].trial.arm, "model": group[0].trial.model, "seeds": [m.trial.seed for m in group]}
-        | {split: _spread(trials, group, split) for split in HELD_OUT}
-        for group in groups
-    ]
+    metrics = Metrics(
+        **measured,
+        trials=tuple(trials.values()),
+        groups=tuple(
+            SeedGroup(
+                arm=group[0].trial.arm,
+                model=group[0].trial.model,
+                seeds=tuple(m.trial.seed for m in group),
+                validation=_spread(trials, group, "validation"),
+                test=_spread(trials, group, "test"),
+            )
+            for group in groups
+        ),
+    )
     evaluation = Evaluation(
         fingerprint=mark,
         models=tuple(judged_by),
-        validation_accuracy=_spread(trials, judged_by, "validation")["mean"],
-        test_accuracy=_spread(trials, judged_by, "test")["mean"],
+        validation_accuracy=_spread(trials, judged_by, "validation").mean,
+        test_accuracy=_spread(trials, judged_by, "test").mean,
         round=model.trial.round,
     )
     with publish() as attempt:
-        for name, value in {"evaluation.json": evaluation.as_file(), "metrics.json": metrics, **files}.items():
-            (attempt / name).write_text(json.dumps(value, indent=1, allow_nan=False))
+        (attempt / "evaluation.json").write_bytes(evaluation.content())
+        for artifact in (metrics, *more):
+            (attempt / artifact.FILE).write_bytes(artifact.content())
         for split in HELD_OUT:
-            _write_confusion(attempt / f"confusion_{split}.csv", dataset, metrics[split]["confusion"])
+            _write_confusion(attempt / f"confusion_{split}.csv", dataset, measured[split].confusion)
         _write_predictions(attempt / "predictions.csv", answers, model)
 
 
@@ -281,7 +312,7 @@ def _write_predictions(path: Path, answers: _Answers, model: TrainedModel) -> No
                 table.writerow([split, row.image_id, row.class_id, predicted, *(f"{p:.6g}" for p in shares)])
 
 
-def _write_confusion(path: Path, dataset: Dataset, confusion: list[list[int]]) -> None:
+def _write_confusion(path: Path, dataset: Dataset, confusion: Sequence[Sequence[int]]) -> None:
     ids = [c.class_id for c in dataset.classes]
     with path.open("w", newline="") as file:
         table = csv.writer(file)

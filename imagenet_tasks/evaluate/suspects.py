@@ -1,11 +1,11 @@
 """Suspect labels: training pictures whose label the models that never saw them confidently dispute."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from imagenet_tasks.artifacts.arrays import fold_of, read_split
+from imagenet_tasks.artifacts.quality import Suspect, Suspects
 from imagenet_tasks.artifacts.references import Dataset, TrainedModel
 from imagenet_tasks.errors import ArtifactError
 from imagenet_tasks.store.storage import Store
@@ -37,10 +37,8 @@ def dispute(labels: np.ndarray, probabilities: np.ndarray) -> list[tuple[int, in
     return [(int(row), int(suggested[row])) for row in rows[order]]
 
 
-def find_suspects(store: Store, dataset: Dataset, models: Sequence[TrainedModel]) -> dict[str, Any]:
-    """Returns the suspect labels of a dataset's training pictures as plain JSON, the strongest first.
-
-    'agreement' is the share of pictures that the models take for what they are labelled: the list is worth as much.
+def find_suspects(store: Store, dataset: Dataset, models: Sequence[TrainedModel]) -> Suspects:
+    """Returns the suspect labels of a dataset's training pictures, the strongest first.
 
     Args:
         store: where the models' probabilities are.
@@ -76,12 +74,12 @@ def find_suspects(store: Store, dataset: Dataset, models: Sequence[TrainedModel]
     for place, suggested in dispute(labels, probabilities):
         row, shares = rows[place], probabilities[place]
         suspects.append(
-            {
-                "image_id": row.image_id, "class_id": row.class_id, "name": dataset.classes[row.label].name,
-                "label": row.label, "row": row.row, "given_probability": float(shares[row.label]),
-                "suggested_class_id": dataset.classes[suggested].class_id,
-                "suggested_name": dataset.classes[suggested].name, "suggested_probability": float(shares[suggested]),
-            }
+            Suspect(
+                image_id=row.image_id, class_id=row.class_id, name=dataset.classes[row.label].name, label=row.label,
+                row=row.row, given_probability=float(shares[row.label]),
+                suggested_class_id=dataset.classes[suggested].class_id,
+                suggested_name=dataset.classes[suggested].name, suggested_probability=float(shares[suggested]),
+            )
         )  # fmt: skip
     agreed = float((probabilities.argmax(axis=1) == labels).mean()) if len(rows) else None
-    return {"folds": folds, "pictures": len(rows), "agreement": agreed, "suspects": suspects}
+    return Suspects(folds=folds, pictures=len(rows), agreement=agreed, suspects=tuple(suspects))

@@ -2,36 +2,20 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
 
+from imagenet_tasks.artifacts.quality import (
+    ClassQuality,
+    DataQuality,
+    GroupMember,
+    LargestGroup,
+    NearDuplicates,
+    Shortfall,
+)
 from imagenet_tasks.artifacts.references import SPLITS, DatasetClass, SelectionRef
 from imagenet_tasks.errors import TooFewImages
 from imagenet_tasks.preprocess.split import Placed
 
 LISTED_GROUPS, LISTED_PICTURES = 50, 20  # the largest groups, and so many pictures of each
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shortfall:
-    """A class with too few usable pictures, and why its other candidates cannot be used."""
-
-    class_id: str
-    name: str
-    have: int
-    need: int
-    listed: int
-    reasons: dict[str, int]
-
-    @property
-    def sentence(self) -> str:
-        """What it has, needs and lacks, and what to do."""
-        reasons = ", ".join(f"{reason} {count}" for reason, count in list(self.reasons.items())[:3]) or "none"
-        return (
-            f"{self.class_id} ({self.name}): has {self.have} pictures, needs {self.need}; {self.listed} candidates, "
-            f"rejected: {reasons}. Leave the class out, lower min_images_per_class, or give a source with more "
-            "pictures"
-        )
 
 
 def find_shortfalls(refs: Sequence[SelectionRef], placed: Sequence[Sequence[Placed]], *, need: int) -> list[Shortfall]:
@@ -52,8 +36,8 @@ def find_shortfalls(refs: Sequence[SelectionRef], placed: Sequence[Sequence[Plac
 
 def judge_quality(
     members: Sequence[tuple[DatasetClass, Sequence[Placed]]], left_out: Sequence[Shortfall]
-) -> dict[str, Any]:
-    """Returns what data_quality.json holds: counts in total and by class, the largest groups, and warnings.
+) -> DataQuality:
+    """Returns the counts in total and by class, the largest groups, and warnings.
 
     A near-duplicate is a used picture that another used one looks like; within its class, across classes, or both.
 
@@ -75,21 +59,21 @@ def judge_quality(
         side: len({p.image_id for _, pictures in members for p in pictures if p.side == side})
         for side in ("label_conflict", "placeholder")
     }
-    return {
-        "pictures": totals,
-        "label_conflicts": distinct["label_conflict"],
-        "placeholders": distinct["placeholder"],
-        "flat": sum(counts["flat"] for counts in by_class.values()),
-        "near_duplicates": {
-            "pictures": sum(map(len, groups.values())),
-            "groups": len(groups),
-            "groups_across_classes": sum(len(held) > 1 for held in spread.values()),
-        },
-        "classes": by_class,
-        "largest_groups": _largest(groups),
-        "left_out": [asdict(shortfall) for shortfall in left_out],
-        "warnings": _warnings(classes),
-    }
+    return DataQuality(
+        pictures=totals,
+        label_conflicts=distinct["label_conflict"],
+        placeholders=distinct["placeholder"],
+        flat=sum(counts.flat for counts in by_class.values()),
+        near_duplicates=NearDuplicates(
+            pictures=sum(map(len, groups.values())),
+            groups=len(groups),
+            groups_across_classes=sum(len(held) > 1 for held in spread.values()),
+        ),
+        classes=by_class,
+        largest_groups=_largest(groups),
+        left_out=tuple(left_out),
+        warnings=tuple(_warnings(classes)),
+    )
 
 
 def _groups(members: Sequence[tuple[DatasetClass, Sequence[Placed]]]) -> dict[str, list[tuple[str, Placed]]]:
@@ -102,29 +86,29 @@ def _groups(members: Sequence[tuple[DatasetClass, Sequence[Placed]]]) -> dict[st
     return {name: group for name, group in groups.items() if len(group) > 1}
 
 
-def _count(class_id: str, pictures: Sequence[Placed], spread: dict[str, Counter[str]]) -> dict[str, int]:
+def _count(class_id: str, pictures: Sequence[Placed], spread: dict[str, Counter[str]]) -> ClassQuality:
     alike = [spread[p.group] for p in pictures if p.used and p.group in spread]
-    return {
-        "label_conflicts": sum(p.side == "label_conflict" for p in pictures),
-        "placeholders": sum(p.side == "placeholder" for p in pictures),
-        "near_duplicates_within": sum(held[class_id] > 1 for held in alike),
-        "near_duplicates_across": sum(len(held) > 1 for held in alike),
-        "flat": sum(p.flat and p.used for p in pictures),
-    }
+    return ClassQuality(
+        label_conflicts=sum(p.side == "label_conflict" for p in pictures),
+        placeholders=sum(p.side == "placeholder" for p in pictures),
+        near_duplicates_within=sum(held[class_id] > 1 for held in alike),
+        near_duplicates_across=sum(len(held) > 1 for held in alike),
+        flat=sum(p.flat and p.used for p in pictures),
+    )
 
 
-def _largest(groups: dict[str, list[tuple[str, Placed]]]) -> list[dict[str, Any]]:
+def _largest(groups: dict[str, list[tuple[str, Placed]]]) -> tuple[LargestGroup, ...]:
     ordered = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
-    return [
-        {
-            "group": name,
-            "split": group[0][1].side,
-            "pictures": len(group),
-            "classes": sorted({class_id for class_id, _ in group}),
-            "members": [{"class_id": class_id, "image_id": p.image_id} for class_id, p in group[:LISTED_PICTURES]],
-        }
+    return tuple(
+        LargestGroup(
+            group=name,
+            split=group[0][1].side,
+            pictures=len(group),
+            classes=tuple(sorted({class_id for class_id, _ in group})),
+            members=tuple(GroupMember(class_id=c, image_id=p.image_id) for c, p in group[:LISTED_PICTURES]),
+        )
         for name, group in ordered[:LISTED_GROUPS]
-    ]
+    )
 
 
 def _warnings(classes: Sequence[DatasetClass]) -> list[str]:

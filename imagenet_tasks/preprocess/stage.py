@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,9 +11,10 @@ from imagenet_tasks import images
 from imagenet_tasks.artifacts import kinds
 from imagenet_tasks.artifacts.arrays import read_looks, read_picture, reading_threads, write_array
 from imagenet_tasks.artifacts.make import Publish, make
+from imagenet_tasks.artifacts.quality import Shortfall
 from imagenet_tasks.artifacts.references import ClassArray, Dataset, DatasetClass, Selection, SelectionRef
 from imagenet_tasks.errors import TooFewImages
-from imagenet_tasks.preprocess.quality import Shortfall, find_shortfalls, judge_quality
+from imagenet_tasks.preprocess.quality import find_shortfalls, judge_quality
 from imagenet_tasks.preprocess.split import Placed, place
 from imagenet_tasks.settings.config import DownloadConfig, PreprocessConfig
 from imagenet_tasks.store.storage import Store
@@ -120,11 +120,11 @@ def build_dataset(
 
     def build(publish: Publish) -> None:
         quality = judge_quality(members, shortfalls)
-        for warning in quality["warnings"]:
+        for warning in quality.warnings:
             log.warning("%s", warning)
         with publish() as folder:
             (folder / "split.csv").write_text(_split_table(members))
-            (folder / "data_quality.json").write_text(json.dumps(quality, indent=1))
+            (folder / quality.FILE).write_bytes(quality.content())
             (folder / "dataset.json").write_bytes(dataset.content())
 
     return dataset, make(store, kinds.DATASET, dataset.fingerprint, build)

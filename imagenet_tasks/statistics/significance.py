@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
+from imagenet_tasks.artifacts.figures import BySeed, ClassComparison, Comparison, Interval
 from imagenet_tasks.artifacts.references import DatasetClass
 from imagenet_tasks.statistics.intervals import CONFIDENCE
 
@@ -27,7 +28,7 @@ SEVERAL_SEEDS = {
 }
 
 
-def compare(labels: np.ndarray, before: np.ndarray, after: np.ndarray, *, seeds: Sequence[int]) -> dict[str, Any]:
+def compare(labels: np.ndarray, before: np.ndarray, after: np.ndarray, *, seeds: Sequence[int]) -> Comparison:
     """Compares two groups of models on the same pictures, seed by seed; docs/verdict.md has the rule and its reasons.
 
     A picture counts by the sum over seeds of what changed on it (after right minus before right): once, however many
@@ -40,36 +41,32 @@ def compare(labels: np.ndarray, before: np.ndarray, after: np.ndarray, *, seeds:
         seeds: those of the rows, the same on both sides.
 
     Returns:
-        The mean accuracies, their difference (after minus before) with its 95 % interval over pictures and, with two
-        seeds and more, over seeds; the p-value, on how many pictures either side was right more often, the verdict in
-        words and its rule. Without pictures the figures are None, and no difference is shown.
+        Their comparison. Without pictures the figures are None, and no difference is shown.
     """
     right_before, right_after = before == labels, after == labels
     change = right_after.sum(axis=0) - right_before.sum(axis=0)  # of each picture, in seeds
     p_value = permutation_test(change)
-    figures: dict[str, Any] = {
-        "pictures": len(labels), "seeds": list(seeds), "before": None, "after": None, "difference": None,
-        "interval": None, "p_value": p_value, "only_before_right": int((change < 0).sum()),
-        "only_after_right": int((change > 0).sum()), "verdict": "no difference shown", "rule": _rule(len(seeds)),
-        "by_seed": [], "sd": None, "seed_interval": None,
-    }  # fmt: skip
+    figures = Comparison(
+        pictures=len(labels), seeds=tuple(seeds), before=None, after=None, difference=None, interval=None,
+        p_value=p_value, only_before_right=int((change < 0).sum()), only_after_right=int((change > 0).sum()),
+        verdict="no difference shown", rule=_rule(len(seeds)), by_seed=(), sd=None, seed_interval=None,
+    )  # fmt: skip
     if len(labels) == 0:
         return figures
     accuracies = [(float(b.mean()), float(a.mean())) for b, a in zip(right_before, right_after, strict=True)]
     gains = [a - b for b, a in accuracies]
     mean, sd, seed_interval = over_seeds(gains)
-    figures |= {
-        "before": float(right_before.mean()), "after": float(right_after.mean()), "difference": mean,
-        "interval": _bootstrap(change, len(seeds)), "sd": sd, "seed_interval": seed_interval,
-        "by_seed": [
-            {"seed": seed, "before": b, "after": a, "difference": a - b}
-            for seed, (b, a) in zip(seeds, accuracies, strict=True)
-        ],
-    }  # fmt: skip
     over_the_seeds = seed_interval is None or seed_interval[0] * seed_interval[1] > 0
-    if p_value < 1 - CONFIDENCE and over_the_seeds:
-        figures["verdict"] = "helped" if mean > 0 else "hurt"
-    return figures
+    shown = p_value < 1 - CONFIDENCE and over_the_seeds
+    return replace(
+        figures, before=float(right_before.mean()), after=float(right_after.mean()), difference=mean,
+        interval=_bootstrap(change, len(seeds)), sd=sd, seed_interval=seed_interval,
+        verdict=("helped" if mean > 0 else "hurt") if shown else figures.verdict,
+        by_seed=tuple(
+            BySeed(seed=seed, before=b, after=a, difference=a - b)
+            for seed, (b, a) in zip(seeds, accuracies, strict=True)
+        ),
+    )  # fmt: skip
 
 
 def _rule(seeds: int) -> str:
@@ -79,8 +76,8 @@ def _rule(seeds: int) -> str:
 
 def compare_classes(
     labels: np.ndarray, before: np.ndarray, after: np.ndarray, classes: Sequence[DatasetClass]
-) -> list[dict[str, Any]]:
-    """Returns the comparison of each class's pictures, one dictionary per class.
+) -> tuple[ClassComparison, ...]:
+    """Returns the comparison of each class's pictures, in the order of the labels.
 
     A class's p-value is the permutation test's on its pictures; of several seeds, the larger one of this and of a t
     test of its gain over the seeds, since one training is good at one class and the next at another (docs/adr/0012).
@@ -110,21 +107,20 @@ def compare_classes(
         said = support[label] > 0
         significant = adjusted[label] < 1 - CONFIDENCE
         rows.append(
-            {
-                "class_id": member.class_id, "name": member.name, "label": label, "support": int(support[label]),
-                "before": float(np.mean(recalls[0], axis=0)[label]) if said else None,
-                "after": float(np.mean(recalls[1], axis=0)[label]) if said else None,
-                "difference": float(mean_gains[label]) if said else None,
-                "only_before_right": int((changes[label] < 0).sum()),
-                "only_after_right": int((changes[label] > 0).sum()),
-                "p_value": float(p_values[label]), "p_adjusted": float(adjusted[label]),
-                "changed": ("gained" if mean_gains[label] > 0 else "lost") if significant else None,
-            }
+            ClassComparison(
+                class_id=member.class_id, name=member.name, label=label, support=int(support[label]),
+                before=float(np.mean(recalls[0], axis=0)[label]) if said else None,
+                after=float(np.mean(recalls[1], axis=0)[label]) if said else None,
+                difference=float(mean_gains[label]) if said else None,
+                only_before_right=int((changes[label] < 0).sum()), only_after_right=int((changes[label] > 0).sum()),
+                p_value=float(p_values[label]), p_adjusted=float(adjusted[label]),
+                changed=("gained" if mean_gains[label] > 0 else "lost") if significant else None,
+            )
         )  # fmt: skip
-    return rows
+    return tuple(rows)
 
 
-def over_seeds(values: Sequence[float]) -> tuple[float, float | None, list[float] | None]:
+def over_seeds(values: Sequence[float]) -> tuple[float, float | None, Interval | None]:
     """Returns the mean over seeds, standard deviation, and the mean's t interval (95 %); of one seed only the mean."""
     mean = float(np.mean(values))
     if len(values) < 2:
@@ -133,7 +129,7 @@ def over_seeds(values: Sequence[float]) -> tuple[float, float | None, list[float
 
     sd = float(np.std(values, ddof=1))
     half = float(t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * sd / math.sqrt(len(values))
-    return mean, sd, [mean - half, mean + half]
+    return mean, sd, (mean - half, mean + half)
 
 
 def permutation_test(change: np.ndarray) -> float:
@@ -188,7 +184,7 @@ def _t_test(gains: np.ndarray) -> np.ndarray:
     return p_values
 
 
-def _bootstrap(change: np.ndarray, seeds: int) -> list[float]:
+def _bootstrap(change: np.ndarray, seeds: int) -> Interval:
     """Returns the 95 % percentile interval of the mean change, over pictures drawn again with replacement.
 
     A picture's change is one of a few values. How often each is drawn is multinomial, so this is the bootstrap over the
@@ -197,7 +193,7 @@ def _bootstrap(change: np.ndarray, seeds: int) -> list[float]:
     values, counts = np.unique(change, return_counts=True)
     drawn = np.random.default_rng(0).multinomial(len(change), counts / len(change), size=RESAMPLES)
     low, high = np.quantile(drawn @ values / (len(change) * seeds), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return [float(low), float(high)]
+    return float(low), float(high)
 
 
 def _holm(p_values: np.ndarray) -> np.ndarray:

@@ -1,7 +1,6 @@
 """What the tasks of the graph share."""
 
 import contextlib
-import json
 import logging
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -48,7 +47,7 @@ def progress_of(
 
     def to_file(snapshot: Snapshot) -> None:
         with contextlib.suppress(Exception):  # the page may miss an update; the work goes on
-            run.store.write_bytes(key, json.dumps(snapshot.as_dict()).encode(), sync=False)
+            run.store.write_bytes(key, snapshot.content(), sync=False)
 
     return Progress(
         task=task, item=item, label=label, total=total, unit=unit, listeners=tuple(listeners), live=to_file

@@ -1,10 +1,11 @@
 """The tasks that train and measure models, and the gate between them."""
 
-import json
 from collections.abc import Sequence
-from typing import Any, Literal
 
+from imagenet_tasks.artifacts.decision import Branch, Decision
+from imagenet_tasks.artifacts.figures import Comparison, Metrics, RepairComparison
 from imagenet_tasks.artifacts.references import AddedPictures, ClassArray, Dataset, Evaluation, TrainedModel, Trial
+from imagenet_tasks.artifacts.training import TrainingRecord, read_history
 from imagenet_tasks.errors import ArtifactError
 from imagenet_tasks.settings.config import EPOCHS
 from imagenet_tasks.store.storage import Store
@@ -96,19 +97,18 @@ def _train(
             dataset = read_dataset(run.store, trial.dataset)
             model, record["reused"] = train(run.store, work, dataset, progress=progress)
         record["result"], record["makes"] = model.as_dict(), model.fingerprint
-        training = json.loads(run.store.open_file(model.folder, "training.json").read_bytes())
-        history = run.store.open_file(model.folder, "history.jsonl").read_text().splitlines()
-        best = json.loads(history[training["best_epoch"] - 1])
+        training = TrainingRecord.read(run.store, model.folder, TrainingRecord.FILE)
+        history = read_history(run.store, model)
         say(
             record,
             "%s: validation accuracy %s at epoch %d of %d, trained in %.0f s (%.0f pictures/s, %s)",
             trial.key,
-            _percent(best.get("val_accuracy")),
-            training["best_epoch"],
+            _percent(history[training.best_epoch - 1].val_accuracy),
+            training.best_epoch,
             len(history),
-            training["train_seconds"],
-            training["pictures_per_s"],
-            training["precision"],
+            training.train_seconds,
+            training.pictures_per_s,
+            training.precision,
         )
     return result_of_record(record)
 
@@ -128,7 +128,7 @@ def evaluate_baseline(run: Run, models: Sequence[Json]) -> Json:
     return result_of_record(record)
 
 
-def check_accuracy(run: Run, evaluation: Json, *, round_number: int = 1) -> Literal["augment", "report"]:
+def check_accuracy(run: Run, evaluation: Json, *, round_number: int = 1) -> Branch:
     """Decides, on validation, whether a repair is tried; writes decision.json.
 
     Args:
@@ -151,20 +151,16 @@ def check_accuracy(run: Run, evaluation: Json, *, round_number: int = 1) -> Lite
             why += reason
         if config.preprocess.test_steers:
             why += " (the test pictures steer, as in the study)"
-        record["result"] = {
-            "branch": branch,
-            "validation_accuracy": accuracy,
-            "accuracy_goal": goal,
-            "why": why,
-            "round": round_number,
-        }
-        name = "decision.json" if round_number == 1 else f"decision_round_{round_number}.json"
-        run.store.write_json(run.key(name), record["result"])
+        decision = Decision(
+            branch=branch, validation_accuracy=accuracy, accuracy_goal=goal, why=why, round=round_number
+        )
+        record["result"] = decision.as_dict()
+        run.store.write_bytes(run.key(Decision.name(round_number)), decision.content())
         log.info("%s -> %s", why, branch)
     return branch
 
 
-def _go_on(run: Run, evaluation: Evaluation, round_number: int) -> tuple[Literal["augment", "report"], str]:
+def _go_on(run: Run, evaluation: Evaluation, round_number: int) -> tuple[Branch, str]:
     """Returns whether another repair follows one that did not reach the goal, and why."""
     rounds = run.config.train.rounds
     if round_number > rounds:
@@ -172,8 +168,8 @@ def _go_on(run: Run, evaluation: Evaluation, round_number: int) -> tuple[Literal
             "report",
             "; the one repair that may be tried is done" if rounds == 1 else f"; all {rounds} repairs are done",
         )
-    comparison = json.loads(run.store.open_file(evaluation.folder, "comparison.json").read_bytes())
-    low, high = comparison["previous"]["validation"]["interval"]
+    comparison = RepairComparison.read(run.store, evaluation.folder, RepairComparison.FILE)
+    low, high = comparison.previous.validation.interval or (0.0, 0.0)  # without pictures, no progress is shown
     gain = f"the last repair's gain on validation has the interval {100 * low:+.1f} to {100 * high:+.1f} points"
     if high <= 0:
         return "report", f"; {gain}, which excludes progress"
@@ -205,40 +201,41 @@ def evaluate_augmented(
             salt=salt_of(run, "evaluate_augmented"),
         )
         record["result"] = augmented.as_dict()
-        comparison: dict[str, Any] = json.loads(run.store.open_file(augmented.folder, "comparison.json").read_bytes())
+        comparison = RepairComparison.read(run.store, augmented.folder, RepairComparison.FILE)
         _say_groups(run.store, augmented)
-        for other, compared in comparison["against"].items():
-            log.info("targeted against %s, on test: %s", other, _compared(compared["test"]))
+        for other, compared in comparison.against.items():
+            log.info("targeted against %s, on test: %s", other, _compared(compared.test))
         say(
             record,
             "Augmented %s: %s; on test %s",
             _named(augmented),
             _accuracies(augmented),
-            _compared(comparison["test"]),
+            _compared(comparison.test),
         )
     return result_of_record(record)
 
 
-def _compared(figures: dict[str, Any]) -> str:
-    low, high = figures["interval"]
+def _compared(figures: Comparison) -> str:
+    if figures.difference is None or figures.interval is None:
+        return "no pictures"
+    low, high = figures.interval
     return (
-        f"{100 * figures['difference']:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}], "
-        f"p = {figures['p_value']:.3f}: {figures['verdict']}"
+        f"{100 * figures.difference:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}], "
+        f"p = {figures.p_value:.3f}: {figures.verdict}"
     )
 
 
 def _say_groups(store: Store, evaluation: Evaluation) -> None:
     """Logs a line for each arm or model, where there are several or several seeds."""
-    groups = json.loads(store.open_file(evaluation.folder, "metrics.json").read_bytes())["groups"]
+    groups = Metrics.read(store, evaluation.folder, Metrics.FILE).groups
     for group in groups:
-        if len(groups) == 1 and len(group["seeds"]) == 1:
+        if len(groups) == 1 and len(group.seeds) == 1:
             continue
         figures = []
-        for split in ("validation", "test"):
-            mean, sd = group[split]["mean"], group[split]["sd"]
-            spread = f" (sd {100 * sd:.1f} over {len(group['seeds'])} seeds)" if sd is not None else ""
-            figures.append(f"{split} {_percent(mean)}{spread}")
-        log.info("%s %s: %s", group["arm"], group["model"], ", ".join(figures))
+        for split, found in (("validation", group.validation), ("test", group.test)):
+            spread = f" (sd {100 * found.sd:.1f} over {len(group.seeds)} seeds)" if found.sd is not None else ""
+            figures.append(f"{split} {_percent(found.mean)}{spread}")
+        log.info("%s %s: %s", group.arm, group.model, ", ".join(figures))
 
 
 def _dataset_of(store: Store, models: Sequence[TrainedModel]) -> Dataset:

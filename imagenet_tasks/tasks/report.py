@@ -1,11 +1,12 @@
 """The last task: the champion is settled, the report and the run's index are written."""
 
-import json
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from imagenet_tasks.artifacts.decision import Decision
 from imagenet_tasks.artifacts.references import AddedPictures, Dataset, Evaluation, SelectionRef
+from imagenet_tasks.artifacts.training import TrainingRecord
 from imagenet_tasks.errors import ArtifactError, without_secrets
 from imagenet_tasks.settings.config import MAX_ROUNDS
 from imagenet_tasks.tasks.common import Json, log, read_dataset, read_plan, result_of_record
@@ -29,7 +30,8 @@ def write_report(run: Run) -> Json:
         results = {r["task"]: r["result"] for r in done if not r["item"]}
         rounds = _rounds(run, done, results)
         # Where a gate stands behind the last repair, it says why there is no other.
-        decision = results.get(task_id("check_accuracy", len(rounds) + 1)) or (rounds and rounds[-1].decision)
+        gate = results.get(task_id("check_accuracy", len(rounds) + 1))
+        decision = Decision.from_dict(gate) if gate else rounds[-1].decision if rounds else None
         found, measured = results.get("build_dataset"), results.get("evaluate_baseline")
         if not decision or found is None or measured is None:
             raise ArtifactError(
@@ -58,7 +60,7 @@ def _write_index(inputs: "ReportInputs", result: Json) -> None:
     """Writes run.json, by which pages list the run without opening its artifacts."""
     run, config, baseline, champion = inputs.run, inputs.config, inputs.baseline, inputs.champion
     store, records, now_s = run.store, inputs.records, time.time()
-    training = json.loads(store.open_file(baseline.model.folder, "training.json").read_bytes())
+    training = TrainingRecord.read(store, baseline.model.folder, TrainingRecord.FILE)
     started_s = min(r["started_s"] for r in records)
     index = RunIndex(
         dag_id=run.dag_id,
@@ -70,8 +72,8 @@ def _write_index(inputs: "ReportInputs", result: Json) -> None:
         written_s=now_s,
         classes=len(inputs.dataset.classes),
         model=baseline.model.trial.model,
-        device=training["device_name"],
-        precision=training["precision"],
+        device=training.device_name,
+        precision=training.precision,
         champion=champion["outcome"] if champion else "",
         artifacts=tuple(artifact_folders(records)),
         **{name: value for name, value in result.items() if name in RunIndex.__dataclass_fields__},
@@ -128,7 +130,7 @@ def _rounds(run: Run, done: Sequence[Json], results: Json) -> "tuple[Round, ...]
                 plan=chosen,
                 added=tuple(added),
                 evaluation=Evaluation.from_dict(evaluation),
-                decision=decision,
+                decision=Decision.from_dict(decision),
             )
         )
     return tuple(rounds)

@@ -19,6 +19,7 @@ import numpy as np
 from pydantic.dataclasses import dataclass as checked_dataclass
 
 from imagenet_tasks.artifacts.json_file import JsonArtifact
+from imagenet_tasks.artifacts.training import Epoch
 from imagenet_tasks.errors import ArtifactError
 from imagenet_tasks.settings.config import STRICT
 from imagenet_tasks.store.storage import Store
@@ -32,7 +33,7 @@ T = TypeVar("T")
 class State(JsonArtifact):
     """How far a training is: its figures epoch by epoch, and the batch size of the last one."""
 
-    history: tuple[dict[str, int | float], ...]
+    history: tuple[Epoch, ...]
     batch_size: int
 
 

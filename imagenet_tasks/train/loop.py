@@ -12,6 +12,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from imagenet_tasks.artifacts.training import Epoch
 from imagenet_tasks.errors import ArtifactError, NonFiniteLoss, OutOfMemory
 from imagenet_tasks.train.batches import FlipAndShift, mixed_accuracy, mixed_loss
 from imagenet_tasks.train.checkpoints import Checkpoint, Checkpoints, State
@@ -104,7 +105,7 @@ class Training:
 
     def __init__(self, job: Job) -> None:
         keras.utils.set_random_seed(job.seed)
-        self.job, self.history, self.resumed_from, self.is_compiled = job, list[dict[str, int | float]](), 0, False
+        self.job, self.history, self.resumed_from, self.is_compiled = job, list[Epoch](), 0, False
         devices = job.device.count  # each takes an equal part of a batch
         self.batch_size = math.ceil(job.batch_size / devices) * devices
         _, *shape = job.pictures.shape
@@ -226,12 +227,16 @@ class Training:
                 f"epoch {epoch + 1}: the loss is {figures['loss']} (validation {figures.get('val_loss')}); expected a "
                 "number. Train in float32 (precision=float32), or another model."
             )
-        own = {"learning_rate": self._rate(), "seconds": seconds, "pictures_per_s": len(job.labels) / seconds}
-        self.history.append({"epoch": epoch + 1, **figures, **own})
+        rate_per_s = len(job.labels) / seconds
+        self.history.append(
+            Epoch(
+                epoch=epoch + 1, **figures, learning_rate=self._rate(), seconds=seconds, pictures_per_s=rate_per_s
+            )
+        )  # fmt: skip
         if self.best_epoch == epoch + 1:
             self._best = self.network.get_weights()
         shown = {name: figures[name] for name in ("loss", "accuracy", "val_accuracy") if name in figures}
-        progress.figures.update(epoch=f"{epoch + 1}/{job.epochs}", **shown, pictures_per_s=round(own["pictures_per_s"]))
+        progress.figures.update(epoch=f"{epoch + 1}/{job.epochs}", **shown, pictures_per_s=round(rate_per_s))
         progress.history = self.history
         if stops_early(self.history, job.patience):
             progress.total = progress.done

@@ -1,17 +1,14 @@
-"""What follows from a training's history alone, so that one that goes on after a stop needs no other memory.
-
-A history is one dictionary of figures per epoch: epoch (from 1), loss, accuracy, val_loss, val_accuracy and others; the
-two of validation are missing where there are no validation pictures.
-"""
+"""What follows from a training's history alone, so that one that goes on after a stop needs no other memory."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
+from imagenet_tasks.artifacts.training import Epoch
 from imagenet_tasks.train.models import Plateau
 
 MIN_DELTA = 1e-4  # Keras' own: a smaller gain is none
-History = Sequence[dict[str, int | float]]
+History = Sequence[Epoch]
 
 
 def best_epoch(history: History) -> int:
@@ -19,15 +16,21 @@ def best_epoch(history: History) -> int:
 
     Without validation pictures it is the last.
     """
-    if "val_accuracy" not in history[-1]:
-        return len(history)
-    best = max(history, key=lambda line: (line["val_accuracy"], -line["val_loss"], -line["epoch"]))
-    return int(best["epoch"])
+    measured = [
+        (e.val_accuracy, -e.val_loss, -e.epoch)
+        for e in history
+        if e.val_accuracy is not None and e.val_loss is not None
+    ]
+    return -max(measured)[-1] if measured else len(history)
+
+
+def _losses(history: History) -> list[float]:
+    return [epoch.val_loss for epoch in history if epoch.val_loss is not None]
 
 
 def stops_early(history: History, patience: int) -> bool:
     """Tells whether the lowest validation loss is `patience` epochs ago; never where that is 0."""
-    losses = [line["val_loss"] for line in history if "val_loss" in line]
+    losses = _losses(history)
     return bool(patience and losses) and len(losses) - 1 - losses.index(min(losses)) >= patience
 
 
@@ -40,7 +43,7 @@ def rate_after(history: History, rate: float, plateau: Plateau) -> float:
         plateau: patience in epochs, and the factor.
     """
     best, waited = float("inf"), 0
-    for loss in (line["val_loss"] for line in history if "val_loss" in line):
+    for loss in _losses(history):
         waited += 1
         if loss < best - MIN_DELTA:
             best, waited = loss, 0

@@ -2,7 +2,6 @@
 
 import functools
 import gc
-import json
 import logging
 import platform
 import statistics
@@ -16,6 +15,7 @@ import numpy as np
 from imagenet_tasks.artifacts import kinds
 from imagenet_tasks.artifacts.make import Publish, make
 from imagenet_tasks.artifacts.references import Dataset, TrainedModel, Trial
+from imagenet_tasks.artifacts.training import HISTORY, TrainingRecord, history_lines
 from imagenet_tasks.errors import NonFiniteLoss, OutOfMemory
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.train import Work
@@ -134,31 +134,31 @@ def _publish(publish: Publish, trial: Trial, data: Data, training: Training, sta
                 )
         if trial.arm != "labels":
             training.network.save(folder / "model.keras")
-        (folder / "history.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in training.history))
-        record = {
-            "trial": trial.as_dict(),
-            "parameters": training.network.count_params(),
-            "epochs": len(training.history),
-            "best_epoch": training.best_epoch,
-            "stopped_early": training.stopped_early,
-            "resumed_from": training.resumed_from,
-            "batch_size": training.batch_size,
-            "training_pictures": len(data.labels),
-            "added_pictures": data.added,
-            "streamed": data.streamed,
-            "device": device.kind,
-            "device_name": device.name,
-            "devices": device.count,
-            "precision": device.precision,
-            "backend": keras.backend.backend(),
-            "keras": keras.__version__,
-            "python": platform.python_version(),
-            "train_seconds": sum(entry["seconds"] for entry in training.history),
+        (folder / HISTORY).write_bytes(history_lines(training.history))
+        record = TrainingRecord(
+            trial=trial,
+            parameters=training.network.count_params(),
+            epochs=len(training.history),
+            best_epoch=training.best_epoch,
+            stopped_early=training.stopped_early,
+            resumed_from=training.resumed_from,
+            batch_size=training.batch_size,
+            training_pictures=len(data.labels),
+            added_pictures=data.added,
+            streamed=data.streamed,
+            device=device.kind,
+            device_name=device.name,
+            devices=device.count,
+            precision=device.precision,
+            backend=keras.backend.backend(),
+            keras=keras.__version__,
+            python=platform.python_version(),
+            train_seconds=sum(epoch.seconds for epoch in training.history),
             # The median epoch: the first one compiles the model.
-            "pictures_per_s": statistics.median(entry["pictures_per_s"] for entry in training.history),
-            "seconds": time.monotonic() - started_s,
-        }
-        (folder / "training.json").write_text(json.dumps(record, indent=1))
+            pictures_per_s=statistics.median(epoch.pictures_per_s for epoch in training.history),
+            seconds=time.monotonic() - started_s,
+        )
+        (folder / record.FILE).write_bytes(record.content())
 
 
 def _write(path: Path, shape: tuple[int, int], parts: Iterable[np.ndarray]) -> bool:

@@ -3,16 +3,23 @@
 import logging
 import math
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import field
 from typing import Any
+
+from pydantic.dataclasses import dataclass
+
+from imagenet_tasks.artifacts.figures import Count
+from imagenet_tasks.artifacts.json_file import JsonArtifact
+from imagenet_tasks.artifacts.training import Epoch
+from imagenet_tasks.settings.config import STRICT
 
 log = logging.getLogger(__name__)
 LIVE_INTERVAL_S = 2.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Snapshot:
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Snapshot(JsonArtifact):
     """How far a task is.
 
     `figures` holds what else is worth seeing, such as an epoch's accuracy; `history` the figures of each epoch so far.
@@ -22,18 +29,14 @@ class Snapshot:
     item: str
     label: str
     unit: str
-    done: int
-    total: int
+    done: Count
+    total: Count
     elapsed_s: float
     rate_per_s: float | None
     remaining_s: float | None
     updated_s: float
     figures: dict[str, Any] = field(default_factory=dict)
-    history: list[dict[str, Any]] = field(default_factory=list)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Returns plain JSON values."""
-        return asdict(self)
+    history: tuple[Epoch, ...] = ()
 
     def __str__(self) -> str:
         figures = "".join(f", {name.replace('_', ' ')} {said(name, value)}" for name, value in self.figures.items())
@@ -90,7 +93,7 @@ class Progress:
         self.task, self.item, self.label, self.total, self.unit = task, item, label, total, unit
         self.done = self._resumed = 0
         self.figures: dict[str, Any] = {}
-        self.history: list[dict[str, Any]] = []
+        self.history: Sequence[Epoch] = ()
         self._listeners = listeners
         self._interval_s = interval_s
         self._live = live
@@ -139,5 +142,5 @@ class Progress:
             remaining_s=elapsed_s / fresh * (self.total - self.done) if fresh else None,
             updated_s=time.time(),
             figures=dict(self.figures),
-            history=list(self.history),
+            history=tuple(self.history),
         )

@@ -1,0 +1,193 @@
+"""The figures of an evaluation: how good its models are (metrics.json), what they changed (comparison.json).
+
+Accuracies are top-1 and, like recall, shares in [0, 1]. None is what cannot be said, where there were no pictures.
+"""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from imagenet_tasks.artifacts.json_file import JsonArtifact
+from imagenet_tasks.artifacts.references import TrainedModel, Trial
+from imagenet_tasks.settings.config import STRICT
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
+Interval = tuple[float, float]  # at 95 %
+Word = Literal["helped", "hurt", "no difference shown"]
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class ClassFigures(JsonArtifact):
+    """One model's figures of one class; `predicted` is how often it was answered."""
+
+    class_id: str
+    name: str
+    label: int
+    support: Count
+    predicted: int
+    precision: Share | None
+    recall: Share | None
+    f1: Share | None
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class SplitFigures(JsonArtifact):
+    """One model's figures on one side of the split; rows of the confusion matrix are true classes, columns answers.
+
+    `ece` is the expected calibration error. Chance and always answering the most frequent class have their accuracies.
+    """
+
+    support: Count
+    loss: float | None
+    accuracy: Share | None
+    accuracy_interval: Interval | None
+    top5_accuracy: Share | None
+    balanced_accuracy: Share | None
+    ece: float | None
+    chance_accuracy: float
+    majority_accuracy: float | None
+    per_class: tuple[ClassFigures, ...]
+    confusion: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Spread(JsonArtifact):
+    """An accuracy over the seeds of one arm and model; deviation and interval are None of a single seed."""
+
+    mean: Share | None
+    sd: float | None
+    interval: Interval | None
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class HeldOut(JsonArtifact):
+    """One training's accuracy and loss on both sides that it was not trained on."""
+
+    validation_accuracy: Share | None
+    validation_loss: float | None
+    test_accuracy: Share | None
+    test_loss: float | None
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class MeasuredTrial(HeldOut):
+    """One training, the fingerprint of its model, and what that gets right."""
+
+    trial: Trial
+    model: str
+
+    @property
+    def trained(self) -> TrainedModel:
+        """Its model."""
+        return TrainedModel(trial=self.trial, fingerprint=self.model)
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class SeedGroup(JsonArtifact):
+    """The trainings of one arm and model in one round, one per seed."""
+
+    arm: str
+    model: str
+    seeds: tuple[int, ...]
+    validation: Spread
+    test: Spread
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Metrics(JsonArtifact):
+    """A round's models: all trainings, the same by arm and model, and more of the one that stands for the round."""
+
+    FILE: ClassVar[str] = "metrics.json"
+    validation: SplitFigures
+    test: SplitFigures
+    trials: tuple[MeasuredTrial, ...]
+    groups: tuple[SeedGroup, ...]
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class BySeed(JsonArtifact):
+    """The accuracies of one seed's two models, and the second minus the first."""
+
+    seed: int
+    before: Share
+    after: Share
+    difference: float
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Comparison(JsonArtifact):
+    """Two groups of models on the same pictures: mean accuracies over the seeds, the difference after minus before.
+
+    `interval` is of the difference over pictures, `seed_interval` and `sd` over two seeds or more. `only_before_right`
+    counts the pictures that the first group got right more often; `rule` says how the verdict was reached.
+    """
+
+    pictures: Count
+    seeds: tuple[int, ...]
+    before: Share | None
+    after: Share | None
+    difference: float | None
+    interval: Interval | None
+    p_value: float
+    only_before_right: int
+    only_after_right: int
+    verdict: Word
+    rule: str
+    by_seed: tuple[BySeed, ...]
+    sd: float | None
+    seed_interval: Interval | None
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class ClassComparison(JsonArtifact):
+    """The same of one class's pictures: before and after are recalls.
+
+    `p_adjusted` allows for all classes that are looked at; `changed` is None where it is not below 0.05.
+    """
+
+    class_id: str
+    name: str
+    label: int
+    support: Count
+    before: Share | None
+    after: Share | None
+    difference: float | None
+    only_before_right: int
+    only_after_right: int
+    p_value: float
+    p_adjusted: float
+    changed: Literal["gained", "lost"] | None
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class ComparisonByClass(Comparison):
+    """A comparison, and that of each class in the order of the labels."""
+
+    per_class: tuple[ClassComparison, ...]
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Compared(JsonArtifact):
+    """Two groups of models on both sides of the split."""
+
+    validation: Comparison
+    test: Comparison
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class RepairComparison(JsonArtifact):
+    """What a repair changed: the arm 'targeted' (after) against the baseline.
+
+    `arms` are all arms of the round against the baseline, `against` is 'targeted' against each other arm, `previous`
+    against the round before; `collateral` are the ids of the classes that lost on test.
+    """
+
+    FILE: ClassVar[str] = "comparison.json"
+    validation: ComparisonByClass
+    test: ComparisonByClass
+    arms: dict[str, Compared]
+    against: dict[str, Compared]
+    previous: Compared
+    collateral: tuple[str, ...]

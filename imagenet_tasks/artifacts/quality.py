@@ -1,0 +1,132 @@
+"""What is wrong with a dataset's pictures (data_quality.json), and whose label is in doubt (suspects.json)."""
+
+from typing import ClassVar
+
+from pydantic.dataclasses import dataclass
+
+from imagenet_tasks.artifacts.figures import Share
+from imagenet_tasks.artifacts.json_file import JsonArtifact
+from imagenet_tasks.artifacts.references import Split
+from imagenet_tasks.settings.config import STRICT
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class ClassQuality(JsonArtifact):
+    """Counts of one class's pictures that are not as they should be; near-duplicates within and across classes."""
+
+    label_conflicts: int
+    placeholders: int
+    near_duplicates_within: int
+    near_duplicates_across: int
+    flat: int
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class NearDuplicates(JsonArtifact):
+    """How many pictures look like another."""
+
+    pictures: int
+    groups: int
+    groups_across_classes: int
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class GroupMember(JsonArtifact):
+    """A picture of a group."""
+
+    class_id: str
+    image_id: str
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class LargestGroup(JsonArtifact):
+    """A group of near-duplicates, all on one side of the split; its first pictures are named."""
+
+    group: str
+    split: str
+    pictures: int
+    classes: tuple[str, ...]
+    members: tuple[GroupMember, ...]
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Shortfall(JsonArtifact):
+    """A class with too few usable pictures, and why its other candidates cannot be used.
+
+    `have`, `need` and `listed` are None of a class that never came so far.
+    """
+
+    class_id: str
+    name: str
+    have: int | None
+    need: int | None
+    listed: int | None = None
+    reasons: dict[str, int]
+
+    @property
+    def sentence(self) -> str:
+        """What it has, needs and lacks, and what to do."""
+        reasons = ", ".join(f"{reason} {count}" for reason, count in list(self.reasons.items())[:3]) or "none"
+        return (
+            f"{self.class_id} ({self.name}): has {self.have} pictures, needs {self.need}; {self.listed} candidates, "
+            f"rejected: {reasons}. Leave the class out, lower min_images_per_class, or give a source with more "
+            "pictures"
+        )
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Flaws(JsonArtifact):
+    """What is wrong with all pictures together: a picture that lies in several classes counts once."""
+
+    label_conflicts: int
+    placeholders: int
+    flat: int
+    near_duplicates: NearDuplicates
+    largest_groups: tuple[LargestGroup, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class DataQuality(Flaws):
+    """The same by class id as well; `pictures` counts those used, by side of the split."""
+
+    FILE: ClassVar[str] = "data_quality.json"
+    pictures: dict[Split, int]
+    classes: dict[str, ClassQuality]
+    left_out: tuple[Shortfall, ...]
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Disputed(JsonArtifact):
+    """A picture and the probability that a model gave its own class; `row` is its place in the class's array."""
+
+    image_id: str
+    class_id: str
+    name: str
+    row: int
+    given_probability: Share
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Suspect(Disputed):
+    """A training picture whose label is in doubt, and the class suggested."""
+
+    label: int
+    suggested_class_id: str
+    suggested_name: str
+    suggested_probability: Share
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Suspects(JsonArtifact):
+    """The training pictures whose label is in doubt, the strongest doubt first.
+
+    `pictures` were judged in so many `folds`; `agreement` is the share that the models take for what it is labelled:
+    the list is worth as much.
+    """
+
+    FILE: ClassVar[str] = "suspects.json"
+    folds: int
+    pictures: int
+    agreement: Share | None
+    suspects: tuple[Suspect, ...]

@@ -1,0 +1,295 @@
+"""What a run's report.json says. Shares are in [0, 1]; None is what cannot be said."""
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, TypeAdapter
+from pydantic.dataclasses import dataclass
+
+from imagenet_tasks.artifacts.decision import Decision
+from imagenet_tasks.artifacts.figures import BySeed, Count, Interval, Share, Word
+from imagenet_tasks.artifacts.json_file import VERSION_FIELD, JsonArtifact
+from imagenet_tasks.artifacts.quality import Disputed, Suspects
+from imagenet_tasks.artifacts.references import ChosenClass
+from imagenet_tasks.artifacts.report_pictures import Data
+from imagenet_tasks.artifacts.report_trainings import Model, Models, Repair
+from imagenet_tasks.settings.config import STRICT
+
+Setting = str | int | float | bool | tuple[str, ...] | None
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class RunFigures(JsonArtifact):
+    """Which run this is."""
+
+    dag_id: str
+    run_id: str
+    run_key: str
+    profile: str
+    description: str
+    source: str
+    written_s: float = Field(description="Unix time")
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class OnSplit(JsonArtifact):
+    """The verdict's figures on one side of the split: means over the seeds. Without a repair, only those before it."""
+
+    pictures: Count
+    before: Share | None
+    before_sd: float | None
+    before_interval: Interval | None
+    after: Share | None
+    after_sd: float | None
+    after_interval: Interval | None
+    difference: float | None
+    interval: Interval | None
+    seed_interval: Interval | None
+    sd: float | None
+    p_value: float | None
+    seeds: tuple[int, ...] | None = None
+    only_before_right: int | None = None
+    only_after_right: int | None = None
+    rule: str | None = None
+    by_seed: tuple[BySeed, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class RoleShare(JsonArtifact):
+    """The share of test pictures that each model got right; 'after' is absent without a repair."""
+
+    before: Share | None
+    after: Share | None = None
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class ShareRight(JsonArtifact):
+    """Some classes' test pictures together; the share is null where there are none."""
+
+    classes: int
+    support: int
+    share: RoleShare
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Verdict(JsonArtifact):
+    """Whether the repair helped."""
+
+    word: Word | Literal["not tried"]
+    headline: str
+    sentence: str
+    goal: float
+    chance: float
+    majority: float | None
+    seeds: tuple[int, ...]
+    rounds: int
+    kept: int | None = Field(description="the round that is 'after'")
+    validation: OnSplit
+    test: OnSplit
+    goal_met_after: bool | None
+    targeted: ShareRight | None
+    others: ShareRight
+    collateral: tuple[str, ...] | None = Field(description="ids of the classes that lost by more than chance explains")
+    left_out: str
+    test_steers: str
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Champion(JsonArtifact):
+    """What became of the run's best model."""
+
+    outcome: str
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class TaskGroup(JsonArtifact):
+    """The tasks of one name; their times are added up."""
+
+    task: str
+    count: int
+    reused: int
+    failed: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Tasks(JsonArtifact):
+    """The run's tasks in order of their start."""
+
+    groups: tuple[TaskGroup, ...]
+    started_s: float | None = Field(description="Unix time")
+    wall_s: float | None
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Step(JsonArtifact):
+    """A step of the run's path; a gate says what it compared and where it led."""
+
+    kind: Literal["step", "gate"]
+    name: str
+    taken: bool
+    seconds: float | None
+    said: str
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class ClassRole(JsonArtifact):
+    """One class before or after; recall is the mean over the seeds, all else the first seed's."""
+
+    recall: Share | None
+    precision: Share | None
+    f1: Share | None
+    predicted: int
+    validation_recall: Share | None
+    validation_support: int
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class ClassRow(JsonArtifact):
+    """One class; 'change' is its recall on test, after minus before."""
+
+    class_id: str
+    name: str
+    label: int
+    targeted: bool
+    support: Count
+    change: float | None
+    p_adjusted: float | None
+    changed: Literal["gained", "lost"] | None
+    before: ClassRole
+    after: ClassRole | None = None
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class MistakeRow(Disputed):
+    """A test picture that a model took for another class."""
+
+    answered_class_id: str
+    answered_name: str
+    answered_probability: float
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class MistakesByRole(JsonArtifact):
+    """The surest mistakes of each model, the surest first; 'after' is absent without a repair."""
+
+    before: tuple[MistakeRow, ...]
+    after: tuple[MistakeRow, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Pair(JsonArtifact):
+    """How many test pictures of a class each model took for another."""
+
+    true: str
+    predicted: str
+    true_class_id: str
+    predicted_class_id: str
+    support: int
+    before: int
+    after: int | None = None
+    pictures: MistakesByRole
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class OtherArm(JsonArtifact):
+    """What an arm beside 'targeted' trained with; 'each' is the least and the most per class."""
+
+    arm: str
+    classes: int
+    names: tuple[str, ...]
+    each: tuple[int, int] | None
+    pictures: int
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class AugmentationRound(JsonArtifact):
+    """The classes of one repair; 'added' counts pictures by class id."""
+
+    number: int
+    kept: bool
+    strategy: str
+    chosen: tuple[ChosenClass, ...]
+    added: dict[str, int]
+    skipped: int
+    others: tuple[OtherArm, ...]
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Denied(JsonArtifact):
+    """A class that some changes would make another thing."""
+
+    class_id: str
+    name: str
+    transforms: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Augmentation(JsonArtifact):
+    """How pictures were changed, and of which classes."""
+
+    settings: dict[str, Setting]
+    denied: tuple[Denied, ...]
+    rounds: tuple[AugmentationRound, ...]
+    kept: int
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Settings(JsonArtifact):
+    """All settings by stage, and the command that repeats the run."""
+
+    download: dict[str, Setting]
+    preprocess: dict[str, Setting]
+    train: dict[str, Setting]
+    evaluate: dict[str, Setting]
+    augment: dict[str, Setting]
+    classes: dict[str, str]
+    force: dict[str, str | None]
+    command: str
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Report(JsonArtifact):
+    """The report of one run of the workflow, as numbers: report.json."""
+
+    KEY: ClassVar[str] = "report/report.json"  # below the run's folder
+    run: RunFigures
+    verdict: Verdict
+    decision: Decision = Field(description="the last gate's")
+    first_decision: Decision
+    champion: Champion | None
+    tasks: Tasks
+    path: tuple[Step, ...]
+    models: Models
+    repair: Repair
+    classes: tuple[ClassRow, ...]
+    confused_pairs: tuple[Pair, ...]
+    confident_mistakes: MistakesByRole
+    confusion_difference: tuple[tuple[int, ...], ...] | None = Field(
+        description="of the test pictures, after minus before"
+    )
+    augmentation: Augmentation | None
+    suspects: Suspects | None
+    data: Data
+    settings: Settings
+    versions: dict[str, str | None]
+    fingerprints: dict[str, str]
+
+    @property
+    def model(self) -> Model:
+        """The model that the run ended with."""
+        return self.models.after or self.models.before
+
+    @property
+    def accuracy(self) -> float | None:
+        """Its accuracy on test, the mean over seeds."""
+        return self.verdict.test.after if self.models.after else self.verdict.test.before
+
+    @classmethod
+    def json_schema(cls) -> dict[str, Any]:
+        """Returns the JSON Schema of the file."""
+        schema = TypeAdapter(cls).json_schema()
+        schema["properties"] = {VERSION_FIELD: {"const": cls.SCHEMA_VERSION}} | schema["properties"]
+        schema["required"] = [VERSION_FIELD, *schema["required"]]
+        return schema

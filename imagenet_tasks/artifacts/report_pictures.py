@@ -1,0 +1,78 @@
+"""What report.json says of the pictures: what was downloaded and used, and what is wrong with it."""
+
+from pydantic.dataclasses import dataclass
+
+from imagenet_tasks.artifacts.json_file import JsonArtifact
+from imagenet_tasks.artifacts.quality import ClassQuality, Flaws, GroupMember, Shortfall
+from imagenet_tasks.settings.config import STRICT
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Counts(JsonArtifact):
+    """Counts of pictures, from listed to used on each side of the split; rejected by reason."""
+
+    listed: int
+    asked: int
+    wanted: int
+    accepted: int
+    used: int
+    train: int
+    validation: int
+    test: int
+    rejected: dict[str, int]
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class ClassData(Counts):
+    """What one class's source gave."""
+
+    class_id: str
+    name: str
+    quality: ClassQuality
+    flawed: bool
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Conflict(JsonArtifact):
+    """A picture that lies in several classes, or is no photo, and so is not used; it is shown from one of them."""
+
+    image_id: str
+    class_id: str
+    row: int
+    side: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class ShownMember(GroupMember):
+    """A picture of a group that is shown; `row` is its place in the class's array."""
+
+    name: str
+    row: int
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class ShownGroup(JsonArtifact):
+    """A group of near-duplicates with its first pictures."""
+
+    group: str
+    split: str
+    count: int
+    pictures: tuple[ShownMember, ...]
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Data(Flaws):
+    """What was downloaded and used, and its quality."""
+
+    rows_px: int
+    columns_px: int
+    source: str
+    imagenet_terms_accepted: bool
+    test_steers: bool
+    classes: tuple[ClassData, ...]
+    totals: Counts
+    left_out: tuple[Shortfall, ...]
+    hosts: dict[str, tuple[int, int]]
+    conflicts: tuple[Conflict, ...]
+    shown_groups: tuple[ShownGroup, ...]

@@ -1,0 +1,145 @@
+"""What report.json says of the trainings: their figures, and the comparisons of them."""
+
+from pydantic.dataclasses import dataclass
+
+from imagenet_tasks.artifacts.figures import Comparison, HeldOut, SeedGroup, Share, SplitFigures, Spread
+from imagenet_tasks.artifacts.json_file import JsonArtifact
+from imagenet_tasks.artifacts.training import Epoch, TrainingRecord
+from imagenet_tasks.settings.config import STRICT
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Measured(SplitFigures):
+    """One model's figures on one side of the split, and how accuracy spreads over the seeds of its recipe."""
+
+    over_seeds: Spread
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class StudyFigures(JsonArtifact):
+    """What the study reports of a model of that name, on its own test pictures."""
+
+    accuracy: float
+    loss: float
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Model(JsonArtifact):
+    """A model of the verdict: the first seed's of the baseline taken, or of the repair kept."""
+
+    trial: str
+    model: str
+    seed: int
+    seeds: tuple[int, ...]
+    training: TrainingRecord
+    history: tuple[Epoch, ...]
+    validation: Measured
+    test: Measured
+    study: StudyFigures | None
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Models(JsonArtifact):
+    """The models before and after the repair; 'after' is absent where none was tried."""
+
+    before: Model
+    after: Model | None = None
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Group(SeedGroup):
+    """The trainings of one arm and model in one round, one per seed; the loss is their mean on test."""
+
+    round: int
+    loss: float | None
+    added_pictures: int | None
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Baseline(Group):
+    """A model before the repair; the one that was taken is the best on validation."""
+
+    taken: bool
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Arm(Group):
+    """A way to train, compared with the baseline taken, which has no comparison itself."""
+
+    comparison: Comparison | None
+    taken: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Against(Comparison):
+    """The arm 'targeted' (after) against another arm of the round (before), and what that means."""
+
+    arm: str
+    round: int
+    meaning: str
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class TrialFigures(HeldOut):
+    """One training of the run; the difference is to the baseline of the same seed, on test."""
+
+    arm: str
+    model: str
+    seed: int
+    round: int
+    added_pictures: int
+    epochs: int
+    best_epoch: int
+    train_seconds: float
+    difference: float | None
+    history: tuple[Epoch, ...]
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class RoundFigures(JsonArtifact):
+    """One repair: why it was tried, what it gained on validation over the round before, and what followed."""
+
+    number: int
+    kept: bool
+    classes: tuple[str, ...]
+    added: int
+    strategy: str
+    validation: Share | None
+    test: Share | None
+    gain: Comparison
+    led: str
+    then: str
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class StudyRow(JsonArtifact):
+    """Our figures of a model beside the study's."""
+
+    model: str
+    arm: str
+    round: int
+    seeds: int
+    accuracy: float | None
+    loss: float | None
+    study: StudyFigures
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Controls(JsonArtifact):
+    """Whether the arms that tell why a repair helped were trained."""
+
+    untargeted: bool
+    none: bool
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Repair(JsonArtifact):
+    """All trainings side by side."""
+
+    baselines: tuple[Baseline, ...]
+    arms: tuple[Arm, ...]
+    against: tuple[Against, ...]
+    trials: tuple[TrialFigures, ...]
+    rounds: tuple[RoundFigures, ...]
+    study: tuple[StudyRow, ...]
+    controls: Controls

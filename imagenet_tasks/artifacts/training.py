@@ -1,0 +1,88 @@
+"""What a training says of itself: training.json, and history.jsonl with a line for each epoch."""
+
+import json
+from collections.abc import Iterable
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from imagenet_tasks.artifacts.json_file import JsonArtifact
+from imagenet_tasks.artifacts.references import TrainedModel, Trial
+from imagenet_tasks.settings.config import STRICT
+from imagenet_tasks.store.storage import Store
+
+HISTORY = "history.jsonl"
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Epoch(JsonArtifact):
+    """A training's figures of one epoch, counted from 1: means over the epoch, and on validation at its end.
+
+    Those on validation are None where there are no such pictures.
+    """
+
+    epoch: Annotated[int, Field(ge=1)]
+    accuracy: float
+    loss: float
+    val_loss: float | None = None
+    val_accuracy: float | None = None
+    learning_rate: float
+    seconds: float
+    pictures_per_s: float
+
+    def as_line(self) -> dict[str, Any]:
+        """Returns what its line holds: the figures that there are."""
+        return {name: value for name, value in self.as_dict().items() if value is not None}
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class TrainingRecord(JsonArtifact):
+    """How a model was trained, and on what.
+
+    `best_epoch` is the one whose weights are kept, `resumed_from` the epoch of the checkpoint that the last attempt
+    went on from (0 for none). `training_pictures` count the `added_pictures`; `streamed` tells whether they were read
+    from the disk. `batch_size` is what the memory held, over all `devices`. `train_seconds` are those of the epochs,
+    `seconds` all of the last attempt's; `pictures_per_s` is the median epoch's.
+    """
+
+    FILE: ClassVar[str] = "training.json"
+    trial: Trial
+    parameters: int
+    epochs: int
+    best_epoch: int
+    stopped_early: bool
+    resumed_from: int
+    batch_size: int
+    training_pictures: int
+    added_pictures: int
+    streamed: bool
+    device: str
+    device_name: str
+    devices: int
+    precision: str
+    backend: str
+    keras: str
+    python: str
+    train_seconds: float
+    pictures_per_s: float
+    seconds: float
+
+
+def history_lines(history: Iterable[Epoch]) -> bytes:
+    """Returns what history.jsonl holds."""
+    return "".join(json.dumps(epoch.as_line()) + "\n" for epoch in history).encode()
+
+
+def parse_history(content: bytes, *, where: str) -> tuple[Epoch, ...]:
+    """Returns the epochs that history.jsonl describes.
+
+    Raises:
+        ArtifactError: where a line is no epoch's.
+    """
+    return tuple(Epoch.from_json(line, where=where) for line in content.splitlines())
+
+
+def read_history(store: Store, model: TrainedModel) -> tuple[Epoch, ...]:
+    """Returns a model's epochs; raises as `parse_history` does, and where the file is missing or damaged."""
+    return parse_history(store.open_file(model.folder, HISTORY).read_bytes(), where=f"{model.folder}/{HISTORY}")
