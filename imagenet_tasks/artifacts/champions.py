@@ -6,9 +6,10 @@ from typing import Any
 
 from pydantic.dataclasses import dataclass
 
+from imagenet_tasks.artifacts.arrays import read_split
 from imagenet_tasks.artifacts.figures import Share
 from imagenet_tasks.artifacts.json_file import JsonArtifact
-from imagenet_tasks.artifacts.references import TrainedModel
+from imagenet_tasks.artifacts.references import Dataset, SplitBy, TrainedModel
 from imagenet_tasks.artifacts.training import TrainingRecord
 from imagenet_tasks.errors import ArtifactError, ChecksumMismatch
 from imagenet_tasks.settings.classes import ImageClass
@@ -27,7 +28,7 @@ class Champion(JsonArtifact):
     """The best model by validation of one list of classes; one of drawn pictures is kept apart from one of photos.
 
     `classes` are in the order of the labels; `training` is the model's record; `replaced` says which model was the
-    champion before, None for the first.
+    champion before, None for the first; `split_by` is its dataset's.
     """
 
     model: TrainedModel
@@ -48,6 +49,7 @@ class Champion(JsonArtifact):
     promoted_s: float
     training: TrainingRecord
     replaced: dict[str, Any] | None
+    split_by: SplitBy | None = None
 
     @property
     def class_ids(self) -> list[str]:
@@ -126,6 +128,29 @@ def choose_champion(store: Store, classes: Collection[str] = ()) -> Champion:
     known = "; ".join(", ".join(f"{c.name} ({c.class_id})" for c in champion.classes) for champion in champions)
     raise ArtifactError(
         f"{store.path(KEY)}: no champion knows exactly the classes {', '.join(classes)}. Expected one of: {known}"
+    )
+
+
+def split_change(store: Store, dataset: Dataset, *, drawn: bool) -> str:
+    """Returns in a sentence how a dataset's split differs from that of its classes' champion; '' where it does not.
+
+    Pictures that were held out for the champion may train now: what is measured on the two does not compare.
+
+    Raises:
+        ArtifactError: where the champions' file was changed by hand.
+    """
+    champion = champion_of(store, read_entries(store), key_of((c.class_id for c in dataset.classes), drawn=drawn))
+    if champion is None or champion.split_by in (None, dataset.split_by):
+        return ""
+    try:
+        before = Dataset.read(store, Dataset.KIND.folder_of(champion.dataset), "dataset.json")
+        held_out = {row.image_id for row in read_split(store, before, "test")}
+        moved = f"{len(held_out & {row.image_id for row in read_split(store, dataset, 'train')})} test pictures"
+    except ArtifactError:  # it was pruned
+        moved = "test pictures"
+    return (
+        f"The pictures are split by other settings than in run {champion.run_id}, which made the champion of these "
+        f"classes: {moved} of that run may train now. The figures of the two runs do not compare."
     )
 
 

@@ -1,6 +1,6 @@
 """What is wrong with a dataset's pictures (data_quality.json), and whose label is in doubt (suspects.json)."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic.dataclasses import dataclass
 
@@ -93,7 +93,11 @@ class DataQuality(Flaws):
     FILE: ClassVar[str] = "data_quality.json"
     pictures: dict[Split, int]
     classes: dict[str, ClassQuality]
-    left_out: tuple[Shortfall, ...]
+
+    @classmethod
+    def upgraded(cls, fields: dict[str, Any], version: int) -> dict[str, Any]:
+        """Returns the fields without the classes that a run left out, which were in version 0."""
+        return {name: value for name, value in fields.items() if name != "left_out"}
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

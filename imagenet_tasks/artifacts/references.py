@@ -12,6 +12,7 @@ from imagenet_tasks.settings.config import STRICT, ArmName
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+SplitBy = tuple[float, float, int]
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -88,7 +89,11 @@ class DatasetClass:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Dataset(Published):
-    """Points to a split of the classes' arrays; split.csv beside it gives each picture's side."""
+    """Points to a split of the classes' arrays; split.csv beside it gives each picture's side.
+
+    `split_by` is what a picture's side follows from beside its bytes: the shares of validation and test, and in how
+    many bits near-duplicates may differ. None in a dataset that was written before it was kept.
+    """
 
     KIND: ClassVar[Kind] = kinds.DATASET
     fingerprint: str
@@ -96,6 +101,7 @@ class Dataset(Published):
     columns_px: int
     classes: tuple[DatasetClass, ...]
     test_steers: bool = False  # the validation pictures are the test pictures
+    split_by: SplitBy | None = None
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -73,7 +73,7 @@ def promote(
             outcome, why = "not eligible", NOT_ELIGIBLE[dataset.test_steers]
         else:
             candidate = max(trials, key=lambda t: t.accuracy)  # the first of equal ones
-            outcome, why = _judge(store, candidate, present, run, trials=len(trials))
+            outcome, why = _judge(store, dataset, candidate, present, run, trials=len(trials))
             if outcome == "promoted" and not _is_by(run, candidate, present):
                 present = _entry(store, dataset, candidate, present, run, profile=profile, drawn=drawn)
                 store.write_json(KEY, entries | {key: present.as_file()})
@@ -106,7 +106,9 @@ def _is_by(run: Run, candidate: _Candidate, present: Champion | None) -> bool:
     return (run.dag_id, run.run_id) == (present.dag_id, present.run_id)
 
 
-def _judge(store: Store, candidate: _Candidate, present: Champion | None, run: Run, *, trials: int) -> tuple[str, str]:
+def _judge(
+    store: Store, dataset: Dataset, candidate: _Candidate, present: Champion | None, run: Run, *, trials: int
+) -> tuple[str, str]:
     """Returns what becomes of the candidate, the best of so many trials, and why."""
     said = f"{candidate.model.trial.key}, {100 * candidate.accuracy:.1f} % on validation"
     if present is None:
@@ -120,6 +122,17 @@ def _judge(store: Store, candidate: _Candidate, present: Champion | None, run: R
         return "promoted", f"{said}, was made the champion by this run"
     if candidate.model.fingerprint == present.model.fingerprint:
         return "kept", f"{said}, is the champion already"
+    return _compare(dataset, candidate, present, said, trials)
+
+
+def _compare(dataset: Dataset, candidate: _Candidate, present: Champion, said: str, trials: int) -> tuple[str, str]:
+    """Returns what becomes of a candidate beside a champion that is another model, and why."""
+    if present.split_by not in (None, dataset.split_by):
+        return "kept", (
+            f"this run's best, {said}, is not compared with the champion's {100 * present.validation_accuracy:.1f} % "
+            f"({present.model.trial.key} of run {present.run_id}): the pictures are split by other settings since. To "
+            f"make this run's best the champion, delete the entry of these classes in {KEY} and run again"
+        )
     low, high = (100 * end for end in _lead(candidate, present, trials))
     compared = (
         f"the champion's {100 * present.validation_accuracy:.1f} % ({present.model.trial.key} of run "
@@ -170,4 +183,5 @@ def _entry(
         promoted_s=time.time(),
         training=TrainingRecord.read(store, model.folder, TrainingRecord.FILE),
         replaced=replaced,
+        split_by=dataset.split_by,
     )

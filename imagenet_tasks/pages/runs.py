@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import groupby
 
 from imagenet_tasks.artifacts.champions import KEY, Champion, champion_of, read_entries
 from imagenet_tasks.pages.files import UNREADABLE, read_plain
@@ -97,7 +98,7 @@ def _row(run: Run, known: KnownRun) -> RunRow:
 def accuracy_chart(rows: Sequence[RunRow]) -> Chart | None:
     """Returns a chart of test accuracy over the runs, the oldest first; None where fewer than two have one.
 
-    Scheduled runs, which share their settings, are joined; others are marks.
+    Scheduled runs, which share their settings, are joined where their pictures are split alike; others are marks.
     """
     measured = [row for row in reversed(rows) if row.accuracy is not None]
     if len(measured) < 2:
@@ -108,8 +109,9 @@ def accuracy_chart(rows: Sequence[RunRow]) -> Chart | None:
         ("scheduled", "scheduled runs", True),
         ("manual", "triggered and backfilled runs", False),
     ):
-        mine = [row for row in measured if (row.known.kind == "scheduled") is joined]
-        if mine:
+        of_kind = [row for row in measured if (row.known.kind == "scheduled") is joined]
+        for _, group in groupby(of_kind, key=lambda row: row.index.split_by if row.index and joined else None):
+            mine = list(group)
             lines.append(
                 Line(
                     name=name, style=style, joined=joined, dots=True,

@@ -35,7 +35,7 @@ def find_shortfalls(refs: Sequence[SelectionRef], placed: Sequence[Sequence[Plac
 
 
 def judge_quality(
-    members: Sequence[tuple[DatasetClass, Sequence[Placed]]], left_out: Sequence[Shortfall]
+    members: Sequence[tuple[DatasetClass, Sequence[Placed]]],
 ) -> DataQuality:
     """Returns the counts in total and by class, the largest groups, and warnings.
 
@@ -71,7 +71,6 @@ def judge_quality(
         ),
         classes=by_class,
         largest_groups=_largest(groups),
-        left_out=tuple(left_out),
         warnings=tuple(_warnings(classes)),
     )
 

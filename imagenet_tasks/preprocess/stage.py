@@ -5,7 +5,7 @@ import io
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from imagenet_tasks import images
 from imagenet_tasks.artifacts import kinds
@@ -24,6 +24,14 @@ if TYPE_CHECKING:
     import numpy as np
 
 log = logging.getLogger(__name__)
+
+
+class BuiltDataset(NamedTuple):
+    """A dataset, whether it was there already, and the classes that this run left out; why is no part of the dataset."""
+
+    dataset: Dataset
+    reused: bool
+    left_out: tuple[Shortfall, ...]
 
 
 def preprocess_class(
@@ -76,7 +84,7 @@ def build_dataset(
     classes: Sequence[tuple[SelectionRef, ClassArray]],
     *,
     salt: str = "",
-) -> tuple[Dataset, bool]:
+) -> BuiltDataset:
     """Splits the classes' arrays, leaves out pictures that lie in several classes, and judges the whole.
 
     Args:
@@ -85,9 +93,6 @@ def build_dataset(
         settings: the shares, the least number of pictures and of classes, and what counts as a near-duplicate.
         classes: each class's selection and array; the order of those with enough pictures gives the labels.
         salt: differs where the work is to be done again.
-
-    Returns:
-        The dataset, and whether it was there already.
 
     Raises:
         TooFewImages: where classes have too few pictures, naming each, and `min_classes` does not let them be left
@@ -116,10 +121,11 @@ def build_dataset(
         columns_px=settings.columns_px,
         classes=tuple(member for member, _ in members),
         test_steers=settings.test_steers,
+        split_by=(settings.validation_share, settings.test_share, settings.near_duplicate_bits),
     )
 
     def build(publish: Publish) -> None:
-        quality = judge_quality(members, shortfalls)
+        quality = judge_quality(members)
         for warning in quality.warnings:
             log.warning("%s", warning)
         with publish() as folder:
@@ -127,7 +133,7 @@ def build_dataset(
             (folder / quality.FILE).write_bytes(quality.content())
             (folder / "dataset.json").write_bytes(dataset.content())
 
-    return dataset, make(store, kinds.DATASET, dataset.fingerprint, build)
+    return BuiltDataset(dataset, make(store, kinds.DATASET, dataset.fingerprint, build), tuple(shortfalls))
 
 
 def _refuse_too_few(shortfalls: Sequence[Shortfall], classes: int, min_classes: int) -> None:

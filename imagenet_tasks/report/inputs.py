@@ -4,6 +4,7 @@ import functools
 from dataclasses import dataclass
 from typing import Any
 
+from imagenet_tasks.artifacts.quality import Shortfall
 from imagenet_tasks.artifacts.references import AugmentationPlan, ClassArray, Dataset, Evaluation, SelectionRef
 from imagenet_tasks.settings.config import RunConfig
 from imagenet_tasks.workflow.run import Run
@@ -29,7 +30,8 @@ class ReportInputs:
 
     `decision` is the last gate's: 'branch', 'validation_accuracy', 'accuracy_goal', 'why', and 'round', the number of
     the repair that it decided on. `selections` says what this run downloaded of each class. `rounds` is empty where no
-    repair was tried. `champion` is what became of the run's best model ('outcome' and 'why'), None where nobody asked.
+    repair was tried. `left_out` are the classes with too few pictures; `split_change` says how the split differs from
+    the champion's. `champion` is what became of the run's best model ('outcome' and 'why'), None where nobody asked.
     """
 
     run: Run
@@ -38,6 +40,8 @@ class ReportInputs:
     dataset: Dataset
     selections: tuple[SelectionRef, ...]
     baseline: Evaluation
+    left_out: tuple[Shortfall, ...] = ()
+    split_change: str = ""
     rounds: tuple[Round, ...] = ()
     champion: dict[str, Any] | None = None
 

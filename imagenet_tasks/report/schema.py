@@ -1,4 +1,4 @@
-"""`python -m imagenet_tasks.report.schema` writes the JSON Schema of report.json, as docs/report.schema.json holds it."""
+"""`python -m imagenet_tasks.report.schema` writes the JSON Schema of report.json: docs/report.schema.json."""
 
 import json
 import sys

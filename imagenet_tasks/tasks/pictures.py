@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from imagenet_tasks.artifacts.references import ClassArray, Selection, SelectionRef, Trial
-from imagenet_tasks.errors import ConfigError, DataError, SourceUnavailable
+from imagenet_tasks.artifacts.champions import split_change
+from imagenet_tasks.artifacts.references import ClassArray, Dataset, Selection, SelectionRef, Trial
+from imagenet_tasks.errors import ArtifactError, ConfigError, DataError, SourceUnavailable
 from imagenet_tasks.settings.classes import ImageClass
 from imagenet_tasks.settings.config import Credentials, RunConfig, TrainConfig
 from imagenet_tasks.settings.profiles import make_config, with_classes
@@ -216,13 +217,27 @@ def build_dataset(run: Run, prepared: Sequence[Sequence[Json]]) -> list[Json]:
             for group in prepared
             for one in group
         ]
-        dataset, record["reused"] = build(
+        dataset, record["reused"], left_out = build(
             run.store, config.download, config.preprocess, pairs, salt=salt_of(run, "build_dataset")
         )
         totals = {side: sum(getattr(c, side) for c in dataset.classes) for side in ("train", "validation", "test")}
         record["result"] = {"fingerprint": dataset.fingerprint, "classes": len(dataset.classes), **totals}
+        record["result"]["left_out"] = [shortfall.as_dict() for shortfall in left_out]
+        record["result"]["split_change"] = _split_change(run, dataset)
         say(record, "%d classes: %d training, %d validation, %d test pictures", len(dataset.classes), *totals.values())
     return [trial.as_dict() for trial in _trials(config.train, dataset.fingerprint)]
+
+
+def _split_change(run: Run, dataset: Dataset) -> str:
+    """Returns how the split differs from the champion's, and says it; a damaged file of champions costs no run."""
+    try:
+        change = split_change(run.store, dataset, drawn=run.config.download.source == "sample")
+    except ArtifactError as error:
+        log.warning("Whether the split has changed is not known: %s", error)
+        return ""
+    if change:
+        log.warning("%s", change)
+    return change
 
 
 def _trials(train: TrainConfig, dataset: str) -> list[Trial]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from imagenet_tasks.artifacts.decision import Decision
+from imagenet_tasks.artifacts.quality import Shortfall
 from imagenet_tasks.artifacts.references import AddedPictures, Dataset, Evaluation, SelectionRef
 from imagenet_tasks.artifacts.training import TrainingRecord
 from imagenet_tasks.errors import ArtifactError, without_secrets
@@ -44,6 +45,8 @@ def write_report(run: Run) -> Json:
             decision=decision,
             dataset=dataset,
             selections=tuple(SelectionRef.from_dict(r["result"]) for r in done if r["task"] == "download_class"),
+            left_out=tuple(Shortfall.from_dict(shortfall) for shortfall in found["left_out"]),
+            split_change=found["split_change"],
             baseline=baseline,
             rounds=rounds,
             champion=_champion(run, dataset, [baseline, *(r.evaluation for r in rounds)]),
@@ -76,6 +79,7 @@ def _write_index(inputs: "ReportInputs", result: Json) -> None:
         precision=training.precision,
         champion=champion["outcome"] if champion else "",
         artifacts=tuple(artifact_folders(records)),
+        split_by=inputs.dataset.split_by,
         **{name: value for name, value in result.items() if name in RunIndex.__dataclass_fields__},
     )
     store.write_bytes(run.key(RunIndex.KEY), index.content())

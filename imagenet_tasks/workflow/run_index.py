@@ -9,6 +9,7 @@ from pydantic.dataclasses import dataclass
 
 from imagenet_tasks.artifacts.json_file import JsonArtifact
 from imagenet_tasks.artifacts.kinds import FINGERPRINT
+from imagenet_tasks.artifacts.references import SplitBy
 from imagenet_tasks.settings.config import STRICT
 from imagenet_tasks.workflow.graph import parse_task_id
 
@@ -21,7 +22,7 @@ class RunIndex(JsonArtifact):
     over pictures, and `seed_interval` over seeds where there are several; so are the intervals of the accuracies then.
     `classes` counts those trained on; `chosen` and `lost` are class ids; `seconds` is from the first task's start to
     the report's end; `champion` is what became of its best model (promoted, kept, ...); `artifacts` are the folders of
-    all that it made or used again.
+    all that it made or used again; `split_by` is its dataset's, None of a run of an earlier version.
     """
 
     KEY: ClassVar[str] = "run.json"
@@ -59,6 +60,7 @@ class RunIndex(JsonArtifact):
     report: str
     report_json: str
     artifacts: tuple[str, ...] = field(default=())
+    split_by: SplitBy | None = None
 
 
 def artifact_folders(records: Iterable[Mapping[str, Any]]) -> dict[str, str]:

@@ -169,7 +169,7 @@ def test_the_sides_share_no_picture_and_leave_none_out(store, tmp_path):
 def test_f25_a_picture_in_two_classes_is_in_neither(store, tmp_path):
     seeds = {COBRA: [*range(30), 500], COW: [*range(1000, 1030), 500]}
     download, pairs = prepared(store, tmp_path / "data", seeds, SMALL)
-    dataset, _ = build_dataset(store, download, SMALL, pairs)
+    dataset, *_ = build_dataset(store, download, SMALL, pairs)
     shared = hashlib.sha256(picture(500, rows=24, columns=32, kind="PNG")).hexdigest()
     assert shared not in sides_of(store, dataset)
     assert sum(c.train + c.validation + c.test for c in dataset.classes) == 60
@@ -205,7 +205,7 @@ def test_f26_no_more_pictures_are_needed_than_were_asked_for(store, tmp_path):
     settings = dataclasses.replace(SMALL, min_images_per_class=1000)
     download, pairs = prepared(store, tmp_path / "data", {COBRA: range(30), COW: range(100, 130)}, settings)
     assert download.images_per_class == 30
-    dataset, _ = build_dataset(store, download, settings, pairs)
+    dataset, *_ = build_dataset(store, download, settings, pairs)
     assert [c.array.count for c in dataset.classes] == [30, 30]
 
 
@@ -218,7 +218,7 @@ def test_f26_a_split_with_an_empty_side_is_refused(store, tmp_path):
 
 def test_unbalanced_classes_are_a_warning(store, tmp_path, caplog):
     download, pairs = prepared(store, tmp_path / "data", {COBRA: range(70), COW: range(100, 120)}, SMALL)
-    dataset, _ = build_dataset(store, download, SMALL, pairs)
+    dataset, *_ = build_dataset(store, download, SMALL, pairs)
     quality = json.loads(store.open_file(dataset.folder, "data_quality.json").read_bytes())
     assert quality["warnings"] == ["the classes are unbalanced: 20 to 70 pictures"]
     assert quality["warnings"][0] in caplog.messages
@@ -226,12 +226,12 @@ def test_unbalanced_classes_are_a_warning(store, tmp_path, caplog):
 
 def test_f34_a_dataset_is_reused_until_a_share_or_an_array_changes(store, tmp_path):
     download, pairs = prepared(store, tmp_path / "data", {COBRA: range(30), COW: range(100, 130)}, SMALL)
-    first, reused = build_dataset(store, download, SMALL, pairs)
+    first, reused, _ = build_dataset(store, download, SMALL, pairs)
     assert not reused
-    assert build_dataset(store, download, SMALL, pairs) == (first, True)
-    other, reused = build_dataset(store, download, dataclasses.replace(SMALL, test_share=0.3), pairs)
+    assert build_dataset(store, download, SMALL, pairs)[:2] == (first, True)
+    other, reused, _ = build_dataset(store, download, dataclasses.replace(SMALL, test_share=0.3), pairs)
     assert (reused, other.fingerprint != first.fingerprint) == (False, True)
-    swapped, reused = build_dataset(store, download, SMALL, pairs[::-1])
+    swapped, reused, _ = build_dataset(store, download, SMALL, pairs[::-1])
     assert (reused, [c.class_id for c in swapped.classes]) == (False, [COW, COBRA])
 
 
