@@ -23,7 +23,8 @@ class Kind:
         files: the names of its files, as a regular expression; '' for a kind that is one file.
         title: of its part of the Files page; '' where no task hands it on as a folder of its own.
         version: raised when the same input would give another output.
-        golden: the digest of what the golden input gives (tests/artifacts/test_golden.py), so that none forgets that.
+        golden: the version, and the digest of what that makes of the golden input of tests/artifacts/test_golden.py: the
+            test fails where the output has changed and the version has not.
         inputs: what it is made from, by name: the name of another kind, or '' for a value that is no artifact.
         settings: those whose values are part of its fingerprint.
         choices: those that say which of it a run makes, and so reach it through its inputs.
@@ -85,6 +86,7 @@ DRAWN_PICTURE = Kind(  # what the built-in source serves; stored as any other pi
     folder="images",
     group="pictures",
     files="",
+    golden="1:115 103 106 122 110 109 158 180 189 141 162 177 98 120 132 94 107 115 74 74 74 71 71 71 111 136 122 104 136 126",
 )
 URL_LIST = Kind(
     name="URL list",
@@ -92,6 +94,7 @@ URL_LIST = Kind(
     key=rf"lists/{FINGERPRINT}-{FINGERPRINT}",
     files=r"urls-\d+\.txt|index\.json",
     inputs={"version": ""},
+    golden="1:83df565a31cf644d",
 )
 SELECTION = Kind(
     name="selection",
@@ -110,6 +113,7 @@ SELECTION = Kind(
         "min_side_px",
         "max_aspect",
     ),
+    golden="1:e57208c87e83df79",
 )
 ARRAY = Kind(
     name="array",
@@ -117,6 +121,7 @@ ARRAY = Kind(
     files=r"[^/]+\.npy|ids\.json",
     title="Pictures as arrays",
     version=4,
+    golden="4:25cbbf407a97f30e",
     inputs={"selection": "selection"},
     settings=("rows_px", "columns_px"),
 )
@@ -126,6 +131,7 @@ DATASET = Kind(
     files=r"(dataset|data_quality)\.json|split\.csv",
     title="Dataset",
     version=4,
+    golden="4:ecbae2c7d595f867",
     inputs={"arrays": "array", "classes": "", "placeholders": "selection"},
     settings=("validation_share", "test_share", "near_duplicate_bits", "test_steers"),
     choices=("min_images_per_class", "min_classes"),
@@ -137,6 +143,7 @@ MODEL = Kind(
     files=r"model\.keras|history\.jsonl|training\.json|probabilities_\w+\.npy",
     title="Models",
     version=4,
+    golden="4:0.106 0.319 0.575 0.539 0.296 0.165 0.114 0.496 0.390 0.645 0.199 0.156 0.225 0.192 0.583 0.313 0.456 0.232",
     inputs={"trial": "dataset", "epochs": "", "added": "copies", "backend": ""},
     settings=("batch_size", "precision", "early_stopping_patience"),
     choices=(
@@ -167,6 +174,7 @@ EVALUATION = Kind(
     files=r"\w+\.(json|csv)",
     title="Evaluations",
     version=4,
+    golden="4:59820458d33f15e2",
     inputs={"dataset": "dataset", "models": "model", "against": "evaluation"},
     names_others=("evaluation.json", "metrics.json"),
 )
@@ -176,6 +184,7 @@ PLAN = Kind(
     files=r"plan\.json",
     title="Augmentation plans",
     version=3,
+    golden="3:60f5b329926d3de6",
     inputs={"dataset": "dataset", "evaluation": "evaluation"},
     settings=("arms", "strategy", "augment_classes", "classes_to_augment", "pictures_to_add"),
     choices=("accuracy_goal", "rounds"),
@@ -187,6 +196,7 @@ COPIES = Kind(
     files=ARRAY.files,
     title=ARRAY.title,
     version=3,
+    golden="3:a8f86c93476f5304",
     inputs={"dataset": "dataset", "chosen": "plan"},
     settings=(
         "seed",

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 class BuiltDataset(NamedTuple):
-    """A dataset, whether it was there already, and the classes that this run left out; why is no part of the dataset."""
+    """A dataset, whether it was there already, and the classes that this run left out; why is no part of it."""
 
     dataset: Dataset
     reused: bool

@@ -1,0 +1,223 @@
+"""Each kind's version stands for what its golden input gives: other output, other version.
+
+A test here fails where a stage gives something else than before for the same input. Then raise `version` of the kind in
+`artifacts/kinds.py`, so that no home takes the old output for the new, and put the text that the test shows beside it.
+"""
+
+import hashlib
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+from fakes.models import fake_model
+from fakes.pictures import COBRA, COW, encode, picture, quiet, small_dataset
+from PIL import Image
+
+from imagenet_tasks.artifacts import kinds
+from imagenet_tasks.artifacts.kinds import KINDS
+from imagenet_tasks.artifacts.make import make
+from imagenet_tasks.augment.stage import augment_class, plan_augmentation
+from imagenet_tasks.download.list_index import build_index
+from imagenet_tasks.download.stage import download_class
+from imagenet_tasks.evaluate.stage import evaluate_baseline, evaluate_repair
+from imagenet_tasks.preprocess.stage import build_dataset, preprocess_class
+from imagenet_tasks.sample.drawings import picture_bytes
+from imagenet_tasks.settings.classes import STUDY_CLASSES, folder_class
+from imagenet_tasks.settings.config import AugmentConfig, DownloadConfig, PreprocessConfig
+from imagenet_tasks.store.storage import MARKER, Store
+
+MARK = re.compile(kinds.FINGERPRINT + r"(?![0-9a-f])")
+WITHOUT = {
+    "run": "it is a record of what happened, and never used again as an answer",
+    "picture": "it is the bytes as received",
+    "checkpoint": "its model's name holds what it is made of; state.json has a schema version",
+}
+
+
+def digest(*contents: bytes) -> str:
+    return hashlib.sha256(b"\0".join(contents)).hexdigest()[:16]
+
+
+def without_marks(value):
+    """JSON values without fingerprints, which hold the version itself, and floats as far as all processors agree."""
+    if isinstance(value, dict):
+        return {name: without_marks(one) for name, one in value.items() if name != "fingerprint"}
+    if isinstance(value, list | tuple):
+        return [without_marks(one) for one in value]
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
+    return "" if isinstance(value, str) and MARK.fullmatch(value) else value
+
+
+def digest_of_folder(store: Store, folder: str) -> str:
+    contents = []
+    for name in sorted(set(store.names(folder)) - {MARKER}):
+        content = store.open_file(folder, name).read_bytes()
+        if name.endswith(".json"):
+            content = json.dumps(without_marks(json.loads(content)), sort_keys=True).encode()
+        contents += [name.encode(), content]
+    return digest(*contents)
+
+
+def golden_selection(store, where) -> str:
+    """Good pictures in order, a copy, a text, one too small."""
+    folder = where / COBRA
+    folder.mkdir()
+    files = [picture(seed, kind="PNG") for seed in (3, 1, 2, 1)]
+    files += [b"no picture", picture(5, rows=8, columns=8, kind="PNG"), picture(4, kind="PNG")]
+    for number, data in enumerate(files):
+        (folder / f"{number}.png").write_bytes(data)
+    settings = DownloadConfig(source="folder", location=str(where), images_per_class=10)
+    ref, _ = download_class(store, settings, folder_class(COBRA), progress=quiet())
+    selection = json.loads(store.read_bytes(ref.key))
+    return digest(json.dumps([selection["files"], ref.rejected]).encode())
+
+
+def arrays_of(store, where, settings):
+    """The pictures of each folder, through the real download and preprocessing."""
+    source, pairs = DownloadConfig(source="folder", location=str(where)), []
+    for folder in sorted(where.iterdir()):
+        ref, _ = download_class(store, source, folder_class(folder.name), progress=quiet())
+        pairs.append((ref, preprocess_class(store, settings, ref, progress=quiet())[0]))
+    return pairs
+
+
+def golden_array(store, where) -> str:
+    """Grey, transparent, 16 bits deep, turned by EXIF, wide, tall."""
+    folder = where / COBRA
+    folder.mkdir()
+    colours = Image.open(io.BytesIO(picture(1, rows=90, columns=140, kind="PNG")))
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    deep = Image.fromarray(np.linspace(0, 65535, 60 * 80).reshape(60, 80).astype(np.uint16))
+    clear = colours.copy()
+    clear.putalpha(120)
+    for number, data in enumerate(
+        (
+            encode(colours, "PNG"), encode(colours.convert("L"), "PNG"), encode(clear, "PNG"), encode(deep, "PNG"),
+            encode(colours, "PNG", exif=turned), picture(2, rows=30, columns=200, kind="PNG"),
+            picture(3, rows=200, columns=30, kind="PNG"),
+        )
+    ):  # fmt: skip
+        (folder / f"{number}.png").write_bytes(data)
+    ((_, array),) = arrays_of(store, where, PreprocessConfig())
+    return digest_of_folder(store, array.folder)
+
+
+def golden_dataset(store, where) -> str:
+    """Two classes with a picture in both, a near-duplicate, and a flat one."""
+    settings = PreprocessConfig(
+        rows_px=16, columns_px=16, validation_share=0.25, test_share=0.25, min_images_per_class=1
+    )
+    for class_id, seeds in ((COBRA, range(30)), (COW, range(29, 60))):
+        folder = where / class_id
+        folder.mkdir()
+        for seed in seeds:
+            (folder / f"{seed:03}.png").write_bytes(picture(seed, rows=24, columns=32, kind="PNG"))
+    (where / COBRA / "alike.png").write_bytes(picture(0, rows=48, columns=64, kind="PNG"))
+    (where / COW / "flat.png").write_bytes(encode(Image.new("RGB", (40, 40), (9, 90, 200)), "PNG"))
+    built = build_dataset(store, DownloadConfig(), settings, arrays_of(store, where, settings))
+    return digest_of_folder(store, built.dataset.folder)
+
+
+def trained(store, dataset, arm="baseline", round_number=0, **accuracies):
+    from fakes.models import trial_of
+
+    trial = trial_of(dataset, arm=arm, round=round_number)
+    return fake_model(store, dataset, f"{arm}{round_number}", trial=trial, **accuracies)
+
+
+def golden_evaluation(store, where) -> str:
+    dataset = small_dataset(store, where)
+    before, _ = evaluate_baseline(store, dataset, [trained(store, dataset, validation=0.4, test=0.5)])
+    models = [trained(store, dataset, "targeted", 1, validation=0.7, test=0.6)]
+    after, _ = evaluate_repair(store, dataset, models, baseline=before, previous=before)
+    return digest(*(digest_of_folder(store, each.folder).encode() for each in (before, after)))
+
+
+def planned(store, where):
+    dataset = small_dataset(store, where)
+    measured, _ = evaluate_baseline(store, dataset, [trained(store, dataset, validation=0.4, test=0.5)])
+    settings = AugmentConfig(classes_to_augment=1, pictures_to_add=7, policy="colour")
+    return dataset, settings, plan_augmentation(store, settings, dataset, measured, arms=["targeted", "more"])[0]
+
+
+def golden_plan(store, where) -> str:
+    return digest_of_folder(store, planned(store, where)[2].folder)
+
+
+def golden_copies(store, where) -> str:
+    dataset, settings, plan = planned(store, where)
+    arrays = [augment_class(store, settings, dataset, c, seed=0, progress=quiet())[0] for c in plan.chosen]
+    return digest(*(digest_of_folder(store, array.folder).encode() for array in arrays))
+
+
+def golden_url_list(store, where) -> str:
+    lines = b"n00000002_1\thttp://b/2.jpg\nn00000001_7\thttp://a/1.jpg\n\nno line\nn00000001_8\t ftp://x\n"
+    make(store, kinds.URL_LIST, "a-b", lambda publish: build_index(publish, io.BytesIO(lines), where="here"))
+    return digest_of_folder(store, "lists/a-b")
+
+
+def golden_drawn_picture(store, where) -> str:
+    """The mean colours of the halves of five pictures: drawing uses floats, in which processors differ a little."""
+    means = []
+    for place, image_class in enumerate(STUDY_CLASSES[::4]):
+        drawn = Image.open(io.BytesIO(picture_bytes(image_class.class_id, place))).convert("RGB")
+        means += np.asarray(drawn.resize((2, 1), Image.Resampling.BOX), int).flatten().tolist()
+    return " ".join(map(str, means))
+
+
+def golden_model(store, where) -> str:
+    """The probabilities of a short training of `compact`, its mixing and schedule included."""
+    import keras
+
+    from imagenet_tasks.artifacts.references import Trial
+    from imagenet_tasks.settings.config import TrainConfig
+    from imagenet_tasks.train import Work
+    from imagenet_tasks.train.stage import train
+
+    dataset = small_dataset(store, where)
+    trial = Trial(model="compact", seed=3, arm="baseline", dataset=dataset.fingerprint)
+    work = Work(settings=TrainConfig(batch_size=8, precision="float32"), trial=trial, added=(), epochs=6)
+    model, _ = train(store, work, dataset, progress=quiet())
+    keras.backend.clear_session()
+    shares = np.load(store.open_file(model.folder, "probabilities_test.npy"))
+    return " ".join(f"{share:.3f}" for share in shares[:6].flatten())
+
+
+EXACT = {
+    kinds.SELECTION: golden_selection, kinds.ARRAY: golden_array, kinds.DATASET: golden_dataset,
+    kinds.EVALUATION: golden_evaluation, kinds.PLAN: golden_plan, kinds.COPIES: golden_copies,
+    kinds.URL_LIST: golden_url_list,
+}  # fmt: skip
+NEARLY = {kinds.DRAWN_PICTURE: (golden_drawn_picture, 2.0), kinds.MODEL: (golden_model, 0.02)}
+
+
+def test_every_kind_has_a_golden_input():
+    assert {k.name for k in (*EXACT, *NEARLY)} | set(WITHOUT) == {kind.name for kind in KINDS}
+
+
+@pytest.fixture
+def where(tmp_path):
+    (tmp_path / "data").mkdir()
+    return tmp_path / "data"
+
+
+@pytest.mark.parametrize("kind", EXACT, ids=lambda kind: kind.name)
+def test_the_output_is_that_of_this_version(tmp_path, where, kind):
+    found = f"{kind.version}:{EXACT[kind](Store(tmp_path / 'home'), where)}"
+    assert found == kind.golden, f"raise the version of {kind.name!r}, then: golden={found!r}"
+
+
+@pytest.mark.parametrize("kind", NEARLY, ids=lambda kind: kind.name)
+def test_the_output_is_nearly_that_of_this_version(tmp_path, where, kind):
+    golden, tolerance = NEARLY[kind]
+    found = golden(Store(tmp_path / "home"), where)
+    version, _, expected = kind.golden.partition(":")
+    advice = f"raise the version of {kind.name!r}, then: golden='{kind.version}:{found}'"
+    assert version == str(kind.version), advice
+    assert [float(n) for n in found.split()] == pytest.approx([float(n) for n in expected.split()], abs=tolerance), (
+        advice
+    )
