@@ -23,7 +23,7 @@ class Kind:
         files: the names of its files, as a regular expression; '' for a kind that is one file.
         title: of its part of the Files page; '' where no task hands it on as a folder of its own.
         version: raised when the same input would give another output.
-        golden: the version, and the digest of what that makes of the golden input of tests/artifacts/test_golden.py: the
+        golden: the version, and the digest of what that makes of the golden input (tests/artifacts/test_golden.py): the
             test fails where the output has changed and the version has not.
         inputs: what it is made from, by name: the name of another kind, or '' for a value that is no artifact.
         settings: those whose values are part of its fingerprint.
@@ -86,7 +86,8 @@ DRAWN_PICTURE = Kind(  # what the built-in source serves; stored as any other pi
     folder="images",
     group="pictures",
     files="",
-    golden="1:115 103 106 122 110 109 158 180 189 141 162 177 98 120 132 94 107 115 74 74 74 71 71 71 111 136 122 104 136 126",
+    golden="1:115 103 106 122 110 109 158 180 189 141 162 177 98 120 132 94 107 115 74 74 74 71 71 71 111 136 122 "
+    "104 136 126",
 )
 URL_LIST = Kind(
     name="URL list",
@@ -143,7 +144,8 @@ MODEL = Kind(
     files=r"model\.keras|history\.jsonl|training\.json|probabilities_\w+\.npy",
     title="Models",
     version=4,
-    golden="4:0.106 0.319 0.575 0.539 0.296 0.165 0.114 0.496 0.390 0.645 0.199 0.156 0.225 0.192 0.583 0.313 0.456 0.232",
+    golden="4:0.106 0.319 0.575 0.539 0.296 0.165 0.114 0.496 0.390 0.645 0.199 0.156 0.225 0.192 0.583 0.313 "
+    "0.456 0.232",
     inputs={"trial": "dataset", "epochs": "", "added": "copies", "backend": ""},
     settings=("batch_size", "precision", "early_stopping_patience"),
     choices=(

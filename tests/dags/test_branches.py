@@ -16,6 +16,9 @@ from fakes.pictures import COBRA, PANDA
 from fakes.web import Behaviour, FaultServer, answers
 
 from imagenet_tasks.store.storage import Store
+from imagenet_tasks.tasks.runner import run_all
+from imagenet_tasks.workflow import graph
+from imagenet_tasks.workflow.graph import makes_artifact
 from imagenet_tasks.workflow.run import Run
 
 REPOSITORY = Path(__file__).parent.parent.parent
@@ -23,8 +26,11 @@ DAG_ID = "imagenet_targeted_augmentation"
 JELLYFISH = "n01910747"
 PASSWORD = "open-sesame-7151"
 LOGIN = "Basic " + base64.b64encode(f"reader:{PASSWORD}".encode()).decode()
-REPAIR = ["plan_augmentation", "plan_retraining", "augment_class", "train_augmented", "evaluate_augmented"]
-LATER = [f"round_{number}.{task}" for number in (2, 3) for task in ("check_accuracy", *REPAIR)]
+REPAIR = [task.name for task in graph.REPAIR if task.name != graph.GATE]
+LATER = [graph.task_id(task, number) for number in (2, 3) for task in (graph.GATE, *REPAIR)]
+SMALL = {"images_per_class": 24, "epochs": 1, "retrain_epochs": 1}
+FOLDER = SMALL | {"source": "folder"}
+BELOW_THE_GOAL = {"accuracy_goal": 1.0, "classes_to_augment": 2, "pictures_to_add": 6}
 
 
 @pytest.fixture(scope="module")
@@ -65,12 +71,12 @@ def runs(home: Path, picture_folder: Path, archives: str) -> dict[str, Any]:
         "IMAGENET_HOME": str(home / "imagenet"),
         "PYTHONPATH": str(REPOSITORY),
     }
-    shared = {"profile": "best", "images_per_class": 24, "epochs": 1, "retrain_epochs": 1}
-    folder = shared | {"source": "folder", "location": str(picture_folder)}
+    shared = {"profile": "best"} | SMALL
+    folder = {"profile": "best", "location": str(picture_folder)} | FOLDER
     (home / "wanted.json").write_text(
         json.dumps(
             {
-                "augment": folder | {"accuracy_goal": 1.0, "classes_to_augment": 2, "pictures_to_add": 6},
+                "augment": folder | BELOW_THE_GOAL,
                 "report": folder | {"accuracy_goal": 0.0},
                 # Both trainings of each seed see so little that the second repair may be needed, and may not.
                 "study": folder
@@ -143,6 +149,19 @@ def test_the_second_run_trains_nothing_that_the_first_one_trained(runs: dict[str
     reused = {r["task"]: r["reused"] for r in run.task_records()}
     expected = ["download_class", "preprocess_class", "build_dataset", "train_baseline", "evaluate_baseline"]
     assert [t for t in expected if not reused[t]] == []
+
+
+def test_the_command_line_finds_all_work_of_the_dag_done(
+    runs: dict[str, Any], home: Path, picture_folder: Path
+) -> None:
+    """With the same settings it comes to the same artifacts, each of them, and makes none."""
+    store = Store(home / "imagenet")
+    of_dag, ours = Run(store, DAG_ID, runs["augment"]["run_id"]), Run(store, "command_line", "again")
+    run_all(ours, "best", FOLDER | BELOW_THE_GOAL | {"location": str(picture_folder)}, listeners=())
+    assert [r["task"] for r in ours.task_records() if makes_artifact(r["task"]) and not r["reused"]] == []
+    indexes = [run.store.read_json(run.key("run.json")) for run in (of_dag, ours)]
+    assert set(indexes[0]["artifacts"]) == set(indexes[1]["artifacts"])
+    assert indexes[0]["headline"] == indexes[1]["headline"]
 
 
 def test_f51_a_class_without_an_archive_is_left_out_and_the_report_says_so(runs: dict[str, Any], home: Path) -> None:

@@ -1,5 +1,6 @@
 """The DAG's structure, and what reading it costs."""
 
+import inspect
 import os
 import subprocess
 import sys
@@ -10,50 +11,77 @@ from typing import Any
 
 import pytest
 
+from imagenet_tasks.settings.config import MAX_ROUNDS
+from imagenet_tasks.tasks.runner import function_of
+from imagenet_tasks.workflow import graph
+
+DAG_ID = "imagenet_targeted_augmentation"
 REPOSITORY = Path(__file__).parent.parent.parent
-FIRST = {
-    "plan_run": set(),
-    "download_class": {"plan_run"},
-    "preprocess_class": {"download_class"},
-    "build_dataset": {"preprocess_class"},
-    "train_baseline": {"build_dataset"},
-    "evaluate_baseline": {"train_baseline"},
-}
-ROUNDS = ["", "round_2.", "round_3."]
-MAPPED = {"download_class", "preprocess_class", "train_baseline"}
-MAPPED |= {f"{prefix}{task}" for prefix in ROUNDS for task in ("augment_class", "train_augmented")}
+TABLE = {task_id: (task, number) for task_id, task, number in graph.all_task_ids()}
 
 
-def repair(place: int) -> dict[str, set[str]]:
-    """A repair chooses by the evaluation before it, trains with all pictures so far, is compared with the baseline."""
-    prefix = ROUNDS[place]
-    before = f"{ROUNDS[place - 1]}evaluate_augmented" if place else "evaluate_baseline"
-    added = {f"{ROUNDS[i]}augment_class" for i in range(place + 1)}
-    return {
-        f"{prefix}check_accuracy": {before},
-        f"{prefix}plan_augmentation": {f"{prefix}check_accuracy", before},
-        f"{prefix}plan_retraining": {f"{prefix}plan_augmentation", before},
-        f"{prefix}augment_class": {f"{prefix}plan_augmentation"},
-        f"{prefix}train_augmented": {f"{prefix}plan_retraining"} | added,
-        f"{prefix}evaluate_augmented": {f"{prefix}train_augmented", before, "evaluate_baseline"},
-    }
+def id_in(name: str, number: int) -> str:
+    return graph.task_id(name, number) if graph.find_task(name).is_repair else name
 
 
-def test_the_graph_is_the_one_of_the_design(dag: Any) -> None:
-    ends = {f"{prefix}{task}" for prefix in ROUNDS for task in ("check_accuracy", "evaluate_augmented")}
-    expected = FIRST | repair(0) | repair(1) | repair(2) | {"write_report": ends}
-    assert {t.task_id: t.upstream_task_ids for t in dag.tasks} == expected
+def sources(taken: graph.Taken, number: int) -> set[str]:
+    """The tasks whose values a parameter takes."""
+    if taken.how == "previous":
+        return {graph.task_id(graph.REPAIR_EVALUATION, number - 1) if number > 1 else graph.BASELINE_EVALUATION}
+    rounds = range(1, number + 1) if taken.how == "rounds" else [number]
+    return {id_in(taken.task, each) for each in rounds}
 
 
-def test_the_per_class_and_per_trial_tasks_are_mapped_and_named(dag: Any) -> None:
-    assert {t.task_id for t in dag.tasks if t.is_mapped} == MAPPED
-    assert all(dag.get_task(task_id).map_index_template for task_id in MAPPED)
+def test_the_dag_has_the_tasks_of_the_table_in_its_order(dag: Any) -> None:
+    assert set(dag.task_ids) == set(TABLE)
+    order = [task.task_id for task in dag.topological_sort()]
+    for task_id, (task, number) in TABLE.items():
+        for name in task.after:
+            assert order.index(id_in(name, number)) < order.index(task_id)
 
 
-def test_only_training_goes_to_the_gpu_queue_and_pool(dag: Any) -> None:
-    training = {"train_baseline", *(f"{prefix}train_augmented" for prefix in ROUNDS)}
+@pytest.mark.parametrize("task_id", TABLE)
+def test_a_task_of_the_dag_takes_what_the_table_says_and_waits_for_no_other(dag: Any, task_id: str) -> None:
+    task, number = TABLE[task_id]
+    expected = {source for taken in task.takes.values() for source in sources(taken, number)}
+    expected |= {id_in(name, number) for name in task.after}
+    if task.name == graph.REPORT:  # it follows each gate, and each repair
+        ends = (graph.GATE, graph.REPAIR_EVALUATION)
+        expected = {graph.task_id(name, n) for name in ends for n in range(1, MAX_ROUNDS + 1)}
+    assert dag.get_task(task_id).upstream_task_ids == expected
+
+
+@pytest.mark.parametrize("task_id", TABLE)
+def test_a_task_of_the_dag_maps_over_what_the_table_says_and_is_named_by_it(dag: Any, task_id: str) -> None:
+    (task, _), found = TABLE[task_id], dag.get_task(task_id)
+    assert found.is_mapped is (task.mapped_over is not None)
+    if found.is_mapped:
+        assert set(found.op_kwargs_expand_input.value) == {task.mapped_over}
+        assert set(found.partial_kwargs["op_kwargs"]) == set(task.takes) - {task.mapped_over}
+        assert f"['{task.mapped_over}']" in found.map_index_template
+    else:
+        assert set(found.op_kwargs) <= set(task.takes)
+        assert len(found.op_args) + len(found.op_kwargs) == len(task.takes)
+
+
+def test_only_what_trains_goes_to_the_gpu_queue_and_pool(dag: Any) -> None:
+    training = {task_id for task_id, (task, _) in TABLE.items() if task.trains}
     assert {t.task_id for t in dag.tasks if t.queue == "gpu"} == training
     assert {t.task_id for t in dag.tasks if t.pool == "gpu"} == training
+
+
+def test_the_command_line_calls_each_task_with_what_the_table_says() -> None:
+    """As the DAG does: so the two cannot drift apart."""
+    for task in graph.TASKS:
+        parameters = list(inspect.signature(function_of(task.name)).parameters)
+        assert parameters[0] == "run"
+        assert set(task.takes) <= set(parameters), task.name
+
+
+def test_airflow_parses_one_file_of_the_folder() -> None:
+    from airflow.utils.file import list_py_file_paths
+
+    assert [Path(path).name for path in list_py_file_paths(REPOSITORY / "dags")] == [f"{DAG_ID}.py"]
 
 
 def test_every_task_has_a_time_limit_a_doc_and_retries_with_growing_pauses(dag: Any) -> None:
