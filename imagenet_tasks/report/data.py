@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from imagenet_tasks.artifacts.references import SPLITS, SUSPECTS, Dataset
+from imagenet_tasks.artifacts.quality import DataQuality, Suspects
+from imagenet_tasks.artifacts.references import SPLITS, Dataset
 from imagenet_tasks.report.files import Files
 from imagenet_tasks.report.inputs import ReportInputs
 
@@ -20,7 +21,7 @@ def collect_suspects(inputs: ReportInputs, files: Files) -> dict[str, Any] | Non
     """
     if not inputs.config.train.label_check_folds:
         return None
-    found: dict[str, Any] = files.json(inputs.baseline.folder, SUSPECTS)
+    found: dict[str, Any] = files.json(inputs.baseline.folder, Suspects)
     return found
 
 
@@ -59,18 +60,20 @@ def collect_data(inputs: ReportInputs, files: Files) -> dict[str, Any]:
         for kind, (accepted, asked) in selections[member.class_id].hosts.items():
             sums = hosts.setdefault(kind, [0, 0])
             sums[0], sums[1] = sums[0] + accepted, sums[1] + asked
-    quality = files.json(dataset.folder, "data_quality.json")
+    quality = files.json(dataset.folder, DataQuality)
     for row in rows:
         row["quality"] = quality["classes"][row["class_id"]]
         row["flawed"] = any(row["quality"].values())
     return {
         "rows_px": dataset.rows_px, "columns_px": dataset.columns_px, "classes": rows, "totals": totals,
-        "left_out": _left_out(inputs, quality["left_out"]),
+        "left_out": _left_out(inputs),
         "source": inputs.config.download.source, "hosts": dict(sorted(hosts.items())),
         "imagenet_terms_accepted": inputs.config.download.accept_imagenet_terms, "test_steers": dataset.test_steers,
         "conflicts": _conflicts(dataset, files),
         "shown_groups": _groups(dataset, files, quality["largest_groups"][:GROUPS]),
-    } | {name: quality[name] for name in QUALITY} | {"warnings": _shortages(rows) + quality["warnings"]}  # fmt: skip
+    } | {name: quality[name] for name in QUALITY} | {
+        "warnings": [change for change in [inputs.split_change] if change] + _shortages(rows) + quality["warnings"]
+    }  # fmt: skip
 
 
 def _conflicts(dataset: Dataset, files: Files) -> list[dict[str, Any]]:
@@ -126,10 +129,10 @@ def _shortages(rows: list[dict[str, Any]]) -> list[str]:
     return sentences + ([f"{len(short) - SHORTAGES} more classes are short"] if len(short) > SHORTAGES else [])
 
 
-def _left_out(inputs: ReportInputs, shortfalls: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _left_out(inputs: ReportInputs) -> list[dict[str, Any]]:
     """Returns the run's classes that are not in the dataset; 'have' is None where a class never came so far."""
     kept = {member.class_id for member in inputs.dataset.classes}
-    known = {shortfall["class_id"]: shortfall for shortfall in shortfalls}
+    known = {shortfall.class_id: shortfall.as_dict() for shortfall in inputs.left_out}
     nothing: dict[str, Any] = {"have": None, "need": None, "reasons": {}}
     return [
         {"class_id": c.class_id, "name": c.name} | known.get(c.class_id, nothing)

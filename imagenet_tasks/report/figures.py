@@ -3,7 +3,9 @@
 import time
 from typing import Any
 
+from imagenet_tasks.artifacts.figures import Metrics, RepairComparison
 from imagenet_tasks.artifacts.references import Dataset, Evaluation
+from imagenet_tasks.artifacts.training import TrainingRecord
 from imagenet_tasks.errors import ArtifactError
 from imagenet_tasks.report import settings, wording
 from imagenet_tasks.report.data import collect_data, collect_suspects
@@ -26,7 +28,7 @@ def collect(inputs: ReportInputs, files: Files) -> dict[str, Any]:
         ArtifactError: where an artifact is missing or damaged, or the run decided for a repair that was not evaluated.
     """
     run, config, dataset, kept = inputs.run, inputs.config, inputs.dataset, inputs.kept
-    if inputs.decision["branch"] == "augment" and inputs.decision.get("round", 1) > len(inputs.rounds):
+    if inputs.decision.branch == "augment" and inputs.decision.round > len(inputs.rounds):
         raise ArtifactError(
             f"{run.folder}: the run decided for a repair, but has no evaluation of it. Run evaluate_augmented first."
         )
@@ -35,7 +37,7 @@ def collect(inputs: ReportInputs, files: Files) -> dict[str, Any]:
     repaired: set[str] = set()
     if kept:
         models["after"] = _model(files, kept.evaluation, config.profile)
-        comparison = files.json(kept.evaluation.folder, "comparison.json")
+        comparison = files.json(kept.evaluation.folder, RepairComparison)
         # A round trains with the pictures of those before it, too.
         repaired = {c.class_id for r in inputs.rounds if r.number <= kept.number for c in r.plan.targeted}
     classes = _classes(dataset, models, comparison, repaired)
@@ -48,8 +50,8 @@ def collect(inputs: ReportInputs, files: Files) -> dict[str, Any]:
             "description": config.description, "source": config.download.source, "written_s": time.time(),
         },
         "verdict": _verdict(inputs, models, comparison, classes, data["left_out"]),
-        "decision": inputs.decision,
-        "first_decision": inputs.rounds[0].decision if inputs.rounds else inputs.decision,
+        "decision": inputs.decision.as_dict(),
+        "first_decision": (inputs.rounds[0].decision if inputs.rounds else inputs.decision).as_dict(),
         "champion": {k: inputs.champion[k] for k in ("outcome", "why")} if inputs.champion else None,
         "tasks": tasks,
         "path": collect_path(inputs),
@@ -68,12 +70,12 @@ def collect(inputs: ReportInputs, files: Files) -> dict[str, Any]:
 def _model(files: Files, evaluation: Evaluation, profile: str) -> dict[str, Any]:
     """Returns what a round's first model did, and how its accuracy spreads over the round's seeds."""
     model = evaluation.model
-    metrics = files.json(evaluation.folder, "metrics.json")
+    metrics = files.json(evaluation.folder, Metrics)
     mine = (model.trial.arm, model.trial.model)
     group = next(g for g in metrics["groups"] if (g["arm"], g["model"]) == mine)
     return {
         "trial": model.trial.key, "model": model.trial.model, "seed": model.trial.seed, "seeds": group["seeds"],
-        "training": files.json(model.folder, "training.json"), "history": files.history(model.folder),
+        "training": files.json(model.folder, TrainingRecord), "history": files.history(model.folder),
         "validation": metrics["validation"] | {"over_seeds": group["validation"]},
         "test": metrics["test"] | {"over_seeds": group["test"]},
         "study": FIGURES.get(model.trial.model) if profile in PROFILES else None,
@@ -84,7 +86,7 @@ def _verdict(
     inputs: ReportInputs, models: dict[str, Any], comparison: dict[str, Any] | None, classes: list[dict[str, Any]],
     left_out: list[dict[str, Any]],
 ) -> dict[str, Any]:  # fmt: skip
-    goal = inputs.decision["accuracy_goal"]
+    goal = inputs.decision.accuracy_goal
     baseline = models["before"]["test"]
     verdict: dict[str, Any] = {
         "word": comparison["test"]["verdict"] if comparison else "not tried", "goal": goal,

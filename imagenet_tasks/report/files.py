@@ -1,12 +1,17 @@
 """Reads what a report is made of: each file is opened, and so hashed, once."""
 
 import csv
-import json
+import functools
 from typing import Any
 
 from imagenet_tasks.artifacts.arrays import SplitRow
+from imagenet_tasks.artifacts.figures import Metrics, RepairComparison
+from imagenet_tasks.artifacts.quality import DataQuality, Suspects
 from imagenet_tasks.artifacts.references import Dataset
+from imagenet_tasks.artifacts.training import HISTORY, TrainingRecord, parse_history
 from imagenet_tasks.store.storage import Store
+
+Kept = Metrics | RepairComparison | DataQuality | Suspects | TrainingRecord
 
 
 class Files:
@@ -20,15 +25,19 @@ class Files:
         self.store = store
         self._read: dict[tuple[str, str], Any] = {}
 
-    def json(self, folder: str, name: str) -> Any:
-        """Returns what a JSON file of a published folder holds."""
-        return self._once(folder, name, lambda: json.loads(self.store.open_file(folder, name).read_bytes()))
+    def json(self, folder: str, kind: type[Kept]) -> dict[str, Any]:
+        """Returns what the JSON file of this kind in a published folder holds, as plain values."""
+        read = functools.partial(kind.read, self.store, folder, kind.FILE)
+        return self._once(folder, kind.FILE, lambda: read().as_dict())
 
     def history(self, folder: str) -> list[dict[str, Any]]:
         """Returns a model's figures of each epoch."""
-        name = "history.jsonl"
-        lines = self._once(folder, name, lambda: self.store.open_file(folder, name).read_text().splitlines())
-        return [json.loads(line) for line in lines]
+
+        def read() -> list[dict[str, Any]]:
+            content = self.store.open_file(folder, HISTORY).read_bytes()
+            return [epoch.as_line() for epoch in parse_history(content, where=f"{folder}/{HISTORY}")]
+
+        return self._once(folder, HISTORY, read)
 
     def places(self, dataset: Dataset) -> dict[str, list[SplitRow]]:
         """Returns all pictures of a dataset's classes by side.

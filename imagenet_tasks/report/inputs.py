@@ -4,6 +4,7 @@ import functools
 from dataclasses import dataclass
 from typing import Any
 
+from imagenet_tasks.artifacts.decision import Decision
 from imagenet_tasks.artifacts.quality import Shortfall
 from imagenet_tasks.artifacts.references import AugmentationPlan, ClassArray, Dataset, Evaluation, SelectionRef
 from imagenet_tasks.settings.config import RunConfig
@@ -21,22 +22,21 @@ class Round:
     plan: AugmentationPlan
     added: tuple[ClassArray, ...]
     evaluation: Evaluation
-    decision: dict[str, Any]
+    decision: Decision
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReportInputs:
     """What the report is made of.
 
-    `decision` is the last gate's: 'branch', 'validation_accuracy', 'accuracy_goal', 'why', and 'round', the number of
-    the repair that it decided on. `selections` says what this run downloaded of each class. `rounds` is empty where no
+    `decision` is the last gate's. `selections` says what this run downloaded of each class. `rounds` is empty where no
     repair was tried. `left_out` are the classes with too few pictures; `split_change` says how the split differs from
     the champion's. `champion` is what became of the run's best model ('outcome' and 'why'), None where nobody asked.
     """
 
     run: Run
     config: RunConfig
-    decision: dict[str, Any]
+    decision: Decision
     dataset: Dataset
     selections: tuple[SelectionRef, ...]
     baseline: Evaluation

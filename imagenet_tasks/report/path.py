@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from imagenet_tasks.artifacts.decision import Decision
 from imagenet_tasks.report import wording
 from imagenet_tasks.report.inputs import ReportInputs
 from imagenet_tasks.workflow import graph
@@ -57,8 +58,8 @@ def collect_path(inputs: ReportInputs) -> list[dict[str, Any]]:
         steps.append(_gate(each.decision, each.number, times))
         steps += [_step(name, tasks, times, each.number) for name, tasks in repair.items()]
     last = inputs.decision
-    if not inputs.rounds or last.get("round") == len(inputs.rounds) + 1:
-        steps.append(_gate(last, last["round"] if inputs.rounds else 1, times))
+    if not inputs.rounds or last.round == len(inputs.rounds) + 1:
+        steps.append(_gate(last, last.round if inputs.rounds else 1, times))
     if not inputs.rounds:
         steps += [_step(name, tasks, {}) | {"taken": False} for name, tasks in repair.items()]
     return [*steps, _step("Report", (graph.REPORT,), {})]
@@ -70,10 +71,10 @@ def _step(name: str, tasks: Sequence[str], times: Times, round_number: int = 1) 
     return {"kind": "step", "name": name, "taken": True, "seconds": seconds, "said": "", "why": ""}
 
 
-def _gate(decision: dict[str, Any], round_number: int, times: Times) -> dict[str, Any]:
+def _gate(decision: Decision, round_number: int, times: Times) -> dict[str, Any]:
     step = _step("Compare with the goal", (graph.GATE,), times, round_number)
     # The comparison alone does not explain why the repairs end below the goal.
-    stopped = decision["branch"] == "report" and wording.below(decision)
+    stopped = decision.branch == "report" and decision.below
     return step | {
-        "kind": "gate", "said": wording.gate(decision), "why": decision["why"].partition("; ")[2] if stopped else "",
+        "kind": "gate", "said": wording.gate(decision), "why": decision.why.partition("; ")[2] if stopped else "",
     }  # fmt: skip

@@ -3,7 +3,9 @@
 import statistics
 from typing import Any
 
+from imagenet_tasks.artifacts.figures import Metrics, RepairComparison
 from imagenet_tasks.artifacts.references import AugmentationPlan, Evaluation, TrainedModel
+from imagenet_tasks.artifacts.training import TrainingRecord
 from imagenet_tasks.report import study, wording
 from imagenet_tasks.report.files import Files
 from imagenet_tasks.report.inputs import ReportInputs
@@ -52,7 +54,7 @@ def collect_repair(inputs: ReportInputs, files: Files) -> dict[str, Any]:
     for each in inputs.rounds:
         groups, more = _groups(files, each.evaluation)
         trials += more
-        comparison = files.json(each.evaluation.folder, "comparison.json")
+        comparison = files.json(each.evaluation.folder, RepairComparison)
         for group in sorted(groups, key=lambda g: ARMS.index(g["arm"])):
             own = comparison if group["arm"] == "targeted" else comparison["arms"][group["arm"]]
             arms.append(group | {"comparison": _without_classes(own["test"])})
@@ -130,17 +132,17 @@ def _rounds(inputs: ReportInputs, files: Files) -> list[dict[str, Any]]:
     for each, gate in zip(inputs.rounds, gates[1:], strict=True):
         # After the last round that there can be, no gate follows.
         why = f"no further round: at most {inputs.config.train.rounds} were asked for"
-        if gate.get("round") == each.number + 1:
-            why = gate["why"]
+        if gate.round == each.number + 1:
+            why = gate.why
         elif each.number < inputs.config.train.rounds:
             why = wording.DASH
-        comparison = files.json(each.evaluation.folder, "comparison.json")
+        comparison = files.json(each.evaluation.folder, RepairComparison)
         rows.append(
             {
                 "number": each.number, "kept": each is inputs.kept, "classes": [c.name for c in each.plan.targeted],
                 "added": sum(a.count for a in each.added), "strategy": each.plan.strategy,
                 "validation": each.evaluation.validation_accuracy, "test": each.evaluation.test_accuracy,
-                "gain": _without_classes(comparison["previous"]["validation"]), "led": each.decision["why"],
+                "gain": _without_classes(comparison["previous"]["validation"]), "led": each.decision.why,
                 "then": why,
             }
         )  # fmt: skip
@@ -149,11 +151,11 @@ def _rounds(inputs: ReportInputs, files: Files) -> list[dict[str, Any]]:
 
 def _groups(files: Files, evaluation: Evaluation) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Returns an evaluation's trainings by arm and model, and one by one, each with its own record's figures."""
-    metrics = files.json(evaluation.folder, "metrics.json")
+    metrics = files.json(evaluation.folder, Metrics)
     trials = []
     for row in metrics["trials"]:
         folder = TrainedModel.KIND.folder_of(row["model"])
-        training = files.json(folder, "training.json")
+        training = files.json(folder, TrainingRecord)
         trials.append(
             {
                 "arm": row["trial"]["arm"], "model": row["trial"]["model"], "seed": row["trial"]["seed"],

@@ -3,9 +3,11 @@
 import json
 from typing import Any
 
+from imagenet_tasks.artifacts.json_file import VERSION_FIELD
+from imagenet_tasks.artifacts.report import Report
 from imagenet_tasks.report.inputs import ReportInputs
 
-HTML, JSON = "report/report.html", "report/report.json"
+HTML, JSON = "report/report.html", Report.KEY
 
 
 def write_report(inputs: ReportInputs) -> dict[str, Any]:
@@ -22,18 +24,17 @@ def write_report(inputs: ReportInputs) -> dict[str, Any]:
 
     Raises:
         ArtifactError: where an artifact is missing or damaged.
-        ValidationError: where the figures are not what `schema.Report` describes, which is a bug of this stage.
+        ArtifactError: where the figures are not what `artifacts.report.Report` describes, which is a bug of this stage.
     """
     from imagenet_tasks.report import pictures
     from imagenet_tasks.report.figures import collect
     from imagenet_tasks.report.files import Files
     from imagenet_tasks.report.page import render
-    from imagenet_tasks.report.schema import Report
 
     run, store, dataset, kept = inputs.run, inputs.run.store, inputs.dataset, inputs.kept
     files = Files(store)
     figures = collect(inputs, files)
-    Report.model_validate_json(json.dumps(figures, allow_nan=False))
+    Report.from_json(json.dumps(figures, allow_nan=False).encode(), where=JSON)
     training = files.places(dataset).get("train", [])
     samples = pictures.class_samples(dataset, training)
     changes = pictures.augmentation_samples(store, training, kept.added if kept else ())
@@ -42,7 +43,7 @@ def write_report(inputs: ReportInputs) -> dict[str, Any]:
     page = render(
         figures, inputs.config, samples=samples, changes=changes, pictures=pictures.addresses(store, dataset, shown)
     )
-    store.write_json(run.key(JSON), figures)
+    store.write_json(run.key(JSON), {VERSION_FIELD: Report.SCHEMA_VERSION} | figures)
     store.write_bytes(run.key(HTML), page.encode())
     verdict = figures["verdict"]
     return {

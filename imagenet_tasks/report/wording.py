@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from imagenet_tasks.artifacts.decision import Decision
 from imagenet_tasks.wording import DASH, MINUS, NBSP, duration, interval, moment, number, percent, plural, points, span
 
 __all__ = ["DASH", "MINUS", "NBSP", "duration", "interval", "moment", "number", "percent", "plural", "points", "span"]
@@ -50,22 +51,16 @@ def goal(share: float) -> str:
     return f"{100 * share:.4g}{NBSP}%"
 
 
-def below(decision: dict[str, Any]) -> bool:
-    """Tells whether a gate found the accuracy below the goal."""
-    accuracy = decision["validation_accuracy"]
-    return accuracy is not None and accuracy < decision["accuracy_goal"]
-
-
-def gate(decision: dict[str, Any]) -> str:
+def gate(decision: Decision) -> str:
     """Returns what a gate compared and where it led: 'validation 31.0 % < goal 50 % → augment'."""
-    accuracy, wanted = decision["validation_accuracy"], decision["accuracy_goal"]
+    accuracy, wanted = decision.validation_accuracy, decision.accuracy_goal
     if accuracy is None:
-        return f"no validation accuracy → {decision['branch']}"
-    sign = "<" if below(decision) else "≥"
+        return f"no validation accuracy → {decision.branch}"
+    sign = "<" if decision.below else "≥"
     # As many digits as it takes to see which is larger.
     digits = next((n for n in (1, 2) if round(100 * accuracy, n) != round(100 * wanted, n)), 4)
     shown = percent(accuracy, 1 if accuracy == wanted else digits)
-    return f"validation {shown} {sign} goal {goal(wanted)} → {decision['branch']}"
+    return f"validation {shown} {sign} goal {goal(wanted)} → {decision.branch}"
 
 
 def p_number(value: float | None) -> str:

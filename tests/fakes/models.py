@@ -1,8 +1,7 @@
 """Published models that nobody trained: only their probabilities, as right or wrong as a test wants them."""
 
-import json
-
 import numpy as np
+from fakes.records import write_training
 
 from imagenet_tasks.artifacts.arrays import fold_of, read_split
 from imagenet_tasks.artifacts.references import Dataset, TrainedModel, Trial
@@ -33,9 +32,7 @@ def publish_model(
         for split, predicted in predictions.items():
             np.save(folder / f"probabilities_{split}.npy", answering(predicted, len(dataset.classes)))
         (folder / "model.keras").write_bytes(name.encode())  # no network, but bytes of its own
-        (folder / "training.json").write_text(
-            json.dumps({"device": "cpu", "device_name": "CPU", "precision": "float32", "keras": "3"})
-        )
+        write_training(folder, model.trial)
     return model
 
 

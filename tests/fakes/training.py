@@ -1,8 +1,7 @@
 """A training without Keras: it publishes a model whose answers follow from its name."""
 
-import json
-
 import numpy as np
+from fakes.records import write_training
 
 from imagenet_tasks.artifacts import kinds
 from imagenet_tasks.artifacts.arrays import fold_of, read_split
@@ -24,16 +23,6 @@ def train(store, work, dataset, *, progress):
                 shares = random.dirichlet(np.ones(len(dataset.classes)), len(rows)).astype(np.float32)
                 np.save(folder / f"probabilities_{name}.npy", shares)
             (folder / "model.keras").write_bytes(model.fingerprint.encode())
-            figures = {"epoch": 1, "loss": 1.0, "accuracy": 0.5, "val_loss": 1.0, "val_accuracy": 0.5}
-            own = {"learning_rate": 0.1, "seconds": 1.0, "pictures_per_s": 1.0}
-            (folder / "history.jsonl").write_text(json.dumps(figures | own) + "\n")
-            record = {
-                "trial": trial.as_dict(), "parameters": 1, "epochs": 1, "best_epoch": 1, "stopped_early": False,
-                "resumed_from": 0, "batch_size": work.settings.batch_size, "training_pictures": 1,
-                "added_pictures": sum(a.count for a in work.added), "streamed": False, "device": "cpu",
-                "device_name": "CPU", "devices": 1, "precision": precision, "backend": "tensorflow", "keras": "3",
-                "python": "3", "train_seconds": 1.0, "pictures_per_s": 1.0, "seconds": 1.0,
-            }  # fmt: skip
-            (folder / "training.json").write_text(json.dumps(record))
+            write_training(folder, trial, added_pictures=sum(a.count for a in work.added), precision=precision)
 
     return model, make(store, kinds.MODEL, model.fingerprint, build)

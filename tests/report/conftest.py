@@ -2,15 +2,16 @@
 
 import functools
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from fakes.records import write_training
 
 from imagenet_tasks.artifacts.arrays import fold_of, read_split, write_array
+from imagenet_tasks.artifacts.decision import Decision
 from imagenet_tasks.artifacts.references import (
     AugmentationPlan,
     ClassArray,
@@ -24,7 +25,7 @@ from imagenet_tasks.artifacts.references import (
 from imagenet_tasks.augment.stage import plan_augmentation
 from imagenet_tasks.evaluate.stage import evaluate_baseline, evaluate_repair
 from imagenet_tasks.images import look
-from imagenet_tasks.preprocess.stage import build_dataset
+from imagenet_tasks.preprocess.stage import BuiltDataset, build_dataset
 from imagenet_tasks.report.inputs import ReportInputs, Round
 from imagenet_tasks.settings.classes import ImageClass
 from imagenet_tasks.settings.config import RunConfig
@@ -77,7 +78,7 @@ def build_run(tmp_path_factory: pytest.TempPathFactory) -> BuildRun:
             for item in items:
                 with run.task(task, item) as record:
                     record["reused"] = task == "download_class"
-        dataset = _dataset(store, config, without_test, short, copies, conflicts)
+        dataset, _, left_out = _dataset(store, config, without_test, short, copies, conflicts)
         planted = functools.partial(_model, store, dataset, never_answered=never_answered)
         trained = [
             planted(accuracy, model=name, seed=seed)
@@ -110,18 +111,19 @@ def build_run(tmp_path_factory: pytest.TempPathFactory) -> BuildRun:
             config = replace(config, classes=(*config.classes, ImageClass(class_id="n00099999", name=failed)))
         return ReportInputs(
             run=run, config=config, decision=decision, dataset=dataset, baseline=baseline, rounds=tuple(tried),
+            left_out=left_out,
             selections=tuple(selection_of(member) for member in config.classes if member.name != failed),
         )  # fmt: skip
 
     return build
 
 
-def _gate(evaluation: Evaluation, *, goal: float) -> dict[str, Any]:
+def _gate(evaluation: Evaluation, *, goal: float) -> Decision:
     below = (evaluation.validation_accuracy or 0.0) < goal
-    return {
-        "branch": "augment" if below else "report", "validation_accuracy": evaluation.validation_accuracy,
-        "accuracy_goal": goal, "why": f"the gate's words after round {evaluation.round}", "round": evaluation.round + 1,
-    }  # fmt: skip
+    return Decision(
+        branch="augment" if below else "report", validation_accuracy=evaluation.validation_accuracy,
+        accuracy_goal=goal, why=f"the gate's words after round {evaluation.round}", round=evaluation.round + 1,
+    )  # fmt: skip
 
 
 def _added(plan: AugmentationPlan, arm: str) -> int:
@@ -153,7 +155,7 @@ def selection_of(member: ImageClass) -> SelectionRef:
 
 def _dataset(
     store: Store, config: RunConfig, without_test: str | None, short: str | None, copies: int, conflicts: int
-) -> Dataset:
+) -> BuiltDataset:
     """The class that is `short` has three pictures; `copies` of each class look like those of the first.
 
     The first two classes share their last `conflicts` pictures.
@@ -169,15 +171,14 @@ def _dataset(
             ids[-conflicts:] = [hashlib.sha256(f"shared {i}".encode()).hexdigest() for i in range(conflicts)]
         selection = Selection(class_id=member.class_id, files=tuple(f"{i}.jpg" for i in ids))
         ref = selection_of(member)
-        store.write_json(ref.key, selection.as_dict())
+        store.write_bytes(ref.key, selection.content())
         array = ClassArray(class_id=member.class_id, fingerprint=f"a44a{member.class_id}", count=count)
         pictures = random.integers(0, 255, (count, ROWS, COLUMNS, 3), np.uint8)
         looks = [(i, False) if i < copies else look(p) for i, p in enumerate(pictures)]
         with store.publish(array.folder) as folder:
             write_array(folder, array, list(pictures), ids, shape=(ROWS, COLUMNS, 3), looks=looks)
         pairs.append((ref, array))
-    dataset, _ = build_dataset(store, config.download, config.preprocess, pairs)
-    return dataset
+    return build_dataset(store, config.download, config.preprocess, pairs)
 
 
 def _model(
@@ -198,19 +199,10 @@ def _model(
             probabilities = np.full((len(labels), count), 0.01, np.float32)
             probabilities[np.arange(len(labels)), answers] = 1.0
             np.save(folder / f"probabilities_{split}.npy", probabilities, allow_pickle=False)
-        entries = [
-            {"epoch": e, "accuracy": 0.1 * e, "loss": 3 / e, "val_accuracy": 0.09 * e, "val_loss": 3.2 / e}
-            | {"learning_rate": 0.001 / e}
-            for e in (1, 2, 3)
-        ]
-        (folder / "history.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in entries))
-        record = {
-            "parameters": 310516, "epochs": 3, "training_pictures": 100 + added, "added_pictures": added,
-            "device": "cpu", "device_name": "CPU", "precision": "float32", "backend": "tensorflow", "keras": "3",
-            "python": "3.11", "train_seconds": 12.0, "pictures_per_s": 25.0, "best_epoch": 2, "batch_size": 64,
-            "stopped_early": False,
-        }  # fmt: skip
-        (folder / "training.json").write_text(json.dumps(record))
+        write_training(
+            folder, trial, epochs=3, best_epoch=2, parameters=310516, training_pictures=100 + added,
+            added_pictures=added,
+        )  # fmt: skip
     return trained
 
 
@@ -225,8 +217,7 @@ def _judge(store: Store, dataset: Dataset, fold: int, suspects: int) -> TrainedM
     mine = [place for place, row in enumerate(rows) if fold_of(row.group or row.image_id, 2) == fold]
     with store.publish(trained.folder) as folder:
         np.save(folder / "probabilities_labels.npy", probabilities[mine], allow_pickle=False)
-        (folder / "history.jsonl").write_text("")
-        (folder / "training.json").write_text("{}")
+        write_training(folder, trial)
     return trained
 
 

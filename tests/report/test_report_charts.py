@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from report_page import report
 
+from imagenet_tasks.artifacts.decision import Decision
 from imagenet_tasks.report import wording
 from imagenet_tasks.report.charts import funnel_chart
 from imagenet_tasks.report.curves import Curve, Limits, learning_curves
@@ -93,10 +94,10 @@ def test_the_path_says_the_comparison_that_decided_and_what_was_skipped(build_ru
 
 def test_a_gate_that_ends_the_repairs_below_the_goal_says_why(build_run):
     inputs = build_run(names=NAMES, before=0.3, after=0.5)
-    gate = {
-        "branch": "report", "validation_accuracy": 0.5, "accuracy_goal": 0.7, "round": 2,
-        "why": "validation accuracy 50.00 % is below the goal of 70 %; the one <repair> is done",
-    }  # fmt: skip
+    gate = Decision(
+        branch="report", validation_accuracy=0.5, accuracy_goal=0.7, round=2,
+        why="validation accuracy 50.00 % is below the goal of 70 %; the one <repair> is done",
+    )  # fmt: skip
     result = write_report(replace(inputs, decision=gate))
     assert "the one &lt;repair&gt; is done" in inputs.run.store.read_bytes(result["report"]).decode()
 
@@ -109,7 +110,7 @@ def test_a_gate_that_ends_the_repairs_below_the_goal_says_why(build_run):
     ],
 )  # fmt: skip
 def test_a_gates_comparison_has_the_digits_that_it_takes(accuracy, goal, said):
-    decision = {"validation_accuracy": accuracy, "accuracy_goal": goal, "branch": "report"}
+    decision = Decision(validation_accuracy=accuracy, accuracy_goal=goal, branch="report", why="")
     assert wording.gate(decision).replace("\u00a0", " ") == f"validation {said} → report"
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from report_page import class_of, report
 
+from imagenet_tasks.artifacts.decision import Decision
 from imagenet_tasks.errors import ArtifactError
 from imagenet_tasks.report import study, wording
 from imagenet_tasks.report.page import _batch, _said_task
@@ -123,7 +124,7 @@ def test_of_several_rounds_the_best_on_validation_is_kept(build_run):
     assert result["chosen"] == [c.class_id for c in first.plan.targeted]
     rows = {row[0]: row for row in page.rows if len(row) == 7 and row[0][:1] in "12"}
     assert rows["1 kept"][3] == wording.percent(first.evaluation.validation_accuracy)
-    assert rows["1 kept"][6] == second.decision["why"]
+    assert rows["1 kept"][6] == second.decision.why
     assert rows["2"][6] == "no further round: at most 2 were asked for"
     assert "Round 1 is kept: validation accuracy decides, test accuracy has no say." in text(page)
     assert [r["kept"] for r in figures["augmentation"]["rounds"]] == [True, False]
@@ -131,7 +132,7 @@ def test_of_several_rounds_the_best_on_validation_is_kept(build_run):
 
 def test_a_gate_that_stopped_the_rounds_says_why(build_run):
     inputs = build_run(names=NAMES, before=0.3, rounds=(0.5, 0.8))
-    gate = {"branch": "report", "validation_accuracy": 0.8, "accuracy_goal": 0.7, "why": "the goal is met", "round": 3}
+    gate = Decision(branch="report", validation_accuracy=0.8, accuracy_goal=0.7, why="the goal is met", round=3)
     _, _, figures = report(inputs)
     assert figures["verdict"]["kept"] == 2
     result = write_report(replace(inputs, decision=gate))
@@ -155,7 +156,7 @@ def test_one_round_has_no_section_of_rounds(build_run):
 def test_a_decision_for_a_round_that_was_not_evaluated_is_an_error(build_run):
     inputs = build_run()
     with pytest.raises(ArtifactError, match="evaluate_augmented"):
-        write_report(replace(inputs, decision=inputs.decision | {"round": 2}))
+        write_report(replace(inputs, decision=replace(inputs.decision, round=2)))
 
 
 def test_a_class_that_lost_is_marked_and_said(build_run):
