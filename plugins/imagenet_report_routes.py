@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from fastapi import Response
     from jinja2 import Environment
 
-    from imagenet_tasks.pages.compare import Figures
+    from imagenet_tasks.pages.compare import Report
 
 REFRESH_S = 10
 READ = ["GET", "HEAD"]
@@ -214,7 +214,7 @@ def find_run(dag_id: str, run_id: str) -> Run:
         not_found()
 
 
-def figures_of(dag_id: str, run_id: str) -> "Figures":
+def figures_of(dag_id: str, run_id: str) -> "Report":
     """Returns the figures of a run's report; without any it is not found."""
     from imagenet_tasks.pages.compare import read_figures
 

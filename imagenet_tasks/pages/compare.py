@@ -1,84 +1,18 @@
 """Two runs side by side: settings that differ, their curves on the same axes, what became of each class."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import Any
 
-from pydantic import Field, TypeAdapter
-from pydantic.dataclasses import dataclass as checked
-
+from imagenet_tasks.artifacts.report import ClassRow, Report
 from imagenet_tasks.pages.files import UNREADABLE
 from imagenet_tasks.pages.lines import Chart, Line, draw_lines
-from imagenet_tasks.pages.records import LENIENT, REPORT_JSON, Epoch, Share, read_file
+from imagenet_tasks.pages.records import read_file
 from imagenet_tasks.statistics.intervals import newcombe
 from imagenet_tasks.workflow.run import Run
 
-Count = Annotated[int, Field(ge=0)]
-
-
-@checked(frozen=True, kw_only=True, config=LENIENT)
-class _Recall:
-    recall: Share | None = None
-
-
-@checked(frozen=True, kw_only=True, config=LENIENT)
-class _Class:
-    class_id: str
-    name: str
-    support: Count
-    before: _Recall
-    after: _Recall | None = None
-
-    @property
-    def recall(self) -> float | None:
-        return (self.after or self.before).recall
-
-
-@checked(frozen=True, kw_only=True, config=LENIENT)
-class _Model:
-    trial: str
-    history: tuple[Epoch, ...]
-
-
-@checked(frozen=True, kw_only=True, config=LENIENT)
-class _Split:
-    pictures: Count
-    before: Share | None = None
-    after: Share | None = None
-
-
-@checked(frozen=True, kw_only=True, config=LENIENT)
-class _Verdict:
-    headline: str
-    word: str
-    test: _Split
-    test_steers: str = ""
-
-
-@checked(frozen=True, kw_only=True, config=LENIENT)
-class Figures:
-    """What is read of a run's report.json."""
-
-    verdict: _Verdict
-    models: dict[str, _Model]
-    classes: tuple[_Class, ...]
-    settings: dict[str, Any]
-    fingerprints: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def model(self) -> _Model:
-        """The model that the run ended with."""
-        return self.models.get("after") or self.models["before"]
-
-    @property
-    def accuracy(self) -> float | None:
-        """Its accuracy on test, the mean over seeds."""
-        return self.verdict.test.after if "after" in self.models else self.verdict.test.before
-
-    @property
-    def pictures(self) -> int:
-        """How many test pictures there were."""
-        return self.verdict.test.pictures
+# What a picture's side of the split follows from, beside its bytes: with others, A's test pictures may train B.
+_SPLIT_SETTINGS = ("validation_share", "test_share", "near_duplicate_bits")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,12 +36,13 @@ class Difference:
 class Comparison:
     """Two runs' differences.
 
-    `same_classes` is False where they answer different questions: then their accuracies are not compared. `optimistic`
-    names the runs whose test pictures also steered.
+    `same_classes` and `same_split` are False where they answer different questions: then their accuracies are not
+    compared, and with another split no class is. `optimistic` names the runs whose test pictures also steered.
     """
 
     accuracy: Difference
     same_classes: bool
+    same_split: bool
     same_pictures: bool
     optimistic: tuple[str, ...]
     settings: tuple[tuple[str, str, str], ...]
@@ -115,42 +50,46 @@ class Comparison:
     curves: Chart
 
 
-_FIGURES_TYPE = TypeAdapter(Figures)
-
-
-def read_figures(run: Run) -> Figures | None:
+def read_figures(run: Run) -> Report | None:
     """Returns the figures of a run's report; None where it has none or they cannot be read."""
     try:
-        content = read_file(run, REPORT_JSON)
-        figures = _FIGURES_TYPE.validate_json(content) if content is not None else None
+        content = read_file(run, Report.KEY)
+        return None if content is None else Report.from_json(content, where=run.key(Report.KEY))
     except UNREADABLE:
         return None
-    return figures if figures and "before" in figures.models else None
 
 
-def compare(a: Figures, b: Figures) -> Comparison:
+def compare(a: Report, b: Report) -> Comparison:
     """Returns how run B differs from run A, both by the model that they ended with."""
-    rows_a, rows_b = ({row.class_id: row for row in figures.classes} for figures in (a, b))
+    rows_a, rows_b = ({row.class_id: row for row in report.classes} for report in (a, b))
+    same_classes = rows_a.keys() == rows_b.keys()
+    same_split = all(a.settings.preprocess.get(name) == b.settings.preprocess.get(name) for name in _SPLIT_SETTINGS)
     classes = [
         _difference(
             (rows_a.get(class_id) or rows_b[class_id]).name, class_id,
-            *((row.recall, row.support) if (row := rows.get(class_id)) else (None, 0) for rows in (rows_a, rows_b)),
+            *(_recall(rows.get(class_id), judged=same_split) for rows in (rows_a, rows_b)),
         )
         for class_id in {**rows_a, **rows_b}
     ]  # fmt: skip
-    accuracies = (a.accuracy, a.pictures), (b.accuracy, b.pictures)
-    if not (same_classes := rows_a.keys() == rows_b.keys()):
-        accuracies = (a.accuracy, 0), (b.accuracy, 0)
-    datasets = [figures.fingerprints.get("Dataset") for figures in (a, b)]
+    judged = same_classes and same_split
+    accuracies = [(report.accuracy, report.verdict.test.pictures if judged else 0) for report in (a, b)]
+    datasets = [report.fingerprints.get("Dataset") for report in (a, b)]
     return Comparison(
         accuracy=_difference("Test accuracy", "", *accuracies),
         same_classes=same_classes,
+        same_split=same_split,
         same_pictures=None not in datasets and datasets[0] == datasets[1],
-        optimistic=tuple(name for name, figures in (("A", a), ("B", b)) if figures.verdict.test_steers),
-        settings=tuple(_settings(a.settings, b.settings)),
+        optimistic=tuple(name for name, report in (("A", a), ("B", b)) if report.verdict.test_steers),
+        settings=tuple(_settings(a.settings.as_dict(), b.settings.as_dict())),
         classes=tuple(sorted(classes, key=lambda d: (d.change is None, -(d.change or 0.0), d.name))),
         curves=_curves(a, b),
     )  # fmt: skip
+
+
+def _recall(row: ClassRow | None, *, judged: bool) -> tuple[float | None, int]:
+    if row is None:
+        return None, 0
+    return (row.after or row.before).recall, row.support if judged else 0
 
 
 def _difference(name: str, class_id: str, a: tuple[float | None, int], b: tuple[float | None, int]) -> Difference:
@@ -189,12 +128,12 @@ def _said(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _curves(a: Figures, b: Figures) -> Chart:
+def _curves(a: Report, b: Report) -> Chart:
     lines = []
-    for side, figures in (("a", a), ("b", b)):
-        for role, model in figures.models.items():
-            epochs = [e for e in model.history if e.val_accuracy is not None]
-            if role in ("before", "after") and epochs:
+    for side, report in (("a", a), ("b", b)):
+        for role, model in (("before", report.models.before), ("after", report.models.after)):
+            epochs = [e for e in model.history if e.val_accuracy is not None] if model else []
+            if model and epochs:
                 lines.append(
                     Line(
                         name=f"{side.upper()}, {model.trial}", style=f"run-{side} {role}",
