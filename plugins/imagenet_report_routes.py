@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from fastapi import Response
     from jinja2 import Environment
 
-    from imagenet_tasks.pages.compare import Report
+    from imagenet_tasks.artifacts.report import Report
 
 REFRESH_S = 10
 READ = ["GET", "HEAD"]

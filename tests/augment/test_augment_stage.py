@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from fakes.models import labels_of, publish_model
 from fakes.pictures import COBRA, COW, PANDA, quiet, small_dataset
+from fakes.records import suspects_of
 
 from imagenet_tasks.artifacts.arrays import read_array, read_split
+from imagenet_tasks.artifacts.quality import Suspects
 from imagenet_tasks.artifacts.references import ChosenClass, Evaluation
 from imagenet_tasks.augment.stage import MORE, augment_class, plan_augmentation
 from imagenet_tasks.errors import ChecksumMismatch
@@ -48,11 +50,7 @@ def evaluation_of(prepared, name, *, seeds=1, number=0, suspects=None, test=None
     with store.publish(evaluation.folder) as folder:
         (folder / "evaluation.json").write_text(json.dumps(evaluation.as_dict()))
         if suspects is not None:
-            found = [
-                {"class_id": class_id, "image_id": image_id, "given_probability": 0.1, "suggested_probability": share}
-                for class_id, image_id, share in suspects
-            ]
-            (folder / "suspects.json").write_text(json.dumps({"folds": 3, "pictures": 60, "suspects": found}))
+            (folder / Suspects.FILE).write_bytes(suspects_of(suspects).content())
     return evaluation
 
 

@@ -9,9 +9,11 @@ import pytest
 from fakes.models import fake_model, trial_of
 from fakes.pictures import COBRA, COW, PANDA, small_dataset
 
-from imagenet_tasks.artifacts.champions import KEY, champion_of, choose_champion, key_of, read_entries
+from imagenet_tasks.artifacts.arrays import read_split
+from imagenet_tasks.artifacts.champions import KEY, champion_of, choose_champion, key_of, read_entries, split_change
+from imagenet_tasks.artifacts.references import TrainedModel, Trial
 from imagenet_tasks.errors import ArtifactError
-from imagenet_tasks.evaluate.champion import _lead, promote
+from imagenet_tasks.evaluate.champion import _Candidate, _lead, promote
 from imagenet_tasks.evaluate.stage import evaluate_baseline, evaluate_repair
 from imagenet_tasks.statistics.intervals import wilson
 from imagenet_tasks.store.storage import Store
@@ -49,6 +51,12 @@ def promoted(prepared, evaluations, *, run_id="r", drawn=False, dataset=None):
     return promote(store, dataset or own, evaluations, run, profile="best", drawn=drawn)
 
 
+def candidate_of(accuracy, pictures):
+    trial = Trial(model="compact", seed=0, arm="baseline", dataset="d")
+    model = TrainedModel(trial=trial, fingerprint="m")
+    return _Candidate(model=model, accuracy=accuracy, test_accuracy=None, pictures=pictures)
+
+
 def entry(prepared, *, drawn=False):
     store = prepared[0]
     return champion_of(store, read_entries(store), key_of([COBRA, COW, PANDA], drawn=drawn))
@@ -67,7 +75,7 @@ def test_the_first_model_of_a_list_of_classes_becomes_its_champion_with_where_it
     assert [(c.class_id, c.name) for c in champion.classes] == [(c.class_id, c.name) for c in dataset.classes]
     assert (champion.rows_px, champion.columns_px, champion.dataset) == (16, 16, dataset.fingerprint)
     assert (champion.dag_id, champion.run_id, champion.profile) == ("dag", "manual__1", "best")
-    assert (champion.training["device"], champion.replaced, champion.drawn) == ("cpu", None, False)
+    assert (champion.training.device, champion.replaced, champion.drawn) == ("cpu", None, False)
 
 
 def test_the_candidate_is_the_best_single_training_over_all_rounds_and_arms(prepared):
@@ -114,7 +122,7 @@ def test_an_equally_good_model_rarely_takes_the_champions_place(prepared, trials
         present = replace(
             champion, validation_accuracy=random.binomial(theirs, share) / theirs, validation_pictures=theirs
         )
-        best = {"validation_accuracy": random.binomial(ours, share, trials).max() / ours, "pictures": ours}
+        best = candidate_of(random.binomial(ours, share, trials).max() / ours, ours)
         wrong += _lead(best, present, trials)[0] > 0
     assert wrong <= 29  # 5 % and one standard error: two-sided 5 % lets half of that through
 
@@ -123,10 +131,7 @@ def test_a_model_that_is_truly_better_takes_the_champions_place(prepared):
     random = np.random.default_rng(0)
     promoted(prepared, [evaluated(prepared, "any", 0.5)])
     present = replace(entry(prepared), validation_accuracy=0.5, validation_pictures=400)
-    leads = [
-        _lead({"validation_accuracy": share, "pictures": 400}, present, 1)
-        for share in random.binomial(400, 0.65, 200) / 400
-    ]
+    leads = [_lead(candidate_of(share, 400), present, 1) for share in random.binomial(400, 0.65, 200) / 400]
     assert np.mean([low > 0 for low, _ in leads]) > 0.95
     assert np.mean([low < 0.15 < high for low, high in leads]) > 0.93
 
@@ -156,6 +161,30 @@ def test_a_model_whose_test_pictures_steered_is_never_promoted(prepared, tmp_pat
     result = promoted(prepared, [evaluated((store, steered), "st", 0.9)], dataset=steered)
     assert (result["outcome"], result["champion"], store.exists(KEY)) == ("not eligible", None, False)
     assert "test pictures steered" in result["why"]
+
+
+def test_a_model_of_another_split_is_not_compared_with_the_champion(prepared, tmp_path):
+    """The one's validation pictures may have trained the other."""
+    store = prepared[0]
+    promoted(prepared, [evaluated(prepared, "first", 0.4)], run_id="first")
+    other = small_dataset(store, tmp_path / "other", validation_share=0.4)
+    result = promoted(prepared, [evaluated((store, other), "second", 0.95)], dataset=other, run_id="second")
+    assert (result["outcome"], entry(prepared).run_id) == ("kept", "first")
+    assert "split by other settings" in result["why"]
+
+
+def test_a_change_of_the_split_says_how_many_test_pictures_may_train_now(prepared, tmp_path):
+    store, dataset = prepared
+    assert split_change(store, dataset, drawn=False) == ""
+    promoted(prepared, [evaluated(prepared, "first", 0.4)], run_id="first")
+    assert split_change(store, dataset, drawn=False) == ""
+    other = small_dataset(store, tmp_path / "other", validation_share=0.05, test_share=0.05)
+    tested, trained = (
+        {row.image_id for row in read_split(store, of, side)} for of, side in ((dataset, "test"), (other, "train"))
+    )
+    said = split_change(store, other, drawn=False)
+    assert tested & trained and f"{len(tested & trained)} test pictures of that run may train now" in said
+    assert "run first" in said and split_change(store, other, drawn=True) == ""
 
 
 def test_drawn_pictures_and_photos_have_champions_of_their_own(prepared):

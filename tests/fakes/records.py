@@ -1,23 +1,58 @@
-"""Records of trainings that nobody did."""
+"""Records of trainings, comparisons and doubts that nobody made."""
 
+from collections.abc import Iterable
+
+from imagenet_tasks.artifacts.figures import Compared, Comparison, ComparisonByClass, RepairComparison
+from imagenet_tasks.artifacts.quality import Suspect, Suspects
 from imagenet_tasks.artifacts.references import Trial
 from imagenet_tasks.artifacts.training import HISTORY, Epoch, TrainingRecord, history_lines
 
 
+def epoch_of(number: int, **changes) -> Epoch:
+    """The figures of an epoch; the later, the better."""
+    return Epoch(
+        **{
+            "epoch": number, "accuracy": 0.1 * number, "loss": 3 / number, "val_accuracy": 0.09 * number,
+            "val_loss": 3.2 / number, "learning_rate": 0.001 / number, "seconds": 4.0, "pictures_per_s": 25.0,
+        } | changes
+    )  # fmt: skip
+
+
 def write_training(folder, trial: Trial, *, epochs: int = 1, **changes) -> None:
     """Writes history and record of a training into a model's folder."""
-    history = [
-        Epoch(
-            epoch=e, accuracy=0.1 * e, loss=3 / e, val_accuracy=0.09 * e, val_loss=3.2 / e, learning_rate=0.001 / e,
-            seconds=4.0, pictures_per_s=25.0,
-        )
-        for e in range(1, epochs + 1)
-    ]  # fmt: skip
     defaults = {
         "parameters": 1, "epochs": epochs, "best_epoch": 1, "stopped_early": False, "resumed_from": 0,
         "batch_size": 64, "training_pictures": 100, "added_pictures": 0, "streamed": False, "device": "cpu",
         "device_name": "CPU", "devices": 1, "precision": "float32", "backend": "tensorflow", "keras": "3",
         "python": "3.11", "train_seconds": 12.0, "pictures_per_s": 25.0, "seconds": 13.0,
     }  # fmt: skip
-    (folder / HISTORY).write_bytes(history_lines(history))
+    (folder / HISTORY).write_bytes(history_lines(epoch_of(e) for e in range(1, epochs + 1)))
     (folder / TrainingRecord.FILE).write_bytes(TrainingRecord(trial=trial, **defaults | changes).content())
+
+
+def comparison_of(validation_gain: tuple[float, float]) -> RepairComparison:
+    """A repair whose gain on validation over the round before has this interval."""
+    same = {
+        "pictures": 100, "seeds": (0,), "before": 0.5, "after": 0.5, "difference": 0.0, "interval": validation_gain,
+        "p_value": 1.0, "only_before_right": 0, "only_after_right": 0, "verdict": "no difference shown", "rule": "r",
+        "by_seed": (), "sd": None, "seed_interval": None,
+    }  # fmt: skip
+    by_class = ComparisonByClass(**same, per_class=())
+    previous = Compared(validation=Comparison(**same), test=Comparison(**same))
+    return RepairComparison(
+        validation=by_class, test=by_class, arms={}, against={}, previous=previous, collateral=()
+    )  # fmt: skip
+
+
+def suspects_of(doubts: Iterable[tuple[str, str, float]]) -> Suspects:
+    """Pictures in doubt, as (class id, image id, probability of the class suggested)."""
+    return Suspects(
+        folds=3, pictures=60, agreement=0.5,
+        suspects=tuple(
+            Suspect(
+                image_id=image_id, class_id=class_id, name=class_id, row=0, given_probability=0.1, label=0,
+                suggested_class_id="n00000001", suggested_name="another", suggested_probability=share,
+            )
+            for class_id, image_id, share in doubts
+        ),
+    )  # fmt: skip

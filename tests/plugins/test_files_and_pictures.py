@@ -262,7 +262,7 @@ def test_pictures_of_another_run_are_not_shown(viewer, run):
 @pytest.mark.parametrize("most", [1024, 20, 9, 7, 1])
 def test_a_task_s_classes_are_those_that_the_plan_gave_it(store, tmp_path, most):
     from imagenet_tasks.pages.pictures import classes_of_task
-    from imagenet_tasks.tasks import plan_run
+    from imagenet_tasks.tasks.pictures import plan_run
 
     run = Run(store, DAG_ID, RUN_ID)
     for class_id in (c.class_id for c in PROFILES["best"].classes):

@@ -57,7 +57,7 @@ def verdicts_where_nothing_differs(repeats, count, **how) -> list[str]:
     for _ in range(repeats):
         labels, hard = pictures(random, count)
         sides = (trained(random, hard, labels, **how) for _ in range(2))
-        found.append(compare(labels, *sides, seeds=range(how["seeds"]))["verdict"])
+        found.append(compare(labels, *sides, seeds=range(how["seeds"])).verdict)
     return found
 
 
@@ -66,31 +66,31 @@ def verdicts_where_nothing_differs(repeats, count, **how) -> list[str]:
 
 def test_identical_predictions_show_no_difference():
     result = outcomes(0, 0, 60, 40)
-    assert (result["verdict"], result["p_value"], result["difference"], result["interval"]) == (
+    assert (result.verdict, result.p_value, result.difference, result.interval) == (
         "no difference shown",
         1.0,
         0.0,
-        [0.0, 0.0],
+        (0.0, 0.0),
     )
 
 
 def test_models_that_are_wrong_in_different_ways_are_not_different():
     result = single(np.zeros(50, int), np.ones(50, int), np.full(50, 2))
-    assert (result["verdict"], result["p_value"]) == ("no difference shown", 1.0)
-    assert (result["before"], result["after"]) == (0, 0)
+    assert (result.verdict, result.p_value) == ("no difference shown", 1.0)
+    assert (result.before, result.after) == (0, 0)
 
 
 def test_a_model_that_is_strongly_better_helped():
     result = outcomes(5, 40, 30, 25)
-    assert (result["verdict"], result["before"], result["after"]) == ("helped", 0.35, 0.7)
-    assert result["difference"] == pytest.approx(0.35)
-    assert 0 < result["interval"][0] < 0.35 < result["interval"][1] < 1
+    assert (result.verdict, result.before, result.after) == ("helped", 0.35, 0.7)
+    assert result.difference == pytest.approx(0.35)
+    assert 0 < result.interval[0] < 0.35 < result.interval[1] < 1
 
 
 def test_a_model_that_is_strongly_worse_hurt():
     result = outcomes(40, 5, 30, 25)
-    assert result["verdict"] == "hurt"
-    assert result["interval"][1] < 0
+    assert result.verdict == "hurt"
+    assert result.interval[1] < 0
 
 
 def binomial_p(discordant: int, fewer: int) -> float:
@@ -110,8 +110,8 @@ def binomial_p(discordant: int, fewer: int) -> float:
 )
 def test_mcnemars_p_value_and_the_verdict_are_those_worked_out_by_hand(only_before, only_after, verdict):
     result = outcomes(only_before, only_after, 20, 20)
-    assert result["p_value"] == pytest.approx(binomial_p(only_before + only_after, min(only_before, only_after)))
-    assert (result["only_before_right"], result["only_after_right"], result["verdict"]) == (
+    assert result.p_value == pytest.approx(binomial_p(only_before + only_after, min(only_before, only_after)))
+    assert (result.only_before_right, result.only_after_right, result.verdict) == (
         only_before,
         only_after,
         verdict,
@@ -119,20 +119,21 @@ def test_mcnemars_p_value_and_the_verdict_are_those_worked_out_by_hand(only_befo
 
 
 def test_the_pictures_that_both_models_got_right_do_not_change_the_p_value():
-    assert outcomes(3, 12, 0, 0)["p_value"] == outcomes(3, 12, 900, 100)["p_value"]
+    assert outcomes(3, 12, 0, 0).p_value == outcomes(3, 12, 900, 100).p_value
 
 
 def test_one_seed_has_no_spread_over_seeds_and_a_rule_that_says_so():
     result = outcomes(5, 40, 30, 25)
-    assert (result["seeds"], result["sd"], result["seed_interval"]) == ([0], None, None)
-    assert result["by_seed"] == [{"seed": 0, "before": 0.35, "after": 0.7, "difference": pytest.approx(0.35)}]
-    assert "McNemar's exact test" in result["rule"] and "these two trainings" in result["rule"]
+    assert (result.seeds, result.sd, result.seed_interval) == ((0,), None, None)
+    (seed,) = result.by_seed
+    assert (seed.seed, seed.before, seed.after, seed.difference) == (0, 0.35, 0.7, pytest.approx(0.35))
+    assert "McNemar's exact test" in result.rule and "these two trainings" in result.rule
 
 
 def test_without_pictures_nothing_can_be_said():
     result = single(np.empty(0, int), np.empty(0, int), np.empty(0, int))
-    assert {result[n] for n in ("before", "after", "difference", "interval")} == {None}
-    assert (result["pictures"], result["p_value"], result["verdict"]) == (0, 1.0, "no difference shown")
+    assert {getattr(result, n) for n in ("before", "after", "difference", "interval")} == {None}
+    assert (result.pictures, result.p_value, result.verdict) == (0, 1.0, "no difference shown")
 
 
 # The intervals
@@ -144,7 +145,7 @@ def test_the_interval_is_the_bootstrap_over_the_pictures():
     before, after = (random.random((3, 300)) > 0.5).astype(int), (random.random((3, 300)) > 0.6).astype(int)
     change = ((after == 0).astype(float) - (before == 0)).mean(axis=0)
     expected = bootstrap((change,), np.mean, method="percentile", rng=np.random.default_rng(1)).confidence_interval
-    assert compare(labels, before, after, seeds=[0, 1, 2])["interval"] == pytest.approx(list(expected), abs=0.006)
+    assert compare(labels, before, after, seeds=[0, 1, 2]).interval == pytest.approx(list(expected), abs=0.006)
 
 
 def test_the_interval_is_the_same_whenever_it_is_computed():
@@ -156,10 +157,10 @@ def test_the_interval_over_seeds_is_that_of_the_paired_t_test():
     labels = np.zeros(400, int)
     before, after = (random.random((5, 400)) > 0.5).astype(int), (random.random((5, 400)) > 0.6).astype(int)
     result = compare(labels, before, after, seeds=range(5))
-    gains = [s["difference"] for s in result["by_seed"]]
+    gains = [s.difference for s in result.by_seed]
     expected = ttest_rel((after == 0).mean(axis=1), (before == 0).mean(axis=1)).confidence_interval()
-    assert result["seed_interval"] == pytest.approx([expected.low, expected.high])
-    assert (result["sd"], result["difference"]) == (pytest.approx(np.std(gains, ddof=1)), pytest.approx(np.mean(gains)))
+    assert result.seed_interval == pytest.approx([expected.low, expected.high])
+    assert (result.sd, result.difference) == (pytest.approx(np.std(gains, ddof=1)), pytest.approx(np.mean(gains)))
 
 
 # Several seeds
@@ -169,16 +170,16 @@ def test_a_picture_counts_once_however_many_seeds_there_are():
     before, after = np.ones((5, 20), int), np.zeros((5, 20), int)
     after[:, 3:] = 1  # three pictures are gained, by every seed
     result = compare(np.zeros(20, int), before, after, seeds=range(5))
-    assert (result["only_after_right"], result["p_value"]) == (3, pytest.approx(binomial_p(3, 0)))
-    assert result["verdict"] == "no difference shown"
+    assert (result.only_after_right, result.p_value) == (3, pytest.approx(binomial_p(3, 0)))
+    assert result.verdict == "no difference shown"
 
 
 def test_a_gain_that_hangs_on_one_seed_is_not_shown():
     before, after = np.ones((3, 100), int), np.ones((3, 100), int)
     after[0, :40] = 0
     result = compare(np.zeros(100, int), before, after, seeds=range(3))
-    assert result["p_value"] < 0.001 and result["seed_interval"][0] < 0
-    assert result["verdict"] == "no difference shown"
+    assert result.p_value < 0.001 and result.seed_interval[0] < 0
+    assert result.verdict == "no difference shown"
 
 
 def test_a_picture_that_every_seed_gains_counts_more_than_one_that_a_single_seed_loses():
@@ -186,15 +187,15 @@ def test_a_picture_that_every_seed_gains_counts_more_than_one_that_a_single_seed
     before[0, :20] = 0  # twenty pictures are lost by one seed
     after[:, 20:28] = 0  # eight are gained by all
     result = compare(np.zeros(60, int), before, after, seeds=range(3))
-    assert (result["only_before_right"], result["only_after_right"]) == (20, 8)
-    assert result["difference"] > 0 and result["p_value"] > 0.05 and result["interval"][0] < 0 < result["interval"][1]
-    assert result["verdict"] == "no difference shown"
+    assert (result.only_before_right, result.only_after_right) == (20, 8)
+    assert result.difference > 0 and result.p_value > 0.05 and result.interval[0] < 0 < result.interval[1]
+    assert result.verdict == "no difference shown"
 
 
 def test_the_rule_of_several_seeds_says_how_many():
     labels = np.zeros(10, int)
     result = compare(labels, np.zeros((4, 10), int), np.zeros((4, 10), int), seeds=[3, 4, 5, 6])
-    assert "over 4 seeds" in result["rule"] and result["seeds"] == [3, 4, 5, 6]
+    assert "over 4 seeds" in result.rule and result.seeds == (3, 4, 5, 6)
 
 
 # The permutation test
@@ -234,7 +235,7 @@ def test_test_and_interval_agree_on_whether_there_is_a_difference():
         labels, hard = pictures(random, 400)
         sides = (trained(random, hard, labels, seeds=3, better=better) for better in (0.0, 0.2))
         result = compare(labels, *sides, seeds=range(3))
-        agreed += (result["p_value"] < 0.05) == (result["interval"][0] > 0 or result["interval"][1] < 0)
+        agreed += (result.p_value < 0.05) == (result.interval[0] > 0 or result.interval[1] < 0)
     assert agreed >= 95
 
 
@@ -264,17 +265,17 @@ def test_a_recipe_that_is_better_helped_and_mirrored_it_hurt():
         before = trained(random, hard, labels, seeds=5)
         after = trained(random, hard, labels, seeds=5, better=0.8)
         there, back = (compare(labels, *sides, seeds=range(5)) for sides in ((before, after), (after, before)))
-        assert (there["verdict"], back["verdict"]) == ("helped", "hurt")
-        assert back["difference"] == pytest.approx(-there["difference"])
-        assert back["seed_interval"] == pytest.approx([-end for end in there["seed_interval"][::-1]])
-        assert (back["p_value"], back["only_after_right"]) == (there["p_value"], there["only_before_right"])
+        assert (there.verdict, back.verdict) == ("helped", "hurt")
+        assert back.difference == pytest.approx(-there.difference)
+        assert back.seed_interval == pytest.approx([-end for end in there.seed_interval[::-1]])
+        assert (back.p_value, back.only_after_right) == (there.p_value, there.only_before_right)
 
 
 # Per class
 
 
 def changed(rows) -> dict[int, str]:
-    return {row["label"]: row["changed"] for row in rows if row["changed"]}
+    return {row.label: row.changed for row in rows if row.changed}
 
 
 @pytest.mark.parametrize("seeds", [1, 5])
@@ -304,10 +305,10 @@ def test_holms_correction_is_the_one_worked_out_by_hand():
     after[:10] = 9
     before[10:17] = 9
     rows = compare_classes(labels, before[None], after[None], CLASSES[:4])
-    assert [r["p_value"] for r in rows] == pytest.approx([2 / 2**10, 2 / 2**7, 1.0, 1.0])
-    assert [r["p_adjusted"] for r in rows] == pytest.approx([4 * 2 / 2**10, 3 * 2 / 2**7, 1.0, 1.0])
+    assert [r.p_value for r in rows] == pytest.approx([2 / 2**10, 2 / 2**7, 1.0, 1.0])
+    assert [r.p_adjusted for r in rows] == pytest.approx([4 * 2 / 2**10, 3 * 2 / 2**7, 1.0, 1.0])
     assert changed(rows) == {0: "lost", 1: "gained"}
-    assert [(r["before"], r["after"], r["difference"]) for r in rows[:2]] == [(1.0, 0.0, -1.0), (0.3, 1.0, 0.7)]
+    assert [(r.before, r.after, r.difference) for r in rows[:2]] == [(1.0, 0.0, -1.0), (0.3, 1.0, 0.7)]
 
 
 def test_of_many_classes_a_small_change_in_one_is_not_called_one():
@@ -321,5 +322,5 @@ def test_of_many_classes_a_small_change_in_one_is_not_called_one():
 def test_a_class_without_pictures_has_no_recall_and_did_not_change():
     labels = np.zeros(10, int)
     row = compare_classes(labels, labels[None], labels[None], CLASSES[:2])[1]
-    assert (row["support"], row["before"], row["after"], row["difference"]) == (0, None, None, None)
-    assert (row["p_value"], row["p_adjusted"], row["changed"]) == (1.0, 1.0, None)
+    assert (row.support, row.before, row.after, row.difference) == (0, None, None, None)
+    assert (row.p_value, row.p_adjusted, row.changed) == (1.0, 1.0, None)

@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 from fakes.models import fake_model, judges_of_labels
 from fakes.pictures import COBRA, PANDA, load_split, picture, small_dataset
+from fakes.records import comparison_of, suspects_of
 
 from imagenet_tasks.artifacts import champions
 from imagenet_tasks.artifacts.arrays import fold_of, read_array, read_split
+from imagenet_tasks.artifacts.figures import RepairComparison
+from imagenet_tasks.artifacts.quality import Suspects
 from imagenet_tasks.artifacts.references import AddedPictures, ClassArray, Dataset, Evaluation, TrainedModel, Trial
 from imagenet_tasks.evaluate.stage import evaluate_baseline
 from imagenet_tasks.evaluate.suspects import find_suspects
@@ -45,9 +48,8 @@ def evaluated(store: Store, gain: tuple[float, float] = (0.0, 0.0), *, accuracy:
         fingerprint=f"e{gain[0]}{gain[1]}", models=(TrainedModel(trial=trial, fingerprint="m"),),
         validation_accuracy=accuracy, test_accuracy=0.9, round=1,
     )  # fmt: skip
-    comparison = {"previous": {"validation": {"interval": gain}}}
     with store.publish(evaluation.folder) as folder:
-        (folder / "comparison.json").write_text(json.dumps(comparison))
+        (folder / RepairComparison.FILE).write_bytes(comparison_of(gain).content())
     return evaluation.as_dict()
 
 
@@ -152,9 +154,9 @@ def baseline_of(run: Run, where) -> tuple[Dataset, Evaluation]:
     model = fake_model(run.store, dataset, "m", validation=0.4, test=0.4)
     measured, _ = evaluate_baseline(run.store, dataset, [model])
     for task, result in (
-        ("build_dataset", {"fingerprint": dataset.fingerprint}),
+        ("build_dataset", {"fingerprint": dataset.fingerprint, "left_out": [], "split_change": ""}),
         ("evaluate_baseline", measured.as_dict()),
-        ("check_accuracy", {"branch": "report"}),
+        ("check_accuracy", {"branch": "report", "validation_accuracy": 0.4, "accuracy_goal": 0.3, "why": "w"}),
     ):
         with run.task(task) as record:
             record["result"] = result
@@ -165,12 +167,10 @@ def test_the_changed_pictures_are_made_of_the_plans_entries_and_no_image_ids_are
     run = start(arms="targeted,none", classes_to_augment=2, pictures_to_add=5)
     dataset, measured = baseline_of(run, tmp_path / "data")
     doubtful = [row.image_id for row in read_split(run.store, dataset, "train") if row.class_id == COBRA][:3]
-    suspects = [
-        {"class_id": COBRA, "image_id": i, "given_probability": 0.1, "suggested_probability": 0.9} for i in doubtful
-    ]
+    suspects = suspects_of((COBRA, i, 0.9) for i in doubtful)
     measured = replace(measured, fingerprint="doubting")
     with run.store.publish(measured.folder) as folder:
-        (folder / "suspects.json").write_text(json.dumps({"suspects": suspects}))
+        (folder / Suspects.FILE).write_bytes(suspects.content())
     groups = repair.plan_augmentation(run, measured.as_dict())
     assert not any(image_id in json.dumps(groups) for image_id in doubtful)
     added = [AddedPictures.from_dict(a) for group in groups for a in repair.augment_class(run, group, listeners=())]
@@ -216,7 +216,7 @@ def test_pictures_that_look_alike_are_judged_in_one_part(start, tmp_path):
     assert {fold_of(r.group or r.image_id, 5) for r in rows} == set(range(5))
     shares = np.full((len(rows), 3), 1 / 3)
     judges = judges_of_labels(run.store, dataset, "judge", shares, folds=5)
-    assert find_suspects(run.store, dataset, judges)["pictures"] == len(rows)
+    assert find_suspects(run.store, dataset, judges).pictures == len(rows)
 
 
 def test_a_run_that_is_planned_again_counts_nothing_that_an_earlier_attempt_left(start, tmp_path):

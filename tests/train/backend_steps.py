@@ -106,8 +106,8 @@ def main(devices: int, *, streamed: bool) -> None:
         "backend": keras.backend.backend(),
         "devices": job.device.count,
         "streamed": streamed,
-        "loss": [line["loss"] for line in training.history],
-        "val_loss": [line["val_loss"] for line in training.history],
+        "loss": [e.loss for e in training.history],
+        "val_loss": [e.val_loss for e in training.history],
         "memory_error": ask_for_too_much(),
     }
     if answer["backend"] == "jax":

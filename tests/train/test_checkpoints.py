@@ -7,8 +7,10 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from trainings import KILLED_IN, TINY, history_of, kill_a_training, learned, run_trial, shares_of, training_of
+from fakes.records import epoch_of
+from trainings import KILLED_IN, TINY, kill_a_training, learned, run_trial, shares_of, training_of
 
+from imagenet_tasks.artifacts.training import read_history
 from imagenet_tasks.errors import ArtifactError
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.train import loop
@@ -52,7 +54,7 @@ def whole(prepared):
         results = {}
         for name in ("tiny", "mixed", "schedule"):
             model = run_trial(prepared, epochs=EPOCHS, salt="whole", model=name)
-            results[name] = (learned(history_of(store, model)), shares_of(store, model, "test"))
+            results[name] = (learned(read_history(store, model)), shares_of(store, model, "test"))
         return results
 
 
@@ -60,7 +62,7 @@ def same_as(whole, store, model, name="tiny") -> bool:
     """Tells whether a training ended as the one that nobody stopped."""
     lines, shares = whole[name]
     assert shares_of(store, model, "test") == pytest.approx(shares, **LIKE)
-    for line, expected in zip(learned(history_of(store, model)), lines, strict=True):
+    for line, expected in zip(learned(read_history(store, model)), lines, strict=True):
         assert line == pytest.approx(expected, **LIKE)
     return True
 
@@ -87,7 +89,7 @@ def test_f40_a_training_that_was_killed_in_an_epoch_goes_on_from_the_one_before(
     with caplog.at_level("INFO"):
         model = run_trial(copied, epochs=EPOCHS)
     assert f"Going on after epoch {KILLED_IN - 1} of {EPOCHS}" in caplog.text
-    assert training_of(store, model)["resumed_from"] == KILLED_IN - 1
+    assert training_of(store, model).resumed_from == KILLED_IN - 1
     assert same_as(whole, store, model)
 
 
@@ -204,7 +206,7 @@ def test_f42_going_on_after_the_best_epoch_keeps_the_best(copied, monkeypatch):
     model = run_trial(copied, epochs=EPOCHS)
     assert len(weights) == EPOCHS
     record = training_of(store, model)
-    assert (record["best_epoch"], record["resumed_from"]) == (2, STOPPED_AFTER)
+    assert (record.best_epoch, record.resumed_from) == (2, STOPPED_AFTER)
     network = keras.saving.load_model(store.open_file(model.folder, "model.keras"))
     for published, best, last in zip(network.get_weights(), weights[1], weights[-1], strict=True):
         assert (published == best).all() and (published != last).any()
@@ -214,7 +216,7 @@ def test_f42_going_on_after_the_best_epoch_keeps_the_best(copied, monkeypatch):
 
 
 def checkpoint(epoch: int, value: float) -> Checkpoint:
-    state = State(history=tuple({"epoch": e, "loss": value} for e in range(1, epoch + 1)), batch_size=8)
+    state = State(history=tuple(epoch_of(e, loss=value) for e in range(1, epoch + 1)), batch_size=8)
     return Checkpoint(state=state, variables=[np.full((2, 3), value, np.float32), np.int64(7)], best=[np.zeros(1)])
 
 
@@ -231,7 +233,7 @@ def folders(store):
 def test_a_checkpoint_comes_back_as_it_was_saved(store):
     Checkpoints(store, "m").save(checkpoint(3, 0.1))
     back = Checkpoints(store, "m").newest(lambda c: c)
-    assert back.state == checkpoint(3, 0.1).state and isinstance(back.state.history[0]["epoch"], int)
+    assert back.state == checkpoint(3, 0.1).state and isinstance(back.state.history[0].epoch, int)
     assert (back.variables[0] == checkpoint(3, 0.1).variables[0]).all() and back.variables[1] == 7
     assert back.best == [np.zeros(1)]
     assert Checkpoints(store, "other").newest(lambda c: c) is None

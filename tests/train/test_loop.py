@@ -9,9 +9,11 @@ import keras
 import numpy as np
 import pytest
 from fakes.pictures import quiet
-from trainings import HUNGRY_BATCH, TINY, history_of, program, run_trial, training_of
+from fakes.records import epoch_of
+from trainings import HUNGRY_BATCH, TINY, program, run_trial, training_of
 
 from imagenet_tasks.artifacts.references import TrainedModel
+from imagenet_tasks.artifacts.training import read_history
 from imagenet_tasks.errors import OutOfMemory
 from imagenet_tasks.tasks.child import child_environment
 from imagenet_tasks.train import loop
@@ -111,7 +113,7 @@ def test_a_layer_changes_its_pictures_anew_each_time_and_only_in_training():
 def history(losses, accuracies=None):
     accuracies = accuracies or [0.5] * len(losses)
     return [
-        {"epoch": e, "val_loss": loss, "val_accuracy": accuracy}
+        epoch_of(e, val_loss=loss, val_accuracy=accuracy)
         for e, (loss, accuracy) in enumerate(zip(losses, accuracies, strict=True), start=1)
     ]
 
@@ -175,7 +177,7 @@ def test_a_schedule_counts_the_steps_that_an_epoch_takes(devices, batch_size):
     training = loop.Training(job)
     training.run_epoch(quiet())
     assert int(training._optimizer.iterations) == training._steps
-    assert training.history[0]["learning_rate"] == pytest.approx(0, abs=1e-8)
+    assert training.history[0].learning_rate == pytest.approx(0, abs=1e-8)
 
 
 # Memory
@@ -199,8 +201,8 @@ def test_f45_where_the_memory_does_not_hold_a_batch_half_of_it_is_tried_once(pre
     said = [line for line in lines if line.startswith(f"Batch {HUNGRY_BATCH} does not fit")]
     assert len(said) == 1 and "OOM when allocating" in said[0] and f"with {HUNGRY_BATCH // 2}" in said[0]
     model = TrainedModel.from_dict(json.loads(lines[-1]))
-    assert training_of(store, model)["batch_size"] == HUNGRY_BATCH // 2
-    assert len(history_of(store, model)) == 1
+    assert training_of(store, model).batch_size == HUNGRY_BATCH // 2
+    assert len(read_history(store, model)) == 1
 
 
 def refuse(monkeypatch, *, above: int, after: int = 0):
@@ -226,9 +228,9 @@ def test_f45_half_the_batch_goes_on_from_the_last_checkpoint_and_so_does_the_sch
     refuse(monkeypatch, above=8, after=2)
     with caplog.at_level("INFO"):
         model = run_trial(prepared, epochs=4, model="schedule", salt=f"half {memory_gb}")
-    record, rates = training_of(store, model), [line["learning_rate"] for line in history_of(store, model)]
-    assert (record["batch_size"], record["resumed_from"], record["epochs"]) == (8, 2, 4)
-    assert record["streamed"] == (memory_gb != "1")
+    record, rates = training_of(store, model), [e.learning_rate for e in read_history(store, model)]
+    assert (record.batch_size, record.resumed_from, record.epochs) == (8, 2, 4)
+    assert record.streamed == (memory_gb != "1")
     assert [m for m in caplog.messages if "Batch 16 does not fit" in m and "with 8" in m]
     assert rates == pytest.approx([0.05 * (1 + np.cos(np.pi * e / 4)) / 2 for e in (1, 2, 3, 4)], abs=1e-6)
 

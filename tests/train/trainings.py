@@ -11,6 +11,7 @@ import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import keras
@@ -18,6 +19,7 @@ import numpy as np
 
 from imagenet_tasks.artifacts.arrays import write_array
 from imagenet_tasks.artifacts.references import ClassArray, Dataset, DatasetClass, TrainedModel, Trial
+from imagenet_tasks.artifacts.training import Epoch, TrainingRecord
 from imagenet_tasks.settings.config import TrainConfig
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.tasks.child import child_environment
@@ -99,21 +101,17 @@ def kill_a_training(store: Store, dataset: Dataset) -> list[str]:
     return program("trainings.py", "kill", str(store.root), dataset.fingerprint, ends_with=-signal.SIGKILL)
 
 
-def training_of(store, model) -> dict:
-    return json.loads(store.open_file(model.folder, "training.json").read_bytes())
-
-
-def history_of(store, model) -> list[dict]:
-    return [json.loads(line) for line in store.open_file(model.folder, "history.jsonl").read_text().splitlines()]
+def training_of(store, model) -> TrainingRecord:
+    return TrainingRecord.read(store, model.folder, TrainingRecord.FILE)
 
 
 def shares_of(store, model, name) -> np.ndarray:
     return np.load(store.open_file(model.folder, f"probabilities_{name}.npy"))
 
 
-def learned(history: list[dict]) -> list[dict]:
+def learned(history: Iterable[Epoch]) -> list[dict]:
     """A history without the time that it took."""
-    return [{k: v for k, v in line.items() if k not in ("seconds", "pictures_per_s")} for line in history]
+    return [{k: v for k, v in e.as_line().items() if k not in ("seconds", "pictures_per_s")} for e in history]
 
 
 def kill_in_the_middle() -> None:

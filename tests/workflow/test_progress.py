@@ -3,6 +3,8 @@
 import logging
 import time
 
+from fakes.records import epoch_of
+
 from imagenet_tasks.workflow.progress import Progress, log_line
 
 
@@ -136,7 +138,7 @@ def test_a_live_listener_hears_the_first_step_then_every_two_seconds_and_the_end
 def test_a_snapshot_keeps_the_epochs_so_far():
     heard = []
     counting = progress(heard)
-    counting.history = epochs = [{"epoch": 1, "accuracy": 0.5}]
+    counting.history = epochs = [epoch_of(1)]
     counting.tell()
-    epochs.append({"epoch": 2, "accuracy": 0.6})
-    assert heard[0].history == [{"epoch": 1, "accuracy": 0.5}]
+    epochs.append(epoch_of(2))
+    assert heard[0].history == (epoch_of(1),)
