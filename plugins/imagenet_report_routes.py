@@ -116,7 +116,8 @@ def _pages_of_a_run() -> dict[str, Callable[..., "Response"]]:
     from fastapi import Request, Response
     from sqlalchemy import select
 
-    from imagenet_tasks.pages.records import REPORT, REPORT_JSON, view_run
+    from imagenet_tasks.artifacts.report import Report
+    from imagenet_tasks.pages.records import REPORT, view_run
 
     def show_run(request: Request, dag_id: str, run_id: str, session: SessionDep, renew: str = "") -> Response:
         run = find_run(dag_id, run_id)
@@ -137,7 +138,7 @@ def _pages_of_a_run() -> dict[str, Callable[..., "Response"]]:
         return respond(read_report(dag_id, run_id, REPORT), "text/html")
 
     def show_figures(dag_id: str, run_id: str) -> Response:
-        content = read_report(dag_id, run_id, REPORT_JSON)
+        content = read_report(dag_id, run_id, Report.KEY)
         try:
             json.loads(content)
         except ValueError:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from imagenet_tasks.artifacts.figures import Share
 from imagenet_tasks.artifacts.json_file import JsonArtifact
 from imagenet_tasks.artifacts.references import TrainedModel, Trial
 from imagenet_tasks.settings.config import STRICT
@@ -23,10 +24,10 @@ class Epoch(JsonArtifact):
     """
 
     epoch: Annotated[int, Field(ge=1)]
-    accuracy: float
+    accuracy: Share
     loss: float
     val_loss: float | None = None
-    val_accuracy: float | None = None
+    val_accuracy: Share | None = None
     learning_rate: float
     seconds: float
     pictures_per_s: float

@@ -5,7 +5,7 @@ import json
 import re
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter
@@ -13,21 +13,21 @@ from pydantic.dataclasses import dataclass as checked
 
 from imagenet_tasks.artifacts.kinds import FINGERPRINT
 from imagenet_tasks.artifacts.references import TrainedModel
+from imagenet_tasks.artifacts.training import HISTORY, parse_history
 from imagenet_tasks.pages.files import UNREADABLE, has_content, list_names, names_or_none, read_plain
 from imagenet_tasks.pages.lines import Chart, Line, draw_lines
 from imagenet_tasks.settings.config import RunConfig, from_json
 from imagenet_tasks.workflow.graph import parse_task_id
+from imagenet_tasks.workflow.progress import Snapshot
 from imagenet_tasks.workflow.run import Run
 
 REPORT = "report/report.html"
-REPORT_JSON = "report/report.json"
 MESSAGE_CHARACTERS = 2000
 LENIENT = ConfigDict(extra="ignore", allow_inf_nan=False)
 
 State = Literal["running", "success", "failed", "stopped"]
 Moment = Annotated[float, Field(ge=0, le=4e9)]
 Duration = Annotated[float, Field(ge=0, le=1e9)]
-Share = Annotated[float, Field(ge=0, le=1)]
 
 
 @checked(frozen=True, kw_only=True, config=LENIENT)
@@ -36,47 +36,6 @@ class TaskError:
 
     type: str
     message: str
-
-
-@checked(frozen=True, kw_only=True, config=LENIENT)
-class Epoch:
-    """The figures of an epoch; those on validation are None where there are no such pictures."""
-
-    epoch: Annotated[int, Field(ge=1)]
-    accuracy: Share
-    val_accuracy: Share | None = None
-
-
-@checked(frozen=True, kw_only=True, config=LENIENT)
-class TaskProgress:
-    """How far a task is: `rejected` counts a download's, `history` holds a training's epochs."""
-
-    done: Annotated[int, Field(ge=0)]
-    total: Annotated[int, Field(ge=0)]
-    unit: str
-    updated_s: Moment
-    elapsed_s: Duration = 0.0
-    rate_per_s: Duration | None = None
-    remaining_s: Duration | None = None
-    figures: dict[str, Any] = field(default_factory=dict)
-    history: tuple[Epoch, ...] = ()
-
-    @property
-    def share(self) -> float:
-        """How much is done, in [0, 1]."""
-        return min(1.0, self.done / self.total) if self.total else 0.0
-
-    @property
-    def left_s(self) -> float | None:
-        """The time left, once enough is done to tell."""
-        known = self.share >= 0.1 or self.elapsed_s >= 10
-        return self.remaining_s if known and self.share < 1 else None
-
-    @property
-    def rejected(self) -> int | None:
-        """How many candidates were rejected so far; None where that is no question."""
-        rejected = self.figures.get("rejected")
-        return rejected if isinstance(rejected, int) else None
 
 
 @checked(frozen=True, kw_only=True, config=LENIENT)
@@ -92,7 +51,7 @@ class TaskRecord:
     result: Any = None
     error: TaskError | None = None
     label: str = ""
-    progress: TaskProgress | None = None
+    progress: Snapshot | None = None
 
     @property
     def shows_progress(self) -> bool:
@@ -138,8 +97,6 @@ class TaskRecord:
 
 ORDER: tuple[State, ...] = ("failed", "stopped", "running", "success")  # what matters most comes first
 _RECORD_TYPE = TypeAdapter(TaskRecord)
-_PROGRESS_TYPE = TypeAdapter(TaskProgress)
-_EPOCH_TYPE = TypeAdapter(Epoch)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -315,24 +272,28 @@ def label_of(names: dict[str, str], item: str) -> str:
     return names.get(item) or names.get(re.sub(r"\.\d+$", "", item), "")
 
 
-def _progress(run: Run, record: TaskRecord) -> TaskProgress | None:
+def _progress(run: Run, record: TaskRecord) -> Snapshot | None:
+    name = f"progress/{record.task}.{record.item}.json"
     with contextlib.suppress(*UNREADABLE):
-        if content := read_file(run, f"progress/{record.task}.{record.item}.json"):
-            progress = _PROGRESS_TYPE.validate_json(content)
+        if content := read_file(run, name):
+            progress = Snapshot.from_json(content, where=name)
             if progress.updated_s >= record.started_s:  # else it is of an earlier attempt
                 return progress
     return _progress_of_model(run, record)
 
 
-def _progress_of_model(run: Run, record: TaskRecord) -> TaskProgress | None:
+def _progress_of_model(run: Run, record: TaskRecord) -> Snapshot | None:
     """Returns the epochs of a training that was there already."""
     mark = record.result.get("fingerprint") if isinstance(record.result, dict) else None
     if record.state != "success" or not re.fullmatch(FINGERPRINT, str(mark)):
         return None
     with contextlib.suppress(*UNREADABLE):
-        content = read_plain(run.store, f"{TrainedModel.KIND.folder_of(str(mark))}/history.jsonl")
-        history = tuple(_EPOCH_TYPE.validate_json(line) for line in (content or b"").splitlines())
-        return TaskProgress(done=1, total=1, unit="", updated_s=record.started_s, history=history)
+        key = f"{TrainedModel.KIND.folder_of(str(mark))}/{HISTORY}"
+        history = parse_history(read_plain(run.store, key) or b"", where=key)
+        return Snapshot(
+            task=record.task, item=record.item, label=record.item, unit="", done=1, total=1, elapsed_s=0.0,
+            rate_per_s=None, remaining_s=None, updated_s=record.started_s, history=history,
+        )  # fmt: skip
     return None
 
 

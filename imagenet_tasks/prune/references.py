@@ -55,7 +55,7 @@ def marks_of_runs(store: Store, runs: Iterable[Piece]) -> set[str]:
     """
     keys = [
         f"{run.key}/{name}" for run in runs for name in run.names
-        if name.startswith("tasks/") or name == RunIndex.KEY
+        if (name.startswith("tasks/") and name != "tasks/") or name == RunIndex.KEY  # an empty folder is a name too
     ]  # fmt: skip
     with ThreadPoolExecutor(1 if store.is_local else 16) as pool:  # an object store answers many at once
         return set().union(*pool.map(lambda key: _marks_of_record(store, key), keys))

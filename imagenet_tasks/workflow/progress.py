@@ -38,6 +38,23 @@ class Snapshot(JsonArtifact):
     figures: dict[str, Any] = field(default_factory=dict)
     history: tuple[Epoch, ...] = ()
 
+    @property
+    def share(self) -> float:
+        """How much is done, in [0, 1]."""
+        return min(1.0, self.done / self.total) if self.total else 0.0
+
+    @property
+    def left_s(self) -> float | None:
+        """The time left, once enough is done to tell."""
+        known = self.share >= 0.1 or self.elapsed_s >= 10
+        return self.remaining_s if known and self.share < 1 else None
+
+    @property
+    def rejected(self) -> int | None:
+        """How many candidates a download rejected so far; None where that is no question."""
+        rejected = self.figures.get("rejected")
+        return rejected if isinstance(rejected, int) else None
+
     def __str__(self) -> str:
         figures = "".join(f", {name.replace('_', ' ')} {said(name, value)}" for name, value in self.figures.items())
         rate = f", {_rate(self.rate_per_s)}/s" if self.rate_per_s and "pictures_per_s" not in self.figures else ""

@@ -18,16 +18,21 @@ def epoch_of(number: int, **changes) -> Epoch:
     )  # fmt: skip
 
 
-def write_training(folder, trial: Trial, *, epochs: int = 1, **changes) -> None:
-    """Writes history and record of a training into a model's folder."""
+def training_of(trial: Trial, *, epochs: int = 1, **changes) -> TrainingRecord:
+    """The record of a training."""
     defaults = {
         "parameters": 1, "epochs": epochs, "best_epoch": 1, "stopped_early": False, "resumed_from": 0,
         "batch_size": 64, "training_pictures": 100, "added_pictures": 0, "streamed": False, "device": "cpu",
         "device_name": "CPU", "devices": 1, "precision": "float32", "backend": "tensorflow", "keras": "3",
         "python": "3.11", "train_seconds": 12.0, "pictures_per_s": 25.0, "seconds": 13.0,
     }  # fmt: skip
+    return TrainingRecord(trial=trial, **defaults | changes)
+
+
+def write_training(folder, trial: Trial, *, epochs: int = 1, **changes) -> None:
+    """Writes history and record of a training into a model's folder."""
     (folder / HISTORY).write_bytes(history_lines(epoch_of(e) for e in range(1, epochs + 1)))
-    (folder / TrainingRecord.FILE).write_bytes(TrainingRecord(trial=trial, **defaults | changes).content())
+    (folder / TrainingRecord.FILE).write_bytes(training_of(trial, epochs=epochs, **changes).content())
 
 
 def comparison_of(validation_gain: tuple[float, float]) -> RepairComparison:

@@ -1,15 +1,18 @@
 """What the tests of the plugin share: two runs, their addresses, and what their tasks wrote."""
 
 import time
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from imagenet_tasks.artifacts.report import Report
 from imagenet_tasks.store.storage import safe_key
 from imagenet_tasks.workflow.run import Run
 from imagenet_tasks.workflow.run_index import RunIndex
 
 DAG_ID = "imagenet_targeted_augmentation"
 RUN_ID = "manual__2026-11-23T04:45:08.123+00:00"
+(REPORT,) = (Path(__file__).parent.parent / "artifacts" / "version_0").glob("runs/*/*/report/report.json")
 OTHER_RUN_ID = "scheduled__2026-11-16T00:00:00+00:00"
 
 
@@ -63,22 +66,30 @@ def write_index(run: Run, **changes: Any) -> None:
 
 
 def figures(**changes: Any) -> dict[str, Any]:
-    """Returns of report.json what the pages read."""
-    history = [{"epoch": e, "accuracy": 0.2 * e, "val_accuracy": 0.1 * e, "loss": 1.0} for e in (1, 2, 3)]
-    classes = [
-        {"class_id": class_id, "name": name, "support": 50, "before": {"recall": 0.4}, "after": {"recall": after}}
-        for class_id, name, after in (("n01747885", "cobra", 0.9), ("n02403454", "cow", 0.42))
-    ]
-    return {
+    """Returns a whole report.json, with changes at any depth."""
+    shown = {
         "verdict": {
             "headline": "Test accuracy 47.2 % -> 51.7 %: helped", "word": "helped",
             "test": {"pictures": 400, "before": 0.472, "after": 0.517},
         },
-        "models": {
-            "before": {"trial": "baseline-compact-seed0", "history": history},
-            "after": {"trial": "targeted-compact-seed0", "history": history},
-        },
-        "classes": classes,
+        "classes": [class_row("n01747885", "cobra", 0.4, 0.9), class_row("n02403454", "cow", 0.4, 0.42)],
         "settings": {"train": {"seed": 0, "arms": ["targeted"]}, "command": "python -m imagenet_tasks"},
         "fingerprints": {"Dataset": "datasets/aaaa"},
-    } | changes  # fmt: skip
+    }  # fmt: skip
+    return merged(merged(Report.from_json(REPORT.read_bytes(), where="").as_file(), shown), changes)
+
+
+def class_row(class_id: str, name: str, before: float, after: float | None = None, support: int = 50) -> dict[str, Any]:
+    """Returns a class's row of a report."""
+    role = {"precision": 0.5, "f1": 0.5, "predicted": 50, "validation_recall": 0.5, "validation_support": 50}
+    row = {
+        "class_id": class_id, "name": name, "label": 0, "targeted": False, "support": support, "change": None,
+        "p_adjusted": None, "changed": None, "before": role | {"recall": before},
+    }  # fmt: skip
+    return row if after is None else row | {"after": role | {"recall": after}}
+
+
+def merged(fields: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Returns fields with others in their place, also inside of those that have fields themselves."""
+    inner = {k: merged(fields[k], v) for k, v in changes.items() if isinstance(v, dict) and k in fields}
+    return fields | changes | inner

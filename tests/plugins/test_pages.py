@@ -6,8 +6,10 @@ import time
 from html.parser import HTMLParser
 
 import pytest
+from fakes.records import epoch_of
 from report_runs import DAG_ID, RUN_ID, address, figures, write_record
 
+from imagenet_tasks.workflow.progress import Snapshot
 from imagenet_tasks.workflow.run import Run
 
 HOSTILE = "</p></title></script><img src=x onerror=alert(1)>'\"{{ 7*7 }}"
@@ -77,10 +79,9 @@ def test_a_run_in_progress_shows_its_tasks_and_their_progress(viewer, run, airfl
     got = {"accepted": 8000, "wanted": 8000, "rejected": {"gone": 11, "timeout": 2}}
     write_record(run, "download_class", "n02403454", reused=True, result=got)
     write_record(run, "download_class", "n01747885", state="running", seconds=None, started_s=time.time() - 30)
-    progress = {
-        "done": 1212, "total": 8000, "unit": "pictures", "updated_s": time.time(), "rate_per_s": 41.0,
-        "remaining_s": 166.0, "figures": {"rejected": 97}, "more": 1,
-    }  # fmt: skip
+    progress = progress_of(
+        done=1212, total=8000, rate_per_s=41.0, elapsed_s=30.0, remaining_s=166.0, figures={"rejected": 97}
+    )
     run.store.write_json(run.key("progress/download_class.n01747885.json"), progress)
     html = page(viewer)
     text = text_of(html)
@@ -98,18 +99,24 @@ def test_a_run_in_progress_shows_its_tasks_and_their_progress(viewer, run, airfl
 def test_progress_of_an_earlier_attempt_is_not_shown(viewer, run, airflow_state):
     airflow_state("running")
     write_record(run, "download_class", "n01747885", state="running", seconds=None)
-    progress = {"done": 799, "total": 800, "unit": "pictures", "updated_s": time.time() - 3600}
+    progress = progress_of(done=799, total=800, updated_s=time.time() - 3600)
     run.store.write_json(run.key("progress/download_class.n01747885.json"), progress)
     assert "799" not in text_of(page(viewer))
 
 
+def progress_of(**changes):
+    """What a task's file says of its progress."""
+    progress = Snapshot(
+        task="t", item="i", label="l", unit="pictures", done=0, total=1, elapsed_s=0.0, rate_per_s=None,
+        remaining_s=None, updated_s=time.time(),
+    )  # fmt: skip
+    return progress.as_file() | changes
+
+
 def training_progress(**changes):
-    history = [{"epoch": e, "accuracy": 0.2 * e, "val_accuracy": 0.15 * e, "loss": 2.0} for e in (1, 2, 3)]
     shown = {"epoch": "3/12", "val_accuracy": 0.45, "pictures_per_s": 640}
-    return {
-        "done": 300, "total": 1200, "unit": "pictures", "updated_s": time.time(), "rate_per_s": 610.0,
-        "remaining_s": 42.0, "figures": shown, "history": history,
-    } | changes  # fmt: skip
+    figures = {"done": 300, "total": 1200, "rate_per_s": 610.0, "remaining_s": 42.0, "figures": shown}
+    return progress_of(**figures | {"history": [epoch_of(e).as_dict() for e in (1, 2, 3)]} | changes)
 
 
 def test_a_training_shows_its_epoch_its_rate_the_time_left_and_its_curves_so_far(viewer, run, airflow_state):
@@ -131,7 +138,9 @@ def test_the_curve_of_a_finished_training_stays_while_the_run_goes_on(viewer, ru
     assert page(viewer).count("<polyline") == 2
 
 
-@pytest.mark.parametrize("history", [[], [{"epoch": 1, "accuracy": 0.2}], [{"epoch": 0, "accuracy": 7}], "x"])
+@pytest.mark.parametrize(
+    "history", [[], [epoch_of(1, val_accuracy=None).as_dict()], [{"epoch": 0, "accuracy": 7}], "x"]
+)
 def test_a_training_without_figures_to_draw_is_shown_without_a_curve_of_them(viewer, run, airflow_state, history):
     airflow_state("running")
     write_record(run, "train_baseline", "baseline-compact-seed0", state="running", seconds=None)

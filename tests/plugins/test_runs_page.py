@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 
 import pytest
-from report_runs import DAG_ID, OTHER_RUN_ID, RUN_ID, figures, runs_address, write_index
+from fakes.records import training_of
+from report_runs import DAG_ID, OTHER_RUN_ID, RUN_ID, class_row, figures, runs_address, write_index
 
 from imagenet_tasks.artifacts.champions import KEY
 from imagenet_tasks.workflow.run import Run
@@ -166,6 +167,15 @@ def test_the_chart_joins_scheduled_runs_and_marks_the_others(viewer, two_runs, a
     assert heights[1] < heights[0]  # 60.0 % stands above 51.7 %
 
 
+def test_the_chart_joins_no_runs_that_split_their_pictures_otherwise(viewer, two_runs, airflow_state):
+    third = Run(two_runs[0].store, DAG_ID, "scheduled__third")
+    write_index(third, test_after=0.6, split_by=(0.2, 0.2, 6))
+    airflow_state("success", third.run_id, "scheduled", run_after=datetime.now(UTC) - timedelta(days=1))
+    html = shown(viewer)
+    assert html.count('<g class="scheduled">') == 2 and "<polyline" not in html
+    assert html.count("scheduled runs</") == 1  # in the legend
+
+
 def test_intervals_over_seeds_stay_within_the_chart(viewer, two_runs):
     write_index(two_runs[0], test_after_interval=(-0.82, 1.72))
     chart = shown(viewer).partition('<svg class="lines"')[2].partition("</svg>")[0]
@@ -185,7 +195,7 @@ def champion(run: Run, key: str, **changes):
         "drawn": False, "rows_px": 68, "columns_px": 45, "validation_accuracy": 0.631,
         "validation_interval": (0.6, 0.66), "validation_pictures": 900, "test_accuracy": 0.62, "dataset": "d" * 16,
         "dag_id": run.dag_id, "run_id": run.run_id, "run_key": run.run_key, "profile": "best", "promoted_s": 1.79e9,
-        "training": {}, "replaced": None,
+        "training": training_of(trial), "replaced": None,
     } | changes  # fmt: skip
     return {key_of([c.class_id for c in classes], drawn=entry["drawn"]): Champion(**entry).as_dict()}
 
@@ -229,9 +239,9 @@ def test_equal_settings_are_said_to_be(viewer, report, other_report):
 
 def test_each_class_is_compared_and_a_change_beyond_chance_is_told_from_one_within(viewer, report, other_report):
     classes = [
-        {"class_id": "n01747885", "name": "cobra", "support": 50, "before": {"recall": 0.3}},
-        {"class_id": "n02403454", "name": "cow", "support": 50, "before": {"recall": 0.4}},
-        {"class_id": "n09438940", "name": "snowdrift", "support": 0, "before": {"recall": 0.5}},
+        class_row("n01747885", "cobra", 0.3),
+        class_row("n02403454", "cow", 0.4),
+        class_row("n09438940", "snowdrift", 0.5, support=0),
     ]
     other_report.store.write_json(other_report.key("report/report.json"), figures(classes=classes))
     html = compared(viewer)
@@ -243,14 +253,23 @@ def test_each_class_is_compared_and_a_change_beyond_chance_is_told_from_one_with
 
 
 def test_runs_of_other_classes_are_not_said_to_differ(viewer, report, other_report):
-    classes = [{"class_id": "n00000001", "name": "a", "support": 50, "before": {"recall": 0.95}}]
+    classes = [class_row("n00000001", "a", 0.95)]
     other_report.store.write_json(other_report.key("report/report.json"), figures(classes=classes))
     html = compared(viewer)
     assert "The runs have other classes" in html and "more than chance" not in html
 
 
+@pytest.mark.parametrize("name", ["validation_share", "test_share", "near_duplicate_bits"])
+def test_runs_that_split_their_pictures_otherwise_are_not_said_to_differ(viewer, report, other_report, name):
+    settings = {"preprocess": {name: 0}}
+    other_report.store.write_json(other_report.key("report/report.json"), figures(settings=settings))
+    html = compared(viewer)
+    assert "The runs split their pictures by other settings" in html and "more than chance" not in html
+    assert [row[3:] for row in rows_of(html, "classes")] == [["–", "–"]] * 2
+
+
 def test_without_test_pictures_there_is_no_difference(viewer, report, other_report):
-    verdict = figures()["verdict"] | {"test": {"pictures": 0, "before": 0.5, "after": 0.5}}
+    verdict = {"test": {"pictures": 0, "before": 0.5, "after": 0.5}}
     other_report.store.write_json(other_report.key("report/report.json"), figures(verdict=verdict))
     assert "No difference can be given" in compared(viewer)
 
@@ -258,7 +277,7 @@ def test_without_test_pictures_there_is_no_difference(viewer, report, other_repo
 def test_the_difference_on_test_has_an_interval_and_says_whether_the_pictures_were_the_same(
     viewer, report, other_report
 ):
-    low = figures()["verdict"] | {"test": {"pictures": 400, "before": 0.3, "after": 0.35}, "test_steers": "they did"}
+    low = {"test": {"pictures": 400, "before": 0.3, "after": 0.35}, "test_steers": "they did"}
     other_report.store.write_json(
         other_report.key("report/report.json"), figures(verdict=low, fingerprints={"Dataset": "datasets/bbbb"})
     )
@@ -290,9 +309,8 @@ def test_figures_that_cannot_be_read_are_not_compared(viewer, report, other_repo
 def test_f57_hostile_text_is_shown_as_text(viewer, two_runs):
     run, _ = two_runs
     write_index(run, profile=HOSTILE, device=HOSTILE, verdict=HOSTILE)
-    verdict = figures()["verdict"] | {"headline": HOSTILE}
-    classes = [{"class_id": HOSTILE, "name": HOSTILE, "support": 50, "before": {"recall": 0.3}}]
-    settings = {HOSTILE: {HOSTILE: HOSTILE}}
+    verdict, classes = {"headline": HOSTILE}, [class_row(HOSTILE, HOSTILE, 0.3)]
+    settings = {"train": {HOSTILE: HOSTILE}}
     run.store.write_json(run.key("report/report.json"), figures(verdict=verdict, classes=classes, settings=settings))
     run.store.write_json(KEY, champion(run, HOSTILE))
     for html in (shown(viewer), compared(viewer)):
