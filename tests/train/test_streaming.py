@@ -11,11 +11,12 @@ import keras
 import numpy as np
 import pytest
 from fakes.pictures import COBRA, load_split
-from trainings import KILLED_IN, history_of, kill_a_training, learned, program, run_trial, shares_of, training_of
+from trainings import KILLED_IN, kill_a_training, learned, program, run_trial, shares_of, training_of
 
 from imagenet_tasks.artifacts import arrays
 from imagenet_tasks.artifacts.arrays import write_array
 from imagenet_tasks.artifacts.references import ClassArray, Trial
+from imagenet_tasks.artifacts.training import read_history
 from imagenet_tasks.errors import ConfigError, NonFiniteLoss, OutOfSpace
 from imagenet_tasks.train import data, loop, shards
 from imagenet_tasks.train.batches import cutmix, order_of_epoch
@@ -232,11 +233,11 @@ def test_a_file_that_takes_no_bytes_is_an_error_and_not_a_wait_without_end(on_di
 def test_a_streamed_training_learns_as_one_in_memory_does_and_leaves_no_file(prepared, little_memory, monkeypatch):
     store, _ = prepared
     model = run_trial(prepared, epochs=12, salt="streamed", model="mixed")
-    assert training_of(store, model)["streamed"] and list(little_memory.iterdir()) == []
+    assert training_of(store, model).streamed and list(little_memory.iterdir()) == []
     monkeypatch.delenv("IMAGENET_MEMORY_GB")
     held = run_trial(prepared, epochs=12, salt="held", model="mixed")
-    assert not training_of(store, held)["streamed"]
-    losses = [history_of(store, m)[-1]["loss"] for m in (model, held)]
+    assert not training_of(store, held).streamed
+    losses = [read_history(store, m)[-1].loss for m in (model, held)]
     assert losses[0] == pytest.approx(losses[1], rel=0.15)
     network = keras.saving.load_model(store.open_file(model.folder, "model.keras"))
     for split in ("validation", "test"):
@@ -251,9 +252,9 @@ def test_f40_a_streamed_training_that_was_killed_goes_on_as_if_nothing_was_and_i
     said = kill_a_training(store, dataset)
     assert any("streamed from" in line for line in said) and list(little_memory.iterdir()) == []
     model, whole = run_trial(prepared, epochs=5), run_trial(prepared, epochs=5, salt="whole")
-    assert training_of(store, model)["resumed_from"] == KILLED_IN - 1
+    assert training_of(store, model).resumed_from == KILLED_IN - 1
     assert shares_of(store, model, "test") == pytest.approx(shares_of(store, whole, "test"), **LIKE)
-    for line, expected in zip(learned(history_of(store, model)), learned(history_of(store, whole)), strict=True):
+    for line, expected in zip(learned(read_history(store, model)), learned(read_history(store, whole)), strict=True):
         assert line == pytest.approx(expected, **LIKE)
 
 
@@ -307,7 +308,7 @@ def test_answers_in_parts_are_those_of_all_at_once(prepared, monkeypatch):
     assert max(asked) == 16 and len(asked) > 4
     for split in ("validation", "test"):
         assert shares_of(store, parts, split) == pytest.approx(shares_of(store, whole, split), **LIKE)
-    for line, expected in zip(learned(history_of(store, parts)), learned(history_of(store, whole)), strict=True):
+    for line, expected in zip(learned(read_history(store, parts)), learned(read_history(store, whole)), strict=True):
         assert line == pytest.approx(expected, **LIKE)
 
 

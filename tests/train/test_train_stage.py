@@ -7,10 +7,11 @@ import keras
 import numpy as np
 import pytest
 from fakes.pictures import COBRA, load_split, small_dataset
-from trainings import SETTINGS, TINY, history_of, run_trial, shares_of, training_of
+from trainings import SETTINGS, TINY, run_trial, shares_of, training_of
 
 from imagenet_tasks.artifacts.arrays import SplitTable, fold_of, read_split, write_array
 from imagenet_tasks.artifacts.references import ClassArray, Trial
+from imagenet_tasks.artifacts.training import read_history
 from imagenet_tasks.errors import AcceleratorMissing, ChecksumMismatch, NonFiniteLoss
 from imagenet_tasks.settings.profiles import make_config
 from imagenet_tasks.store.storage import Store
@@ -44,26 +45,25 @@ def trained(prepared):
 
 
 def test_the_history_has_a_line_for_each_epoch(prepared, trained):
-    lines = history_of(prepared[0], trained)
-    assert [line["epoch"] for line in lines] == [1, 2]
-    wanted = {"loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds", "pictures_per_s"}
-    assert all(wanted <= line.keys() for line in lines)
+    lines = read_history(prepared[0], trained)
+    assert [e.epoch for e in lines] == [1, 2]
+    assert all(None not in e.as_dict().values() for e in lines)
 
 
 def test_the_record_says_what_was_trained_on_what(prepared, trained):
     store, dataset = prepared
     record = training_of(store, trained)
-    assert record["trial"] == trained.trial.as_dict()
-    assert record["training_pictures"] == sum(c.train for c in dataset.classes)
-    assert (record["epochs"], record["batch_size"], record["added_pictures"]) == (2, 16, 0)
-    assert (record["stopped_early"], record["resumed_from"], record["devices"]) == (False, 0, 1)
-    assert record["best_epoch"] in (1, 2)
-    assert (record["device"] in ("cpu", "gpu"), record["precision"], record["backend"]) == (
+    assert record.trial == trained.trial
+    assert record.training_pictures == sum(c.train for c in dataset.classes)
+    assert (record.epochs, record.batch_size, record.added_pictures) == (2, 16, 0)
+    assert (record.stopped_early, record.resumed_from, record.devices) == (False, 0, 1)
+    assert record.best_epoch in (1, 2)
+    assert (record.device in ("cpu", "gpu"), record.precision, record.backend) == (
         True,
         "float32",
         "tensorflow",
     )
-    assert record["keras"] == keras.__version__ and record["device_name"]
+    assert record.keras == keras.__version__ and record.device_name
 
 
 def test_the_epochs_seconds_leave_the_validation_out_and_the_rate_is_the_median_epochs(prepared, monkeypatch):
@@ -88,11 +88,15 @@ def test_the_epochs_seconds_leave_the_validation_out_and_the_rate_is_the_median_
         monkeypatch.setattr(f"imagenet_tasks.train.{module}.time", clock)
     store, dataset = prepared
     model = run_trial(prepared, epochs=3, salt="slow")
-    lines, record, pictures = history_of(store, model), training_of(store, model), sum(c.train for c in dataset.classes)
-    assert [line["seconds"] for line in lines] == [8.0, 1.0, 2.0]
-    assert [line["pictures_per_s"] for line in lines] == [pictures / 8, pictures, pictures / 2]
-    assert record["pictures_per_s"] == pictures / 2
-    assert (record["train_seconds"], record["seconds"]) == (11.0, 12.5)
+    lines, record, pictures = (
+        read_history(store, model),
+        training_of(store, model),
+        sum(c.train for c in dataset.classes),
+    )
+    assert [e.seconds for e in lines] == [8.0, 1.0, 2.0]
+    assert [e.pictures_per_s for e in lines] == [pictures / 8, pictures, pictures / 2]
+    assert record.pictures_per_s == pictures / 2
+    assert (record.train_seconds, record.seconds) == (11.0, 12.5)
 
 
 @pytest.mark.parametrize("split", ["validation", "test"])
@@ -113,12 +117,12 @@ def test_the_published_model_holds_layers_of_keras_alone(prepared, trained):
 def test_the_published_probabilities_are_the_best_epochs(prepared):
     store, dataset = prepared
     model = run_trial(prepared, epochs=6, salt="best")
-    best = history_of(store, model)[training_of(store, model)["best_epoch"] - 1]
+    best = read_history(store, model)[training_of(store, model).best_epoch - 1]
     _, labels = load_split(store, dataset, "validation")
     shares = shares_of(store, model, "validation")
-    assert best["val_accuracy"] == pytest.approx((shares.argmax(axis=1) == labels).mean(), abs=1e-6)
-    assert best["val_loss"] == pytest.approx(-np.log(shares[np.arange(len(labels)), labels]).mean(), rel=1e-4)
-    assert best["val_accuracy"] == max(line["val_accuracy"] for line in history_of(store, model))
+    assert best.val_accuracy == pytest.approx((shares.argmax(axis=1) == labels).mean(), abs=1e-6)
+    assert best.val_loss == pytest.approx(-np.log(shares[np.arange(len(labels)), labels]).mean(), rel=1e-4)
+    assert best.val_accuracy == max(e.val_accuracy for e in read_history(store, model))
 
 
 def test_without_validation_pictures_the_last_epoch_is_published(prepared, monkeypatch):
@@ -129,8 +133,8 @@ def test_without_validation_pictures_the_last_epoch_is_published(prepared, monke
     settings = dataclasses.replace(SETTINGS, early_stopping_patience=1)
     model = run_trial(prepared, epochs=3, model="plateau", salt="no validation", settings=settings)
     record = training_of(store, model)
-    assert (record["epochs"], record["best_epoch"], record["stopped_early"]) == (3, 3, False)
-    assert not [line for line in history_of(store, model) if "val_loss" in line or "val_accuracy" in line]
+    assert (record.epochs, record.best_epoch, record.stopped_early) == (3, 3, False)
+    assert {(e.val_loss, e.val_accuracy) for e in read_history(store, model)} == {(None, None)}
     assert [len(shares_of(store, model, s)) for s in ("validation", "test")] == [
         0,
         sum(c.test for c in dataset.classes),
@@ -148,7 +152,7 @@ def test_early_stopping_ends_after_the_epochs_without_a_better_loss_and_publishe
     settings = dataclasses.replace(SETTINGS, early_stopping_patience=2)
     model = run_trial(prepared, epochs=5, salt="early", settings=settings, progress=progress)
     record = training_of(store, model)
-    assert (record["epochs"], len(history_of(store, model)), record["stopped_early"]) == (4, 4, True)
+    assert (record.epochs, len(read_history(store, model)), record.stopped_early) == (4, 4, True)
     assert heard[-1].done == heard[-1].total
 
 
@@ -157,7 +161,7 @@ def test_the_learning_rate_falls_where_the_validation_loss_stays(prepared, monke
     validate = loop.Training._validate
     monkeypatch.setattr(loop.Training, "_validate", lambda self: validate(self) | {"val_loss": next(losses)})
     model = run_trial(prepared, epochs=6, salt="rate", model="plateau")
-    rates = [line["learning_rate"] for line in history_of(prepared[0], model)]
+    rates = [e.learning_rate for e in read_history(prepared[0], model)]
     assert rates == pytest.approx([0.05, 0.05, 0.05, 0.025, 0.025, 0.0125])
 
 
@@ -177,8 +181,8 @@ def test_a_network_learns_what_can_be_learned(tmp_path):
     store = Store(tmp_path / "home")
     dataset = small_dataset(store, tmp_path / "data", count=12)
     model = run_trial((store, dataset), epochs=12)
-    history = history_of(store, model)
-    assert history[-1]["loss"] < 0.8 * history[0]["loss"]
+    history = read_history(store, model)
+    assert history[-1].loss < 0.8 * history[0].loss
 
 
 def test_the_same_seed_trains_the_same_model_and_another_seed_another(prepared):
@@ -200,8 +204,8 @@ def test_added_pictures_join_the_training_side_alone(prepared):
     before = {split: load_split(store, dataset, split)[1].tolist() for split in ("validation", "test")}
     model = run_trial(prepared, epochs=8, added=[array], arm="targeted")
     record = training_of(store, model)
-    assert record["training_pictures"] == sum(c.train for c in dataset.classes) + 30
-    assert record["added_pictures"] == 30
+    assert record.training_pictures == sum(c.train for c in dataset.classes) + 30
+    assert record.added_pictures == 30
     assert {split: len(shares_of(store, model, split)) for split in before} == {s: len(v) for s, v in before.items()}
     network = keras.saving.load_model(store.open_file(model.folder, "model.keras"))
     assert network.predict(pictures[:1], verbose=0).argmax() == 0  # they were learned with their class's label
@@ -224,14 +228,14 @@ def test_a_trial_that_judges_labels_publishes_what_it_says_of_the_pictures_it_di
     assert set(store.names(model.folder)) == {
         "complete.json", "history.jsonl", "training.json", "probabilities_labels.npy"
     }  # fmt: skip
-    assert training_of(store, model)["training_pictures"] == (~held_out).sum()
+    assert training_of(store, model).training_pictures == (~held_out).sum()
 
 
 def test_where_the_test_pictures_steer_no_trial_that_judges_labels_looks_at_them(prepared):
     store, dataset = prepared[0], dataclasses.replace(prepared[1], test_steers=True)
     judging = run_trial((store, dataset), epochs=1, arm="labels", fold=0, folds=2, salt="steered")
     steered = run_trial((store, dataset), epochs=1, salt="steered")
-    assert "val_loss" not in history_of(store, judging)[0] and "val_loss" in history_of(store, steered)[0]
+    assert read_history(store, judging)[0].val_loss is None is not read_history(store, steered)[0].val_loss
     assert (shares_of(store, steered, "validation") == shares_of(store, steered, "test")).all()
 
 
