@@ -39,8 +39,11 @@ def render(
         arm_names=wording.ARM_NAMES, arm_glosses=wording.ARM_GLOSSES, against=wording.AGAINST,
         policies=wording.POLICIES, strategies=wording.STRATEGIES, transforms=wording.TRANSFORMS, study_goal=STUDY_GOAL,
         roles=list(figures["models"]), repaired="after" in figures["models"], by_label=by_label,
-        class_counts=_class_counts(classes), charts=_charts(figures, by_label), answers=_answers(figures, by_label),
-        changed_answers=_changed_answers(figures, by_label), most_suspects=MOST_SUSPECTS,
+        class_counts=_class_counts(classes), charts=_charts(figures, by_label), most_suspects=MOST_SUSPECTS,
+        answers={role: _answers(m["test"]["confusion"], by_label) for role, m in figures["models"].items()},
+        changed_answers=[
+            row for row in _answers(figures["confusion_difference"] or [], by_label) if row["right"] or row["wrong"]
+        ],
         samples=samples, changes=changes, pictures=pictures, rows=settings.setting_rows(config),
         most_classes=matrices.MOST_CLASSES, side_names=SIDES, reasons=list(figures["data"]["totals"]["rejected"]),
     )  # fmt: skip
@@ -152,29 +155,14 @@ def _group_name(round_number: int, arm: str, model: str, rounds: int) -> str:
     return f"{wording.ARM_NAMES[arm]}{later}, {model}"
 
 
-def _answers(figures: dict[str, Any], by_label: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """Returns each model's confusion matrix as a list: per class the right answers and what else was answered."""
-    return {
-        role: [
-            {
-                "name": by_label[i]["name"], "support": sum(counts), "right": counts[i],
-                "wrong": [(by_label[j]["name"], counts[j]) for j in _largest(counts) if j != i],
-            }
-            for i, counts in enumerate(model["test"]["confusion"])
-        ]
-        for role, model in figures["models"].items()
-    }  # fmt: skip
-
-
-def _changed_answers(figures: dict[str, Any], by_label: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Returns the difference of the confusion matrices as a list of the classes whose answers changed."""
+def _answers(matrix: list[list[int]], by_label: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns a confusion matrix, or the difference of two, by class: the right answers and what else was answered."""
     return [
         {
             "name": by_label[i]["name"], "support": by_label[i]["support"], "right": counts[i],
             "wrong": [(by_label[j]["name"], counts[j]) for j in _largest(counts) if j != i],
         }
-        for i, counts in enumerate(figures["confusion_difference"] or [])
-        if any(counts)
+        for i, counts in enumerate(matrix)
     ]  # fmt: skip
 
 
