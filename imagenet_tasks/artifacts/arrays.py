@@ -34,6 +34,14 @@ class SplitRow:
     row: int
     group: str
 
+    @classmethod
+    def of(cls, line: dict[str, str]) -> "SplitRow":
+        """Returns what a line of split.csv says."""
+        return cls(
+            image_id=line["image_id"], class_id=line["class_id"], label=int(line["label"]), row=int(line["row"]),
+            group=line["group"],
+        )  # fmt: skip
+
 
 @dataclass(frozen=True, kw_only=True)
 class SplitTable:
@@ -160,17 +168,7 @@ def read_split(store: Store, dataset: Dataset, split: Split) -> list[SplitRow]:
     if dataset.test_steers and split == "validation":
         split = "test"
     with store.open_file(dataset.folder, "split.csv").open(newline="") as file:
-        return [
-            SplitRow(
-                image_id=r["image_id"],
-                class_id=r["class_id"],
-                label=int(r["label"]),
-                row=int(r["row"]),
-                group=r["group"],
-            )
-            for r in csv.DictReader(file)
-            if r["split"] == split
-        ]
+        return [SplitRow.of(line) for line in csv.DictReader(file) if line["split"] == split]
 
 
 def read_table(store: Store, dataset: Dataset) -> SplitTable:
