@@ -33,10 +33,7 @@ PAUSE_S = 10.0  # before a class whose source does not answer is tried for the l
 
 def function_of(name: str) -> Callable[..., Any]:
     """Returns the function that does a task's work."""
-    function: Callable[..., Any] = getattr(
-        importlib.import_module(f"imagenet_tasks.tasks.{find_task(name).module}"), name
-    )
-    return function
+    return getattr(importlib.import_module(f"imagenet_tasks.tasks.{find_task(name).module}"), name)
 
 
 def run_all(run: Run, profile: str, overrides: Mapping[str, Any], *, listeners: Sequence[Listener]) -> dict[str, Any]:
@@ -84,8 +81,7 @@ class _Workflow:
 
     def report(self) -> dict[str, Any]:
         """Writes the report."""
-        figures: dict[str, Any] = function_of(REPORT)(self._run)
-        return figures
+        return function_of(REPORT)(self._run)
 
     def _value(self, taken: Taken, number: int) -> Any:
         if taken.how == "previous":

@@ -96,17 +96,9 @@ class Progress:
     """
 
     def __init__(
-        self,
-        *,
-        task: str,
-        item: str,
-        label: str,
-        total: int,
-        unit: str,
-        listeners: tuple[Listener, ...] = (log_line,),
-        interval_s: float = 10.0,
-        live: Listener | None = None,
-    ) -> None:
+        self, *, task: str, item: str, label: str, total: int, unit: str,
+        listeners: tuple[Listener, ...] = (log_line,), interval_s: float = 10.0, live: Listener | None = None,
+    ) -> None:  # fmt: skip
         self.task, self.item, self.label, self.total, self.unit = task, item, label, total, unit
         self.done = self._resumed = 0
         self.figures: dict[str, Any] = {}
@@ -148,16 +140,8 @@ class Progress:
     def _snapshot(self, now_s: float) -> Snapshot:
         elapsed_s, fresh = now_s - self._started_s, self.done - self._resumed
         return Snapshot(
-            task=self.task,
-            item=self.item,
-            label=self.label,
-            unit=self.unit,
-            done=self.done,
-            total=self.total,
-            elapsed_s=elapsed_s,
-            rate_per_s=fresh / elapsed_s if fresh and elapsed_s else None,
+            task=self.task, item=self.item, label=self.label, unit=self.unit, done=self.done, total=self.total,
+            elapsed_s=elapsed_s, rate_per_s=fresh / elapsed_s if fresh and elapsed_s else None,
             remaining_s=elapsed_s / fresh * (self.total - self.done) if fresh else None,
-            updated_s=time.time(),
-            figures=dict(self.figures),
-            history=tuple(self.history),
-        )
+            updated_s=time.time(), figures=dict(self.figures), history=tuple(self.history),
+        )  # fmt: skip
