@@ -64,8 +64,7 @@ class SplitTable:
     def on(self, split: Split) -> "np.ndarray":
         """Returns the places in the table, int64 and ascending, of the pictures on one side."""
         side = "test" if self.test_steers and split == "validation" else split
-        places: np.ndarray = (self.sides == SPLITS.index(side)).nonzero()[0]
-        return places
+        return (self.sides == SPLITS.index(side)).nonzero()[0]
 
 
 def read_picture(store: Store, class_id: str, file: str) -> bytes:
@@ -127,9 +126,7 @@ def read_pixels(store: Store, array: ClassArray) -> "np.ndarray":
     """Returns a class's pictures, uint8 (pictures, rows, columns, 3), memory-mapped."""
     import numpy as np
 
-    path = store.open_file(array.folder, f"{array.class_id}.npy")
-    pictures: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-    return pictures
+    return np.load(store.open_file(array.folder, f"{array.class_id}.npy"), mmap_mode="r", allow_pickle=False)
 
 
 def read_pieces(store: Store, array: ClassArray, rows: "np.ndarray") -> Iterator[tuple["np.ndarray", slice]]:
@@ -156,8 +153,7 @@ def read_looks(store: Store, array: ClassArray) -> tuple[list[str], "np.ndarray"
 
 
 def _read_ids(store: Store, array: ClassArray) -> list[str]:
-    ids: list[str] = json.loads(store.open_file(array.folder, "ids.json").read_bytes())
-    return ids
+    return json.loads(store.open_file(array.folder, "ids.json").read_bytes())
 
 
 def read_split(store: Store, dataset: Dataset, split: Split) -> list[SplitRow]:
