@@ -117,11 +117,9 @@ def _curves(figures: dict[str, Any]) -> dict[str, Any]:
         for group, mine in groups.items()
     }  # fmt: skip
     main = [
-        Curve(
-            name=ROLES[role], role=role, history=model["history"], best_epoch=model["training"].get("best_epoch")
-        )
+        Curve(name=ROLES[role], role=role, history=model["history"], best_epoch=model["training"]["best_epoch"])
         for role, model in figures["models"].items()
-    ]  # fmt: skip
+    ]
     limits = Limits.of([*main, *(curve for curves in by_group.values() for curve in curves)], goal)
     drawn = {
         quantity: learning_curves(
@@ -200,17 +198,12 @@ def _said_task(task: str) -> str:
 
 
 def _learning_rate(history: list[dict[str, Any]]) -> str:
-    """Returns the learning rates of the first and the last epoch, or a dash where they were not kept."""
-    rates = [entry["learning_rate"] for entry in history if "learning_rate" in entry]
-    if not rates:
-        return wording.DASH
-    first, last = f"{rates[0]:.3g}", f"{rates[-1]:.3g}"
+    """Returns the learning rates of the first and the last epoch."""
+    first, last = (f"{history[place]['learning_rate']:.3g}" for place in (0, -1))
     return first if first == last else f"{first} → {last}"
 
 
 def _batch(training: dict[str, Any], wanted: int) -> str:
     """Returns how many pictures a step took, and why where it is not as many as were asked for."""
-    size = training.get("batch_size")
-    if size is None:
-        return wording.DASH
+    size = training["batch_size"]
     return str(size) if size >= wanted else f"{size}, halved from {wanted}: out of device memory"
