@@ -57,9 +57,9 @@ class Snapshot(JsonArtifact):
 
     def __str__(self) -> str:
         figures = "".join(f", {name.replace('_', ' ')} {said(name, value)}" for name, value in self.figures.items())
-        rate = f", {_rate(self.rate_per_s)}/s" if self.rate_per_s and "pictures_per_s" not in self.figures else ""
+        speed = f", {rate(self.rate_per_s)}/s" if self.rate_per_s and "pictures_per_s" not in self.figures else ""
         left = f", {self.remaining_s:.0f} s left" if self.remaining_s is not None and self.done < self.total else ""
-        return f"{self.label}: {self.done}/{self.total} {self.unit}{figures}{rate}{left}"
+        return f"{self.label}: {self.done}/{self.total} {self.unit}{figures}{speed}{left}"
 
 
 def said(name: str, value: Any) -> str:
@@ -69,7 +69,8 @@ def said(name: str, value: Any) -> str:
     return f"{100 * value:.1f} %" if name.endswith("accuracy") else f"{value:.4g}"
 
 
-def _rate(per_s: float) -> str:
+def rate(per_s: float) -> str:
+    """Returns how many a second as a person reads it."""
     return f"{per_s:,.0f}" if per_s >= 100 else f"{per_s:.2g}"
 
 
