@@ -121,30 +121,26 @@ def _curves(figures: dict[str, Any]) -> dict[str, Any]:
         for role, model in figures["models"].items()
     ]
     limits = Limits.of([*main, *(curve for curves in by_group.values() for curve in curves)], goal)
-    drawn = {
-        quantity: learning_curves(
-            main, quantity, f"curves-{quantity}", limits, goal=goal,
-            title=f"{quantity.capitalize()} over the epochs",
-        )
-        for quantity in (ACCURACY, LOSS)
-    }  # fmt: skip
+
+    def charts_of(curves: list[Curve], prefix: str, of: str) -> dict[str, Markup]:
+        titles = {quantity: f"{quantity.capitalize()} over the epochs{of}" for quantity in (ACCURACY, LOSS)}
+        return {
+            quantity: learning_curves(curves, quantity, f"{prefix}-{quantity}", limits, goal=goal, title=title)
+            for quantity, title in titles.items()
+        }
+
     several = len(trials) > len(main)  # else these are all there are
-    rounds = figures["verdict"]["rounds"]
-    return {"curves": drawn, "beyond": limits.beyond} | {
+    return {
+        "curves": charts_of(main, "curves", ""), "beyond": limits.beyond,
         "trainings": [
             {
-                "name": _group_name(*group, rounds), "trials": groups[group], "role": curves[0].role,
-                "charts": {
-                    quantity: learning_curves(
-                        curves, quantity, f"curves-{number}-{quantity}", limits, goal=goal,
-                        title=f"{quantity.capitalize()} over the epochs: {_group_name(*group, rounds)}",
-                    )
-                    for quantity in (ACCURACY, LOSS)
-                },
+                "name": name, "trials": groups[group], "role": curves[0].role,
+                "charts": charts_of(curves, f"curves-{number}", f": {name}"),
             }
             for number, (group, curves) in enumerate(by_group.items())
+            for name in [_group_name(*group, figures["verdict"]["rounds"])]
             if several
-        ]
+        ],
     }  # fmt: skip
 
 
