@@ -41,12 +41,12 @@ def collect_data(inputs: ReportInputs, files: Files) -> dict[str, Any]:
         for member, selection in zip(dataset.classes, selections, strict=True)
     ]  # fmt: skip
     reasons: Counter[str] = Counter()
-    hosts: dict[str, tuple[int, int]] = {}
+    hosts: dict[str, list[int]] = {}
     for selection in selections:
         reasons.update(selection.rejected)
         for kind, (accepted, asked) in selection.hosts.items():
-            before = hosts.get(kind, (0, 0))
-            hosts[kind] = before[0] + accepted, before[1] + asked
+            sums = hosts.get(kind, [0, 0])
+            hosts[kind] = [sums[0] + accepted, sums[1] + asked]
     totals: dict[str, Any] = {name: sum(row[name] for row in rows) for name in (*COUNTS, "used", *SPLITS)}
     totals["rejected"] = dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
     changes = [inputs.split_change] if inputs.split_change else []

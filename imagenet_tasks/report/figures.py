@@ -72,7 +72,7 @@ def _model(files: Files, evaluation: Evaluation, profile: str) -> dict[str, Any]
     metrics = files.read(evaluation.folder, Metrics)
     group = next(g for g in metrics.groups if (g.arm, g.model) == (model.trial.arm, model.trial.model))
     return {
-        "trial": model.trial.key, **picked(model.trial, "model", "seed"), "seeds": group.seeds,
+        "trial": model.trial.key, **picked(model.trial, "model", "seed"), "seeds": list(group.seeds),
         "training": files.read(model.folder, TrainingRecord).as_dict(), "history": files.history(model),
         "validation": metrics.validation.as_dict() | {"over_seeds": group.validation.as_dict()},
         "test": metrics.test.as_dict() | {"over_seeds": group.test.as_dict()},
@@ -95,7 +95,7 @@ def _verdict(
         "goal_met_after": None if validation["after"] is None else validation["after"] >= goal,
         "targeted": _share_right(targeted) if targeted else None,
         "others": _share_right([row for row in classes if not row["targeted"]]),
-        "collateral": comparison and comparison.collateral,
+        "collateral": list(comparison.collateral) if comparison else None,
         "left_out": wording.left_out(left_out, len(inputs.config.classes)),
         "test_steers": wording.steers(
             models=len(inputs.config.train.models), repaired=comparison is not None, rounds=len(inputs.rounds)
