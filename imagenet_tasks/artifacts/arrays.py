@@ -34,6 +34,14 @@ class SplitRow:
     row: int
     group: str
 
+    @classmethod
+    def of(cls, line: dict[str, str]) -> "SplitRow":
+        """Returns what a line of split.csv says."""
+        return cls(
+            image_id=line["image_id"], class_id=line["class_id"], label=int(line["label"]), row=int(line["row"]),
+            group=line["group"],
+        )  # fmt: skip
+
 
 @dataclass(frozen=True, kw_only=True)
 class SplitTable:
@@ -56,8 +64,7 @@ class SplitTable:
     def on(self, split: Split) -> "np.ndarray":
         """Returns the places in the table, int64 and ascending, of the pictures on one side."""
         side = "test" if self.test_steers and split == "validation" else split
-        places: np.ndarray = (self.sides == SPLITS.index(side)).nonzero()[0]
-        return places
+        return (self.sides == SPLITS.index(side)).nonzero()[0]
 
 
 def read_picture(store: Store, class_id: str, file: str) -> bytes:
@@ -119,9 +126,7 @@ def read_pixels(store: Store, array: ClassArray) -> "np.ndarray":
     """Returns a class's pictures, uint8 (pictures, rows, columns, 3), memory-mapped."""
     import numpy as np
 
-    path = store.open_file(array.folder, f"{array.class_id}.npy")
-    pictures: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-    return pictures
+    return np.load(store.open_file(array.folder, f"{array.class_id}.npy"), mmap_mode="r", allow_pickle=False)
 
 
 def read_pieces(store: Store, array: ClassArray, rows: "np.ndarray") -> Iterator[tuple["np.ndarray", slice]]:
@@ -148,8 +153,7 @@ def read_looks(store: Store, array: ClassArray) -> tuple[list[str], "np.ndarray"
 
 
 def _read_ids(store: Store, array: ClassArray) -> list[str]:
-    ids: list[str] = json.loads(store.open_file(array.folder, "ids.json").read_bytes())
-    return ids
+    return json.loads(store.open_file(array.folder, "ids.json").read_bytes())
 
 
 def read_split(store: Store, dataset: Dataset, split: Split) -> list[SplitRow]:
@@ -160,17 +164,7 @@ def read_split(store: Store, dataset: Dataset, split: Split) -> list[SplitRow]:
     if dataset.test_steers and split == "validation":
         split = "test"
     with store.open_file(dataset.folder, "split.csv").open(newline="") as file:
-        return [
-            SplitRow(
-                image_id=r["image_id"],
-                class_id=r["class_id"],
-                label=int(r["label"]),
-                row=int(r["row"]),
-                group=r["group"],
-            )
-            for r in csv.DictReader(file)
-            if r["split"] == split
-        ]
+        return [SplitRow.of(line) for line in csv.DictReader(file) if line["split"] == split]
 
 
 def read_table(store: Store, dataset: Dataset) -> SplitTable:

@@ -173,5 +173,4 @@ def open_model(store: Store, champion: Champion) -> Path:
 
 def sha256_of_marker(store: Store, model: TrainedModel) -> str:
     """Returns the SHA-256 under which a model's network was published."""
-    sha256: str = store.read_marker(model.folder)["files"]["model.keras"]["sha256"]
-    return sha256
+    return store.read_marker(model.folder)["files"]["model.keras"]["sha256"]

@@ -23,8 +23,7 @@ class JsonArtifact:
 
     def as_dict(self) -> dict[str, Any]:
         """Returns plain JSON values, as they are handed from task to task."""
-        plain: dict[str, Any] = TypeAdapter(type(self)).dump_python(self, mode="json")
-        return plain
+        return TypeAdapter(type(self)).dump_python(self, mode="json")
 
     def as_file(self) -> dict[str, Any]:
         """Returns what a file of it holds, as plain JSON values."""

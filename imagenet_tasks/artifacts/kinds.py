@@ -35,7 +35,7 @@ class Kind:
 
     name: str
     folder: str
-    files: str
+    files: str = ""
     title: str = ""
     version: int = 1
     golden: str = ""
@@ -80,144 +80,84 @@ class Kind:
         return fingerprint(kind=self.name, version=self.version, inputs=dict(inputs), settings=settings, salt=salt)
 
 
-PICTURE = Kind(name="picture", folder="images", key=r"images/[^/]+/[0-9a-f]{64}\.[a-z]+", group="pictures", files="")
+PICTURE = Kind(name="picture", folder="images", group="pictures", key=r"images/[^/]+/[0-9a-f]{64}\.[a-z]+")
 DRAWN_PICTURE = Kind(  # what the built-in source serves; stored as any other picture
-    name="drawn picture",
-    folder="images",
-    group="pictures",
-    files="",
+    name="drawn picture", folder="images", group="pictures",
     golden="1:115 103 106 122 110 109 158 180 189 141 162 177 98 120 132 94 107 115 74 74 74 71 71 71 111 136 122 "
     "104 136 126",
-)
+)  # fmt: skip
 URL_LIST = Kind(
-    name="URL list",
-    folder="lists",
-    key=rf"lists/{FINGERPRINT}-{FINGERPRINT}",
-    files=r"urls-\d+\.txt|index\.json",
+    name="URL list", folder="lists", key=rf"lists/{FINGERPRINT}-{FINGERPRINT}", files=r"urls-\d+\.txt|index\.json",
     inputs={"version": ""},
     golden="1:83df565a31cf644d",
-)
+)  # fmt: skip
 SELECTION = Kind(
-    name="selection",
-    folder="images",
-    group="selections",
-    key=rf"images/[^/]+/selected-{FINGERPRINT}\.json",
-    files="",
+    name="selection", folder="images", group="selections", key=rf"images/[^/]+/selected-{FINGERPRINT}\.json",
     inputs={"class_id": "", "files": "picture"},
     choices=(
-        "classes",
-        "source",
-        "location",
-        "images_per_class",
-        "max_bytes",
-        "max_pixels",
-        "min_side_px",
-        "max_aspect",
+        "classes", "source", "location", "images_per_class", "max_bytes", "max_pixels", "min_side_px", "max_aspect",
     ),
     golden="1:e57208c87e83df79",
-)
+)  # fmt: skip
 ARRAY = Kind(
-    name="array",
-    folder="arrays",
-    files=r"[^/]+\.npy|ids\.json",
-    title="Pictures as arrays",
-    version=4,
-    golden="4:25cbbf407a97f30e",
-    inputs={"selection": "selection"},
-    settings=("rows_px", "columns_px"),
-)
+    name="array", folder="arrays", files=r"[^/]+\.npy|ids\.json", title="Pictures as arrays",
+    inputs={"selection": "selection"}, settings=("rows_px", "columns_px"),
+    version=4, golden="4:25cbbf407a97f30e",
+)  # fmt: skip
 DATASET = Kind(
-    name="dataset",
-    folder="datasets",
-    files=r"(dataset|data_quality)\.json|split\.csv",
-    title="Dataset",
-    version=4,
-    golden="4:ecbae2c7d595f867",
+    name="dataset", folder="datasets", files=r"(dataset|data_quality)\.json|split\.csv", title="Dataset",
     inputs={"arrays": "array", "classes": "", "placeholders": "selection"},
     settings=("validation_share", "test_share", "near_duplicate_bits", "test_steers"),
     choices=("min_images_per_class", "min_classes"),
     names_others=("dataset.json",),
-)
+    version=4, golden="4:ecbae2c7d595f867",
+)  # fmt: skip
 MODEL = Kind(
-    name="model",
-    folder="models",
+    name="model", folder="models", title="Models",
     files=r"model\.keras|history\.jsonl|training\.json|probabilities_\w+\.npy",
-    title="Models",
-    version=4,
-    golden="4:0.106 0.319 0.575 0.539 0.296 0.165 0.114 0.496 0.390 0.645 0.199 0.156 0.225 0.192 0.583 0.313 "
-    "0.456 0.232",
     inputs={"trial": "dataset", "epochs": "", "added": "copies", "backend": ""},
     settings=("batch_size", "precision", "early_stopping_patience"),
     choices=(
-        "model",
-        "more_models",
-        "retrain_model",
-        "epochs",
-        "retrain_epochs",
-        "seed",
-        "seeds",
-        "arms",
-        "rounds",
-        "label_check_folds",
-        "accuracy_goal",
+        "model", "more_models", "retrain_model", "epochs", "retrain_epochs", "seed", "seeds", "arms", "rounds",
+        "label_check_folds", "accuracy_goal",
     ),
     names_others=("training.json",),
-)
+    version=4,
+    golden="4:0.106 0.319 0.575 0.539 0.296 0.165 0.114 0.496 0.390 0.645 0.199 0.156 0.225 0.192 0.583 0.313 "
+    "0.456 0.232",
+)  # fmt: skip
 CHECKPOINT = Kind(
-    name="checkpoint",
-    folder="checkpoints",
-    key=rf"checkpoints/{FINGERPRINT}/epoch-\d{{5}}-[0-9a-f]{{12}}",
+    name="checkpoint", folder="checkpoints", key=rf"checkpoints/{FINGERPRINT}/epoch-\d{{5}}-[0-9a-f]{{12}}",
     files=r"state\.json|(variables|best)\.npz",
     inputs={"model": "model"},
-)
+)  # fmt: skip
 EVALUATION = Kind(
-    name="evaluation",
-    folder="evaluations",
-    files=r"\w+\.(json|csv)",
-    title="Evaluations",
-    version=4,
-    golden="4:59820458d33f15e2",
+    name="evaluation", folder="evaluations", files=r"\w+\.(json|csv)", title="Evaluations",
     inputs={"dataset": "dataset", "models": "model", "against": "evaluation"},
     names_others=("evaluation.json", "metrics.json"),
-)
+    version=4, golden="4:59820458d33f15e2",
+)  # fmt: skip
 PLAN = Kind(
-    name="plan",
-    folder="plans",
-    files=r"plan\.json",
-    title="Augmentation plans",
-    version=3,
-    golden="3:60f5b329926d3de6",
+    name="plan", folder="plans", files=r"plan\.json", title="Augmentation plans",
     inputs={"dataset": "dataset", "evaluation": "evaluation"},
     settings=("arms", "strategy", "augment_classes", "classes_to_augment", "pictures_to_add"),
     choices=("accuracy_goal", "rounds"),
     names_others=("plan.json",),
-)
+    version=3, golden="3:60f5b329926d3de6",
+)  # fmt: skip
 COPIES = Kind(
-    name="copies",
-    folder="arrays",
-    files=ARRAY.files,
-    title=ARRAY.title,
-    version=3,
-    golden="3:a8f86c93476f5304",
+    name="copies", folder="arrays", files=ARRAY.files, title=ARRAY.title,
     inputs={"dataset": "dataset", "chosen": "plan"},
     settings=(
-        "seed",
-        "policy",
-        "rotation_deg",
-        "zoom_share",
-        "horizontal_flip",
-        "vertical_flip",
-        "denied_transforms",
+        "seed", "policy", "rotation_deg", "zoom_share", "horizontal_flip", "vertical_flip", "denied_transforms",
     ),
-)
+    version=3, golden="3:a8f86c93476f5304",
+)  # fmt: skip
 RUN = Kind(
-    name="run",
-    folder="runs",
-    key=r"runs/[^/]+/[A-Za-z0-9_-]+-[0-9a-f]{10}",
+    name="run", folder="runs", key=r"runs/[^/]+/[A-Za-z0-9_-]+-[0-9a-f]{10}", title="The run itself",
     files=r"config\.json|run\.json|decision(_round_\d)?\.json|(tasks|progress)/([^/]+\.json)?"
     r"|report/(report\.(html|json))?",
-    title="The run itself",
-)
+)  # fmt: skip
 # What refers to others comes before these, which is the order of removal. Copies lie where arrays do.
 KINDS = (RUN, EVALUATION, PLAN, MODEL, CHECKPOINT, DATASET, ARRAY, COPIES, URL_LIST, SELECTION, PICTURE, DRAWN_PICTURE)
 
@@ -226,15 +166,14 @@ WITHOUT_EFFECT = {
     "force": "it makes what is there again, by a salt; what comes of it is the same",
     "accept_imagenet_terms": "it allows a source, which the terms are those of",
     "connection": "it says who asks a server, not for which pictures",
-    "download_threads": "it says how many requests wait at a time",
-    "max_requests_per_host": "it says how many requests wait at a time",
-    "connect_timeout_s": "it says how patiently a server is asked",
-    "read_timeout_s": "it says how patiently a server is asked",
-    "total_timeout_s": "it says how patiently a server is asked",
-    "attempts": "it says how patiently a server is asked",
-    "retry_after_cap_s": "it says how patiently a server is asked",
-    "max_redirects": "it says how patiently a server is asked",
-    "respect_robots_tag": "it says whose pictures are asked for; one that is there stays as it is",
-    "allowed_private_hosts": "it says whose pictures are asked for; one that is there stays as it is",
     "require_gpu": "it refuses a device; what a model was trained in is part of its name",
+    **dict.fromkeys(("download_threads", "max_requests_per_host"), "it says how many requests wait at a time"),
+    **dict.fromkeys(
+        ("connect_timeout_s", "read_timeout_s", "total_timeout_s", "attempts", "retry_after_cap_s", "max_redirects"),
+        "it says how patiently a server is asked",
+    ),
+    **dict.fromkeys(
+        ("respect_robots_tag", "allowed_private_hosts"),
+        "it says whose pictures are asked for; one that is there stays as it is",
+    ),
 }

@@ -104,15 +104,14 @@ def _difference(name: str, class_id: str, a: tuple[float | None, int], b: tuple[
 
 def _settings(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Returns the settings that differ, by stage and name, as they are typed."""
-    sides = [
+    of_a, of_b = (
         {
             f"{stage}.{name}": value
             for stage, values in settings.items() if isinstance(values, Mapping)
             for name, value in values.items()
         }
         for settings in (a, b)
-    ]  # fmt: skip
-    of_a, of_b = sides
+    )  # fmt: skip
     return [
         (name, _said(of_a.get(name)), _said(of_b.get(name)))
         for name in {**of_a, **of_b}

@@ -2,10 +2,9 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 LEFT, RIGHT, TOP, BOTTOM = 40.0, 10.0, 8.0, 22.0
-STEPS = (1, 2, 5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +55,7 @@ class Chart:
     lines: tuple[DrawnLine, ...]
     x_ticks: tuple[tuple[float, str], ...]
     y_ticks: tuple[tuple[float, str], ...]
-    edges: tuple[float, float, float, float] = field(default=(LEFT, RIGHT, TOP, BOTTOM))
+    edges: tuple[float, float, float, float] = (LEFT, RIGHT, TOP, BOTTOM)
 
 
 def draw_lines(
@@ -120,4 +119,4 @@ def draw_lines(
 def _step(reach: float, most: int) -> float:
     """Returns the least round distance (1, 2 or 5 times a power of ten) of which at most so many fit."""
     power = 10.0 ** math.floor(math.log10(max(reach / most, 1e-9)))
-    return next(s * power for s in (*STEPS, 10) if reach / (s * power) <= most + 1e-9)
+    return next(s * power for s in (1, 2, 5, 10) if reach / (s * power) <= most + 1e-9)

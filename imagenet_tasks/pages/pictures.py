@@ -20,9 +20,8 @@ from imagenet_tasks.workflow.run import Run
 PICTURES_PER_PAGE = 48
 RECORDS_PER_PAGE = 100
 THUMBNAIL_PX = 180  # its longer side
-MOST_UNSCALED_PX = (
-    4_000_000  # of what cannot be decoded at a scale, as a JPEG can: half a second for a PNG of 5 million
-)
+# Of what cannot be decoded at a scale, as a JPEG can: half a second for a PNG of 5 million.
+MOST_UNSCALED_PX = 4_000_000
 
 
 @checked(frozen=True, kw_only=True, config=LENIENT)
@@ -93,15 +92,9 @@ def classes_of_task(run: Run, task: str, map_index: int) -> list[ImageClass]:
 
 
 def view_class(
-    run: Run,
-    classes: list[ImageClass],
-    class_id: str,
-    *,
-    outcome: str,
-    all_runs: bool,
-    picture_page: int,
+    run: Run, classes: list[ImageClass], class_id: str, *, outcome: str, all_runs: bool, picture_page: int,
     record_page: int,
-) -> ClassView | None:
+) -> ClassView | None:  # fmt: skip
     """Returns what is known of one of a task's classes; None where the task has no such class.
 
     Args:
@@ -119,15 +112,14 @@ def view_class(
     candidates, damaged = _candidates(run, image_class.class_id)
     ref = _selection_ref(run, image_class.class_id)
     selection = _selection(run, ref)
-    files = list(selection.files) if selection else None
     found = {c.file: c for c in candidates if c.file and c.state == "accepted"}
-    shown = list(found) if files is None else files
+    shown = list(selection.files if selection else found)
     if own := bool(selection and selection.asked and not all_runs):
         asked = set(selection.asked if selection else ())
         candidates = [c for c in candidates if c.candidate in asked]
     wanted = [c for c in candidates if outcome in ("", c.outcome)]
     return ClassView(
-        image_class=image_class, others=tuple(classes), ref=ref, selected=files is not None, own=own,
+        image_class=image_class, others=tuple(classes), ref=ref, selected=selection is not None, own=own,
         pictures=len(shown),
         thumbnails=tuple(
             _thumbnail(run, image_class.class_id, file, found.get(file))

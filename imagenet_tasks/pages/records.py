@@ -63,11 +63,10 @@ class TaskRecord:
     def got(self) -> tuple[int, int, int] | None:
         """Pictures that a finished download accepted, was to get, and candidates that it rejected; else None."""
         held = self.result if isinstance(self.result, dict) else {}
-        counts = held.get("accepted"), held.get("wanted")
-        rejected = held.get("rejected")
-        if not all(isinstance(count, int) for count in counts) or not isinstance(rejected, dict):
+        accepted, wanted, rejected = (held.get(name) for name in ("accepted", "wanted", "rejected"))
+        if not isinstance(accepted, int) or not isinstance(wanted, int) or not isinstance(rejected, dict):
             return None
-        return held["accepted"], held["wanted"], sum(n for n in rejected.values() if isinstance(n, int))
+        return accepted, wanted, sum(n for n in rejected.values() if isinstance(n, int))
 
     @property
     def curve(self) -> Chart | None:

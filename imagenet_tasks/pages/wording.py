@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 from imagenet_tasks.wording import DASH, duration, interval, number, percent, points, size, span
+from imagenet_tasks.workflow.progress import rate
 
 # What helps after an error, by its type; the message itself says what was expected and received.
 ADVICE = {
@@ -46,10 +47,6 @@ def _day(moment_s: float | None) -> str:
     return DASH if moment_s is None else f"{datetime.fromtimestamp(moment_s, UTC):%Y-%m-%d %H:%M}"
 
 
-def _rate(per_s: float) -> str:
-    return f"{per_s:,.0f}" if per_s >= 100 else f"{per_s:.2g}"
-
-
 def _breakable(text: str) -> Any:
     from markupsafe import Markup
 
@@ -63,7 +60,6 @@ def _segment(text: str) -> str:
 
 FILTERS: dict[str, Callable[..., Any]] = {
     "advice": advice, "breakable": _breakable, "clock": _clock, "day": _day, "duration": duration,
-    "interval": interval, "number": number, "percent": percent,
-    "points": points, "rate": _rate, "segment": _segment,
-    "size": size, "span": span,
+    "interval": interval, "number": number, "percent": percent, "points": points, "rate": rate,
+    "segment": _segment, "size": size, "span": span,
 }  # fmt: skip

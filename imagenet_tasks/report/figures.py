@@ -9,7 +9,7 @@ from imagenet_tasks.artifacts.training import TrainingRecord
 from imagenet_tasks.errors import ArtifactError
 from imagenet_tasks.report import settings, wording
 from imagenet_tasks.report.data import collect_data, collect_suspects
-from imagenet_tasks.report.files import Files
+from imagenet_tasks.report.files import Files, picked
 from imagenet_tasks.report.inputs import ReportInputs
 from imagenet_tasks.report.mistakes import collect_mistakes
 from imagenet_tasks.report.path import collect_path, collect_tasks
@@ -18,7 +18,7 @@ from imagenet_tasks.report.study import FIGURES, PROFILES
 
 
 def collect(inputs: ReportInputs, files: Files) -> dict[str, Any]:
-    """Returns the report's figures as plain JSON, as `schema.Report` describes; None where something cannot be said.
+    """Returns the report's figures as plain JSON, as `Report` describes them; None where something cannot be said.
 
     Args:
         inputs: the run's artifacts.
@@ -37,23 +37,22 @@ def collect(inputs: ReportInputs, files: Files) -> dict[str, Any]:
     repaired: set[str] = set()
     if kept:
         models["after"] = _model(files, kept.evaluation, config.profile)
-        comparison = files.json(kept.evaluation.folder, RepairComparison)
+        comparison = files.read(kept.evaluation.folder, RepairComparison)
         # A round trains with the pictures of those before it, too.
         repaired = {c.class_id for r in inputs.rounds if r.number <= kept.number for c in r.plan.targeted}
     classes = _classes(dataset, models, comparison, repaired)
     data = collect_data(inputs, files)
-    tasks = collect_tasks(inputs)
     by_stage = settings.settings_by_stage(config)
     return {
         "run": {
-            "dag_id": run.dag_id, "run_id": run.run_id, "run_key": run.run_key, "profile": config.profile,
-            "description": config.description, "source": config.download.source, "written_s": time.time(),
+            **picked(run, "dag_id", "run_id", "run_key"), **picked(config, "profile", "description"),
+            "source": config.download.source, "written_s": time.time(),
         },
         "verdict": _verdict(inputs, models, comparison, classes, data["left_out"]),
         "decision": inputs.decision.as_dict(),
         "first_decision": (inputs.rounds[0].decision if inputs.rounds else inputs.decision).as_dict(),
         "champion": {k: inputs.champion[k] for k in ("outcome", "why")} if inputs.champion else None,
-        "tasks": tasks,
+        "tasks": collect_tasks(inputs),
         "path": collect_path(inputs),
         "models": models,
         "repair": collect_repair(inputs, files),
@@ -70,56 +69,55 @@ def collect(inputs: ReportInputs, files: Files) -> dict[str, Any]:
 def _model(files: Files, evaluation: Evaluation, profile: str) -> dict[str, Any]:
     """Returns what a round's first model did, and how its accuracy spreads over the round's seeds."""
     model = evaluation.model
-    metrics = files.json(evaluation.folder, Metrics)
-    mine = (model.trial.arm, model.trial.model)
-    group = next(g for g in metrics["groups"] if (g["arm"], g["model"]) == mine)
+    metrics = files.read(evaluation.folder, Metrics)
+    group = next(g for g in metrics.groups if (g.arm, g.model) == (model.trial.arm, model.trial.model))
     return {
-        "trial": model.trial.key, "model": model.trial.model, "seed": model.trial.seed, "seeds": group["seeds"],
-        "training": files.json(model.folder, TrainingRecord), "history": files.history(model.folder),
-        "validation": metrics["validation"] | {"over_seeds": group["validation"]},
-        "test": metrics["test"] | {"over_seeds": group["test"]},
+        "trial": model.trial.key, **picked(model.trial, "model", "seed"), "seeds": list(group.seeds),
+        "training": files.read(model.folder, TrainingRecord).as_dict(), "history": files.history(model),
+        "validation": metrics.validation.as_dict() | {"over_seeds": group.validation.as_dict()},
+        "test": metrics.test.as_dict() | {"over_seeds": group.test.as_dict()},
         "study": FIGURES.get(model.trial.model) if profile in PROFILES else None,
     }  # fmt: skip
 
 
 def _verdict(
-    inputs: ReportInputs, models: dict[str, Any], comparison: dict[str, Any] | None, classes: list[dict[str, Any]],
+    inputs: ReportInputs, models: dict[str, Any], comparison: RepairComparison | None, classes: list[dict[str, Any]],
     left_out: list[dict[str, Any]],
 ) -> dict[str, Any]:  # fmt: skip
-    goal = inputs.decision.accuracy_goal
-    baseline = models["before"]["test"]
-    verdict: dict[str, Any] = {
-        "word": comparison["test"]["verdict"] if comparison else "not tried", "goal": goal,
+    goal, baseline = inputs.decision.accuracy_goal, models["before"]["test"]
+    validation = _on_split("validation", models, comparison)
+    targeted = [row for row in classes if row["targeted"]]
+    verdict = {
+        "word": comparison.test.verdict if comparison else "not tried", "goal": goal,
         "chance": baseline["chance_accuracy"], "majority": baseline["majority_accuracy"],
         "seeds": models["before"]["seeds"], "rounds": len(inputs.rounds), "kept": inputs.kept and inputs.kept.number,
+        "validation": validation, "test": _on_split("test", models, comparison),
+        "goal_met_after": None if validation["after"] is None else validation["after"] >= goal,
+        "targeted": _share_right(targeted) if targeted else None,
+        "others": _share_right([row for row in classes if not row["targeted"]]),
+        "collateral": list(comparison.collateral) if comparison else None,
+        "left_out": wording.left_out(left_out, len(inputs.config.classes)),
+        "test_steers": wording.steers(
+            models=len(inputs.config.train.models), repaired=comparison is not None, rounds=len(inputs.rounds)
+        ) if inputs.dataset.test_steers else "",
     }  # fmt: skip
-    for split in ("validation", "test"):
-        figures = {"pictures": models["before"][split]["support"]} | dict.fromkeys(
-            ("after", "after_interval", "after_sd", "difference", "interval", "seed_interval", "sd", "p_value")
-        )
-        for role, model in models.items():
-            spread = model[split]["over_seeds"]
-            several = len(model["seeds"]) > 1
-            figures |= {
-                role: spread["mean"], f"{role}_sd": spread["sd"],
-                # Of one training the pictures' interval is known; of several, how far another training may lie.
-                f"{role}_interval": spread["interval"] if several else model[split]["accuracy_interval"],
-            }  # fmt: skip
-        if comparison:
-            figures |= {k: v for k, v in comparison[split].items() if k not in ("verdict", "per_class")}
-        verdict[split] = figures
-    after = verdict["validation"]["after"]
-    verdict["goal_met_after"] = None if after is None else after >= goal
-    targeted = [row for row in classes if row["targeted"]]
-    verdict["targeted"] = _share_right(targeted) if targeted else None
-    verdict["others"] = _share_right([row for row in classes if not row["targeted"]])
-    verdict["collateral"] = comparison["collateral"] if comparison else None
-    verdict["left_out"] = wording.left_out(left_out, len(inputs.config.classes))
-    verdict["test_steers"] = wording.steers(
-        models=len(inputs.config.train.models), repaired=comparison is not None, rounds=len(inputs.rounds)
-    ) if inputs.dataset.test_steers else ""  # fmt: skip
-    verdict["headline"], verdict["sentence"] = wording.headline(verdict), wording.sentence(verdict)
-    return verdict
+    return verdict | {"headline": wording.headline(verdict), "sentence": wording.sentence(verdict)}
+
+
+def _on_split(split: str, models: dict[str, Any], comparison: RepairComparison | None) -> dict[str, Any]:
+    figures = {"pictures": models["before"][split]["support"]} | dict.fromkeys(
+        ("after", "after_interval", "after_sd", "difference", "interval", "seed_interval", "sd", "p_value")
+    )
+    for role, model in models.items():
+        spread = model[split]["over_seeds"]
+        several = len(model["seeds"]) > 1
+        figures |= {
+            role: spread["mean"], f"{role}_sd": spread["sd"],
+            # Of one training the pictures' interval is known; of several, how far another training may lie.
+            f"{role}_interval": spread["interval"] if several else model[split]["accuracy_interval"],
+        }  # fmt: skip
+    found = getattr(comparison, split).as_dict() if comparison else {}
+    return figures | {k: v for k, v in found.items() if k not in ("verdict", "per_class")}
 
 
 def _share_right(rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -134,14 +132,14 @@ def _share_right(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _classes(
-    dataset: Dataset, models: dict[str, Any], comparison: dict[str, Any] | None, repaired: set[str]
+    dataset: Dataset, models: dict[str, Any], comparison: RepairComparison | None, repaired: set[str]
 ) -> list[dict[str, Any]]:
     """Returns per-class figures, the largest gain first; without a second model the lowest recall first.
 
     Where models are compared, recall on test is the mean over the seeds; all else is of the first seed's models.
     """
     rows = []
-    compared = {row["label"]: row for row in comparison["test"]["per_class"]} if comparison else {}
+    compared = {row.label: row for row in comparison.test.per_class} if comparison else {}
     for label, member in enumerate(dataset.classes):
         row: dict[str, Any] = {
             "class_id": member.class_id, "name": member.name, "label": label, "targeted": member.class_id in repaired,
@@ -154,8 +152,8 @@ def _classes(
                 "validation_recall": validation["recall"], "validation_support": validation["support"],
             }  # fmt: skip
         if both := compared.get(label):
-            row |= {"change": both["difference"], "p_adjusted": both["p_adjusted"], "changed": both["changed"]}
-            row["before"]["recall"], row["after"]["recall"] = both["before"], both["after"]
+            row |= {"change": both.difference} | picked(both, "p_adjusted", "changed")
+            row["before"]["recall"], row["after"]["recall"] = both.before, both.after
         rows.append(row)
     if "after" in models:
         return sorted(rows, key=lambda r: (r["change"] is None, -(r["change"] or 0.0), r["label"]))

@@ -2,16 +2,16 @@
 
 import csv
 import functools
-from typing import Any
+from typing import Any, TypeVar
 
 from imagenet_tasks.artifacts.arrays import SplitRow
 from imagenet_tasks.artifacts.figures import Metrics, RepairComparison
 from imagenet_tasks.artifacts.quality import DataQuality, Suspects
-from imagenet_tasks.artifacts.references import Dataset
-from imagenet_tasks.artifacts.training import HISTORY, TrainingRecord, parse_history
+from imagenet_tasks.artifacts.references import Dataset, TrainedModel
+from imagenet_tasks.artifacts.training import HISTORY, TrainingRecord, read_history
 from imagenet_tasks.store.storage import Store
 
-Kept = Metrics | RepairComparison | DataQuality | Suspects | TrainingRecord
+Kept = TypeVar("Kept", Metrics, RepairComparison, DataQuality, Suspects, TrainingRecord)
 
 
 class Files:
@@ -25,19 +25,15 @@ class Files:
         self.store = store
         self._read: dict[tuple[str, str], Any] = {}
 
-    def json(self, folder: str, kind: type[Kept]) -> dict[str, Any]:
-        """Returns what the JSON file of this kind in a published folder holds, as plain values."""
-        read = functools.partial(kind.read, self.store, folder, kind.FILE)
-        return self._once(folder, kind.FILE, lambda: read().as_dict())
+    def read(self, folder: str, kind: type[Kept]) -> Kept:
+        """Returns what the JSON file of this kind in a published folder describes."""
+        return self._once(folder, kind.FILE, functools.partial(kind.read, self.store, folder, kind.FILE))
 
-    def history(self, folder: str) -> list[dict[str, Any]]:
-        """Returns a model's figures of each epoch."""
-
-        def read() -> list[dict[str, Any]]:
-            content = self.store.open_file(folder, HISTORY).read_bytes()
-            return [epoch.as_line() for epoch in parse_history(content, where=f"{folder}/{HISTORY}")]
-
-        return self._once(folder, HISTORY, read)
+    def history(self, model: TrainedModel) -> list[dict[str, Any]]:
+        """Returns a model's figures of each epoch, as plain values."""
+        return self._once(
+            model.folder, HISTORY, lambda: [epoch.as_line() for epoch in read_history(self.store, model)]
+        )  # fmt: skip
 
     def places(self, dataset: Dataset) -> dict[str, list[SplitRow]]:
         """Returns all pictures of a dataset's classes by side.
@@ -51,13 +47,8 @@ class Files:
     def _places(self, dataset: Dataset) -> dict[str, list[SplitRow]]:
         places: dict[str, list[SplitRow]] = {}
         with self.store.open_file(dataset.folder, "split.csv").open(newline="") as file:
-            for row in csv.DictReader(file):
-                places.setdefault(row["split"], []).append(
-                    SplitRow(
-                        image_id=row["image_id"], class_id=row["class_id"], label=int(row["label"]),
-                        row=int(row["row"]), group=row["group"],
-                    )
-                )  # fmt: skip
+            for line in csv.DictReader(file):
+                places.setdefault(line["split"], []).append(SplitRow.of(line))
         return places
 
     def _once(self, folder: str, name: str, read: Any) -> Any:
@@ -65,3 +56,8 @@ class Files:
         if key not in self._read:
             self._read[key] = read()
         return self._read[key]
+
+
+def picked(source: Any, *names: str) -> dict[str, Any]:
+    """Returns some fields of an object by their names."""
+    return {name: getattr(source, name) for name in names}

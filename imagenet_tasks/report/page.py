@@ -39,8 +39,11 @@ def render(
         arm_names=wording.ARM_NAMES, arm_glosses=wording.ARM_GLOSSES, against=wording.AGAINST,
         policies=wording.POLICIES, strategies=wording.STRATEGIES, transforms=wording.TRANSFORMS, study_goal=STUDY_GOAL,
         roles=list(figures["models"]), repaired="after" in figures["models"], by_label=by_label,
-        class_counts=_class_counts(classes), charts=_charts(figures, by_label), answers=_answers(figures, by_label),
-        changed_answers=_changed_answers(figures, by_label), most_suspects=MOST_SUSPECTS,
+        class_counts=_class_counts(classes), charts=_charts(figures, by_label), most_suspects=MOST_SUSPECTS,
+        answers={role: _answers(m["test"]["confusion"], by_label) for role, m in figures["models"].items()},
+        changed_answers=[
+            row for row in _answers(figures["confusion_difference"] or [], by_label) if row["right"] or row["wrong"]
+        ],
         samples=samples, changes=changes, pictures=pictures, rows=settings.setting_rows(config),
         most_classes=matrices.MOST_CLASSES, side_names=SIDES, reasons=list(figures["data"]["totals"]["rejected"]),
     )  # fmt: skip
@@ -114,36 +117,30 @@ def _curves(figures: dict[str, Any]) -> dict[str, Any]:
         for group, mine in groups.items()
     }  # fmt: skip
     main = [
-        Curve(
-            name=ROLES[role], role=role, history=model["history"], best_epoch=model["training"].get("best_epoch")
-        )
+        Curve(name=ROLES[role], role=role, history=model["history"], best_epoch=model["training"]["best_epoch"])
         for role, model in figures["models"].items()
-    ]  # fmt: skip
+    ]
     limits = Limits.of([*main, *(curve for curves in by_group.values() for curve in curves)], goal)
-    drawn = {
-        quantity: learning_curves(
-            main, quantity, f"curves-{quantity}", limits, goal=goal,
-            title=f"{quantity.capitalize()} over the epochs",
-        )
-        for quantity in (ACCURACY, LOSS)
-    }  # fmt: skip
+
+    def charts_of(curves: list[Curve], prefix: str, of: str) -> dict[str, Markup]:
+        titles = {quantity: f"{quantity.capitalize()} over the epochs{of}" for quantity in (ACCURACY, LOSS)}
+        return {
+            quantity: learning_curves(curves, quantity, f"{prefix}-{quantity}", limits, goal=goal, title=title)
+            for quantity, title in titles.items()
+        }
+
     several = len(trials) > len(main)  # else these are all there are
-    rounds = figures["verdict"]["rounds"]
-    return {"curves": drawn, "beyond": limits.beyond} | {
+    return {
+        "curves": charts_of(main, "curves", ""), "beyond": limits.beyond,
         "trainings": [
             {
-                "name": _group_name(*group, rounds), "trials": groups[group], "role": curves[0].role,
-                "charts": {
-                    quantity: learning_curves(
-                        curves, quantity, f"curves-{number}-{quantity}", limits, goal=goal,
-                        title=f"{quantity.capitalize()} over the epochs: {_group_name(*group, rounds)}",
-                    )
-                    for quantity in (ACCURACY, LOSS)
-                },
+                "name": name, "trials": groups[group], "role": curves[0].role,
+                "charts": charts_of(curves, f"curves-{number}", f": {name}"),
             }
             for number, (group, curves) in enumerate(by_group.items())
+            for name in [_group_name(*group, figures["verdict"]["rounds"])]
             if several
-        ]
+        ],
     }  # fmt: skip
 
 
@@ -152,29 +149,14 @@ def _group_name(round_number: int, arm: str, model: str, rounds: int) -> str:
     return f"{wording.ARM_NAMES[arm]}{later}, {model}"
 
 
-def _answers(figures: dict[str, Any], by_label: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """Returns each model's confusion matrix as a list: per class the right answers and what else was answered."""
-    return {
-        role: [
-            {
-                "name": by_label[i]["name"], "support": sum(counts), "right": counts[i],
-                "wrong": [(by_label[j]["name"], counts[j]) for j in _largest(counts) if j != i],
-            }
-            for i, counts in enumerate(model["test"]["confusion"])
-        ]
-        for role, model in figures["models"].items()
-    }  # fmt: skip
-
-
-def _changed_answers(figures: dict[str, Any], by_label: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Returns the difference of the confusion matrices as a list of the classes whose answers changed."""
+def _answers(matrix: list[list[int]], by_label: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns a confusion matrix, or the difference of two, by class: the right answers and what else was answered."""
     return [
         {
             "name": by_label[i]["name"], "support": by_label[i]["support"], "right": counts[i],
             "wrong": [(by_label[j]["name"], counts[j]) for j in _largest(counts) if j != i],
         }
-        for i, counts in enumerate(figures["confusion_difference"] or [])
-        if any(counts)
+        for i, counts in enumerate(matrix)
     ]  # fmt: skip
 
 
@@ -212,17 +194,12 @@ def _said_task(task: str) -> str:
 
 
 def _learning_rate(history: list[dict[str, Any]]) -> str:
-    """Returns the learning rates of the first and the last epoch, or a dash where they were not kept."""
-    rates = [entry["learning_rate"] for entry in history if "learning_rate" in entry]
-    if not rates:
-        return wording.DASH
-    first, last = f"{rates[0]:.3g}", f"{rates[-1]:.3g}"
+    """Returns the learning rates of the first and the last epoch."""
+    first, last = (f"{history[place]['learning_rate']:.3g}" for place in (0, -1))
     return first if first == last else f"{first} → {last}"
 
 
 def _batch(training: dict[str, Any], wanted: int) -> str:
     """Returns how many pictures a step took, and why where it is not as many as were asked for."""
-    size = training.get("batch_size")
-    if size is None:
-        return wording.DASH
+    size = training["batch_size"]
     return str(size) if size >= wanted else f"{size}, halved from {wanted}: out of device memory"

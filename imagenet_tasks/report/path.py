@@ -12,41 +12,31 @@ Times = dict[str, list[tuple[float, float]]]  # of a task: when each of its inst
 
 
 def collect_tasks(inputs: ReportInputs) -> dict[str, Any]:
-    """Returns the run's tasks, those of one name together.
-
-    Returns:
-        'groups' (in order of their start: 'task', 'count', 'reused', 'failed', 'seconds' added up), 'started_s' (Unix
-        time) and 'wall_s'; None where nothing has run.
-    """
-    groups: dict[str, dict[str, Any]] = {}
-    begun = None
-    ended = 0.0
-    for record in inputs.records:
-        if record["seconds"] is None:  # the report itself is still running
-            continue
-        begun = record["started_s"] if begun is None else begun
-        ended = max(ended, record["started_s"] + record["seconds"])
-        row = groups.setdefault(
-            record["task"], {"task": record["task"], "count": 0, "reused": 0, "failed": 0, "seconds": 0.0}
-        )
-        row["count"] += 1
-        row["reused"] += bool(record["reused"])
-        row["failed"] += record["state"] == "failed"
-        row["seconds"] = round(row["seconds"] + record["seconds"], 3)
-    wall_s = round(ended - begun, 3) if begun is not None else None
-    return {"groups": list(groups.values()), "started_s": begun, "wall_s": wall_s}
+    """Returns the run's tasks, those of one name together, as `report.Tasks` describes them."""
+    ended = [r for r in inputs.records if r["seconds"] is not None]  # the report itself is still running
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for record in ended:
+        groups.setdefault(record["task"], []).append(record)
+    begun = ended[0]["started_s"] if ended else None
+    return {
+        "groups": [
+            {
+                "task": task, "count": len(mine), "reused": sum(bool(r["reused"]) for r in mine),
+                "failed": sum(r["state"] == "failed" for r in mine),
+                "seconds": round(sum(r["seconds"] for r in mine), 3),
+            }
+            for task, mine in groups.items()
+        ],
+        "started_s": begun,
+        "wall_s": round(max(r["started_s"] + r["seconds"] for r in ended) - begun, 3) if ended else None,
+    }  # fmt: skip
 
 
 def collect_path(inputs: ReportInputs) -> list[dict[str, Any]]:
-    """Returns the steps that the run took and skipped, with the comparison at each gate.
+    """Returns the steps that the run took and skipped, with the comparison at each gate, as `report.Step` has them.
 
-    Args:
-        inputs: the run's artifacts.
-
-    Returns:
-        Per step 'kind' ('step' or 'gate'), 'name', 'taken', 'seconds' (from the first start of its tasks to their last
-        end; None where nothing was timed), 'said' (a
-        gate's comparison and branch, '' of a step) and 'why' (why a gate ended the repairs below the goal, else '').
+    A step's seconds are from the first start of its tasks to their last end; None where nothing was timed. A gate says
+    why where it ended the repairs below the goal.
     """
     times: Times = {}
     for record in inputs.records:

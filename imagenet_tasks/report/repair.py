@@ -3,11 +3,11 @@
 import statistics
 from typing import Any
 
-from imagenet_tasks.artifacts.figures import Metrics, RepairComparison
-from imagenet_tasks.artifacts.references import AugmentationPlan, Evaluation, TrainedModel
+from imagenet_tasks.artifacts.figures import Comparison, HeldOut, Metrics, RepairComparison
+from imagenet_tasks.artifacts.references import AugmentationPlan, Evaluation
 from imagenet_tasks.artifacts.training import TrainingRecord
 from imagenet_tasks.report import study, wording
-from imagenet_tasks.report.files import Files
+from imagenet_tasks.report.files import Files, picked
 from imagenet_tasks.report.inputs import ReportInputs
 from imagenet_tasks.settings.config import ARMS
 
@@ -39,33 +39,29 @@ MEANINGS = {
 
 
 def collect_repair(inputs: ReportInputs, files: Files) -> dict[str, Any]:
-    """Returns all trainings side by side.
+    """Returns all trainings side by side, as `report_trainings.Repair` describes them.
 
-    Returns:
-        'baselines' (a group per model, with 'taken'), 'arms' (the taken baseline, then each arm of each round with its
-        comparison), 'against' (the arm 'targeted' against the others), 'trials' (each with its 'history'), 'rounds',
-        'study' (empty but in the study's profiles), 'controls' (whether 'untargeted' and 'none' were trained).
+    The arms begin with the baseline taken. The study's figures stand beside those of its own profiles alone.
     """
-    groups, trials = _groups(files, inputs.baseline)
+    groups, trials = _groups(files, inputs.baseline, {})
     taken = inputs.baseline.model.trial.model
     baselines = [group | {"taken": group["model"] == taken} for group in groups if group["arm"] == "baseline"]
     arms = [group | {"comparison": None} for group in baselines if group["taken"]]
     against: list[dict[str, Any]] = []
     for each in inputs.rounds:
-        groups, more = _groups(files, each.evaluation)
+        comparison = files.read(each.evaluation.folder, RepairComparison)
+        tests = {arm: own.test for arm, own in comparison.arms.items()} | {"targeted": comparison.test}
+        differences = {(arm, row.seed): row.difference for arm, test in tests.items() for row in test.by_seed}
+        groups, more = _groups(files, each.evaluation, differences)
         trials += more
-        comparison = files.json(each.evaluation.folder, RepairComparison)
-        for group in sorted(groups, key=lambda g: ARMS.index(g["arm"])):
-            own = comparison if group["arm"] == "targeted" else comparison["arms"][group["arm"]]
-            arms.append(group | {"comparison": _without_classes(own["test"])})
-            by_seed = {row["seed"]: row["difference"] for row in own["test"]["by_seed"]}
-            for trial in more:
-                if trial["arm"] == group["arm"]:
-                    trial["difference"] = by_seed.get(trial["seed"])
+        arms += [
+            group | {"comparison": _without_classes(tests[group["arm"]])}
+            for group in sorted(groups, key=lambda g: ARMS.index(g["arm"]))
+        ]
         against += [
-            {"arm": arm, "round": each.number, "meaning": MEANINGS[arm][found["test"]["verdict"]]}
-            | _without_classes(found["test"])
-            for arm, found in sorted(comparison["against"].items(), key=lambda item: ARMS.index(item[0]))
+            {"arm": arm, "round": each.number, "meaning": MEANINGS[arm][comparison.against[arm].test.verdict]}
+            | _without_classes(comparison.against[arm].test)
+            for arm in sorted(comparison.against, key=ARMS.index)
         ]
     trained = {group["arm"] for group in arms}
     return {
@@ -77,23 +73,21 @@ def collect_repair(inputs: ReportInputs, files: Files) -> dict[str, Any]:
 
 
 def collect_augmentation(inputs: ReportInputs, settings: dict[str, Any]) -> dict[str, Any] | None:
-    """Returns which classes got changed pictures in each round, why, and how they were changed.
+    """Returns which classes got changed pictures in each round, why, and how, as `report.Augmentation` describes it.
 
     Args:
         inputs: the run's artifacts.
         settings: those of the stage `augment`.
 
     Returns:
-        'settings', 'denied' (class id, name and transforms) and 'rounds'; None where no repair was tried.
+        None where no repair was tried.
     """
-    if not inputs.rounds or inputs.kept is None:
+    if inputs.kept is None:
         return None
-    names = {c.class_id: c.name for c in inputs.config.classes}
-    augment = inputs.config.augment
     denied = [
-        {"class_id": class_id, "name": name, "transforms": sorted(augment.denied(class_id))}
-        for class_id, name in names.items()
-        if augment.denied(class_id)
+        {"class_id": c.class_id, "name": c.name, "transforms": sorted(transforms)}
+        for c in inputs.config.classes
+        if (transforms := inputs.config.augment.denied(c.class_id))
     ]
     rounds = [
         {
@@ -136,41 +130,45 @@ def _rounds(inputs: ReportInputs, files: Files) -> list[dict[str, Any]]:
             why = gate.why
         elif each.number < inputs.config.train.rounds:
             why = wording.DASH
-        comparison = files.json(each.evaluation.folder, RepairComparison)
+        comparison = files.read(each.evaluation.folder, RepairComparison)
         rows.append(
             {
                 "number": each.number, "kept": each is inputs.kept, "classes": [c.name for c in each.plan.targeted],
                 "added": sum(a.count for a in each.added), "strategy": each.plan.strategy,
                 "validation": each.evaluation.validation_accuracy, "test": each.evaluation.test_accuracy,
-                "gain": _without_classes(comparison["previous"]["validation"]), "led": each.decision.why,
+                "gain": _without_classes(comparison.previous.validation), "led": each.decision.why,
                 "then": why,
             }
         )  # fmt: skip
     return rows
 
 
-def _groups(files: Files, evaluation: Evaluation) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Returns an evaluation's trainings by arm and model, and one by one, each with its own record's figures."""
-    metrics = files.json(evaluation.folder, Metrics)
+def _groups(
+    files: Files, evaluation: Evaluation, differences: dict[tuple[str, int], float]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Returns an evaluation's trainings by arm and model, and one by one, each with its own record's figures.
+
+    Args:
+        files: reads them.
+        evaluation: whose.
+        differences: to the baseline of the same seed, by arm and seed.
+    """
+    metrics = files.read(evaluation.folder, Metrics)
     trials = []
-    for row in metrics["trials"]:
-        folder = TrainedModel.KIND.folder_of(row["model"])
-        training = files.json(folder, TrainingRecord)
+    for row in metrics.trials:
+        training = files.read(row.trained.folder, TrainingRecord)
         trials.append(
-            {
-                "arm": row["trial"]["arm"], "model": row["trial"]["model"], "seed": row["trial"]["seed"],
-                "round": row["trial"]["round"], "added_pictures": training["added_pictures"],
-                "epochs": training["epochs"], "best_epoch": training.get("best_epoch"),
-                "train_seconds": training["train_seconds"], "difference": None, "history": files.history(folder),
-            }
-            | {k: row[k] for k in ("validation_accuracy", "validation_loss", "test_accuracy", "test_loss")}
-        )  # fmt: skip
+            {"difference": differences.get((row.trial.arm, row.trial.seed)), "history": files.history(row.trained)}
+            | picked(row, *HeldOut.__dataclass_fields__)
+            | picked(row.trial, "arm", "model", "seed", "round")
+            | picked(training, "added_pictures", "epochs", "best_epoch", "train_seconds")
+        )
     groups = []
-    for group in metrics["groups"]:
-        mine = [t for t in trials if (t["arm"], t["model"]) == (group["arm"], group["model"])]
+    for group in metrics.groups:
+        mine = [t for t in trials if (t["arm"], t["model"]) == (group.arm, group.model)]
         losses = [t["test_loss"] for t in mine if t["test_loss"] is not None]
         groups.append(
-            group
+            group.as_dict()
             | {
                 "round": evaluation.round, "loss": statistics.fmean(losses) if losses else None,
                 "added_pictures": mine[0]["added_pictures"] if mine else None,
@@ -179,5 +177,5 @@ def _groups(files: Files, evaluation: Evaluation) -> tuple[list[dict[str, Any]],
     return groups, trials
 
 
-def _without_classes(comparison: dict[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in comparison.items() if k != "per_class"}
+def _without_classes(comparison: Comparison) -> dict[str, Any]:
+    return {k: v for k, v in comparison.as_dict().items() if k != "per_class"}

@@ -17,15 +17,12 @@ def setting_rows(config: RunConfig) -> list[dict[str, Any]]:
     profile = PROFILES.get(config.profile)
     rows = []
     for name, stage in setting_names().items():
-        if not stage:
-            continue
-        value = getattr(getattr(config, stage), name)
-        standard = getattr(getattr(profile, stage), name) if profile else None
-        if name == "location":
-            value = without_secrets(value)
-        rows.append(
-            {"stage": stage, "name": name, "value": value, "profile": standard, "differs": value != standard}
-        )  # fmt: skip
+        if stage:
+            value = getattr(getattr(config, stage), name)
+            if name == "location":
+                value = without_secrets(value)
+            usual = getattr(getattr(profile, stage), name) if profile else None
+            rows.append({"stage": stage, "name": name, "value": value, "profile": usual, "differs": value != usual})
     return rows
 
 

@@ -46,16 +46,15 @@ def write_report(inputs: ReportInputs) -> dict[str, Any]:
     store.write_json(run.key(JSON), {VERSION_FIELD: Report.SCHEMA_VERSION} | figures)
     store.write_bytes(run.key(HTML), page.encode())
     verdict = figures["verdict"]
+    validation, test = verdict["validation"], verdict["test"]
     return {
         "profile": inputs.config.profile, "branch": "augment" if kept else "report", "verdict": verdict["word"],
-        "headline": verdict["headline"], "validation_before": verdict["validation"]["before"],
-        "validation_after": verdict["validation"]["after"], "test_before": verdict["test"]["before"],
-        "test_after": verdict["test"]["after"],
+        "headline": verdict["headline"], "validation_before": validation["before"],
+        "validation_after": validation["after"], "test_before": test["before"], "test_after": test["after"],
         "chosen": [c.class_id for c in kept.plan.targeted] if kept else [], "rounds": len(inputs.rounds),
         "kept_round": kept.number if kept else None, "lost": verdict["collateral"] or [],
-        "interval": verdict["test"]["interval"], "seed_interval": verdict["test"]["seed_interval"],
-        "test_before_interval": verdict["test"]["before_interval"],
-        "test_after_interval": verdict["test"]["after_interval"], "p_value": verdict["test"]["p_value"],
+        "test_before_interval": test["before_interval"], "test_after_interval": test["after_interval"],
+        "interval": test["interval"], "seed_interval": test["seed_interval"], "p_value": test["p_value"],
         "seeds": len(inputs.baseline.models), "arms": sorted({row["arm"] for row in figures["repair"]["arms"]}),
         "report": run.key(HTML), "report_json": run.key(JSON),
     }  # fmt: skip

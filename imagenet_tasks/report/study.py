@@ -19,12 +19,8 @@ def study_rows(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Returns our figures beside the study's.
 
     Args:
-        groups: trainings by arm and model: 'arm', 'model', 'seeds', 'test' and 'loss'. Of the repairs only the arm
+        groups: trainings by arm and model, of which those count whose model the study had. Of the repairs only the arm
             'targeted' is what the study's ConvNet 5 was.
-
-    Returns:
-        One row per group whose model the study had: 'model', 'arm', 'round', 'seeds', 'accuracy', 'loss', and the
-        study's under 'study'.
     """
     return [
         {

@@ -57,9 +57,3 @@ def progress_of(
 def say(record: Json, text: str, *figures: Any) -> None:
     """Logs the line that matters, and whether its work was there already."""
     log.info(("Nothing to do, reused: " if record["reused"] else "") + text, *figures)
-
-
-def result_of_record(record: Json) -> Json:
-    """Returns what a task's record says that it hands on."""
-    result: Json = record["result"]
-    return result

@@ -9,16 +9,7 @@ from imagenet_tasks.artifacts.training import TrainingRecord, read_history
 from imagenet_tasks.errors import ArtifactError
 from imagenet_tasks.settings.config import EPOCHS
 from imagenet_tasks.store.storage import Store
-from imagenet_tasks.tasks.common import (
-    LOG,
-    Json,
-    log,
-    progress_of,
-    read_dataset,
-    result_of_record,
-    salt_of,
-    say,
-)
+from imagenet_tasks.tasks.common import LOG, Json, log, progress_of, read_dataset, salt_of, say
 from imagenet_tasks.train import Work, load_keras
 from imagenet_tasks.workflow.graph import task_id
 from imagenet_tasks.workflow.progress import Listener
@@ -40,13 +31,9 @@ def train_baseline(run: Run, trial: Json, *, only_reuse: bool = False, listeners
 
 
 def train_augmented(
-    run: Run,
-    added: Sequence[Sequence[Json]],
-    trial: Json,
-    *,
-    only_reuse: bool = False,
+    run: Run, added: Sequence[Sequence[Json]], trial: Json, *, only_reuse: bool = False,
     listeners: Sequence[Listener] = LOG,
-) -> Json:
+) -> Json:  # fmt: skip
     """Trains one trial of a repair with the pictures that its arm adds; returns a TrainedModel.
 
     Args:
@@ -74,14 +61,9 @@ def _retrain_epochs(run: Run, trial: Trial, added: Sequence[AddedPictures]) -> i
 
 
 def _train(
-    run: Run,
-    name: str,
-    trial: Trial,
-    arrays: tuple[ClassArray, ...],
-    epochs: int,
-    listeners: Sequence[Listener],
+    run: Run, name: str, trial: Trial, arrays: tuple[ClassArray, ...], epochs: int, listeners: Sequence[Listener],
     only_reuse: bool,
-) -> Json:
+) -> Json:  # fmt: skip
     work = Work(settings=run.config.train, trial=trial, added=arrays, epochs=epochs, salt=salt_of(run, name))
     model, task = work.done_here(run.store), task_id(name, trial.round)
     if only_reuse and model is None:
@@ -100,17 +82,11 @@ def _train(
         training = TrainingRecord.read(run.store, model.folder, TrainingRecord.FILE)
         history = read_history(run.store, model)
         say(
-            record,
-            "%s: validation accuracy %s at epoch %d of %d, trained in %.0f s (%.0f pictures/s, %s)",
-            trial.key,
-            _percent(history[training.best_epoch - 1].val_accuracy),
-            training.best_epoch,
-            len(history),
-            training.train_seconds,
-            training.pictures_per_s,
-            training.precision,
-        )
-    return result_of_record(record)
+            record, "%s: validation accuracy %s at epoch %d of %d, trained in %.0f s (%.0f pictures/s, %s)",
+            trial.key, _percent(history[training.best_epoch - 1].val_accuracy), training.best_epoch, len(history),
+            training.train_seconds, training.pictures_per_s, training.precision,
+        )  # fmt: skip
+    return record["result"]
 
 
 def evaluate_baseline(run: Run, models: Sequence[Json]) -> Json:
@@ -125,7 +101,7 @@ def evaluate_baseline(run: Run, models: Sequence[Json]) -> Json:
         record["result"] = evaluation.as_dict()
         _say_groups(run.store, evaluation)
         say(record, "Baseline %s: %s", _named(evaluation), _accuracies(evaluation))
-    return result_of_record(record)
+    return record["result"]
 
 
 def check_accuracy(run: Run, evaluation: Json, *, round_number: int = 1) -> Branch:
@@ -164,10 +140,8 @@ def _go_on(run: Run, evaluation: Evaluation, round_number: int) -> tuple[Branch,
     """Returns whether another repair follows one that did not reach the goal, and why."""
     rounds = run.config.train.rounds
     if round_number > rounds:
-        return (
-            "report",
-            "; the one repair that may be tried is done" if rounds == 1 else f"; all {rounds} repairs are done",
-        )
+        done = "the one repair that may be tried is done" if rounds == 1 else f"all {rounds} repairs are done"
+        return "report", f"; {done}"
     comparison = RepairComparison.read(run.store, evaluation.folder, RepairComparison.FILE)
     low, high = comparison.previous.validation.interval or (0.0, 0.0)  # without pictures, no progress is shown
     gain = f"the last repair's gain on validation has the interval {100 * low:+.1f} to {100 * high:+.1f} points"
@@ -205,14 +179,9 @@ def evaluate_augmented(
         _say_groups(run.store, augmented)
         for other, compared in comparison.against.items():
             log.info("targeted against %s, on test: %s", other, _compared(compared.test))
-        say(
-            record,
-            "Augmented %s: %s; on test %s",
-            _named(augmented),
-            _accuracies(augmented),
-            _compared(comparison.test),
-        )
-    return result_of_record(record)
+        said = _named(augmented), _accuracies(augmented), _compared(comparison.test)
+        say(record, "Augmented %s: %s; on test %s", *said)
+    return record["result"]
 
 
 def _compared(figures: Comparison) -> str:

@@ -9,17 +9,7 @@ from imagenet_tasks.errors import ArtifactError, ConfigError, DataError, SourceU
 from imagenet_tasks.settings.classes import ImageClass
 from imagenet_tasks.settings.config import Credentials, RunConfig, TrainConfig
 from imagenet_tasks.settings.profiles import make_config, with_classes
-from imagenet_tasks.tasks.common import (
-    LOG,
-    MOST_TASKS,
-    Json,
-    in_groups,
-    log,
-    progress_of,
-    result_of_record,
-    salt_of,
-    say,
-)
+from imagenet_tasks.tasks.common import LOG, MOST_TASKS, Json, in_groups, log, progress_of, salt_of, say
 from imagenet_tasks.workflow.progress import Listener
 from imagenet_tasks.workflow.run import Run
 
@@ -62,24 +52,16 @@ def plan_run(
         run.write_config(config)
         groups = _groups(classes, min(max_tasks, MOST_TASKS))
         size = len(groups[0]["class_ids"])
-        record["result"] = {
-            "profile": profile,
-            "classes": len(classes),
-            "tasks": len(groups),
-            "classes_per_task": size,  # by which a page finds the classes of a mapped task
-        }
+        # By the classes per task a page finds the classes of a mapped task.
+        counts = {"classes": len(classes), "tasks": len(groups), "classes_per_task": size}
+        record["result"] = {"profile": profile} | counts
         if config.download.accept_imagenet_terms:
             record["result"]["accepted"] = "ImageNet's terms: non-commercial research and education"
         log.info(
             "Run %s: profile %s, %d classes, up to %d pictures each from %s, model %s; goal %.0f %%",
-            run.run_key,
-            profile,
-            len(classes),
-            config.download.images_per_class,
-            config.download.source,
-            ", ".join(config.train.models),
-            100 * config.evaluate.accuracy_goal,
-        )
+            run.run_key, profile, len(classes), config.download.images_per_class, config.download.source,
+            ", ".join(config.train.models), 100 * config.evaluate.accuracy_goal,
+        )  # fmt: skip
         if len(groups) < len(classes):
             log.info("%d classes in %d tasks: up to %d of them share a task", len(classes), len(groups), size)
     return groups
@@ -96,13 +78,9 @@ def _groups(classes: Sequence[ImageClass], most: int) -> list[Json]:
 
 
 def download_class(
-    run: Run,
-    group: Json,
-    *,
-    credentials: Unlock = no_credentials,
-    last_attempt: bool = False,
+    run: Run, group: Json, *, credentials: Unlock = no_credentials, last_attempt: bool = False,
     listeners: Sequence[Listener] = LOG,
-) -> Json:
+) -> Json:  # fmt: skip
     """Gets the pictures of a group's classes; returns the group with a SelectionRef for each.
 
     A class that cannot be had keeps none of the others from being got. With `min_classes` it is handed on empty in the
@@ -144,27 +122,18 @@ def _nothing(run: Run, config: RunConfig, image_class: ImageClass, error: Except
     """Returns the selection of a class that could not be had."""
     selection = Selection(class_id=image_class.class_id, files=())
     ref = SelectionRef(
-        class_id=image_class.class_id,
-        name=image_class.name,
-        fingerprint=selection.fingerprint,
-        accepted=0,
-        listed=0,
-        asked=0,
-        wanted=config.download.images_per_class,
+        class_id=image_class.class_id, name=image_class.name, fingerprint=selection.fingerprint,
+        accepted=0, listed=0, asked=0, wanted=config.download.images_per_class,
         rejected={next(reason for kind, reason in NOTHING.items() if isinstance(error, kind)): 1},
-    )
+    )  # fmt: skip
     run.store.write_bytes(ref.key, selection.content())
     return ref.as_dict()
 
 
 def _download(
-    run: Run,
-    config: RunConfig,
-    image_class: ImageClass,
-    credentials: Credentials | None,
-    last_attempt: bool,
+    run: Run, config: RunConfig, image_class: ImageClass, credentials: Credentials | None, last_attempt: bool,
     listeners: Sequence[Listener],
-) -> Json:
+) -> Json:  # fmt: skip
     class_id, wanted = image_class.class_id, config.download.images_per_class
     with run.task("download_class", class_id) as record:
         from imagenet_tasks.download.stage import download_class as download
@@ -183,7 +152,7 @@ def _download(
         if record["reused"]:
             done = "nothing to download, all here:" if ref.accepted == wanted else "nothing more to ask for:"
         log.info("%s (%s): %s %d of %d pictures", image_class.name, class_id, done, ref.accepted, wanted)
-    return result_of_record(record)
+    return record["result"]
 
 
 def preprocess_class(run: Run, group: Json, *, listeners: Sequence[Listener] = LOG) -> list[Json]:
@@ -203,7 +172,7 @@ def _preprocess(run: Run, config: RunConfig, ref: SelectionRef, listeners: Seque
         record["result"] = {"selection": ref.as_dict(), "array": array.as_dict()}
         size = (config.preprocess.rows_px, config.preprocess.columns_px)
         say(record, "%s: %d pictures of %dx%d", ref.name, array.count, *size)
-    return result_of_record(record)
+    return record["result"]
 
 
 def build_dataset(run: Run, prepared: Sequence[Sequence[Json]]) -> list[Json]:

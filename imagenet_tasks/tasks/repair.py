@@ -35,13 +35,9 @@ def plan_augmentation(run: Run, evaluation: Json, *, round_number: int = 1, max_
         from imagenet_tasks.augment.stage import plan_augmentation as plan_classes
 
         measured = Evaluation.from_dict(evaluation)
+        dataset, arms = read_dataset(run.store, measured.model.trial.dataset), _arms(run, round_number)
         plan, record["reused"] = plan_classes(
-            run.store,
-            config.augment,
-            read_dataset(run.store, measured.model.trial.dataset),
-            measured,
-            arms=_arms(run, round_number),
-            salt=salt_of(run, "plan_augmentation"),
+            run.store, config.augment, dataset, measured, arms=arms, salt=salt_of(run, "plan_augmentation")
         )
         record["result"] = {"fingerprint": plan.fingerprint, "chosen": [c.class_id for c in plan.targeted]}
         for chosen in plan.targeted:
@@ -51,9 +47,8 @@ def plan_augmentation(run: Run, evaluation: Json, *, round_number: int = 1, max_
             mine = [c for c in others if arm in c.arms]
             count = sum(c.pictures_to_add for c in mine)
             log.info("Arm %s: %d pictures of its own in %d classes", arm, count, len(mine))
-    several = len(_arms(run, round_number)) > 1
     return [
-        {"name": _label(group, several), "plan": plan.fingerprint, "chosen": [c.key for c in group]}
+        {"name": _label(group, len(arms) > 1), "plan": plan.fingerprint, "chosen": [c.key for c in group]}
         for group in in_groups(plan.chosen, min(max_tasks, MOST_TASKS))
     ]
 
@@ -115,15 +110,12 @@ def plan_retraining(run: Run, evaluation: Json, *, round_number: int = 1) -> lis
         before = Evaluation.from_dict(evaluation).model.trial
         trials = [
             Trial(
-                model=train.retrain_model or before.model,
-                seed=train.seed + place,
-                arm=arm,
-                dataset=before.dataset,
+                model=train.retrain_model or before.model, seed=train.seed + place, arm=arm, dataset=before.dataset,
                 round=round_number,
             )
             for arm in _arms(run, round_number)
             for place in range(train.seeds)
-        ]
+        ]  # fmt: skip
         record["result"] = {"trials": [trial.key for trial in trials]}
         log.info("To train: %s", ", ".join(trial.key for trial in trials))
     return [trial.as_dict() for trial in trials]

@@ -10,7 +10,7 @@ from imagenet_tasks.artifacts.references import AddedPictures, Dataset, Evaluati
 from imagenet_tasks.artifacts.training import TrainingRecord
 from imagenet_tasks.errors import ArtifactError, without_secrets
 from imagenet_tasks.settings.config import MAX_ROUNDS
-from imagenet_tasks.tasks.common import Json, log, read_dataset, read_plan, result_of_record
+from imagenet_tasks.tasks.common import Json, log, read_dataset, read_plan
 from imagenet_tasks.tasks.news import new_champion
 from imagenet_tasks.workflow.graph import task_id
 from imagenet_tasks.workflow.run import Run
@@ -40,23 +40,18 @@ def write_report(run: Run) -> Json:
             )
         dataset, baseline = read_dataset(store, found["fingerprint"]), Evaluation.from_dict(measured)
         inputs = ReportInputs(
-            run=run,
-            config=config,
-            decision=decision,
-            dataset=dataset,
+            run=run, config=config, decision=decision, dataset=dataset, baseline=baseline, rounds=rounds,
             selections=tuple(SelectionRef.from_dict(r["result"]) for r in done if r["task"] == "download_class"),
             left_out=tuple(Shortfall.from_dict(shortfall) for shortfall in found["left_out"]),
             split_change=found["split_change"],
-            baseline=baseline,
-            rounds=rounds,
             champion=_champion(run, dataset, [baseline, *(r.evaluation for r in rounds)]),
-        )
+        )  # fmt: skip
         result = stage.write_report(inputs)
         record["result"] = result | {"champion": new_champion(inputs.champion)}
         _write_index(inputs, result)
         log.info("Report: %s", store.path(result["report"]))
         log.info("%s", result["headline"])
-    return result_of_record(record)
+    return record["result"]
 
 
 def _write_index(inputs: "ReportInputs", result: Json) -> None:
@@ -66,22 +61,13 @@ def _write_index(inputs: "ReportInputs", result: Json) -> None:
     training = TrainingRecord.read(store, baseline.model.folder, TrainingRecord.FILE)
     started_s = min(r["started_s"] for r in records)
     index = RunIndex(
-        dag_id=run.dag_id,
-        run_id=run.run_id,
-        run_key=run.run_key,
-        source=config.download.source,
-        started_s=started_s,
-        seconds=round(now_s - started_s, 3),
-        written_s=now_s,
-        classes=len(inputs.dataset.classes),
-        model=baseline.model.trial.model,
-        device=training.device_name,
-        precision=training.precision,
-        champion=champion["outcome"] if champion else "",
-        artifacts=tuple(artifact_folders(records)),
-        split_by=inputs.dataset.split_by,
+        dag_id=run.dag_id, run_id=run.run_id, run_key=run.run_key, source=config.download.source,
+        started_s=started_s, seconds=round(now_s - started_s, 3), written_s=now_s,
+        classes=len(inputs.dataset.classes), split_by=inputs.dataset.split_by,
+        model=baseline.model.trial.model, device=training.device_name, precision=training.precision,
+        champion=champion["outcome"] if champion else "", artifacts=tuple(artifact_folders(records)),
         **{name: value for name, value in result.items() if name in RunIndex.__dataclass_fields__},
-    )
+    )  # fmt: skip
     store.write_bytes(run.key(RunIndex.KEY), index.content())
 
 
@@ -123,18 +109,11 @@ def _rounds(run: Run, done: Sequence[Json], results: Json) -> "tuple[Round, ...]
             )
         chosen = read_plan(run.store, plan["fingerprint"])
         keys = {c.key for c in chosen.targeted}
-        added = [
+        added = tuple(
             AddedPictures.from_dict(r["result"]).array
             for r in done
             if r["task"] == task_id("augment_class", number) and r["item"] in keys
-        ]
-        rounds.append(
-            Round(
-                number=number,
-                plan=chosen,
-                added=tuple(added),
-                evaluation=Evaluation.from_dict(evaluation),
-                decision=Decision.from_dict(decision),
-            )
         )
+        measured, decided = Evaluation.from_dict(evaluation), Decision.from_dict(decision)
+        rounds.append(Round(number=number, plan=chosen, added=added, evaluation=measured, decision=decided))
     return tuple(rounds)

@@ -12,18 +12,7 @@ from typing import Any
 
 from imagenet_tasks.errors import SourceUnavailable
 from imagenet_tasks.settings.config import MAX_ROUNDS
-from imagenet_tasks.workflow.graph import (
-    BASELINE_EVALUATION,
-    BEFORE_REPAIR,
-    GATE,
-    REPAIR,
-    REPAIR_EVALUATION,
-    REPORT,
-    Taken,
-    Task,
-    find_task,
-    task_id,
-)
+from imagenet_tasks.workflow import graph
 from imagenet_tasks.workflow.progress import Listener
 from imagenet_tasks.workflow.run import Run
 
@@ -33,10 +22,7 @@ PAUSE_S = 10.0  # before a class whose source does not answer is tried for the l
 
 def function_of(name: str) -> Callable[..., Any]:
     """Returns the function that does a task's work."""
-    function: Callable[..., Any] = getattr(
-        importlib.import_module(f"imagenet_tasks.tasks.{find_task(name).module}"), name
-    )
-    return function
+    return getattr(importlib.import_module(f"imagenet_tasks.tasks.{graph.find_task(name).module}"), name)
 
 
 def run_all(run: Run, profile: str, overrides: Mapping[str, Any], *, listeners: Sequence[Listener]) -> dict[str, Any]:
@@ -51,14 +37,14 @@ def run_all(run: Run, profile: str, overrides: Mapping[str, Any], *, listeners: 
     Returns:
         What `write_report` returns.
     """
-    start, *others = BEFORE_REPAIR
+    start, *others = graph.BEFORE_REPAIR
     workflow = _Workflow(run, listeners)
     workflow.returned[start.name] = function_of(start.name)(run, profile, overrides)
     for task in others:
         workflow.do(task)
     for number in range(1, MAX_ROUNDS + 1):
-        for task in REPAIR:
-            if workflow.do(task, number) == "report" and task.name == GATE:  # it knows how many may be tried
+        for task in graph.REPAIR:
+            if workflow.do(task, number) == "report" and task.name == graph.GATE:  # it knows how many may be tried
                 return workflow.report()
     return workflow.report()
 
@@ -70,7 +56,7 @@ class _Workflow:
         self._run, self._listeners = run, listeners
         self.returned: dict[str, Any] = {}
 
-    def do(self, task: Task, number: int = 1) -> Any:
+    def do(self, task: graph.Task, number: int = 1) -> Any:
         """Does a task, or all of a mapped one, and returns what it returned."""
         arguments = {name: self._value(taken, number) for name, taken in task.takes.items() if name != task.mapped_over}
         if task.mapped_over is None:
@@ -84,17 +70,17 @@ class _Workflow:
 
     def report(self) -> dict[str, Any]:
         """Writes the report."""
-        figures: dict[str, Any] = function_of(REPORT)(self._run)
-        return figures
+        return function_of(graph.REPORT)(self._run)
 
-    def _value(self, taken: Taken, number: int) -> Any:
+    def _value(self, taken: graph.Taken, number: int) -> Any:
         if taken.how == "previous":
-            return self.returned[task_id(REPAIR_EVALUATION, number - 1) if number > 1 else BASELINE_EVALUATION]
+            before = graph.REPAIR_EVALUATION if number > 1 else graph.BASELINE_EVALUATION
+            return self.returned[_id(before, number - 1)]
         if taken.how == "rounds":
             return [value for n in range(1, number + 1) for value in self.returned[_id(taken.task, n)]]
         return self.returned[_id(taken.task, number)]
 
-    def _call(self, task: Task, number: int, arguments: dict[str, Any]) -> Any:
+    def _call(self, task: graph.Task, number: int, arguments: dict[str, Any]) -> Any:
         function = function_of(task.name)
         known = inspect.signature(function).parameters
         offered = {"round_number": number, "listeners": self._listeners}
@@ -110,4 +96,4 @@ class _Workflow:
 
 
 def _id(name: str, number: int) -> str:
-    return task_id(name, number) if find_task(name).is_repair else name
+    return graph.task_id(name, number) if graph.find_task(name).is_repair else name

@@ -7,6 +7,7 @@ its function to a module of `tasks/`.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 from imagenet_tasks.artifacts import kinds
@@ -64,135 +65,60 @@ class Task:
 
 
 _PREVIOUS = {"evaluation": Taken("previous")}
+_picture_task = partial(Task, module="pictures", part="Get the pictures")
+_repair_task = partial(Task, is_repair=True)
 TASKS = (
-    Task(
-        name="plan_run",
-        module="pictures",
-        does="Settle the settings and classes",
-        part="Get the pictures",
+    _picture_task(name="plan_run", does="Settle the settings and classes"),
+    _picture_task(
+        name="download_class", does="Get each class's pictures", step="download",
+        takes={"group": Taken("each", "plan_run")}, item="class", makes=kinds.SELECTION,
+    ),
+    _picture_task(
+        name="preprocess_class", does="Decode and resize them", step="preprocess",
+        takes={"group": Taken("each", "download_class")}, item="class", makes=kinds.ARRAY,
+    ),
+    _picture_task(
+        name="build_dataset", does="Split and check the data", step="preprocess",
+        takes={"prepared": Taken("all", "preprocess_class")}, makes=kinds.DATASET,
     ),
     Task(
-        name="download_class",
-        module="pictures",
-        does="Get each class's pictures",
-        part="Get the pictures",
-        step="download",
-        takes={"group": Taken("each", "plan_run")},
-        item="class",
-        makes=kinds.SELECTION,
+        name="train_baseline", module="models", does="Train the baseline", part="Train", step="train",
+        takes={"trial": Taken("each", "build_dataset")}, item="trial", makes=kinds.MODEL, trains=True,
     ),
     Task(
-        name="preprocess_class",
-        module="pictures",
-        does="Decode and resize them",
-        part="Get the pictures",
-        step="preprocess",
-        takes={"group": Taken("each", "download_class")},
-        item="class",
-        makes=kinds.ARRAY,
+        name="evaluate_baseline", module="models", does="Measure the baseline", part="Measure", step="evaluate",
+        takes={"models": Taken("all", "train_baseline")}, makes=kinds.EVALUATION,
     ),
-    Task(
-        name="build_dataset",
-        module="pictures",
-        does="Split and check the data",
-        part="Get the pictures",
-        step="preprocess",
-        takes={"prepared": Taken("all", "preprocess_class")},
-        makes=kinds.DATASET,
-    ),
-    Task(
-        name="train_baseline",
-        module="models",
-        does="Train the baseline",
-        part="Train",
-        step="train",
-        takes={"trial": Taken("each", "build_dataset")},
-        item="trial",
-        makes=kinds.MODEL,
-        trains=True,
-    ),
-    Task(
-        name="evaluate_baseline",
-        module="models",
-        does="Measure the baseline",
-        part="Measure",
-        step="evaluate",
-        takes={"models": Taken("all", "train_baseline")},
-        makes=kinds.EVALUATION,
-    ),
-    Task(
-        name="check_accuracy",
-        module="models",
-        does="Compare with the goal",
-        part="Compare with the goal",
+    _repair_task(
+        name="check_accuracy", module="models", does="Compare with the goal", part="Compare with the goal",
         takes=_PREVIOUS,
-        is_repair=True,
     ),
-    Task(
-        name="plan_augmentation",
-        module="repair",
-        does="Choose the classes to repair",
-        part="Choose and change pictures",
-        step="augment",
-        takes=_PREVIOUS,
-        after=("check_accuracy",),
-        makes=kinds.PLAN,
-        is_repair=True,
+    _repair_task(
+        name="plan_augmentation", module="repair", does="Choose the classes to repair",
+        part="Choose and change pictures", step="augment", takes=_PREVIOUS, after=("check_accuracy",), makes=kinds.PLAN,
     ),
-    Task(
-        name="augment_class",
-        module="repair",
-        does="Make changed copies",
-        part="Choose and change pictures",
-        step="augment",
-        takes={"group": Taken("each", "plan_augmentation")},
-        item="class",
-        makes=kinds.COPIES,
-        is_repair=True,
+    _repair_task(
+        name="augment_class", module="repair", does="Make changed copies", part="Choose and change pictures",
+        step="augment", takes={"group": Taken("each", "plan_augmentation")}, item="class", makes=kinds.COPIES,
     ),
-    Task(
-        name="plan_retraining",
-        module="repair",
-        does="List the trainings of the repair",
-        part="Train again",
-        takes=_PREVIOUS,
-        after=("plan_augmentation",),
-        is_repair=True,
+    _repair_task(
+        name="plan_retraining", module="repair", does="List the trainings of the repair", part="Train again",
+        takes=_PREVIOUS, after=("plan_augmentation",),
     ),
-    Task(
-        name="train_augmented",
-        module="models",
-        does="Train again with them",
-        part="Train again",
-        step="retrain",
+    _repair_task(
+        name="train_augmented", module="models", does="Train again with them", part="Train again", step="retrain",
         takes={"added": Taken("rounds", "augment_class"), "trial": Taken("each", "plan_retraining")},
-        item="trial",
-        makes=kinds.MODEL,
-        trains=True,
-        is_repair=True,
+        item="trial", makes=kinds.MODEL, trains=True,
     ),
-    Task(
-        name="evaluate_augmented",
-        module="models",
-        does="Measure and compare",
-        part="Compare",
-        step="reevaluate",
+    _repair_task(
+        name="evaluate_augmented", module="models", does="Measure and compare", part="Compare", step="reevaluate",
         takes={
-            "baseline": Taken("one", "evaluate_baseline"),
-            "previous": Taken("previous"),
+            "baseline": Taken("one", "evaluate_baseline"), "previous": Taken("previous"),
             "models": Taken("all", "train_augmented"),
-        },
-        makes=kinds.EVALUATION,
-        is_repair=True,
+        }, makes=kinds.EVALUATION,
     ),
-    Task(
-        name="write_report",
-        module="report",
-        does="Write this report",
-        part="Report",
-        step="report",
-    ),
-)
+    Task(name="write_report", module="report", does="Write this report", part="Report", step="report"),
+)  # fmt: skip
 GATE = "check_accuracy"  # below the goal its round goes on; else the report follows
 BASELINE_EVALUATION, REPAIR_EVALUATION = "evaluate_baseline", "evaluate_augmented"
 REPORT = "write_report"

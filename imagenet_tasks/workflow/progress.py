@@ -57,9 +57,9 @@ class Snapshot(JsonArtifact):
 
     def __str__(self) -> str:
         figures = "".join(f", {name.replace('_', ' ')} {said(name, value)}" for name, value in self.figures.items())
-        rate = f", {_rate(self.rate_per_s)}/s" if self.rate_per_s and "pictures_per_s" not in self.figures else ""
+        speed = f", {rate(self.rate_per_s)}/s" if self.rate_per_s and "pictures_per_s" not in self.figures else ""
         left = f", {self.remaining_s:.0f} s left" if self.remaining_s is not None and self.done < self.total else ""
-        return f"{self.label}: {self.done}/{self.total} {self.unit}{figures}{rate}{left}"
+        return f"{self.label}: {self.done}/{self.total} {self.unit}{figures}{speed}{left}"
 
 
 def said(name: str, value: Any) -> str:
@@ -69,7 +69,8 @@ def said(name: str, value: Any) -> str:
     return f"{100 * value:.1f} %" if name.endswith("accuracy") else f"{value:.4g}"
 
 
-def _rate(per_s: float) -> str:
+def rate(per_s: float) -> str:
+    """Returns how many a second as a person reads it."""
     return f"{per_s:,.0f}" if per_s >= 100 else f"{per_s:.2g}"
 
 
@@ -96,17 +97,9 @@ class Progress:
     """
 
     def __init__(
-        self,
-        *,
-        task: str,
-        item: str,
-        label: str,
-        total: int,
-        unit: str,
-        listeners: tuple[Listener, ...] = (log_line,),
-        interval_s: float = 10.0,
-        live: Listener | None = None,
-    ) -> None:
+        self, *, task: str, item: str, label: str, total: int, unit: str,
+        listeners: tuple[Listener, ...] = (log_line,), interval_s: float = 10.0, live: Listener | None = None,
+    ) -> None:  # fmt: skip
         self.task, self.item, self.label, self.total, self.unit = task, item, label, total, unit
         self.done = self._resumed = 0
         self.figures: dict[str, Any] = {}
@@ -148,16 +141,8 @@ class Progress:
     def _snapshot(self, now_s: float) -> Snapshot:
         elapsed_s, fresh = now_s - self._started_s, self.done - self._resumed
         return Snapshot(
-            task=self.task,
-            item=self.item,
-            label=self.label,
-            unit=self.unit,
-            done=self.done,
-            total=self.total,
-            elapsed_s=elapsed_s,
-            rate_per_s=fresh / elapsed_s if fresh and elapsed_s else None,
+            task=self.task, item=self.item, label=self.label, unit=self.unit, done=self.done, total=self.total,
+            elapsed_s=elapsed_s, rate_per_s=fresh / elapsed_s if fresh and elapsed_s else None,
             remaining_s=elapsed_s / fresh * (self.total - self.done) if fresh else None,
-            updated_s=time.time(),
-            figures=dict(self.figures),
-            history=tuple(self.history),
-        )
+            updated_s=time.time(), figures=dict(self.figures), history=tuple(self.history),
+        )  # fmt: skip

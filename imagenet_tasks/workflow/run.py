@@ -55,8 +55,9 @@ class Run:
     def task_records(self) -> list[dict[str, Any]]:
         """Returns what the tasks of this run wrote of themselves, in order of their start."""
         keys = [self.key(f"tasks/{name}") for name in self.store.names(self.key("tasks"))]
-        records: list[dict[str, Any]] = self.store.read_all_json(keys)
-        return sorted(records, key=lambda record: (record["started_s"], record["task"], record["item"]))
+        return sorted(
+            self.store.read_all_json(keys), key=lambda record: (record["started_s"], record["task"], record["item"])
+        )
 
     def result_of(self, task: str) -> dict[str, Any] | None:
         """Returns what an unmapped task of this run handed on, or None where it did not run."""
@@ -82,17 +83,9 @@ class Run:
         """
         name = f"tasks/{task}.{item}.json" if item else f"tasks/{task}.json"
         record: dict[str, Any] = {
-            "task": task,
-            "item": item,
-            "makes": makes,
-            "state": "running",
-            "started_s": time.time(),
-            "seconds": None,
-            "reused": False,
-            "result": None,
-            "error": None,
-            "attempt": uuid.uuid4().hex,
-        }
+            "task": task, "item": item, "makes": makes, "state": "running", "started_s": time.time(), "seconds": None,
+            "reused": False, "result": None, "error": None, "attempt": uuid.uuid4().hex,
+        }  # fmt: skip
         key = self.key(name)
         self.store.write_json(key, record)
         try:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import field
 from typing import Any, ClassVar, Literal
 
 from pydantic.dataclasses import dataclass
@@ -59,7 +58,7 @@ class RunIndex(JsonArtifact):
     champion: str
     report: str
     report_json: str
-    artifacts: tuple[str, ...] = field(default=())
+    artifacts: tuple[str, ...] = ()
     split_by: SplitBy | None = None
 
 
