@@ -60,7 +60,7 @@ class FromArchive:
     def open_ones(self) -> Generator[Candidate]:
         """Yields the members behind those that have a record."""
         start = 0
-        for record in self._records.of(list(self.bases)):
+        for record in self._records.of(self.bases):
             if record["start"] != start or record["state"] == "open":
                 break
             start = record["end"]
