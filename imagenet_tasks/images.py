@@ -135,8 +135,7 @@ def _opened(data: bytes) -> Image.Image:
     if not data:
         raise Rejected(RejectReason.NOT_AN_IMAGE, detail="no bytes")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # PIL's own size warning: the limit here is `max_pixels`
+        with warnings.catch_warnings(action="ignore"):  # PIL's own size warning: the limit here is `max_pixels`
             return Image.open(io.BytesIO(data), formats=tuple(FORMATS))
     except Image.DecompressionBombError as error:
         raise Rejected(RejectReason.TOO_MANY_PIXELS, detail=str(error)) from error
@@ -152,8 +151,7 @@ def _other_format(data: bytes) -> str:
 
 def _load(picture: Image.Image) -> None:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"):
             picture.load()
     except Exception as error:  # PIL raises OSError, SyntaxError, struct.error and more for a broken body
         raise Rejected(RejectReason.TRUNCATED_IMAGE, detail=str(error)[:200]) from error
@@ -162,8 +160,7 @@ def _load(picture: Image.Image) -> None:
 def _orientation(picture: Image.Image) -> int:
     """Returns what the EXIF data says, 1 (upright) where it says nothing usable: it is broken in many good photos."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"):
             value = picture.getexif().get(ORIENTATION, 1)
     except Exception:  # noqa: BLE001 - broken EXIF raises nearly anything
         return 1
@@ -174,11 +171,9 @@ def _as_rgb(picture: Image.Image) -> Image.Image:
     if picture.mode.startswith("I"):  # 16 bits: converting to RGB would clip at 255
         import numpy as np
 
-        return Image.fromarray((np.asarray(picture).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8)).convert(
-            "RGB"
-        )
+        levels = (np.asarray(picture).astype(np.uint32) >> 8).clip(0, 255)
+        return Image.fromarray(levels.astype(np.uint8)).convert("RGB")
     if picture.has_transparency_data:
-        rgba = picture.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        return Image.alpha_composite(white, rgba).convert("RGB")
+        white = Image.new("RGBA", picture.size, "white")
+        return Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB")
     return picture if picture.mode == "RGB" else picture.convert("RGB")

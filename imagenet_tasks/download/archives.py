@@ -9,7 +9,7 @@ import random
 import tarfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
 import requests
@@ -25,14 +25,8 @@ TRANSFER_TIMEOUT_S = 6 * 3600.0  # of one request; a stall ends at read_timeout_
 TRIES = 4  # requests in a row that bring nothing
 SKIP_BY_REQUEST = 4_000_000  # bytes from which on asking anew costs less than reading what is not wanted
 REGULAR = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
-WITHOUT_DATA = (  # whatever size their headers say
-    tarfile.LNKTYPE,
-    tarfile.SYMTYPE,
-    tarfile.CHRTYPE,
-    tarfile.BLKTYPE,
-    tarfile.DIRTYPE,
-    tarfile.FIFOTYPE,
-)
+# Whatever size their headers say.
+WITHOUT_DATA = (tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +85,8 @@ class ArchiveSource:
             DataError: where there is no archive, or something that is none.
         """
         url = self._url(class_id)
-        with _Transfer(url, self._fetcher, self._settings, start, version) as transfer:
+        with closing(_Transfer(url, self._fetcher, start, version)) as transfer:
+            transfer.begin()
             if transfer.is_gone and not start:
                 raise DataError(
                     f"{without_secrets(url)}: the server has no such archive. Leave the class out, or correct "
@@ -102,14 +97,13 @@ class ArchiveSource:
                 place = transfer.place
                 size = 0 if header.type in WITHOUT_DATA else header.size
                 end = place + -(-size // BLOCK) * BLOCK
-                if header.type in REGULAR:  # not links, devices, folders, and the blocks that carry long names
-                    data = self._read(transfer, size)
-                    transfer.skip_to(end)
+                is_file = header.type in REGULAR  # no link, device or folder, nor a block that carries a long name
+                data = self._read(transfer, size) if is_file else b""
+                transfer.skip_to(end)
+                if is_file:
                     locator = f"{self.locator(class_id)}#{place}:{header.name}"
                     yield Member(locator=locator, version=transfer.version, start=start, end=end, data=data)
                     start = end
-                else:
-                    transfer.skip_to(end)
 
     def _read(self, transfer: "_Transfer", size: int) -> bytes | Rejected:
         if size > self._settings.max_bytes:
@@ -153,7 +147,7 @@ class _Transfer:
     `is_gone` tells that the server has none.
     """
 
-    def __init__(self, url: str, fetcher: Fetcher, settings: DownloadConfig, start: int, version: str) -> None:
+    def __init__(self, url: str, fetcher: Fetcher, start: int, version: str) -> None:
         self.place, self.version, self.is_gone = start, version, False
         self._url, self._where, self._fetcher = url, without_secrets(url), fetcher
         self._response: requests.Response | None = None
@@ -164,17 +158,10 @@ class _Transfer:
         self._ranges = True  # whether the server can begin within the archive
         self._open = ExitStack()
 
-    def __enter__(self) -> "_Transfer":
-        try:
-            while self._response is None and not self._ended():
-                self._ask()
-        except BaseException:
-            self._close()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._open.close()
+    def begin(self) -> None:
+        """Asks until the server has answered, so that it is known what it has."""
+        while self._response is None and not self._ended():
+            self._ask()
 
     def read(self, count: int) -> bytes:
         """Returns the next `count` bytes; fewer at the archive's end."""
@@ -186,7 +173,7 @@ class _Transfer:
     def skip_to(self, place: int) -> None:
         """Goes forward without keeping what lies between."""
         if self._ranges and place - self.place > SKIP_BY_REQUEST:
-            self._close()
+            self.close()
             self.place = place
         while self.place < place and self._read_piece(place - self.place):
             pass
@@ -194,7 +181,8 @@ class _Transfer:
     def _ended(self) -> bool:
         return self._size_bytes is not None and self.place >= self._size_bytes
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Ends the request that is under way."""
         self._open.close()
         self._response = None
 
@@ -203,22 +191,20 @@ class _Transfer:
             if self._response is None:
                 self._ask()
                 continue
-            failure = None
             try:
                 with told_as_rejected():
                     piece: bytes = self._response.raw.read1(min(at_most, 65536))
             except Rejected as rejected:
-                piece, failure = b"", rejected
+                self.close()
+                self._give_up_or_wait(rejected)
+                continue
             if piece:
                 self.place += len(piece)
                 if self.place > self._furthest:
                     self._furthest, self._fruitless = self.place, 0
                 return piece
-            self._close()
-            if failure:
-                self._give_up_or_wait(failure)
-            else:  # the server did not say where it ends: here
-                self._size_bytes = self.place
+            self.close()
+            self._size_bytes = self.place  # the server did not say where it ends: here
         return b""
 
     def _give_up_or_wait(self, failure: Rejected) -> None:
@@ -250,7 +236,7 @@ class _Transfer:
         whole = response.status_code == requests.codes.ok
         ranged, _, size = response.headers.get("Content-Range", "").removeprefix("bytes ").partition("/")
         if response.status_code == requests.codes.requested_range_not_satisfiable:
-            self._close()
+            self.close()
             if self._began or bytes_of(size) in (None, self.place):
                 self._size_bytes = self.place  # there is nothing more
             else:  # it has changed
@@ -261,7 +247,7 @@ class _Transfer:
         if self.version and version != self.version:
             if self._began:
                 raise SourceUnavailable(f"{self._where}: it changed while it was read. The next attempt reads it anew.")
-            self._close()
+            self.close()
             self.place, self.version, self._furthest = 0, "", 0
             return
         if not whole and not ranged.startswith(f"{self.place}-"):

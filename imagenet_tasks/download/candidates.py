@@ -49,18 +49,17 @@ class FromArchive:
     """The candidates of an archive that is read as it comes: only those that were read are known."""
 
     def __init__(self, source: ArchiveSource, class_id: str, settings: DownloadConfig, records: Records) -> None:
-        self._source, self._class_id = source, class_id
+        self._source, self._class_id, self._records = source, class_id, records
         self._limits = [getattr(settings, name) for name in LIMITS]
         seen = sorted(records.beginning_with(f"{source.locator(class_id)}#"), key=lambda record: record["time_s"])
         self._version = seen[-1]["version"] if seen else ""
         seen = sorted((r for r in seen if r["version"] == self._version), key=lambda record: record["start"])
-        self._records = records
         self.bases = {record["candidate"]: self._basis(self._version) for record in seen}
 
     def open_ones(self) -> Generator[Candidate]:
         """Yields the members behind those that have a record."""
         start = 0
-        for record in self._records.of(list(self.bases)):
+        for record in self._records.of(self.bases):
             if record["start"] != start or record["state"] == "open":
                 break
             start = record["end"]

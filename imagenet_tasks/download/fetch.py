@@ -6,7 +6,6 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from types import TracebackType
 from typing import Self
 from urllib.parse import urljoin, urlsplit
 from urllib.request import getproxies
@@ -91,9 +90,7 @@ class Fetcher:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._adapter.close()
 
     def fetch(self, url: str) -> bytes:
@@ -104,7 +101,8 @@ class Fetcher:
         """
         for attempt in range(1, self._settings.attempts + 1):
             try:
-                return self._fetch_once(url)
+                with self.opened(url, total_timeout_s=self._settings.total_timeout_s) as response, told_as_rejected():
+                    return self._read(response)
             except Rejected as rejected:
                 last = attempt == self._settings.attempts or isinstance(rejected, _TooSlow)
                 if last or not rejected.may_pass or isinstance(rejected, GivenUp):
@@ -112,11 +110,6 @@ class Fetcher:
                 if not isinstance(rejected, _AskedToWait):
                     time.sleep(random.uniform(0, min(BACKOFF_CAP_S, BACKOFF_S * 2**attempt)))
         raise AssertionError("unreachable: the last attempt returns or raises")
-
-    def _fetch_once(self, url: str) -> bytes:
-        total_timeout_s = self._settings.total_timeout_s
-        with self.opened(url, total_timeout_s=total_timeout_s) as response, told_as_rejected():
-            return self._read(response)
 
     @contextmanager
     def opened(

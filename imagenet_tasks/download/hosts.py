@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from imagenet_tasks.errors import Rejected, RejectReason
@@ -137,14 +137,10 @@ def _lock(file: Path) -> int | None:
     except FileNotFoundError:  # the first one, or the folder of temporary files was cleaned
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(file, flags, 0o600)
-    try:
+    with ExitStack() as stack, suppress(BlockingIOError):
+        stack.callback(os.close, descriptor)
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.fstat(descriptor).st_nlink:
+            stack.pop_all()
             return descriptor
-    except BlockingIOError:
-        pass
-    except BaseException:
-        os.close(descriptor)
-        raise
-    os.close(descriptor)
     return None

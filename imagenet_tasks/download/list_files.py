@@ -131,7 +131,6 @@ def unpacked(opened: OpenedList, location: str) -> Iterator[BinaryIO]:
         SourceUnavailable: where it may be damaged only this time.
     """
     where = without_secrets(location)
-    is_remote = is_http(location)
     file = cast(io.BufferedReader, opened.file)
     try:
         for _ in range(2):  # a server may have packed once more what was packed
@@ -142,21 +141,17 @@ def unpacked(opened: OpenedList, location: str) -> Iterator[BinaryIO]:
             return
         with tarfile.open(fileobj=file, mode="r|") as tar:
             for member in tar:
-                text = tar.extractfile(member) if member.isfile() and not _is_hidden(member.name) else None
-                if text:
+                is_hidden = member.name.rsplit("/", 1)[-1].startswith(".")  # what macOS adds to its archives
+                if not is_hidden and member.isfile() and (text := tar.extractfile(member)):
                     yield io.BufferedReader(cast(io.RawIOBase, text), BLOCK_BYTES)
                     return
         raise ConfigError(_wrong(where, "an archive without a file"))
     except (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError) as error:
-        if is_remote:  # a server that ends an answer early does not always tell its length
+        if is_http(location):  # a server that ends an answer early does not always tell its length
             raise _unavailable(where, f"a damaged archive ({error})") from error
         raise DataError(f"{where}: expected a whole archive, could not read it: {error}. Replace it.") from error
     except DataError as error:
         raise DataError(f"{where}: {error}. Correct the list.") from error
-
-
-def _is_hidden(name: str) -> bool:
-    return name.rsplit("/", 1)[-1].startswith(".")  # what macOS adds to its archives
 
 
 def is_http(location: str) -> bool:

@@ -11,6 +11,7 @@ import json
 import logging
 import time
 import zlib
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -55,8 +56,7 @@ def build_index(publish: Publish, file: BinaryIO, *, where: str) -> None:
                 f"location: expected lines like 'n00004475_6590<TAB>http://host/a.jpg' in {where}; none of its "
                 f"{lines} lines begins with a wnid. Correct the location or the list."
             )
-        text = json.dumps({"classes": index, "lines": lines}, separators=(",", ":"))
-        (attempt / INDEX).write_text(text)
+        (attempt / INDEX).write_text(json.dumps({"classes": index, "lines": lines}, separators=(",", ":")))
     log.info("Indexed %d classes in %d lines of %s", len(index), lines, where)
     if unknown:
         log.warning("%d of %d lines of %s were left out: they do not begin with a wnid", unknown, lines, where)
@@ -65,27 +65,22 @@ def build_index(publish: Publish, file: BinaryIO, *, where: str) -> None:
 def _write_runs(file: BinaryIO, folder: Path) -> tuple[list[Path], int, int]:
     """Returns the files of sorted URLs, and how many lines there were and how many whose class cannot be told."""
     runs: list[Path] = []
-    buffers: dict[bytes, bytearray] = {}
+    buffers: defaultdict[bytes, bytearray] = defaultdict(bytearray)
     size = lines = unknown = 0
     told_s = time.monotonic()
     for number, line in lines_of(file):
         lines += 1
-        listed = listed_entry(line)
-        if listed is None:
+        if (listed := listed_entry(line)) is None:
             unknown += 1
             continue
         wnid, entry = listed
         row = b"%d\t%b\n" % (number, entry)
-        size += len(row)
-        buffer = buffers.get(wnid)
-        if buffer is None:
-            buffers[wnid] = bytearray(row)
-            size += CLASS_OVERHEAD_BYTES
-        else:
-            buffer += row
+        size += len(row) + (wnid not in buffers) * CLASS_OVERHEAD_BYTES
+        buffers[wnid] += row
         if size >= BUFFER_BYTES:
             runs.append(_write_run(buffers, folder / str(len(runs))))
-            buffers, size = {}, 0
+            buffers.clear()
+            size = 0
             if time.monotonic() - told_s >= TELL_EVERY_S:
                 told_s = time.monotonic()
                 log.info("%d lines read", number)
@@ -169,20 +164,16 @@ class ListIndex:
         if length > MAX_CLASS_BYTES:
             raise DataError(f"{class_id}: expected at most {MAX_CLASS_BYTES} bytes of URLs, the list has {length}")
         path = self._store.path(f"{self._folder}/{self._inner}{_part_name(part)}")
+        remedy = f"Delete {self._store.path(self._folder)} and run again."
         try:  # a range, not an open file: an object store's file would read megabytes ahead
             data = path.fs.cat_file(path.path, start=offset, end=offset + length)
         except FileNotFoundError as error:
-            raise ArtifactError(
-                f"{path}: expected this file of a list's index, found none. {self._remedy()}"
-            ) from error
+            raise ArtifactError(f"{path}: expected this file of a list's index, found none. {remedy}") from error
         if (received := zlib.crc32(data)) != expected:
             raise ChecksumMismatch(
                 f"{path}: expected CRC-32 {expected:08x} of {class_id}, received {received:08x}. The file was changed "
-                f"after it was written. {self._remedy()}"
+                f"after it was written. {remedy}"
             )
         for row in data.splitlines():
             number, _, entry = row.partition(b"\t")
             yield int(number), entry
-
-    def _remedy(self) -> str:
-        return f"Delete {self._store.path(self._folder)} and run again."

@@ -1,8 +1,7 @@
 """records.jsonl: what became of each candidate of a class, over all runs."""
 
 import json
-from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from imagenet_tasks.errors import RejectReason
@@ -34,8 +33,7 @@ class Records:
 
     def is_final(self, candidate: str) -> bool:
         """Tells whether asking again could not change the record."""
-        record = self._records.get(candidate)
-        return record is not None and record["state"] != "open"
+        return candidate in self._records and self._records[candidate]["state"] != "open"
 
     def put(self, record: Record) -> None:
         """Adds or replaces a candidate's record."""
@@ -45,7 +43,7 @@ class Records:
         """Returns the record of a candidate that has one."""
         return self._records[candidate]
 
-    def of(self, candidates: Sequence[str]) -> list[Record]:
+    def of(self, candidates: Iterable[str]) -> list[Record]:
         """Returns the records of those candidates that have one, in their order."""
         return [self._records[candidate] for candidate in candidates if candidate in self._records]
 
@@ -55,8 +53,7 @@ class Records:
 
     def is_stale(self, candidate: str, basis: str) -> bool:
         """Tells whether the record was made from other bytes or by other limits than are in force now."""
-        record = self._records.get(candidate)
-        return record is not None and record.get("basis") != basis
+        return candidate in self._records and self._records[candidate].get("basis") != basis
 
     def was_blocked(self, candidate: str, settings: DownloadConfig) -> bool:
         """Tells whether its address was refused while other private hosts were allowed than now."""
@@ -66,8 +63,7 @@ class Records:
 
     def is_older(self, candidate: str, time_s: float) -> bool:
         """Tells whether the record was made before that time (Unix time)."""
-        record = self._records.get(candidate)
-        return record is not None and record["time_s"] < time_s
+        return candidate in self._records and self._records[candidate]["time_s"] < time_s
 
     def drop(self, candidate: str) -> None:
         """Forgets a candidate, so that it is asked for again."""
@@ -79,7 +75,7 @@ class Records:
             if record["state"] == "accepted" and record["file"] in files:
                 self.drop(candidate)
 
-    def drop_lone_duplicates(self, candidates: Sequence[str]) -> None:
+    def drop_lone_duplicates(self, candidates: Collection[str]) -> None:
         """Forgets the duplicates whose twin is no longer there, so that they are asked for again."""
         held = set(self.accepted_files(candidates))
         for candidate in candidates:
@@ -92,17 +88,6 @@ class Records:
         lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in self._records.values())
         self._store.write_bytes(self._key, lines.encode(errors="backslashreplace"))
 
-    def accepted_files(self, candidates: Sequence[str], limit: int | None = None) -> list[str]:
+    def accepted_files(self, candidates: Iterable[str], limit: int | None = None) -> list[str]:
         """Returns the files of the first `limit` accepted candidates, in the order of `candidates`."""
-        files = (r["file"] for c in candidates if (r := self._records.get(c)) and r["state"] == "accepted")
-        return list(dict.fromkeys(files))[:limit]
-
-    def placeholders(self, candidates: Sequence[str]) -> set[str]:
-        """Returns the ids of the pictures that several of `candidates` had in common."""
-        found = (r for r in self.of(candidates) if r["reason"] == "placeholder" and "file" in r)
-        return {record["file"].partition(".")[0] for record in found}
-
-    def rejected(self, candidates: Sequence[str]) -> dict[str, int]:
-        """Returns how many of `candidates` were rejected, by reason, the most frequent first."""
-        reasons = (r["reason"] for c in candidates if (r := self._records.get(c)) and r["state"] != "accepted")
-        return dict(Counter(reasons).most_common())
+        return list(dict.fromkeys(r["file"] for r in self.of(candidates) if r["state"] == "accepted"))[:limit]

@@ -5,6 +5,7 @@ judged is the address that the socket connects to, so neither a spelling (127.1,
 otherwise the second time gets past it.
 """
 
+import contextlib
 import http.client
 import io
 import ipaddress
@@ -82,16 +83,12 @@ class AllowedHosts:
 
 
 def _host_and_port(entry: str) -> tuple[str, int | None]:
-    try:
+    with contextlib.suppress(ValueError):
         return str(ipaddress.IPv6Address(entry)), None  # without its brackets
-    except ValueError:
-        pass
-    try:
+    with contextlib.suppress(ValueError):
         parts = urlsplit(f"//{entry}")
         if parts.hostname and parts.netloc == entry:
             return parts.hostname, parts.port
-    except ValueError:
-        pass
     raise ConfigError(f"allowed_private_hosts: expected each as `host` or `host:port`, received {entry!r}")
 
 
@@ -140,10 +137,14 @@ class _Response(http.client.HTTPResponse):
         self.fp = io.BufferedReader(_Received(sock), 65536)
 
 
-class _Direct:
-    """Connects only to addresses that may be reached."""
+class _HTTPConnection(HTTPConnection):
+    """Connects only to addresses that may be reached; a proxy's need not be public."""
 
-    def _new_conn(self: Any) -> socket.socket:
+    response_class = _Response
+
+    def _new_conn(self) -> socket.socket:
+        if self.proxy:
+            return super()._new_conn()
         bounds = BOUNDS.get()
         try:
             found = socket.getaddrinfo(self._dns_host, self.port, 0, socket.SOCK_STREAM)
@@ -171,20 +172,8 @@ class _Direct:
         raise urllib3.exceptions.NewConnectionError(self, f"{self.host}: {failure}") from failure
 
 
-class _HTTPConnection(_Direct, HTTPConnection):
-    response_class = _Response
-
-
-class _HTTPSConnection(_Direct, HTTPSConnection):
-    response_class = _Response
-
-
-class _ProxiedHTTPConnection(HTTPConnection):
-    response_class = _Response
-
-
-class _ProxiedHTTPSConnection(HTTPSConnection):
-    response_class = _Response
+class _HTTPSConnection(_HTTPConnection, HTTPSConnection):
+    pass
 
 
 class _HTTPPool(urllib3.HTTPConnectionPool):
@@ -195,12 +184,7 @@ class _HTTPSPool(urllib3.HTTPSConnectionPool):
     ConnectionCls = _HTTPSConnection
 
 
-class _ProxiedHTTPPool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _ProxiedHTTPConnection
-
-
-class _ProxiedHTTPSPool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _ProxiedHTTPSConnection
+_POOLS = {"http": _HTTPPool, "https": _HTTPSPool}
 
 
 class BoundedAdapter(HTTPAdapter):
@@ -216,10 +200,10 @@ class BoundedAdapter(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **others: Any) -> None:
         """Makes the pools of direct connections."""
         super().init_poolmanager(*args, **others)
-        self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+        self.poolmanager.pool_classes_by_scheme = _POOLS
 
     def proxy_manager_for(self, *args: Any, **others: Any) -> Any:
         """Returns the pools of connections to a proxy."""
         manager = super().proxy_manager_for(*args, **others)
-        manager.pool_classes_by_scheme = {"http": _ProxiedHTTPPool, "https": _ProxiedHTTPSPool}
+        manager.pool_classes_by_scheme = _POOLS
         return manager

@@ -8,7 +8,7 @@ import os
 import tarfile
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import Protocol
 
 from upath import UPath
@@ -17,14 +17,7 @@ from imagenet_tasks.download.archives import ArchiveSource
 from imagenet_tasks.download.fetch import Fetcher, host_name, host_of
 from imagenet_tasks.download.list_files import is_http
 from imagenet_tasks.download.url_list import WNID_FIELD, UrlListSource
-from imagenet_tasks.errors import (
-    ConfigError,
-    DataError,
-    Rejected,
-    RejectReason,
-    SourceUnavailable,
-    without_secrets,
-)
+from imagenet_tasks.errors import ConfigError, DataError, Rejected, RejectReason, SourceUnavailable, without_secrets
 from imagenet_tasks.settings.classes import ImageClass, folder_class
 from imagenet_tasks.settings.config import Credentials, DownloadConfig
 from imagenet_tasks.store.storage import Store, to_path
@@ -138,8 +131,7 @@ class FolderSource:
         self._entries: dict[str, list[UPath]] = {}
         self._classes: dict[str, ImageClass] = {}
         for entry in entries:
-            is_archive = entry.suffix == ".tar"
-            if entry.name.startswith(".") or not (is_archive or entry.is_dir()):
+            if entry.name.startswith(".") or not (entry.suffix == ".tar" or entry.is_dir()):
                 continue
             try:
                 image_class = folder_class(entry.name.removesuffix(".tar"))
@@ -195,9 +187,8 @@ class FolderSource:
             raise Rejected(RejectReason.TOO_LARGE, detail=f"{size_bytes} bytes, at most {self._max_bytes}")
 
     def _list_folder(self, folder: UPath) -> dict[str, str]:
-        files = sorted(
-            (p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")), key=lambda p: p.name
-        )
+        found = (path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+        files = sorted(found, key=lambda path: path.name)
         self._paths |= {str(path): path for path in files}
         return {str(path): _version(path) for path in files}
 
@@ -254,11 +245,8 @@ def open_source(
     if source == "folder":
         if not location:
             raise ConfigError("location: the source 'folder' needs one: a directory or URL with a folder per class")
-        folder = FolderSource(location, settings.max_bytes)
-        try:
+        with closing(FolderSource(location, settings.max_bytes)) as folder:
             yield folder
-        finally:
-            folder.close()
         return
     if source == "sample":
         location = location or os.environ.get("IMAGENET_SAMPLE_URL", "")

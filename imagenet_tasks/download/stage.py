@@ -6,8 +6,9 @@ import os
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from typing import Literal
 
 from imagenet_tasks import images
@@ -120,60 +121,60 @@ def download_class(
     Raises:
         SourceUnavailable: where pictures lack for reasons that may pass, or the list of candidates cannot be had.
     """
-    with store.lock(f"images/{image_class.class_id}"), open_source(settings, store, credentials) as source:
-        records = Records(store, image_class.class_id)
-        class_id = image_class.class_id
+    class_id = image_class.class_id
+    with store.lock(f"images/{class_id}"), open_source(settings, store, credentials) as source:
+        records = Records(store, class_id)
         offer = (
             FromArchive(source, class_id, settings, records)
             if isinstance(source, ArchiveSource)
             else FromList(source, class_id, settings, records)
         )
-        present = set(store.names(f"images/{image_class.class_id}"))
+        present = set(store.names(f"images/{class_id}"))
         for candidate, basis in offer.bases.items():
             file = records.accepted_files([candidate], 1)
             forced = not file and records.is_older(candidate, force_before_s)
             outdated = records.is_stale(candidate, basis) or records.was_blocked(candidate, settings)
             if outdated or (file and file[0] not in present) or forced:
                 records.drop(candidate)
-        records.drop_lone_duplicates(list(offer.bases))
-        asked = _Download(store, settings, image_class, offer, records, progress).run(accept)
+        records.drop_lone_duplicates(offer.bases)
+        download = _Download(store, settings, image_class, offer, records, progress)
+        asked = download.run(accept)
         if progress.done < progress.total:  # the class falls short; else the last picture told it
             progress.tell()
-        return _select(store, settings, image_class, offer, records), not asked
+        return download.select(), not asked
 
 
+@dataclass(eq=False)
 class _Download:
     """One class's download: a pool of threads asks, this thread keeps the books."""
 
-    def __init__(
-        self,
-        store: Store,
-        settings: DownloadConfig,
-        image_class: ImageClass,
-        offer: Offer,
-        records: Records,
-        progress: Progress,
-    ) -> None:
-        self._store, self._settings, self._image_class = store, settings, image_class
-        self._offer, self._records, self._progress = offer, records, progress
+    store: Store
+    settings: DownloadConfig
+    image_class: ImageClass
+    offer: Offer
+    records: Records
+    progress: Progress
+
+    def __post_init__(self) -> None:
+        self._wanted = self.settings.images_per_class
         self._saved_s = time.monotonic()
         self._cores = threading.BoundedSemaphore(os.cpu_count() or 1)  # judging more at once gains nothing
         self._recall()
 
     def _recall(self) -> None:
         """Takes in what is known of the offered candidates."""
-        self._bases = self._offer.bases
-        records = self._records.of(list(self._bases))
+        self._bases = self.offer.bases
+        records = self.records.of(self._bases)
         self._sightings: defaultdict[str, list[str]] = defaultdict(list)  # the candidates that brought a file's bytes
         for record in records:
             if file := record.get("file") or record.get("duplicate_of"):
                 self._sightings[file].append(record["candidate"])
         self._place = {locator: place for place, locator in enumerate(self._bases)}
-        self._have = len(self._records.accepted_files(list(self._bases)))
+        self._have = len(self.records.accepted_files(self._bases))
         self._final = {record["candidate"] for record in records if record["state"] != "open"}
         self._open: set[str] = set()  # what failed since then and may still come
-        known = min(self._have, self._settings.images_per_class)
-        self._progress.resume(known - self._progress.done, rejected=len(self._final) - self._have)
+        known = min(self._have, self._wanted)
+        self.progress.resume(known - self.progress.done, rejected=len(self._final) - self._have)
 
     def run(self, accept: Accept) -> bool:
         """Asks for candidates in order until enough are accepted; returns whether any was asked for.
@@ -184,16 +185,16 @@ class _Download:
         """
         asked_ever = 0
         for number in range(PASSES):
-            if self._have >= self._settings.images_per_class or (number and not self._offer.look_again()):
+            if self._have >= self._wanted or (number and not self.offer.look_again()):
                 break
             asked_ever += self._run_once()
-            known = self._records.of(list(self._offer.bases))
+            known = self.records.of(self.offer.bases)
             passing = sum(record["state"] == "open" for record in known)
-            if self._have < self._settings.images_per_class and passing > len(known) / 2:
+            if self._have < self._wanted and passing > len(known) / 2:
                 self._lacking(f"{passing} of {len(known)} candidates failed for reasons that may pass", accept == "any")
                 break
         else:
-            if self._have < self._settings.images_per_class and (late := self._late()):
+            if self._have < self._wanted and (late := self._late()):
                 self._lacking(f"{len(late)} candidates of hosts that gave others did not come", accept != "none")
         return asked_ever > 0
 
@@ -203,16 +204,16 @@ class _Download:
         Never more are under way than are still wanted: so never more than wanted are accepted, and which ones does
         not depend on who answered first.
         """
-        wanted, asked = self._settings.images_per_class, 0
-        candidates = self._offer.open_ones()
+        wanted, asked = self._wanted, 0
+        candidates = self.offer.open_ones()
         running: set[Future[Record]] = set()
-        pool = ThreadPoolExecutor(self._settings.download_threads)
+        pool = ThreadPoolExecutor(self.settings.download_threads)
         try:
             exhausted = False
             while running or not (exhausted or self._have >= wanted):
-                while not exhausted and len(running) < min(self._settings.download_threads, wanted - self._have):
+                while not exhausted and len(running) < min(self.settings.download_threads, wanted - self._have):
                     candidate = next(candidates, None)
-                    if self._offer.bases is not self._bases:  # its archive has changed: all begins anew
+                    if self.offer.bases is not self._bases:  # its archive has changed: all begins anew
                         self._recall()
                     if candidate is None:
                         exhausted = True
@@ -223,7 +224,7 @@ class _Download:
                 for future in finished:
                     self._keep(future.result())
                     asked += 1
-                self._progress.tick()
+                self.progress.tick()
                 if time.monotonic() - self._saved_s >= SAVE_EVERY_S:
                     self._save()
         finally:  # what was under way when it was stopped counts too
@@ -239,7 +240,7 @@ class _Download:
         """Gets, judges and stores one candidate."""
         record: Record = {
             "candidate": candidate.locator,
-            "basis": self._offer.bases[candidate.locator],
+            "basis": self.offer.bases[candidate.locator],
             "time_s": round(time.time(), 3),
             **candidate.known,
         }
@@ -248,29 +249,22 @@ class _Download:
             with self._cores:
                 return record | self._judge(data)
         except Rejected as rejected:
-            state = "open" if rejected.may_pass else "rejected"
             if rejected.reason == RejectReason.BLOCKED_ADDRESS:
-                record["allowed"] = list(self._settings.allowed_private_hosts)
-            return record | {"state": state, "reason": rejected.reason.value, "detail": rejected.detail}
+                record["allowed"] = list(self.settings.allowed_private_hosts)
+            return record | _rejected(rejected)
 
     def _judge(self, data: bytes) -> Record:
         """Stores a picture and returns what its record says of it; raises Rejected where it is none."""
-        settings = self._settings
+        settings = self.settings
         if len(data) <= PLACEHOLDER_BYTES and hashlib.md5(data, usedforsecurity=False).hexdigest() in PLACEHOLDERS_MD5:
             raise Rejected(RejectReason.PLACEHOLDER, detail="a known one")
         verdict = images.judge(
             data, max_pixels=settings.max_pixels, min_side_px=settings.min_side_px, max_aspect=settings.max_aspect
         )
         file = f"{hashlib.sha256(data).hexdigest()}.{verdict.suffix}"
-        self._store.write_bytes(f"images/{self._image_class.class_id}/{file}", data, sync=False)
-        return {
-            "state": "accepted",
-            "reason": None,
-            "file": file,
-            "bytes": len(data),
-            "width_px": verdict.width_px,
-            "height_px": verdict.height_px,
-        }
+        self.store.write_bytes(f"images/{self.image_class.class_id}/{file}", data, sync=False)
+        size = {"bytes": len(data), "width_px": verdict.width_px, "height_px": verdict.height_px}
+        return {"state": "accepted", "reason": None, "file": file} | size
 
     def _keep(self, record: Record) -> None:
         """Puts a record, and counts it.
@@ -279,14 +273,14 @@ class _Download:
         PLACEHOLDER_SIGHTINGS on none does.
         """
         before = self._have
-        self._records.put(record)
+        self.records.put(record)
         if record["state"] == "accepted":
             self._settle(record)
         kept, other = (self._open, self._final) if record["state"] == "open" else (self._final, self._open)
         kept.add(record["candidate"])
         other.discard(record["candidate"])
         figures = {"rejected": len(self._final) - self._have} | ({"open": len(self._open)} if self._open else {})
-        self._progress.advance(self._have - before, **figures)
+        self.progress.advance(self._have - before, **figures)
 
     def _settle(self, latest: Record) -> None:
         file = latest["file"]
@@ -297,45 +291,75 @@ class _Download:
         first = min(sightings, key=self._place.__getitem__)
         for candidate in sightings if len(sightings) > 1 else ():
             if len(sightings) >= PLACEHOLDER_SIGHTINGS:
-                verdict = {
-                    "state": "rejected",
-                    "reason": RejectReason.PLACEHOLDER.value,
-                    "detail": f"the same bytes from {len(sightings)} candidates",
-                    "file": file,
-                }
+                detail = f"the same bytes from {len(sightings)} candidates"
+                verdict = _rejected(Rejected(RejectReason.PLACEHOLDER, detail=detail)) | {"file": file}
             elif candidate == first:
                 verdict = {key: latest[key] for key in VERDICT if key in latest}
             else:
-                verdict = {
-                    "state": "rejected",
-                    "reason": RejectReason.DUPLICATE.value,
-                    "detail": f"same bytes as {file}",
-                    "duplicate_of": file,
-                }
-            known = {key: value for key, value in self._records.get(candidate).items() if key not in VERDICT}
-            self._records.put(known | verdict)
+                same = Rejected(RejectReason.DUPLICATE, detail=f"same bytes as {file}")
+                verdict = _rejected(same) | {"duplicate_of": file}
+            known = {key: value for key, value in self.records.get(candidate).items() if key not in VERDICT}
+            self.records.put(known | verdict)
 
     def _late(self) -> list[str]:
         """Returns the candidates that may still come, of hosts that gave pictures."""
-        records = self._records.of(list(self._offer.bases))
-        hosts = {self._offer.host(r["candidate"]) for r in records if r["state"] == "accepted"} - {""}
-        return [r["candidate"] for r in records if r["state"] == "open" and self._offer.host(r["candidate"]) in hosts]
+        records = self.records.of(self.offer.bases)
+        hosts = {self.offer.host(r["candidate"]) for r in records if r["state"] == "accepted"} - {""}
+        return [r["candidate"] for r in records if r["state"] == "open" and self.offer.host(r["candidate"]) in hosts]
 
     def _lacking(self, why: str, accepted: bool) -> None:
         """Raises that pictures lack, or says it where that is accepted."""
-        known = self._records.of(list(self._offer.bases))
-        reasons = _counted(dict(Counter(r["reason"] for r in known if r["state"] == "open").most_common()))
+        reasons = _counted(_by_frequency(r for r in self.records.of(self.offer.bases) if r["state"] == "open"))
         error = SourceUnavailable(
-            f"{self._image_class.class_id} ({self._image_class.name}): {why} "
-            f"({reasons}); have {self._have} of {self._settings.images_per_class} pictures"
+            f"{self.image_class.class_id} ({self.image_class.name}): {why} "
+            f"({reasons}); have {self._have} of {self._wanted} pictures"
         )
         if not accepted:
             raise error
         log.error("%s", error)
 
     def _save(self) -> None:
-        self._records.save()
+        self.records.save()
         self._saved_s = time.monotonic()
+
+    def select(self) -> SelectionRef:
+        """Writes which pictures the run uses, and says what the class gave."""
+        candidates, name = list(self.offer.bases), self.image_class.name
+        files = tuple(self.records.accepted_files(candidates, self._wanted))
+        looked_at = candidates  # of those after the last picture in use, another run may have records
+        if len(files) == self._wanted:
+            last = next(i for i, c in enumerate(candidates) if self.records.accepted_files([c]) == [files[-1]])
+            looked_at = candidates[: last + 1]
+        records = self.records.of(looked_at)
+        rejected = _by_frequency(record for record in records if record["state"] != "accepted")
+        kinds = [(host_kind(host), r["state"]) for r in records if (host := self.offer.host(r["candidate"]))]
+        hosts = {k: (kinds.count((k, "accepted")), count) for k, count in Counter(k for k, _ in kinds).items()}
+        seen = tuple(record["candidate"] for record in records)
+        selection = Selection(class_id=self.image_class.class_id, files=files, asked=seen)
+        same = {r["file"].partition(".")[0] for r in records if r["reason"] == "placeholder" and "file" in r}
+        ref = SelectionRef(
+            class_id=self.image_class.class_id,
+            name=name,
+            fingerprint=selection.fingerprint,
+            accepted=len(files),
+            listed=len(candidates),
+            asked=len(files) + sum(rejected.values()),
+            wanted=self._wanted,
+            rejected=rejected,
+            hosts=hosts,
+            placeholders=tuple(sorted(same)),  # the ids of pictures that several candidates had in common
+        )
+        self.store.write_bytes(ref.key, selection.content())
+        if hosts:
+            by_kind = (f"{gave} of {asked} URLs of {HOSTS[kind]}" for kind, (gave, asked) in sorted(hosts.items()))
+            log.info("%s: %s gave a picture", name, ", ".join(by_kind))
+        if short := self._wanted - len(files):
+            log.warning(
+                "%s: %d of %d pictures: %d short after all %d candidates; rejected: %s%s",
+                *(name, len(files), self._wanted, short, len(candidates), _counted(rejected)),
+                "; a server of your own is let in by allowed_private_hosts" if "blocked_address" in rejected else "",
+            )
+        return ref
 
 
 def _counts(sightings: int) -> int:
@@ -343,57 +367,16 @@ def _counts(sightings: int) -> int:
     return int(0 < sightings < PLACEHOLDER_SIGHTINGS)
 
 
-def _counted(rejected: Mapping[str, int]) -> str:
-    return ", ".join(f"{reason} {count}" for reason, count in rejected.items()) or "none"
+def _by_frequency(records: Iterable[Record]) -> dict[str, int]:
+    """Returns how many of the records have which reason, the most frequent first."""
+    return dict(Counter(record["reason"] for record in records).most_common())
 
 
-def _select(
-    store: Store,
-    settings: DownloadConfig,
-    image_class: ImageClass,
-    offer: Offer,
-    records: Records,
-) -> SelectionRef:
-    candidates = list(offer.bases)
-    files = tuple(records.accepted_files(candidates, settings.images_per_class))
-    looked_at = candidates  # of those after the last picture in use, another run may have records
-    if len(files) == settings.images_per_class:
-        last = next(i for i, c in enumerate(candidates) if records.accepted_files([c]) == [files[-1]])
-        looked_at = candidates[: last + 1]
-    rejected = records.rejected(looked_at)
-    hosts: dict[str, tuple[int, int]] = {}
-    for record in records.of(looked_at):
-        if host := offer.host(record["candidate"]):
-            kind = host_kind(host)
-            accepted, asked = hosts.get(kind, (0, 0))
-            hosts[kind] = (accepted + (record["state"] == "accepted"), asked + 1)
-    seen = tuple(record["candidate"] for record in records.of(looked_at))
-    selection = Selection(class_id=image_class.class_id, files=files, asked=seen)
-    ref = SelectionRef(
-        class_id=image_class.class_id,
-        name=image_class.name,
-        fingerprint=selection.fingerprint,
-        accepted=len(files),
-        listed=len(candidates),
-        asked=len(files) + sum(rejected.values()),
-        wanted=settings.images_per_class,
-        rejected=rejected,
-        hosts=hosts,
-        placeholders=tuple(sorted(records.placeholders(looked_at))),
-    )
-    store.write_bytes(ref.key, selection.content())
-    if hosts:
-        by_kind = (f"{accepted} of {asked} URLs of {HOSTS[kind]}" for kind, (accepted, asked) in sorted(hosts.items()))
-        log.info("%s: %s gave a picture", image_class.name, ", ".join(by_kind))
-    if len(files) < settings.images_per_class:
-        log.warning(
-            "%s: %d of %d pictures: %d short after all %d candidates; rejected: %s%s",
-            image_class.name,
-            len(files),
-            settings.images_per_class,
-            settings.images_per_class - len(files),
-            len(candidates),
-            _counted(rejected),
-            "; a server of your own is let in by allowed_private_hosts" if "blocked_address" in rejected else "",
-        )
-    return ref
+def _counted(reasons: Mapping[str, int]) -> str:
+    return ", ".join(f"{reason} {count}" for reason, count in reasons.items()) or "none"
+
+
+def _rejected(rejected: Rejected) -> Record:
+    """Returns what a record says of a candidate that is no picture of its class."""
+    state = "open" if rejected.may_pass else "rejected"
+    return {"state": state, "reason": rejected.reason.value, "detail": rejected.detail}

@@ -5,6 +5,7 @@ import logging
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
+from functools import cached_property
 from urllib.parse import quote
 
 from imagenet_tasks.artifacts import kinds
@@ -52,7 +53,7 @@ class UrlListSource:
             location = str(to_path(location, setting="location").expanduser().absolute())
         self._location = location
         self._store, self._fetcher = store, fetcher
-        self._index: ListIndex | None = None
+
         self._urls: dict[str, str] = {}
         self._problems: dict[str, str] = {}
 
@@ -60,7 +61,7 @@ class UrlListSource:
         """Returns the list's classes by wnid; None where each class has a list of its own."""
         if WNID_FIELD in self._location:
             return None
-        return tuple(find_class(class_id) for class_id in self._ready().class_ids())
+        return tuple(find_class(class_id) for class_id in self._index.class_ids())
 
     def candidates(self, class_id: str) -> Mapping[str, str]:
         """Returns a class's URLs in order of the list, each once, without their queries.
@@ -70,7 +71,7 @@ class UrlListSource:
         """
         if WNID_FIELD in self._location:
             return self._keep(self._class_entries(class_id), of=f" of {class_id}")
-        return self._keep(self._ready().entries(class_id))
+        return self._keep(self._index.entries(class_id))
 
     def fetch(self, locator: str) -> bytes:
         """Returns the body of the candidate's URL."""
@@ -122,16 +123,15 @@ class UrlListSource:
             ) from None
         return entries
 
-    def _ready(self) -> ListIndex:
-        """Returns the index of the list as it is now, which one process builds while the others wait."""
-        if self._index is None:
-            with self._open(self._location) as opened:
-                mark = self._mark(opened)
-            if not self._store.is_complete(kinds.URL_LIST.folder_of(mark)):
-                with self._store.lock(f"lists/.{fingerprint(location=self._location)}"):
-                    mark = self._build()
-            self._index = ListIndex(self._store, kinds.URL_LIST.folder_of(mark))
-        return self._index
+    @cached_property
+    def _index(self) -> ListIndex:
+        """The index of the list as it is now, which one process builds while the others wait."""
+        with self._open(self._location) as opened:
+            mark = self._mark(opened)
+        if not self._store.is_complete(kinds.URL_LIST.folder_of(mark)):
+            with self._store.lock(f"lists/.{fingerprint(location=self._location)}"):
+                mark = self._build()
+        return ListIndex(self._store, kinds.URL_LIST.folder_of(mark))
 
     def _build(self) -> str:
         with self._open(self._location) as opened:  # anew: an answer does not wait as long as a lock may

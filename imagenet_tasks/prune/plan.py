@@ -120,21 +120,17 @@ def _leaving(store: Store, runs: list[Piece], plan: Plan) -> dict[str, str]:
     if keep is None and days is None:
         return {}
     times_s = {run.key: written_s(store, run) if is_reported(run) else run.changed_s for run in runs}
-    too_many: set[str] = set()
-    by_workflow = defaultdict(list)
-    for run in runs:
-        by_workflow[run.key.split("/")[1]].append(run)
-    for mine in by_workflow.values():
-        newest = sorted((r.key for r in mine if is_reported(r)), key=lambda key: times_s[key], reverse=True)
-        too_many |= set(newest[keep:]) if keep is not None else set()
-    leaving = {}
-    for run in runs:
-        is_old = days is None or times_s[run.key] < plan.made_s - days * DAY_S
-        if is_reported(run) and is_old and (keep is None or run.key in too_many):
-            words = [] if keep is None else [f"not of the newest {keep}"]
-            leaving[run.key] = ", ".join(words + ([] if days is None else [f"older than {days:g} days"]))
-        elif not is_reported(run) and days is not None and is_old:
-            leaving[run.key] = f"older than {days:g} days, without a report"
+    newest = defaultdict(list)  # of each workflow those with a report
+    for run in sorted(filter(is_reported, runs), key=lambda run: times_s[run.key], reverse=True):
+        newest[run.key.split("/")[1]].append(run.key)
+    too_many = {key for keys in newest.values() for key in keys[keep or 0 :]}
+    old = [run for run in runs if days is None or times_s[run.key] < plan.made_s - days * DAY_S]
+    why = ([] if keep is None else [f"not of the newest {keep}"]) + (
+        [] if days is None else [f"older than {days:g} days"]
+    )
+    leaving = {run.key: ", ".join(why) for run in old if run.key in too_many}
+    if days is not None:
+        leaving |= {run.key: f"older than {days:g} days, without a report" for run in old if not is_reported(run)}
     return leaving
 
 
@@ -146,11 +142,7 @@ def _unused(pieces: list[Piece], used: set[str]) -> dict[str, str]:
         if piece.kind == "lists" and piece.is_complete:
             location = piece.mark.partition("-")[0]
             newest[location] = max(newest.get(location, 0.0), piece.changed_s)
-    whys = {}
-    for piece in pieces:
-        if why := _why_unused(piece, used, models, newest):
-            whys[piece.key] = why
-    return whys
+    return {piece.key: why for piece in pieces if (why := _why_unused(piece, used, models, newest))}
 
 
 def _why_unused(piece: Piece, used: set[str], models: set[str], newest: dict[str, float]) -> str:
@@ -185,12 +177,9 @@ def _take_second(store: Store, piece: Piece, before_s: float) -> Iterator[Piece]
 def _add_pictures(store: Store, plan: Plan, layout: Layout) -> None:
     pictures, gone = layout.pictures, plan.gone
     for class_id in sorted(layout.classes) if plan.rules.pictures else ():
-        unused = Piece("pictures", f"images/{class_id}")
-        for found in unused_pictures(store, class_id, plan.before_s, gone):
-            unused.files += 1
-            unused.size_bytes += found.size_bytes
-        if unused.files:
+        if found := unused_pictures(store, class_id, plan.before_s, gone):
             read_records(store, class_id)
+            unused = Piece("pictures", f"images/{class_id}", len(found), sum(f.size_bytes for f in found))
             plan.going.append((unused, "no kept selection names them"))
             pictures.files -= unused.files
             pictures.size_bytes -= unused.size_bytes

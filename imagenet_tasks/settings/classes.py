@@ -127,16 +127,13 @@ def search_classes(text: str, limit: int = 20) -> list[ImageClass]:
     wnid = text.strip().lower()
     if wnid in _catalogue():
         return [_synset(wnid)]
-    words = [re.compile(rf"(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE) for word in _words(text)]
+    plain, classes = _plain(text), _catalogue().items()
+    words = [re.compile(rf"(?<!\w){re.escape(w)}(?!\w)", re.IGNORECASE) for w in plain.split() if re.search(r"\w", w)]
     if not words:
         return []
-    called = _wnids_by_name().get(_plain(text), [])
-    named, described = [], []
-    for wnid, (names, gloss) in _catalogue().items():
-        if all(word.search(names) for word in words):
-            named.append(wnid)
-        elif all(word.search(f"{names} {gloss}") for word in words):
-            described.append(wnid)
+    called = _wnids_by_name().get(plain, [])
+    named = [wnid for wnid, (names, _) in classes if all(word.search(names) for word in words)]
+    described = [wnid for wnid, (names, gloss) in classes if all(word.search(f"{names} {gloss}") for word in words)]
     return [_synset(wnid) for wnid in dict.fromkeys([*called, *named, *described])][:limit]
 
 
@@ -154,10 +151,6 @@ def _synset(wnid: str) -> ImageClass:
 
 def _plain(name: str) -> str:
     return " ".join(name.replace("_", " ").split()).casefold()
-
-
-def _words(text: str) -> list[str]:
-    return [word for word in _plain(text).split() if re.search(r"\w", word)]
 
 
 def _first_part(gloss: str) -> str:

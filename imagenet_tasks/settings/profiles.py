@@ -1,6 +1,7 @@
 """The profiles: settings to start from, and how a run's own are put on top of them."""
 
 import dataclasses
+import functools
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -40,34 +41,34 @@ DENIED_TRANSFORMS = (
 )
 
 
+# What the profiles have in common.
+_profile = functools.partial(
+    RunConfig,
+    classes=STUDY_CLASSES,
+    download=DownloadConfig(source="folder", images_per_class=800),
+    preprocess=PreprocessConfig(),
+    evaluate=EvaluateConfig(),
+    augment=AugmentConfig(),
+)
 PROFILES: dict[str, RunConfig] = {
-    "sample": RunConfig(
+    "sample": _profile(
         profile="sample",
         description="Drawn pictures from the built-in source, the compact model, minutes on two cores",
-        classes=STUDY_CLASSES,
         download=DownloadConfig(source="sample", images_per_class=100, total_timeout_s=6.0),
         preprocess=PreprocessConfig(validation_share=0.2, test_share=0.2),
         train=TrainConfig(model="compact", epochs=12, retrain_epochs=12, batch_size=64),
-        evaluate=EvaluateConfig(),
         augment=AugmentConfig(pictures_to_add=10),  # the study's share: 100 beside 640 training pictures
     ),
-    "seed": RunConfig(
+    "seed": _profile(
         profile="seed",
         description="The study's run: 20 classes, 800 pictures each, ConvNet 1, goal 50 %, 3 classes x 100 pictures, "
         "ConvNet 5; validation decides, test reports",
-        classes=STUDY_CLASSES,
-        download=DownloadConfig(source="folder", images_per_class=800),
-        preprocess=PreprocessConfig(),
         train=TrainConfig(model="convnet1", retrain_model="convnet5", batch_size=128),
-        evaluate=EvaluateConfig(),
-        augment=AugmentConfig(),
     ),
-    "study": RunConfig(
+    "study": _profile(
         profile="study",
         description="All that the study did, by its own protocol: ConvNets 1 to 4, the best repaired as ConvNet 5, and "
         "its two further augmentations; the test pictures steer, as they did there",
-        classes=STUDY_CLASSES,
-        download=DownloadConfig(source="folder", images_per_class=800),
         preprocess=PreprocessConfig(validation_share=0.0, test_share=0.2, test_steers=True),
         train=TrainConfig(
             model="convnet1",
@@ -76,17 +77,12 @@ PROFILES: dict[str, RunConfig] = {
             batch_size=128,
             arms=("targeted", "more", "correlated"),
         ),
-        evaluate=EvaluateConfig(),
-        augment=AugmentConfig(),
     ),
-    "best": RunConfig(
+    "best": _profile(
         profile="best",
         description="The compact model on its own schedule: more accurate than the study's and many times faster",
-        classes=STUDY_CLASSES,
-        download=DownloadConfig(source="folder", images_per_class=800),
         preprocess=PreprocessConfig(validation_share=0.16, test_share=0.16),
         train=TrainConfig(model="compact", batch_size=64),
-        evaluate=EvaluateConfig(),
         augment=AugmentConfig(denied_transforms=DENIED_TRANSFORMS),
     ),
 }
@@ -141,14 +137,11 @@ def make_config(profile: str, overrides: Mapping[str, Any] | None = None) -> Run
     for name, value in given.items():
         if name not in stages:
             raise ConfigError(f"{name}: no such setting; the settings are {', '.join(sorted(stages))}")
-        if name == "classes":
-            settings["classes"] = [dataclasses.asdict(c) for c in value]
-        elif name in CLASS_SETTINGS:
-            settings[stages[name]][name] = [_with_wnid(entry, source, known) for entry in split_at_commas(value)]
-        elif stages[name]:
-            settings[stages[name]][name] = value
+        mine = settings[stages[name]] if stages[name] else settings
+        if name in CLASS_SETTINGS:
+            mine[name] = [_with_wnid(entry, source, known) for entry in split_at_commas(value)]
         else:
-            settings[name] = value
+            mine[name] = [dataclasses.asdict(c) for c in value] if name == "classes" else value
     own = {c["class_id"] for c in settings["classes"]}
     if source == "folder" and "classes" not in given and not own.issuperset(settings["augment"]["augment_classes"]):
         settings["classes"] = []  # the folder's, then: plan_run asks it

@@ -198,10 +198,8 @@ class Store:
         """Returns the names in a folder in order, without unfinished and hidden ones; [] where it is absent."""
         try:
             return sorted(p.name for p in self.path(key).iterdir() if not p.name.startswith("."))
-        except FileNotFoundError:
-            return []
-        except NotADirectoryError:  # what s3fs says of a folder that is not there
-            if self.is_local:
+        except (FileNotFoundError, NotADirectoryError) as error:  # s3fs says the second of a folder that is not there
+            if self.is_local and isinstance(error, NotADirectoryError):
                 raise
             return []
 
@@ -257,8 +255,7 @@ class Store:
         Raises:
             ArtifactError: where the folder was not published.
         """
-        marker: dict[str, Any] = self.read_json(f"{folder}/{MARKER}")
-        return marker
+        return self.read_json(f"{folder}/{MARKER}")
 
     @contextlib.contextmanager
     def publish(self, folder: str) -> Iterator[Path]:
