@@ -10,7 +10,6 @@
 Equal ones are taken in order of their labels.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -118,11 +117,8 @@ def choose(strategy: StrategyName, validation: Validation, settings: AugmentConf
 
 
 def _worst(validation: Validation, settings: AugmentConfig) -> Choice:
-    def upper_end(label: int) -> float:
-        interval = validation.interval(label)
-        return interval[1] if interval else math.inf
-
-    able = sorted((label for label in validation.able if validation.support[label]), key=upper_end)
+    upper_ends = {label: interval[1] for label in validation.able if (interval := validation.interval(label))}
+    able = sorted(upper_ends, key=upper_ends.__getitem__)
     return {
         label: [f"number {place} from below by the interval's upper end"]
         for place, label in enumerate(able[: settings.classes_to_augment], start=1)

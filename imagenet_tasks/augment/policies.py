@@ -9,7 +9,6 @@
 
 import hashlib
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
@@ -17,9 +16,6 @@ from PIL import Image, ImageEnhance, ImageOps
 from imagenet_tasks import images
 from imagenet_tasks.augment.transform import change_geometry, rotate, warp
 from imagenet_tasks.settings.config import AugmentConfig
-
-if TYPE_CHECKING:
-    from PIL.ImageEnhance import _Enhance
 
 DETAIL = 4  # a picture is decoded at so many times the array's size or more: a zoom crop keeps that much to resample
 COLOUR_JITTER = 0.4
@@ -126,10 +122,9 @@ def _operations(allowed: Collection[str]) -> list[Operation]:
             lambda p, s: warp(p, (1, 0, 0, 1), (0, s * WIDEST_SHIFT * p.height)),
         ],
         "colour": [
-            _enhanced(ImageEnhance.Brightness),
-            _enhanced(ImageEnhance.Color),
-            _enhanced(ImageEnhance.Contrast),
-            _enhanced(ImageEnhance.Sharpness),
+            *map(
+                _enhanced, (ImageEnhance.Brightness, ImageEnhance.Color, ImageEnhance.Contrast, ImageEnhance.Sharpness)
+            ),
             lambda p, s: ImageOps.posterize(p, round(MOST_BITS - abs(s) * (MOST_BITS - FEWEST_BITS))),
             lambda p, s: ImageOps.solarize(p, round(256 * (1 - abs(s)))),
             lambda p, _: ImageOps.autocontrast(p),
@@ -140,5 +135,5 @@ def _operations(allowed: Collection[str]) -> list[Operation]:
     return [unchanged, *(o for name, operations in of_transform.items() if name in allowed for o in operations)]
 
 
-def _enhanced(enhancement: "Callable[[Image.Image], _Enhance]") -> Operation:
+def _enhanced(enhancement: Callable[[Image.Image], ImageEnhance._Enhance]) -> Operation:
     return lambda p, s: enhancement(p).enhance(1 + s * WIDEST_ENHANCEMENT)

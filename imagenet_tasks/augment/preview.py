@@ -108,14 +108,7 @@ def _draw_class(
         _paste(sheet, draw, images.decode(data, at_least=(2 * CELL[1], 2 * CELL[0])), (left, y))
         for copy in range(COPIES):
             changed = changed_copy(
-                data,
-                settings,
-                member.class_id,
-                image_id=image_id,
-                copy=copy,
-                size=size,
-                seed=seed,
-                round_number=1,
+                data, settings, member.class_id, image_id=image_id, copy=copy, size=size, seed=seed, round_number=1
             )
             x = left + CELL[0] + ORIGINAL_GAP + copy * (CELL[0] + GAP)
             _paste(sheet, draw, changed, (x, y))

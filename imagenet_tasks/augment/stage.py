@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,15 +18,13 @@ from imagenet_tasks.artifacts.references import (
     Dataset,
     Evaluation,
     Selection,
+    TrainedModel,
 )
 from imagenet_tasks.augment.choose import Validation, choose, describe
 from imagenet_tasks.augment.policies import acting, changed_copy, copy_number
 from imagenet_tasks.settings.config import ARMS, ArmName, AugmentConfig
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.workflow.progress import Progress
-
-if TYPE_CHECKING:
-    from imagenet_tasks.artifacts.references import TrainedModel
 
 log = logging.getLogger(__name__)
 # The study had "a further run with more augmented pictures" and does not say how many: twice as many is a choice.
@@ -109,7 +106,7 @@ def _choose(
     )
 
 
-def _predictions(store: Store, model: "TrainedModel") -> np.ndarray:
+def _predictions(store: Store, model: TrainedModel) -> np.ndarray:
     shares = np.load(store.open_file(model.folder, "probabilities_validation.npy"), mmap_mode="r", allow_pickle=False)
     predicted: np.ndarray = shares.argmax(axis=1)
     return predicted

@@ -2,18 +2,15 @@
 
 import math
 from collections.abc import Collection
-from typing import TYPE_CHECKING
 
+import numpy as np
 from PIL import Image
 
 from imagenet_tasks.settings.config import AugmentConfig
 
-if TYPE_CHECKING:
-    import numpy as np
-
 
 def change_geometry(
-    picture: Image.Image, settings: AugmentConfig, acting: Collection[str], random: "np.random.Generator"
+    picture: Image.Image, settings: AugmentConfig, acting: Collection[str], random: np.random.Generator
 ) -> Image.Image:
     """Returns the picture turned, cropped and flipped.
 
@@ -57,8 +54,6 @@ def warp(
             middle of the picture, in pixels to the right and down.
         shift: in pixels, added to where it comes from.
     """
-    import numpy as np
-
     a, b, c, d = matrix
     x, y = picture.width / 2, picture.height / 2
     # As much mirrored edge as the changed frame reaches over, and two pixels for the resampling.

@@ -83,20 +83,17 @@ def promote(
 
 def _measured(store: Store, evaluations: Sequence[Evaluation]) -> list[_Candidate]:
     """Returns the trials that have a validation accuracy."""
-    found = []
-    for evaluation in evaluations:
-        metrics = Metrics.read(store, evaluation.folder, Metrics.FILE)
-        found += [
-            _Candidate(
-                model=trial.trained,
-                accuracy=trial.validation_accuracy,
-                test_accuracy=trial.test_accuracy,
-                pictures=metrics.validation.support,
-            )
-            for trial in metrics.trials
-            if trial.validation_accuracy is not None
-        ]
-    return found
+    return [
+        _Candidate(
+            model=trial.trained,
+            accuracy=trial.validation_accuracy,
+            test_accuracy=trial.test_accuracy,
+            pictures=metrics.validation.support,
+        )
+        for metrics in (Metrics.read(store, evaluation.folder, Metrics.FILE) for evaluation in evaluations)
+        for trial in metrics.trials
+        if trial.validation_accuracy is not None
+    ]
 
 
 def _is_by(run: Run, candidate: _Candidate, present: Champion | None) -> bool:

@@ -19,15 +19,11 @@ def measure(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[Dat
         probabilities: float (n, classes).
         classes: in the order of their labels.
     """
-    from sklearn.metrics import (
-        balanced_accuracy_score,
-        confusion_matrix,
-        precision_recall_fscore_support,
-        top_k_accuracy_score,
-    )
+    from sklearn import metrics
 
     every_label = np.arange(len(classes))
     if len(labels) == 0:
+        none, unknown = np.zeros(len(classes), int), np.full(len(classes), np.nan)
         return SplitFigures(
             support=0,
             loss=None,
@@ -38,35 +34,33 @@ def measure(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[Dat
             ece=None,
             chance_accuracy=1 / len(classes),
             majority_accuracy=None,
-            per_class=tuple(_class_figures(c, i, 0, 0, None, None, None) for i, c in enumerate(classes)),
+            per_class=_per_class(classes, none, none, unknown, unknown, unknown),
             confusion=((0,) * len(classes),) * len(classes),
         )
     probabilities = _normalised(probabilities)
     predicted = probabilities.argmax(axis=1)
     right = int((predicted == labels).sum())
-    precision, recall, f1, support = precision_recall_fscore_support(
+    precision, recall, f1, support = metrics.precision_recall_fscore_support(
         labels, predicted, labels=every_label, zero_division=np.nan
     )
     times_predicted = np.bincount(predicted, minlength=len(classes))
+    f1[(support == 0) | (times_predicted == 0)] = np.nan  # scikit-learn calls it 0 where only one of them is
     return SplitFigures(
         support=len(labels),
         loss=_loss(labels, probabilities),
         accuracy=right / len(labels),
         accuracy_interval=wilson(right, len(labels)),
-        top5_accuracy=float(top_k_accuracy_score(labels, probabilities, k=5, labels=every_label))
+        top5_accuracy=float(metrics.top_k_accuracy_score(labels, probabilities, k=5, labels=every_label))
         if len(classes) > 5
         else None,
-        balanced_accuracy=float(balanced_accuracy_score(labels, predicted))
+        balanced_accuracy=float(metrics.balanced_accuracy_score(labels, predicted))
         if set(predicted) <= set(labels)
-        else float(np.nanmean(np.where(support > 0, recall, np.nan))),
+        else float(np.nanmean(recall)),
         ece=_calibration_error(probabilities.max(axis=1), predicted == labels),
         chance_accuracy=1 / len(classes),
         majority_accuracy=float(np.bincount(labels).max() / len(labels)),
-        per_class=tuple(
-            _class_figures(c, i, int(support[i]), int(times_predicted[i]), precision[i], recall[i], f1[i])
-            for i, c in enumerate(classes)
-        ),
-        confusion=confusion_matrix(labels, predicted, labels=every_label).tolist(),
+        per_class=_per_class(classes, support, times_predicted, precision, recall, f1),
+        confusion=metrics.confusion_matrix(labels, predicted, labels=every_label).tolist(),
     )
 
 
@@ -105,25 +99,21 @@ def _calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
     return float(np.abs(gaps).sum() / len(right))
 
 
-def _class_figures(
-    member: DatasetClass,
-    label: int,
-    support: int,
-    predicted: int,
-    precision: float | None,
-    recall: float | None,
-    f1: float | None,
-) -> ClassFigures:
-    def said(value: float | None, sayable: bool) -> float | None:
-        return float(value) if value is not None and sayable and np.isfinite(value) else None
-
-    return ClassFigures(
-        class_id=member.class_id,
-        name=member.name,
-        label=label,
-        support=support,
-        predicted=predicted,
-        precision=said(precision, predicted > 0),
-        recall=said(recall, support > 0),
-        f1=said(f1, support > 0 and predicted > 0),
+def _per_class(
+    classes: Sequence[DatasetClass], support: np.ndarray, predicted: np.ndarray, *shares: np.ndarray
+) -> tuple[ClassFigures, ...]:
+    """Returns the figures of each class; a share, of precision, recall and F1, that is no number is None."""
+    said = ([float(value) if np.isfinite(value) else None for value in share] for share in shares)
+    return tuple(
+        ClassFigures(
+            class_id=c.class_id,
+            name=c.name,
+            label=label,
+            support=int(support[label]),
+            predicted=int(predicted[label]),
+            precision=precision,
+            recall=recall,
+            f1=f1,
+        )
+        for label, (c, precision, recall, f1) in enumerate(zip(classes, *said, strict=True))
     )

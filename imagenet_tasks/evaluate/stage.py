@@ -1,6 +1,7 @@
 """The stages `evaluate_baseline` and `evaluate_augmented`: how good a round's models are, and what they changed."""
 
 import csv
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -34,43 +35,37 @@ class _Answers:
     """What models say of the held-out pictures. Each file is opened, and so hashed, once."""
 
     def __init__(self, store: Store, dataset: Dataset) -> None:
-        self._store = store
-        self.dataset = dataset
+        self._store, self.dataset = store, dataset
         self.rows = {split: read_split(store, dataset, split) for split in HELD_OUT}
         self.labels = {split: np.array([row.label for row in self.rows[split]], int) for split in HELD_OUT}
-        self._opened: dict[tuple[str, Split], np.ndarray] = {}
-        self._predicted: dict[tuple[str, Split], np.ndarray] = {}
+        self.probabilities, self._answered = functools.cache(self._probabilities), functools.cache(self._answer)
 
-    def probabilities(self, model: TrainedModel, split: Split) -> np.ndarray:
+    def _probabilities(self, model: TrainedModel, split: Split) -> np.ndarray:
         """Returns a model's probabilities, float32 (n, classes), memory-mapped.
 
         Raises:
             ArtifactError: where they are of other pictures than the dataset's.
         """
-        key = model.fingerprint, split
-        if key not in self._opened:
-            path = self._store.open_file(model.folder, f"probabilities_{split}.npy")
-            found = np.load(path, mmap_mode="r", allow_pickle=False)
-            expected = len(self.labels[split]), len(self.dataset.classes)
-            if model.trial.dataset != self.dataset.fingerprint or (
-                found.shape != expected and max(len(found), expected[0])
-            ):
-                raise ArtifactError(
-                    f"{path}: expected probabilities of {expected[0]} pictures and {expected[1]} classes of dataset "
-                    f"{self.dataset.fingerprint}, found {found.shape} of {model.trial.dataset}. The model was trained "
-                    "on another dataset: train it again (force=train)."
-                )
-            self._opened[key] = found
-        return self._opened[key]
+        path = self._store.open_file(model.folder, f"probabilities_{split}.npy")
+        found: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+        expected = len(self.labels[split]), len(self.dataset.classes)
+        if model.trial.dataset != self.dataset.fingerprint or (
+            found.shape != expected and max(len(found), expected[0])
+        ):
+            raise ArtifactError(
+                f"{path}: expected probabilities of {expected[0]} pictures and {expected[1]} classes of dataset "
+                f"{self.dataset.fingerprint}, found {found.shape} of {model.trial.dataset}. The model was trained "
+                "on another dataset: train it again (force=train)."
+            )
+        return found
 
     def predicted(self, models: Group, split: Split) -> np.ndarray:
         """Returns the labels that the models answer, int (models, n)."""
-        for model in models:
-            key = model.fingerprint, split
-            if key not in self._predicted:
-                shares = self.probabilities(model, split)
-                self._predicted[key] = shares.argmax(axis=1) if len(shares) else np.empty(0, int)
-        return np.stack([self._predicted[m.fingerprint, split] for m in models])
+        return np.stack([self._answered(model, split) for model in models])
+
+    def _answer(self, model: TrainedModel, split: Split) -> np.ndarray:
+        shares = self.probabilities(model, split)
+        return shares.argmax(axis=1) if len(shares) else np.empty(0, int)
 
     def compare(self, before: Group, after: Group) -> Compared:
         """Returns the comparison of two groups on each side of the split, paired by seed."""
@@ -118,23 +113,21 @@ def evaluate_baseline(
     Raises:
         ArtifactError: where there is no baseline, a seed occurs twice, a fold is missing, or a file is damaged.
     """
-    return _evaluate(
-        store, dataset, models, (), salt, lambda mark, publish: _baseline(store, dataset, models, mark, publish)
-    )
 
+    def build(mark: str, publish: Publish) -> None:
+        groups = _groups([m for m in models if m.trial.arm == "baseline"])
+        if not groups:
+            raise ArtifactError(
+                "evaluation: expected at least one baseline model, received none; look at the training's log"
+            )
+        answers = _Answers(store, dataset)
+        trials = {m.fingerprint: _trial_figures(answers, m) for group in groups for m in group}
+        best = max(groups, key=lambda group: _spread(trials, group, "validation").mean or 0.0)
+        judged = [m for m in models if m.trial.arm == "labels"]
+        more = [find_suspects(store, dataset, judged)] if judged else []
+        _publish(answers, mark, publish, best, groups, trials, more)
 
-def _baseline(store: Store, dataset: Dataset, models: Sequence[TrainedModel], mark: str, publish: Publish) -> None:
-    groups = _groups([m for m in models if m.trial.arm == "baseline"])
-    if not groups:
-        raise ArtifactError(
-            "evaluation: expected at least one baseline model, received none; look at the training's log"
-        )
-    answers = _Answers(store, dataset)
-    trials = {m.fingerprint: _trial_figures(answers, m) for group in groups for m in group}
-    best = max(groups, key=lambda group: _spread(trials, group, "validation").mean or 0.0)
-    judged = [m for m in models if m.trial.arm == "labels"]
-    more = [find_suspects(store, dataset, judged)] if judged else []
-    _publish(answers, mark, publish, best, groups, trials, more)
+    return _evaluate(store, dataset, models, (), salt, build)
 
 
 def evaluate_repair(
@@ -162,49 +155,33 @@ def evaluate_repair(
     Raises:
         ArtifactError: where 'targeted' is missing, two groups have not the same seeds, or a file is damaged.
     """
-    against = (baseline.fingerprint, previous.fingerprint)
-    return _evaluate(
-        store,
-        dataset,
-        models,
-        against,
-        salt,
-        lambda mark, publish: _repair(store, dataset, models, baseline, previous, mark, publish),
-    )
 
-
-def _repair(
-    store: Store,
-    dataset: Dataset,
-    models: Sequence[TrainedModel],
-    baseline: Evaluation,
-    previous: Evaluation,
-    mark: str,
-    publish: Publish,
-) -> None:
-    groups = _groups(models)
-    arms = {group[0].trial.arm: group for group in groups}
-    if "targeted" not in arms or len(arms) < len(groups) or len({m.trial.round for m in models}) > 1:
-        raise ArtifactError(
-            "evaluation: expected models of one round, one network per arm, with the arm 'targeted' among them; "
-            f"received {', '.join(m.trial.key for m in models) or 'none'}. Look at the training's log."
+    def build(mark: str, publish: Publish) -> None:
+        groups = _groups(models)
+        arms = {group[0].trial.arm: group for group in groups}
+        if "targeted" not in arms or len(arms) < len(groups) or len({m.trial.round for m in models}) > 1:
+            raise ArtifactError(
+                "evaluation: expected models of one round, one network per arm, with the arm 'targeted' among them; "
+                f"received {', '.join(m.trial.key for m in models) or 'none'}. Look at the training's log."
+            )
+        answers = _Answers(store, dataset)
+        targeted, before = arms["targeted"], list(baseline.models)
+        trials = {m.fingerprint: _trial_figures(answers, m) for m in models}
+        test = answers.compare_classes(before, targeted, "test")
+        comparison = RepairComparison(
+            validation=answers.compare_classes(before, targeted, "validation"),
+            test=test,
+            arms={arm: answers.compare(before, group) for arm, group in arms.items()},
+            against={arm: answers.compare(group, targeted) for arm, group in arms.items() if arm != "targeted"},
+            previous=answers.compare(list(previous.models), targeted),
+            collateral=tuple(c.class_id for c in test.per_class if c.changed == "lost"),
         )
-    answers = _Answers(store, dataset)
-    targeted, before = arms["targeted"], list(baseline.models)
-    trials = {m.fingerprint: _trial_figures(answers, m) for m in models}
-    test = answers.compare_classes(before, targeted, "test")
-    comparison = RepairComparison(
-        validation=answers.compare_classes(before, targeted, "validation"),
-        test=test,
-        arms={arm: answers.compare(before, group) for arm, group in arms.items()},
-        against={arm: answers.compare(group, targeted) for arm, group in arms.items() if arm != "targeted"},
-        previous=answers.compare(list(previous.models), targeted),
-        collateral=tuple(c.class_id for c in test.per_class if c.changed == "lost"),
-    )
-    more: list[RepairComparison | Suspects] = [comparison]
-    if Suspects.FILE in store.read_marker(previous.folder)["files"]:  # judged once, and doubted in all rounds
-        more.append(Suspects.read(store, previous.folder, Suspects.FILE))
-    _publish(answers, mark, publish, targeted, groups, trials, more)
+        more: list[RepairComparison | Suspects] = [comparison]
+        if Suspects.FILE in store.read_marker(previous.folder)["files"]:  # judged once, and doubted in all rounds
+            more.append(Suspects.read(store, previous.folder, Suspects.FILE))
+        _publish(answers, mark, publish, targeted, groups, trials, more)
+
+    return _evaluate(store, dataset, models, (baseline.fingerprint, previous.fingerprint), salt, build)
 
 
 def _evaluate(
@@ -218,7 +195,7 @@ def _evaluate(
     """Returns the evaluation of these models, and whether it was there already."""
     inputs = {"dataset": dataset.fingerprint, "models": [m.fingerprint for m in models], "against": against}
     mark = kinds.EVALUATION.fingerprint(inputs, salt=salt)
-    reused = make(store, kinds.EVALUATION, mark, lambda publish: build(mark, publish))
+    reused = make(store, kinds.EVALUATION, mark, functools.partial(build, mark))
     return Evaluation.read(store, kinds.EVALUATION.folder_of(mark), "evaluation.json"), reused
 
 
@@ -243,11 +220,10 @@ def _trial_figures(answers: _Answers, model: TrainedModel) -> MeasuredTrial:
 
 def _spread(trials: dict[str, MeasuredTrial], group: Group, split: Split) -> Spread:
     """Returns the accuracy over a group's seeds; None where there were no pictures to measure on."""
-    figures = [trials[m.fingerprint] for m in group]
-    values = [f.validation_accuracy if split == "validation" else f.test_accuracy for f in figures]
+    values = [getattr(trials[m.fingerprint], f"{split}_accuracy") for m in group]
     if None in values:
         return Spread(mean=None, sd=None, interval=None)
-    mean, sd, interval = over_seeds([value for value in values if value is not None])
+    mean, sd, interval = over_seeds(values)
     if interval:  # t does not know that these are shares
         interval = max(0.0, interval[0]), min(1.0, interval[1])
     return Spread(mean=mean, sd=sd, interval=interval)

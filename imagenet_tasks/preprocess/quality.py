@@ -1,7 +1,7 @@
 """Counts what is wrong with a dataset's pictures, and which classes have too few."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from imagenet_tasks.artifacts.quality import (
     ClassQuality,
@@ -34,9 +34,7 @@ def find_shortfalls(refs: Sequence[SelectionRef], placed: Sequence[Sequence[Plac
     ]
 
 
-def judge_quality(
-    members: Sequence[tuple[DatasetClass, Sequence[Placed]]],
-) -> DataQuality:
+def judge_quality(members: Sequence[tuple[DatasetClass, Sequence[Placed]]]) -> DataQuality:
     """Returns the counts in total and by class, the largest groups, and warnings.
 
     A near-duplicate is a used picture that another used one looks like; within its class, across classes, or both.
@@ -46,8 +44,7 @@ def judge_quality(
     """
     classes = [member for member, _ in members]
     totals = {split: sum(getattr(c, split) for c in classes) for split in SPLITS}
-    without = [split for split, count in totals.items() if count == 0]
-    if without:
+    if without := [split for split, count in totals.items() if count == 0]:
         raise TooFewImages(
             f"the split has no {' and no '.join(without)} pictures among {sum(totals.values())} of "
             f"{len(classes)} classes; give more pictures per class"
@@ -111,16 +108,13 @@ def _largest(groups: dict[str, list[tuple[str, Placed]]]) -> tuple[LargestGroup,
 
 
 def _warnings(classes: Sequence[DatasetClass]) -> list[str]:
-    return [
+    found = [
         f"{c.name}: no {split} pictures among {c.array.count}; its {split} figures are empty"
         for c in classes
         for split in SPLITS
         if getattr(c, split) == 0
-    ] + _imbalance(c.train + c.validation + c.test for c in classes)
-
-
-def _imbalance(counts: Iterable[int]) -> list[str]:
-    ordered = sorted(counts)
-    if ordered[-1] <= 3 * ordered[0]:
-        return []
-    return [f"the classes are unbalanced: {ordered[0]} to {ordered[-1]} pictures"]
+    ]
+    counts = [c.train + c.validation + c.test for c in classes]
+    if max(counts) > 3 * min(counts):
+        found.append(f"the classes are unbalanced: {min(counts)} to {max(counts)} pictures")
+    return found

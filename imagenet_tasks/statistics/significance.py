@@ -46,18 +46,19 @@ def compare(labels: np.ndarray, before: np.ndarray, after: np.ndarray, *, seeds:
     right_before, right_after = before == labels, after == labels
     change = right_after.sum(axis=0) - right_before.sum(axis=0)  # of each picture, in seeds
     p_value = permutation_test(change)
+    parts = SEVERAL_SEEDS if len(seeds) > 1 else ONE_SEED
+    rule = RULE.format(**{name: part.format(seeds=len(seeds)) for name, part in parts.items()})
     figures = Comparison(
         pictures=len(labels), seeds=tuple(seeds), before=None, after=None, difference=None, interval=None,
         p_value=p_value, only_before_right=int((change < 0).sum()), only_after_right=int((change > 0).sum()),
-        verdict="no difference shown", rule=_rule(len(seeds)), by_seed=(), sd=None, seed_interval=None,
+        verdict="no difference shown", rule=rule, by_seed=(), sd=None, seed_interval=None,
     )  # fmt: skip
     if len(labels) == 0:
         return figures
     accuracies = [(float(b.mean()), float(a.mean())) for b, a in zip(right_before, right_after, strict=True)]
     gains = [a - b for b, a in accuracies]
     mean, sd, seed_interval = over_seeds(gains)
-    over_the_seeds = seed_interval is None or seed_interval[0] * seed_interval[1] > 0
-    shown = p_value < 1 - CONFIDENCE and over_the_seeds
+    shown = p_value < 1 - CONFIDENCE and (seed_interval is None or seed_interval[0] * seed_interval[1] > 0)
     return replace(
         figures, before=float(right_before.mean()), after=float(right_after.mean()), difference=mean,
         interval=_bootstrap(change, len(seeds)), sd=sd, seed_interval=seed_interval,
@@ -67,11 +68,6 @@ def compare(labels: np.ndarray, before: np.ndarray, after: np.ndarray, *, seeds:
             for seed, (b, a) in zip(seeds, accuracies, strict=True)
         ),
     )  # fmt: skip
-
-
-def _rule(seeds: int) -> str:
-    parts = SEVERAL_SEEDS if seeds > 1 else ONE_SEED
-    return RULE.format(**{name: part.format(seeds=seeds) for name, part in parts.items()})
 
 
 def compare_classes(

@@ -11,7 +11,7 @@ checkpoints/<model fingerprint>/epoch-00012-<random>/
 
 import logging
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -72,7 +72,8 @@ class Checkpoints:
             (folder / "state.json").write_bytes(checkpoint.state.content())
             np.savez(folder / "variables.npz", *checkpoint.variables)
             np.savez(folder / "best.npz", *checkpoint.best)
-        self._remove(self._folders()[KEPT:])
+        for old in self._folders()[KEPT:]:
+            self._store.remove(old)
 
     def newest(self, restore: Callable[[Checkpoint], T]) -> T | None:
         """Returns what `restore` makes of the newest checkpoint that is whole, or None where there is none.
@@ -98,16 +99,13 @@ class Checkpoints:
 
     def clear(self) -> None:
         """Removes the checkpoints, but not those that were put aside."""
-        self._remove(self._folders())
+        for folder in self._folders():
+            self._store.remove(folder)
 
     def _folders(self) -> list[str]:
         """Returns the complete ones, newest first."""
         names = (f"{self._parent}/{name}" for name in reversed(self._store.names(self._parent)))
         return [folder for folder in names if self._store.is_complete(folder)]
-
-    def _remove(self, folders: Iterable[str]) -> None:
-        for folder in folders:
-            self._store.remove(folder)
 
     def _read(self, folder: str) -> Checkpoint:
         try:

@@ -5,8 +5,8 @@ ConvNets 2 to 4 differ in words, their plateau schedules and epochs. What it lea
 nowhere else.
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 from keras import layers
@@ -43,85 +43,53 @@ class Choices:
 CHOICES = Choices()
 
 
-def convnet1(shape: tuple[int, int, int], classes: int) -> keras.Model:
-    """The study's ConvNet 1: 8 convolutions, 2 max-poolings, 2,153,940 parameters for 68x45x3 and 20 classes.
-
-    The study's: the layers and the places of the dropouts. Choices: the dropouts' rates, the optimiser and its rate.
-    """
-    return _convnet("convnet1", shape, classes)
-
-
-def convnet2(shape: tuple[int, int, int], classes: int) -> keras.Model:
-    """The study's ConvNet 2: ConvNet 1 with regularisers on a few layers.
-
-    The study's: "a few layers", the plateau schedule (patience 2, factor 0.75). Choices: L2 as the regulariser, its
-    factor, which layers (`Choices.few_layers`), and those of ConvNet 1.
-    """
-    return _convnet("convnet2", shape, classes, regularised=CHOICES.few_layers)
-
-
-def convnet3(shape: tuple[int, int, int], classes: int) -> keras.Model:
-    """The study's ConvNet 3: regularisers on more layers than ConvNet 2, and a smaller plateau factor.
-
-    The study's: "more layers", "a smaller factor". Choices: which layers (`Choices.more_layers`), that the factor is
-    0.5, and those of ConvNet 2.
-    """
-    return _convnet("convnet3", shape, classes, regularised=CHOICES.more_layers)
-
-
-def convnet4(shape: tuple[int, int, int], classes: int) -> keras.Model:
-    """The study's ConvNet 4: ConvNet 2, trained longer. The choices are those of ConvNet 2."""
-    return _convnet("convnet4", shape, classes, regularised=CHOICES.few_layers)
-
-
-def convnet5(shape: tuple[int, int, int], classes: int) -> keras.Model:
-    """The study's ConvNet 5: ConvNet 1, trained on the enlarged set. The choices are those of ConvNet 1."""
-    return _convnet("convnet5", shape, classes)
-
-
 def adam(steps: int) -> keras.optimizers.Optimizer:
     """Returns the ConvNets' optimiser: Adam at a constant rate, which a plateau may lower."""
     return keras.optimizers.Adam(CHOICES.learning_rate)
 
 
-def _convnet(
-    name: str, shape: tuple[int, int, int], classes: int, regularised: Collection[str] = ()
-) -> keras.Sequential:
-    def penalty(layer: str) -> keras.Regularizer | None:
-        return keras.regularizers.L2(CHOICES.l2) if layer in regularised else None
+def convnet(name: str, shape: tuple[int, int, int], classes: int) -> keras.Sequential:
+    """One of the study's ConvNets: 8 convolutions, 2 max-poolings, 2,153,940 parameters for 68x45x3 and 20 classes.
 
-    def conv(number: int, channels: int, size: int, padding: str = "valid") -> keras.Layer:
-        layer = f"conv_{number}"
-        return layers.Conv2D(
-            channels, size, padding=padding, activation="relu", kernel_regularizer=penalty(layer), name=layer
-        )
+    - `convnet1`: the study's are the layers and the places of the dropouts. Choices: the dropouts' rates, the optimiser
+      and its rate.
+    - `convnet2`: ConvNet 1 with regularisers on a few layers. The study's: "a few layers", the plateau schedule
+      (patience 2, factor 0.75). Choices: L2 as the regulariser, its factor, which layers (`Choices.few_layers`), and
+      those of ConvNet 1.
+    - `convnet3`: regularisers on more layers than ConvNet 2, and a smaller plateau factor. The study's: "more layers",
+      "a smaller factor". Choices: which layers (`Choices.more_layers`), that the factor is 0.5, and those of ConvNet 2.
+    - `convnet4`: ConvNet 2, trained longer. The choices are those of ConvNet 2.
+    - `convnet5`: ConvNet 1, trained on the enlarged set. The choices are those of ConvNet 1.
+    """
+    few, more = CHOICES.few_layers, CHOICES.more_layers
+    regularised = {"convnet2": few, "convnet3": more, "convnet4": few}.get(name, ())
 
-    def dense(number: int, units: int) -> keras.Layer:
-        layer = f"dense_{number}"
-        return layers.Dense(units, activation="relu", kernel_regularizer=penalty(layer), name=layer)
+    def named(layer: str) -> dict[str, Any]:
+        penalty = keras.regularizers.L2(CHOICES.l2) if layer in regularised else None
+        return {"activation": "relu", "kernel_regularizer": penalty, "name": layer}
 
     return keras.Sequential(
         [
             keras.Input(shape, dtype="uint8"),
             layers.Rescaling(1 / 255),
-            conv(1, 128, 3),
-            conv(2, 64, 3),
-            conv(3, 128, 3),
+            layers.Conv2D(128, 3, **named("conv_1")),
+            layers.Conv2D(64, 3, **named("conv_2")),
+            layers.Conv2D(128, 3, **named("conv_3")),
             layers.Dropout(CHOICES.dropout),
-            conv(4, 128, 5),
+            layers.Conv2D(128, 5, **named("conv_4")),
             layers.Dropout(CHOICES.dropout),
-            conv(5, 256, 3, "same"),
+            layers.Conv2D(256, 3, padding="same", **named("conv_5")),
             layers.MaxPooling2D(3),
             layers.Dropout(CHOICES.dropout),
-            conv(6, 128, 3),
+            layers.Conv2D(128, 3, **named("conv_6")),
             layers.Dropout(CHOICES.dropout),
-            conv(7, 128, 5),
+            layers.Conv2D(128, 5, **named("conv_7")),
             layers.Dropout(CHOICES.dropout),
-            conv(8, 256, 3, "same"),
+            layers.Conv2D(256, 3, padding="same", **named("conv_8")),
             layers.MaxPooling2D(3),
             layers.Flatten(),
-            dense(1, 256),
-            dense(2, 128),
+            layers.Dense(256, **named("dense_1")),
+            layers.Dense(128, **named("dense_2")),
             layers.Dropout(CHOICES.last_dropout),
             layers.Dense(classes, activation="softmax", dtype="float32", name="classes"),
         ],

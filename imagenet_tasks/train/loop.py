@@ -163,11 +163,6 @@ class Training:
         """The epoch whose weights are published."""
         return best_epoch(self.history)
 
-    @property
-    def stopped_early(self) -> bool:
-        """Whether it ended before its last epoch."""
-        return len(self.history) < self.job.epochs
-
     def run(self, checkpoints: Checkpoints, progress: Progress) -> None:
         """Trains the epochs that are left, and ends with the best weights."""
         job = self.job
@@ -286,26 +281,19 @@ def fit(job: Job, checkpoints: Checkpoints, progress: Progress) -> Training:
         OutOfMemory: where the memory does not hold a batch.
     """
     try:
-        return _fit(job, checkpoints, progress)
-    except OutOfMemory:
-        raise
+        training = checkpoints.newest(lambda checkpoint: Training.from_checkpoint(job, checkpoint))
+        if training is None:
+            training = Training(job)
+        else:
+            log.info("Going on after epoch %d of %d, from its checkpoint", training.resumed_from, job.epochs)
+        progress.total, progress.done, progress.history = job.epochs * len(job.labels), 0, training.history
+        progress.resume(training.resumed_from * len(job.labels))
+        training.run(checkpoints, progress)
+        return training
     except Exception as error:
-        if (said := memory_error(error)) is None:
+        if isinstance(error, OutOfMemory) or (said := memory_error(error)) is None:
             raise
         raise OutOfMemory(
             f"batch {job.batch_size}: the memory of {job.device.name} does not hold the training ({said}). Set "
             "batch_size to less, or train a smaller model or where there is more memory."
         ) from None
-
-
-def _fit(job: Job, checkpoints: Checkpoints, progress: Progress) -> Training:
-    training = checkpoints.newest(lambda checkpoint: Training.from_checkpoint(job, checkpoint))
-    if training is None:
-        training = Training(job)
-    else:
-        log.info("Going on after epoch %d of %d, from its checkpoint", training.resumed_from, job.epochs)
-    progress.total, progress.done = job.epochs * len(job.labels), 0
-    progress.history = training.history
-    progress.resume(training.resumed_from * len(job.labels))
-    training.run(checkpoints, progress)
-    return training

@@ -10,6 +10,9 @@ from imagenet_tasks.errors import ConfigError
 # an epoch, and the backend's copies of these. The rest is left to the network.
 SHARE = 0.2
 SETTING = "IMAGENET_MEMORY_GB"
+# Where a version of the control groups is, and its names for the limit, what is used, and the cached files among that.
+VERSION_1 = "sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
+VERSION_2 = "sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"
 
 
 def allowed_bytes() -> int:
@@ -55,14 +58,9 @@ def _free_of_groups(root: Path) -> Iterator[int]:
         return
     for line in lines:
         _, controllers, path = line.split(":", 2)
-        if not controllers:
-            top, limit, used, cached = "sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"
-        elif "memory" in controllers.split(","):
-            top, limit, used, cached = (
-                "sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file",
-            )  # fmt: skip
-        else:
+        if controllers and "memory" not in controllers.split(","):
             continue
+        top, limit, used, cached = VERSION_1 if controllers else VERSION_2
         # A container may see its own group as the top one while the path is still that of the host.
         inner = root / top / path.lstrip("/")
         for group in [inner, *inner.parents]:

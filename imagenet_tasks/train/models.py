@@ -3,6 +3,7 @@
 A model takes uint8 pictures (n, rows, columns, 3) and gives float32 probabilities (n, classes).
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -81,16 +82,17 @@ def _adamw_with_cosine(steps: int) -> keras.optimizers.Optimizer:
     return keras.optimizers.AdamW(schedule, weight_decay=0.02)
 
 
-def _study(build: Callable[..., keras.Model], plateau: Plateau | None = None) -> Recipe:
+def _study(name: str, plateau: Plateau | None = None) -> Recipe:
+    build = functools.partial(convnets.convnet, name)
     return Recipe(build=build, optimizer=convnets.adam, flip_and_shift_px=None, plateau=plateau)
 
 
 # The epochs of each are in config.EPOCHS.
 RECIPES: dict[str, Recipe] = {
     "compact": Recipe(build=compact, optimizer=_adamw_with_cosine, flip_and_shift_px=4, cutmix_share=0.5),
-    "convnet1": _study(convnets.convnet1),
-    "convnet2": _study(convnets.convnet2, Plateau(patience=2, factor=0.75)),
-    "convnet3": _study(convnets.convnet3, Plateau(patience=2, factor=convnets.CHOICES.smaller_factor)),
-    "convnet4": _study(convnets.convnet4, Plateau(patience=2, factor=0.75)),
-    "convnet5": _study(convnets.convnet5),
+    "convnet1": _study("convnet1"),
+    "convnet2": _study("convnet2", Plateau(patience=2, factor=0.75)),
+    "convnet3": _study("convnet3", Plateau(patience=2, factor=convnets.CHOICES.smaller_factor)),
+    "convnet4": _study("convnet4", Plateau(patience=2, factor=0.75)),
+    "convnet5": _study("convnet5"),
 }

@@ -140,7 +140,7 @@ def _publish(publish: Publish, trial: Trial, data: Data, training: Training, sta
             parameters=training.network.count_params(),
             epochs=len(training.history),
             best_epoch=training.best_epoch,
-            stopped_early=training.stopped_early,
+            stopped_early=len(training.history) < training.job.epochs,
             resumed_from=training.resumed_from,
             batch_size=training.batch_size,
             training_pictures=len(data.labels),
