@@ -6,7 +6,6 @@ import re
 import sys
 import threading
 from collections.abc import Iterator
-
 from typing import Self, TextIO
 
 from rich.console import Console

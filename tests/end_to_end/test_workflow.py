@@ -168,7 +168,7 @@ def test_the_assets_events_carry_the_figures(airflow: LocalAirflow, run: Run) ->
     events = events_of(airflow, run.run_id)
     index, dataset = run.store.read_json(run.key("run.json")), run.result_of("build_dataset")
     assert events["imagenet_dataset"] == dataset
-    assert set(dataset or {}) == {"fingerprint", "classes", "train", "validation", "test"}
+    assert set(dataset or {}) == {"fingerprint", "classes", "train", "validation", "test", "left_out", "split_change"}
     figures = ("verdict", "branch", "validation_before", "validation_after", "test_before", "test_after")
     assert events["imagenet_report"] == {name: index[name] for name in figures}
     champion = next(iter(run.store.read_json("models/champion.json").values()))
