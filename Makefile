@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: help demo ui test test-cluster check format bench-train bench-stream bench-preprocess bench-download bench-overhead bench-reruns bench-scale screenshots lock clean
+.PHONY: help demo ui test test-fast test-cluster check format bench-train bench-stream bench-preprocess bench-download bench-overhead bench-reruns bench-scale screenshots lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -18,8 +18,11 @@ demo: $(VENV)/installed ## run the whole workflow on drawn pictures in Airflow, 
 ui: $(VENV)/installed ## start Airflow with the workflow and its pages, and leave it running
 	$(BIN)/python -m tools.demo ui
 
-test: $(VENV)/installed-dev ## run all tests
-	$(BIN)/python -m pytest
+test: $(VENV)/installed-dev ## run all tests, and print which branches none of them takes
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov
+
+test-fast: $(VENV)/installed-dev ## run the tests that neither train nor start servers, in less than a minute
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m "not slow and not cluster"
 
 test-cluster: $(VENV)/installed-dev ## run the workflow on Celery, PostgreSQL, Redis and an object store, and kill each of them
 	$(BIN)/python -m pytest -m cluster tests/cluster

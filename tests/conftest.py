@@ -1,11 +1,16 @@
-"""Airflow reads its home once, when it is first imported: it is set here, before any test module is."""
+"""What holds for all tests: Airflow's home, which of them are slow, and what is said of those that did not run."""
 
 import atexit
 import os
 import shutil
 import tempfile
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+# Airflow reads its home once, when it is first imported: it is set here, before any test module is.
 _REPOSITORY = Path(__file__).parent.parent
 _HOME = Path(tempfile.mkdtemp(prefix="imagenet-tests-"))
 atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
@@ -19,3 +24,43 @@ os.environ |= {
     "AIRFLOW__API_AUTH__JWT_SECRET": "s" * 80,
     "IMAGENET_HOME": str(_HOME / "imagenet"),
 }
+
+# What trains, simulates, draws whole reports, or starts Airflow, a browser or programs: not for `make test-fast`.
+SLOW = (
+    "artifacts/test_golden.py", "artifacts/test_settings_walk.py", "augment/test_preview.py", "commands/", "dags/",
+    "deploy/", "download/test_download_stage.py", "download/test_hosts.py", "download/test_url_list.py", "end_to_end/",
+    "evaluate/test_champion.py", "plugins/", "prune/test_prune.py", "report/", "sample/",
+    "statistics/test_significance.py", "tasks/test_child.py", "test_planted_truths.py", "train/",
+    "workflow/test_run_index.py",
+)  # fmt: skip
+ONE_AIRFLOW = ("cluster", "end_to_end", "plugins")
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        path = item.path.relative_to(_REPOSITORY / "tests")
+        if path.as_posix().startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
+        # A file's tests share what they set up, and so do those of a folder with one Airflow for all of them.
+        item.add_marker(pytest.mark.xdist_group(path.parts[0] if path.parts[0] in ONE_AIRFLOW else str(path)))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Says loudly what could not be tested on this machine."""
+    reasons = Counter(report.longrepr[2] for report in terminalreporter.stats.get("skipped", []))
+    for reason, count in reasons.items():
+        terminalreporter.write_line(f"NOT TESTED HERE: {count} tests. {reason}", yellow=True, bold=True)
+
+
+@pytest.fixture(scope="session")
+def picture_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three classes of 30 drawn pictures, in folders named by their wnids."""
+    from imagenet_tasks.sample.drawings import picture_bytes
+
+    root = tmp_path_factory.mktemp("pictures")
+    for class_id in ("n02510455", "n01910747", "n02676938"):
+        (root / class_id).mkdir()
+        for index in range(30):
+            (root / class_id / f"{index:03}.jpg").write_bytes(picture_bytes(class_id, index))
+    return root
