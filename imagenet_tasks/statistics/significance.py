@@ -55,18 +55,14 @@ def compare(labels: np.ndarray, before: np.ndarray, after: np.ndarray, *, seeds:
     )  # fmt: skip
     if len(labels) == 0:
         return figures
-    accuracies = [(float(b.mean()), float(a.mean())) for b, a in zip(right_before, right_after, strict=True)]
-    gains = [a - b for b, a in accuracies]
-    mean, sd, seed_interval = over_seeds(gains)
+    accuracies = zip(seeds, right_before.mean(axis=1).tolist(), right_after.mean(axis=1).tolist(), strict=True)
+    by_seed = tuple(BySeed(seed=seed, before=b, after=a, difference=a - b) for seed, b, a in accuracies)
+    mean, sd, seed_interval = over_seeds([each.difference for each in by_seed])
     shown = p_value < 1 - CONFIDENCE and (seed_interval is None or seed_interval[0] * seed_interval[1] > 0)
     return replace(
         figures, before=float(right_before.mean()), after=float(right_after.mean()), difference=mean,
         interval=_bootstrap(change, len(seeds)), sd=sd, seed_interval=seed_interval,
-        verdict=("helped" if mean > 0 else "hurt") if shown else figures.verdict,
-        by_seed=tuple(
-            BySeed(seed=seed, before=b, after=a, difference=a - b)
-            for seed, (b, a) in zip(seeds, accuracies, strict=True)
-        ),
+        verdict=("helped" if mean > 0 else "hurt") if shown else figures.verdict, by_seed=by_seed,
     )  # fmt: skip
 
 

@@ -135,10 +135,9 @@ class _Parts:
                 order = spread(len(places), shard_pictures, seed=seed)
                 labels = self.labels(name)[order]
                 places[order] = places.copy()
+                added = places[len(side) :]
             place_of[side] = places[: len(side)]
             first += len(places)
-            if name == "train":
-                added = places[len(side) :]
         wanted = np.flatnonzero(place_of >= 0)
 
         def sources() -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -36,10 +36,7 @@ def feed(
     """
     count = len(labels) - len(labels) % devices
     if isinstance(pictures, Shards):
-        batches = _Streamed(
-            pictures, labels, seed=seed, epoch=epoch, batch_size=batch_size, count=count, mixed_share=mixed_share
-        )
-        return batches, None
+        return _Streamed(pictures, labels, (seed, epoch), batch_size, count, mixed_share), None
     order = order_of_epoch(len(labels), seed=seed, epoch=epoch)[:count]
     shown, targets = pictures[order], labels[order]
     if mixed_share is not None:
@@ -55,21 +52,13 @@ class _Streamed(keras.utils.PyDataset):
     """
 
     def __init__(
-        self,
-        pictures: Shards,
-        labels: np.ndarray,
-        *,
-        seed: int,
-        epoch: int,
-        batch_size: int,
-        count: int,
-        mixed_share: float | None,
+        self, pictures: Shards, labels: np.ndarray, seeds: tuple[int, int], batch: int, count: int, mixed: float | None
     ) -> None:
         super().__init__()
-        self._pictures, self._labels, self._mixed_share = pictures, labels, mixed_share
-        self._seed, self._epoch, self._batch_size, self._count = seed, epoch, batch_size, count
+        self._pictures, self._labels, self._seeds = pictures, labels, seeds
+        self._batch_size, self._count, self._mixed_share = batch, count, mixed
         bounds = pictures.bounds()
-        order = np.random.default_rng([seed, epoch, 3]).permutation(len(bounds) - 1)
+        order = np.random.default_rng([*seeds, 3]).permutation(len(bounds) - 1)
         spans = np.stack([bounds[order], bounds[order + 1]], axis=1)
         self._windows = np.split(spans, range(WINDOW_SHARDS, len(spans), WINDOW_SHARDS))
         self._starts = np.cumsum([0, *(np.diff(spans).sum() for spans in self._windows)])
@@ -99,7 +88,7 @@ class _Streamed(keras.utils.PyDataset):
 
     def _shuffled(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns a window's pictures and targets, in their order."""
-        random = np.random.default_rng([self._seed, self._epoch, 4, number])
+        random = np.random.default_rng([*self._seeds, 4, number])
         size = self._starts[number + 1] - self._starts[number]
         order = random.permutation(size)
         pictures, labels = np.empty((size, *self._pictures.shape[1:]), np.uint8), np.empty(size, np.int32)

@@ -158,11 +158,6 @@ class Training:
         """All that changes while training, the random numbers' state and the optimiser's included."""
         return [*self.trainer.variables, *self._optimizer.variables]
 
-    @property
-    def best_epoch(self) -> int:
-        """The epoch whose weights are published."""
-        return best_epoch(self.history)
-
     def run(self, checkpoints: Checkpoints, progress: Progress) -> None:
         """Trains the epochs that are left, and ends with the best weights."""
         job = self.job
@@ -224,11 +219,9 @@ class Training:
             )
         rate_per_s = len(job.labels) / seconds
         self.history.append(
-            Epoch(
-                epoch=epoch + 1, **figures, learning_rate=self._rate(), seconds=seconds, pictures_per_s=rate_per_s
-            )
-        )  # fmt: skip
-        if self.best_epoch == epoch + 1:
+            Epoch(epoch=epoch + 1, **figures, learning_rate=self._rate(), seconds=seconds, pictures_per_s=rate_per_s)
+        )
+        if best_epoch(self.history) == epoch + 1:
             self._best = self.network.get_weights()
         shown = {name: figures[name] for name in ("loss", "accuracy", "val_accuracy") if name in figures}
         progress.figures.update(epoch=f"{epoch + 1}/{job.epochs}", **shown, pictures_per_s=round(rate_per_s))

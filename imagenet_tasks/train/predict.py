@@ -55,7 +55,8 @@ def predict(store: Store, champion: Champion, files: Sequence[str | Path], *, to
         if waiting and (len(waiting) == BATCH or place == len(files) - 1):
             shares = network.predict_on_batch(np.stack([pixels for _, pixels in waiting]))
             for (waited, _), row in zip(waiting, np.asarray(shares), strict=True):
-                waited["top"] = _top(champion, row, top)
+                best = [(champion.classes[label], float(row[label])) for label in np.argsort(-row, kind="stable")[:top]]
+                waited["top"] = [{"class_id": c.class_id, "name": c.name, "probability": share} for c, share in best]
             waiting.clear()
     return answers
 
@@ -91,9 +92,3 @@ def _read(file: Path, champion: Champion) -> np.ndarray:
     data = file.read_bytes()
     images.judge(data, max_pixels=LIMITS.max_pixels, min_side_px=LIMITS.min_side_px, max_aspect=LIMITS.max_aspect)
     return images.to_array(data, rows_px=champion.rows_px, columns_px=champion.columns_px)
-
-
-def _top(champion: Champion, shares: np.ndarray, top: int) -> list[dict[str, Any]]:
-    order = np.argsort(-shares, kind="stable")[:top]
-    named = [(champion.classes[label], float(shares[label])) for label in order]
-    return [{"class_id": c.class_id, "name": c.name, "probability": probability} for c, probability in named]

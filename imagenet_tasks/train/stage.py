@@ -21,9 +21,10 @@ from imagenet_tasks.store.storage import Store
 from imagenet_tasks.train import Work
 from imagenet_tasks.train.checkpoints import Checkpoints
 from imagenet_tasks.train.data import Data, open_data
-from imagenet_tasks.train.devices import Device, choose_device
+from imagenet_tasks.train.devices import choose_device
 from imagenet_tasks.train.loop import Job, Training, fit
 from imagenet_tasks.train.models import RECIPES
+from imagenet_tasks.train.schedule import best_epoch
 from imagenet_tasks.workflow.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -58,78 +59,60 @@ def train(store: Store, work: Work, dataset: Dataset, *, progress: Progress) -> 
     checkpoints = Checkpoints(store, model.fingerprint)  # those of the whole batch, which half of it goes on from
 
     def build(batch_size: int, publish: Publish) -> None:
-        _train(store, work, dataset, batch_size, device, checkpoints, progress, publish)
+        started_s, trial = time.monotonic(), work.trial
+        with open_data(store, dataset, trial, work.added) as data:
+            log.info(
+                "%s: %d training pictures (%d added), at most %d epochs, batch %d, %s on %d x %s (%s)",
+                trial.key,
+                len(data.labels),
+                data.added,
+                work.epochs,
+                batch_size,
+                device.precision,
+                device.count,
+                device.kind,
+                device.name,
+            )
+            job = Job(
+                recipe=RECIPES[trial.model],
+                pictures=data.pictures,
+                labels=data.labels,
+                validation=data.validation,
+                classes=len(dataset.classes),
+                epochs=work.epochs,
+                batch_size=batch_size,
+                seed=trial.seed,
+                patience=settings.early_stopping_patience,
+                device=device,
+            )
+            training = fit(job, checkpoints, progress)
+            try:
+                _publish(publish, trial, data, training, started_s)
+            except NonFiniteLoss:
+                checkpoints.clear()  # nothing can go on from such weights
+                raise
+        checkpoints.clear()
 
     try:
         return model, make(store, kinds.MODEL, model.fingerprint, functools.partial(build, settings.batch_size))
     except OutOfMemory as error:
-        if not work.half_batch_size:
+        if not (half := work.half_batch_size):
             raise
-        log.warning(
-            "Batch %d does not fit into memory: %s Trying once more with %d",
-            settings.batch_size,
-            error,
-            work.half_batch_size,
-        )
+        log.warning("Batch %d does not fit into memory: %s Trying once more with %d", settings.batch_size, error, half)
     gc.collect()  # the failed training is garbage only now that its exception is
     model = work.model(device.precision, halved=True)
-    return model, make(store, kinds.MODEL, model.fingerprint, functools.partial(build, work.half_batch_size))
-
-
-def _train(
-    store: Store,
-    work: Work,
-    dataset: Dataset,
-    batch_size: int,
-    device: Device,
-    checkpoints: Checkpoints,
-    progress: Progress,
-    publish: Publish,
-) -> None:
-    started_s, trial = time.monotonic(), work.trial
-    with open_data(store, dataset, trial, work.added) as data:
-        log.info(
-            "%s: %d training pictures (%d added), at most %d epochs, batch %d, %s on %d x %s (%s)",
-            trial.key,
-            len(data.labels),
-            data.added,
-            work.epochs,
-            batch_size,
-            device.precision,
-            device.count,
-            device.kind,
-            device.name,
-        )
-        job = Job(
-            recipe=RECIPES[trial.model],
-            pictures=data.pictures,
-            labels=data.labels,
-            validation=data.validation,
-            classes=len(dataset.classes),
-            epochs=work.epochs,
-            batch_size=batch_size,
-            seed=trial.seed,
-            patience=work.settings.early_stopping_patience,
-            device=device,
-        )
-        training = fit(job, checkpoints, progress)
-        try:
-            _publish(publish, trial, data, training, started_s)
-        except NonFiniteLoss:
-            checkpoints.clear()  # nothing can go on from such weights
-            raise
-    checkpoints.clear()
+    return model, make(store, kinds.MODEL, model.fingerprint, functools.partial(build, half))
 
 
 def _publish(publish: Publish, trial: Trial, data: Data, training: Training, started_s: float) -> None:
-    device = training.job.device
+    device, best = training.job.device, best_epoch(training.history)
     with publish() as folder:
         for name in data.asked:
             pictures = data.read(name)
             shape = (len(pictures), training.job.classes)
             if not _write(folder / f"probabilities_{name}.npy", shape, training.predict(pictures)):
                 raise NonFiniteLoss(
-                    f"{trial.key}: after epoch {training.best_epoch} the model gives probabilities that are no "
+                    f"{trial.key}: after epoch {best} the model gives probabilities that are no "
                     "numbers. Train in float32 (precision=float32), or another model."
                 )
         if trial.arm != "labels":
@@ -139,7 +122,7 @@ def _publish(publish: Publish, trial: Trial, data: Data, training: Training, sta
             trial=trial,
             parameters=training.network.count_params(),
             epochs=len(training.history),
-            best_epoch=training.best_epoch,
+            best_epoch=best,
             stopped_early=len(training.history) < training.job.epochs,
             resumed_from=training.resumed_from,
             batch_size=training.batch_size,
