@@ -24,23 +24,14 @@ from typing import Any
 from imagenet_tasks.artifacts.champions import choose_champion
 from imagenet_tasks.errors import ConfigError, ImagenetTasksError, without_secrets
 from imagenet_tasks.settings.classes import STUDY_CLASSES, names_of, search_classes
-from imagenet_tasks.settings.config import MAX_CLASSES, SOURCES, to_json
+from imagenet_tasks.settings.config import MAX_CLASSES, SOURCES, DownloadConfig, to_json
 from imagenet_tasks.settings.profiles import PROFILES, make_config
 from imagenet_tasks.store.storage import Store, default_home
 from imagenet_tasks.workflow.graph import makes_artifact
 from imagenet_tasks.workflow.run import Run
 
 # Where the drivers of object stores have errors of their own.
-STORE_DRIVERS = (
-    "botocore.",
-    "aiobotocore.",
-    "aiohttp.",
-    "gcsfs.",
-    "google.auth.",
-    "google.api_core.",
-    "azure.",
-    "adlfs.",
-)
+DRIVERS = ("botocore.", "aiobotocore.", "aiohttp.", "gcsfs.", "google.auth.", "google.api_core.", "azure.", "adlfs.")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -51,15 +42,12 @@ def main(arguments: list[str] | None = None) -> int:
     except ConfigError as error:
         sys.stderr.write(f"error: {without_secrets(str(error))}\n")
         return 2
-    except ImagenetTasksError as error:
-        sys.stderr.write(f"error: {type(error).__name__}: {without_secrets(str(error))}\n")
-        return 1
-    except (OSError, ImportError) as error:  # a full disk, a folder that cannot be written, a missing fsspec driver
+    except (ImagenetTasksError, OSError, ImportError) as error:  # also a full disk, a missing fsspec driver
         sys.stderr.write(f"error: {type(error).__name__}: {without_secrets(str(error))}\n")
         return 1
     except Exception as error:
         # A task's parent shows its last lines.
-        if options.command is _task or not f"{type(error).__module__}.".startswith(STORE_DRIVERS):
+        if options.command is _task or not f"{type(error).__module__}.".startswith(DRIVERS):
             raise
         sys.stderr.write(
             f"error: an object store: {type(error).__name__}: {without_secrets(str(error))}. Check --home "
@@ -88,6 +76,11 @@ def _parser() -> argparse.ArgumentParser:
         help="a setting that differs from the profile, such as epochs=3; may be repeated; `config` lists them",
     )
 
+    stored = argparse.ArgumentParser(add_help=False)
+    stored.add_argument(
+        "--home", default=default_home(), help="where the artifacts are (default: IMAGENET_HOME, ~/imagenet)"
+    )
+
     run = commands.add_parser("run", parents=[settings], help="run all stages in this process")
     run.add_argument("--home", default=default_home(), help="where artifacts go (default: IMAGENET_HOME, ~/imagenet)")
     run.add_argument("--run-id", help="the run's name (default: from the time)")
@@ -102,11 +95,8 @@ def _parser() -> argparse.ArgumentParser:
     preview.add_argument("--out", default="preview.png", help="the PNG file to write (default: preview.png)")
     preview.set_defaults(command=_preview)
 
-    ask = commands.add_parser("predict", help="say what the champion takes pictures for")
+    ask = commands.add_parser("predict", parents=[stored], help="say what the champion takes pictures for")
     ask.add_argument("files", nargs="+", metavar="FILE")
-    ask.add_argument(
-        "--home", default=default_home(), help="where the artifacts are (default: IMAGENET_HOME, ~/imagenet)"
-    )
     ask.add_argument("--classes", default="", help="of which classes (default: those of the last champion)")
     ask.add_argument("--top", type=int, default=5, help="so many classes of each picture (default: 5)")
     ask.add_argument("--json", action="store_true", help="print a line of JSON per picture instead of a table")
@@ -114,23 +104,16 @@ def _parser() -> argparse.ArgumentParser:
 
     prune = commands.add_parser(
         "prune",
+        parents=[stored],
         help="tell what no run refers to, and remove it",
         description="Tells what no run refers to; --delete removes it. Runs are kept unless options let them go.",
-    )
-    prune.add_argument(
-        "--home", default=default_home(), help="where the artifacts are (default: IMAGENET_HOME, ~/imagenet)"
     )
     prune.add_argument(
         "--keep-runs", type=int, metavar="N", help="of each workflow all runs with a report but the newest N go"
     )
     prune.add_argument("--older-than-days", type=float, metavar="D", help="runs older than D days go")
-    prune.add_argument(
-        "--grace-days",
-        type=float,
-        default=2.0,
-        metavar="G",
-        help="keep all that changed in the last G days (default: 2)",
-    )
+    kept = "keep all that changed in the last G days (default: 2)"
+    prune.add_argument("--grace-days", type=float, default=2.0, metavar="G", help=kept)
     prune.add_argument("--pictures", action="store_true", help="also the pictures that no kept run uses")
     prune.add_argument("--verbose", action="store_true", help="name each folder and file")
     prune.add_argument("--delete", action="store_true", help="remove it; without this nothing is changed")
@@ -178,8 +161,7 @@ def _run(options: argparse.Namespace) -> int:
     run_id = options.run_id or f"cli__{datetime.datetime.now(datetime.UTC).strftime('%Y-%m-%dT%H-%M-%S.%f')}"
     run = Run(Store(options.home), "imagenet_tasks", run_id)
     with contextlib.ExitStack() as stack:
-        if config.download.source == "sample" and not config.download.location:
-            stack.enter_context(_sample_server())
+        stack.enter_context(_sample_server(config.download))
         if options.verbose:
             logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
             result = run_all(run, options.profile, overrides, listeners=[log_line])
@@ -193,8 +175,7 @@ def _run(options: argparse.Namespace) -> int:
     reused = sum(r["reused"] for r in work)
     said = "nothing to do: all of them reused" if reused == len(work) else f"{reused} reused, the others done"
     sys.stderr.write(f"{result['headline']}\n{len(work)} tasks with artifacts: {said}\n")
-    summary = {key: result[key] for key in result if key not in ("report", "report_json")}
-    summary |= {
+    summary = {key: result[key] for key in result if key not in ("report", "report_json")} | {
         "report": str(run.store.path(result["report"])),
         "run_id": run_id,
         "tasks": len(work),
@@ -206,9 +187,9 @@ def _run(options: argparse.Namespace) -> int:
 
 
 @contextlib.contextmanager
-def _sample_server() -> Iterator[None]:
-    """Serves the built-in pictures unless the environment says where another process does."""
-    if os.environ.get("IMAGENET_SAMPLE_URL"):
+def _sample_server(download: DownloadConfig) -> Iterator[None]:
+    """Serves the built-in pictures where they are wanted, unless the settings or the environment say where they are."""
+    if download.source != "sample" or download.location or os.environ.get("IMAGENET_SAMPLE_URL"):
         yield
         return
     from imagenet_tasks.sample.server import SampleServer
@@ -230,10 +211,7 @@ def _preview(options: argparse.Namespace) -> int:
     if not out.parent.is_dir():
         raise ConfigError(f"--out {out}: there is no folder {out.parent}; make it, or name another")
     download = make_config(options.profile, preview_overrides(overrides)).download
-    with contextlib.ExitStack() as stack:
-        if download.source == "sample" and not download.location:
-            stack.enter_context(_sample_server())
-        bars = stack.enter_context(Bars(sys.stderr))
+    with _sample_server(download), Bars(sys.stderr) as bars:
         sheet = preview(Store(options.home), options.profile, overrides, listeners=[bars])
     out.write_bytes(sheet)
     sys.stdout.write(f"{out}\n")

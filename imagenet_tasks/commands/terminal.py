@@ -6,7 +6,6 @@ import re
 import sys
 import threading
 from collections.abc import Iterator
-from types import TracebackType
 from typing import Self, TextIO
 
 from rich.console import Console
@@ -72,9 +71,7 @@ class Bars:
         self._bars.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._bars.stop()
 
     def __call__(self, snapshot: Snapshot) -> None:
@@ -89,9 +86,8 @@ class Bars:
         figures = [f"{len(items)} {'trainings' if task and task.trains else 'classes'}"] if len(items) > 1 else []
         rejected = sum(s.figures.get("rejected", 0) for s in items.values())
         figures += [f"{rejected} rejected"] if rejected else []
-        for name in ("epoch", "val_accuracy", "pictures_per_s"):
-            if name in snapshot.figures:
-                figures.append(f"{NAMES[name]} {said(name, snapshot.figures[name])}")
+        given = snapshot.figures
+        figures += [f"{words} {said(name, given[name])}" for name, words in NAMES.items() if name in given]
         self._bars.update(
             self._ids[snapshot.task],
             description=f"{title} {snapshot.label}"[:36],
