@@ -137,11 +137,8 @@ def _leaving(store: Store, runs: list[Piece], plan: Plan) -> dict[str, str]:
 def _unused(pieces: list[Piece], used: set[str]) -> dict[str, str]:
     """Returns the keys of what is not in use, and why; runs apart."""
     models = {p.mark for p in pieces if p.kind == "models" and p.is_complete}
-    newest: dict[str, float] = {}
-    for piece in pieces:
-        if piece.kind == "lists" and piece.is_complete:
-            location = piece.mark.partition("-")[0]
-            newest[location] = max(newest.get(location, 0.0), piece.changed_s)
+    lists = sorted((p for p in pieces if p.kind == "lists" and p.is_complete), key=lambda piece: piece.changed_s)
+    newest = {piece.mark.partition("-")[0]: piece.changed_s for piece in lists}
     return {piece.key: why for piece in pieces if (why := _why_unused(piece, used, models, newest))}
 
 
