@@ -124,11 +124,8 @@ def download_class(
     class_id = image_class.class_id
     with store.lock(f"images/{class_id}"), open_source(settings, store, credentials) as source:
         records = Records(store, class_id)
-        offer = (
-            FromArchive(source, class_id, settings, records)
-            if isinstance(source, ArchiveSource)
-            else FromList(source, class_id, settings, records)
-        )
+        known = class_id, settings, records
+        offer = FromArchive(source, *known) if isinstance(source, ArchiveSource) else FromList(source, *known)
         present = set(store.names(f"images/{class_id}"))
         for candidate, basis in offer.bases.items():
             file = records.accepted_files([candidate], 1)
