@@ -11,6 +11,7 @@ python -m imagenet_tasks sample-server [--port N]
 
 import argparse
 import contextlib
+import dataclasses
 import datetime
 import json
 import logging
@@ -260,13 +261,8 @@ def _prune(options: argparse.Namespace) -> int:
     from imagenet_tasks import prune
 
     store, console = Store(options.home), Console()
-    rules = prune.Rules(
-        keep_runs=options.keep_runs,
-        older_than_days=options.older_than_days,
-        grace_days=options.grace_days,
-        pictures=options.pictures,
-    )
-    plan = prune.make_plan(store, rules)
+    rules = {field.name: getattr(options, field.name) for field in dataclasses.fields(prune.Rules)}
+    plan = prune.make_plan(store, prune.Rules(**rules))
     console.print(prune.plan_table(plan))
     for line in prune.plan_lines(plan, verbose=options.verbose):
         console.print(line, highlight=False, markup=False, soft_wrap=options.verbose)

@@ -12,8 +12,6 @@ from imagenet_tasks.errors import Rejected
 from imagenet_tasks.settings.config import DownloadConfig
 from imagenet_tasks.store.storage import fingerprint
 
-LIMITS = ("max_bytes", "max_pixels", "min_side_px", "max_aspect")  # what a verdict on a picture depends on
-
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
@@ -29,9 +27,7 @@ class FromList:
 
     def __init__(self, source: Source, class_id: str, settings: DownloadConfig, records: Records) -> None:
         self._source, self._records = source, records
-        limits = [getattr(settings, name) for name in LIMITS]
-        listed = source.candidates(class_id)
-        self.bases = {locator: fingerprint(version=version, limits=limits) for locator, version in listed.items()}
+        self.bases = {locator: _basis(version, settings) for locator, version in source.candidates(class_id).items()}
         self.host = source.host
 
     def open_ones(self) -> Generator[Candidate]:
@@ -49,12 +45,11 @@ class FromArchive:
     """The candidates of an archive that is read as it comes: only those that were read are known."""
 
     def __init__(self, source: ArchiveSource, class_id: str, settings: DownloadConfig, records: Records) -> None:
-        self._source, self._class_id, self._records = source, class_id, records
-        self._limits = [getattr(settings, name) for name in LIMITS]
+        self._source, self._class_id, self._settings, self._records = source, class_id, settings, records
         seen = sorted(records.beginning_with(f"{source.locator(class_id)}#"), key=lambda record: record["time_s"])
         self._version = seen[-1]["version"] if seen else ""
         seen = sorted((r for r in seen if r["version"] == self._version), key=lambda record: record["start"])
-        self.bases = {record["candidate"]: self._basis(self._version) for record in seen}
+        self.bases = {record["candidate"]: _basis(self._version, settings) for record in seen}
 
     def open_ones(self) -> Generator[Candidate]:
         """Yields the members behind those that have a record."""
@@ -66,7 +61,7 @@ class FromArchive:
         for member in self._source.stream(self._class_id, start, self._version):
             if member.version != self._version:  # what is known is of another archive
                 self.bases, self._version = {}, member.version
-            self.bases[member.locator] = basis = self._basis(member.version)
+            self.bases[member.locator] = basis = _basis(member.version, self._settings)
             if self._records.is_stale(member.locator, basis):
                 self._records.drop(member.locator)
             known = {"version": member.version, "start": member.start, "end": member.end}
@@ -80,8 +75,11 @@ class FromArchive:
         """Returns '': all of them come from one server."""
         return ""
 
-    def _basis(self, version: str) -> str:
-        return fingerprint(version=version, limits=self._limits)
+
+def _basis(version: str, settings: DownloadConfig) -> str:
+    """Returns what stands for all that a verdict on a picture depends on."""
+    limits = [settings.max_bytes, settings.max_pixels, settings.min_side_px, settings.max_aspect]
+    return fingerprint(version=version, limits=limits)
 
 
 def _data_of(member: Member) -> bytes:

@@ -25,7 +25,7 @@ HEADERS = {
     "Accept": "image/*,*/*;q=0.5",
     "Accept-Encoding": "identity",  # a compressed body could unfold to any size
 }
-GONE = {404, 410}
+REASONS = {404: RejectReason.GONE, 410: RejectReason.GONE, 429: RejectReason.RATE_LIMITED}
 MAY_PASS = {408, 425, 429, 500, 502, 503, 504}
 WAITS = {429, 503}  # may come with Retry-After
 # Where hosts send a request for a picture that they no longer have, answering 200 with a picture that says so.
@@ -185,15 +185,12 @@ class Fetcher:
         status = response.status_code
         if status in also_good:
             return
-        if status in GONE:
-            raise Rejected(RejectReason.GONE, detail=f"HTTP {status}")
         if status in WAITS and (wait_s := _asked_wait_s(response)) is not None:
             self.hosts.pause(host, min(wait_s, self._settings.retry_after_cap_s))
             raise _AskedToWait(RejectReason.RATE_LIMITED, may_pass=True, detail=f"HTTP {status}, wait {wait_s:g} s")
-        if status == requests.codes.too_many:
-            raise Rejected(RejectReason.RATE_LIMITED, may_pass=True, detail=f"HTTP {status}")
         if status not in (requests.codes.ok, requests.codes.partial_content):
-            raise Rejected(RejectReason.HTTP_ERROR, may_pass=status in MAY_PASS, detail=f"HTTP {status}")
+            reason = REASONS.get(status, RejectReason.HTTP_ERROR)
+            raise Rejected(reason, may_pass=status in MAY_PASS, detail=f"HTTP {status}")
         if any(name in response.url.lower() for name in PLACEHOLDER_NAMES):
             raise Rejected(RejectReason.PLACEHOLDER, detail=f"sent to {urlsplit(response.url).path.rsplit('/', 1)[-1]}")
         tags = response.raw.headers.getlist("X-Robots-Tag") if self._settings.respect_robots_tag else []

@@ -8,7 +8,7 @@ import os
 import tarfile
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import Protocol
 
 from upath import UPath
@@ -40,9 +40,11 @@ class Source(Protocol):
 
     def host(self, locator: str) -> str:
         """Returns the host that a candidate is asked of, '' where it is no URL."""
+        return ""
 
     def look_again(self) -> None:
         """Lets hosts that were given up be asked again."""
+        return
 
 
 class ListServerSource:
@@ -104,7 +106,7 @@ class ListServerSource:
 WINTER21 = "https://image-net.org/data/winter21_whole/{wnid}.tar"
 
 
-class FolderSource:
+class FolderSource(Source):
     """A directory or fsspec URL with `<wnid>/` or `<class name>/` folders of pictures, or `<wnid>.tar` archives.
 
     Nothing of an archive is written to disk: members are read one by one and stored under their own hash.
@@ -118,8 +120,7 @@ class FolderSource:
         self._root = to_path(location, setting="location").expanduser().absolute()
         self._max_bytes = max_bytes
         self._files = ExitStack()
-        self._archives: dict[str, tuple[tarfile.TarFile, threading.Lock]] = {}
-        self._members: dict[str, tuple[str, tarfile.TarInfo]] = {}
+        self._members: dict[str, tuple[tarfile.TarFile, threading.Lock, tarfile.TarInfo]] = {}
         self._paths: dict[str, UPath] = {}
         try:
             entries = sorted(self._root.iterdir(), key=lambda path: path.name)
@@ -154,8 +155,7 @@ class FolderSource:
     def fetch(self, locator: str) -> bytes:
         """Returns the bytes of a file or member."""
         if locator in self._members:
-            archive, member = self._members[locator]
-            tar, lock = self._archives[archive]
+            tar, lock, member = self._members[locator]
             self._judge_size(member.size)
             with lock:  # one file position for all threads
                 file = tar.extractfile(member)
@@ -170,13 +170,6 @@ class FolderSource:
             return path.read_bytes()
         except OSError as error:
             raise Rejected(RejectReason.UNREADABLE, may_pass=True, detail=type(error).__name__) from error
-
-    def host(self, locator: str) -> str:
-        """Returns '': a file is of no host."""
-        return ""
-
-    def look_again(self) -> None:
-        """Does nothing: there are no hosts."""
 
     def close(self) -> None:
         """Closes the archives."""
@@ -196,26 +189,22 @@ class FolderSource:
         try:
             file = self._files.enter_context(path.open("rb"))
             tar = self._files.enter_context(tarfile.open(fileobj=file, mode="r:"))  # noqa: SIM115 - so it is
-            self._archives[path.name] = (tar, threading.Lock())
-            files = sorted((member for member in _members(tar) if member.isfile()), key=lambda member: member.name)
+            members: list[tarfile.TarInfo] = []
+            with suppress(tarfile.ReadError):  # a cut archive: what came before its end is good
+                members.extend(tar)
+            files = sorted((member for member in members if member.isfile()), key=lambda member: member.name)
         except tarfile.TarError as error:
             raise DataError(f"{path}: expected a tar archive, could not read it: {error}. Replace the file.") from error
         except OSError as error:
             raise SourceUnavailable(f"{path}: could not be read: {error}") from error
-        self._members |= {f"{path}#{member.name}": (path.name, member) for member in files}
+        lock = threading.Lock()
+        self._members |= {f"{path}#{member.name}": (tar, lock, member) for member in files}
         return {f"{path}#{member.name}": f"{_version(path)} {member.offset}" for member in files}
 
 
 def _version(path: UPath) -> str:
     stat = path.stat()
     return f"{stat.st_size} {stat.st_mtime}"
-
-
-def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    try:
-        yield from tar
-    except tarfile.ReadError:  # a cut archive: what came before its end is good
-        return
 
 
 TERMS = (

@@ -124,11 +124,8 @@ def download_class(
     class_id = image_class.class_id
     with store.lock(f"images/{class_id}"), open_source(settings, store, credentials) as source:
         records = Records(store, class_id)
-        offer = (
-            FromArchive(source, class_id, settings, records)
-            if isinstance(source, ArchiveSource)
-            else FromList(source, class_id, settings, records)
-        )
+        known = class_id, settings, records
+        offer = FromArchive(source, *known) if isinstance(source, ArchiveSource) else FromList(source, *known)
         present = set(store.names(f"images/{class_id}"))
         for candidate, basis in offer.bases.items():
             file = records.accepted_files([candidate], 1)
@@ -215,9 +212,8 @@ class _Download:
                     candidate = next(candidates, None)
                     if self.offer.bases is not self._bases:  # its archive has changed: all begins anew
                         self._recall()
-                    if candidate is None:
-                        exhausted = True
-                    else:
+                    exhausted = candidate is None
+                    if candidate:
                         self._place.setdefault(candidate.locator, len(self._place))
                         running.add(pool.submit(self._ask, candidate))
                 finished, running = wait(running, timeout=1.0, return_when=FIRST_COMPLETED)
@@ -287,7 +283,8 @@ class _Download:
         sightings = self._sightings[file]
         if latest["candidate"] not in sightings:  # else read once more, on the way to another member of its archive
             sightings.append(latest["candidate"])
-            self._have += _counts(len(sightings)) - _counts(len(sightings) - 1)
+            # The first makes a picture, and from so many on it is none.
+            self._have += (len(sightings) == 1) - (len(sightings) == PLACEHOLDER_SIGHTINGS)
         first = min(sightings, key=self._place.__getitem__)
         for candidate in sightings if len(sightings) > 1 else ():
             if len(sightings) >= PLACEHOLDER_SIGHTINGS:
@@ -360,11 +357,6 @@ class _Download:
                 "; a server of your own is let in by allowed_private_hosts" if "blocked_address" in rejected else "",
             )
         return ref
-
-
-def _counts(sightings: int) -> int:
-    """Returns how many pictures candidates with the same bytes make."""
-    return int(0 < sightings < PLACEHOLDER_SIGHTINGS)
 
 
 def _by_frequency(records: Iterable[Record]) -> dict[str, int]:

@@ -129,19 +129,15 @@ class UrlListSource:
         with self._open(self._location) as opened:
             mark = self._mark(opened)
         if not self._store.is_complete(kinds.URL_LIST.folder_of(mark)):
-            with self._store.lock(f"lists/.{fingerprint(location=self._location)}"):
-                mark = self._build()
+            lock = self._store.lock(f"lists/.{fingerprint(location=self._location)}")
+            with lock, self._open(self._location) as opened:  # anew: an answer does not wait as long as a lock may
+
+                def build(publish: Publish) -> None:
+                    with unpacked(opened, self._location) as text:
+                        build_index(publish, text, where=without_secrets(self._location))
+
+                make(self._store, kinds.URL_LIST, mark := self._mark(opened), build)
         return ListIndex(self._store, kinds.URL_LIST.folder_of(mark))
-
-    def _build(self) -> str:
-        with self._open(self._location) as opened:  # anew: an answer does not wait as long as a lock may
-
-            def build(publish: Publish) -> None:
-                with unpacked(opened, self._location) as text:
-                    build_index(publish, text, where=without_secrets(self._location))
-
-            make(self._store, kinds.URL_LIST, mark := self._mark(opened), build)
-        return mark
 
     def _mark(self, opened: OpenedList) -> str:
         mark = kinds.URL_LIST.fingerprint({"version": opened.version})

@@ -84,9 +84,8 @@ def make_plan(store: Store, rules: Rules) -> Plan:
     if store.is_local and not store.root.is_dir():
         raise ConfigError(f"home: expected the folder of the artifacts, found none at {store.root}")
     made_s = time.time()
-    plan = Plan(rules=rules, made_s=made_s, before_s=made_s - rules.grace_days * DAY_S)
     layout = look_around(store)
-    plan.unknown.extend(layout.unknown)
+    plan = Plan(rules=rules, made_s=made_s, before_s=made_s - rules.grace_days * DAY_S, unknown=layout.unknown)
     marks, runs_of_champions = marks_of_champions(store)
     runs = layout.pieces["runs"]
     leaving = _leaving(store, [run for run in runs if run.key not in runs_of_champions], plan)
@@ -125,9 +124,8 @@ def _leaving(store: Store, runs: list[Piece], plan: Plan) -> dict[str, str]:
         newest[run.key.split("/")[1]].append(run.key)
     too_many = {key for keys in newest.values() for key in keys[keep or 0 :]}
     old = [run for run in runs if days is None or times_s[run.key] < plan.made_s - days * DAY_S]
-    why = ([] if keep is None else [f"not of the newest {keep}"]) + (
-        [] if days is None else [f"older than {days:g} days"]
-    )
+    why = [] if keep is None else [f"not of the newest {keep}"]
+    why += [] if days is None else [f"older than {days:g} days"]
     leaving = {run.key: ", ".join(why) for run in old if run.key in too_many}
     if days is not None:
         leaving |= {run.key: f"older than {days:g} days, without a report" for run in old if not is_reported(run)}
@@ -137,11 +135,8 @@ def _leaving(store: Store, runs: list[Piece], plan: Plan) -> dict[str, str]:
 def _unused(pieces: list[Piece], used: set[str]) -> dict[str, str]:
     """Returns the keys of what is not in use, and why; runs apart."""
     models = {p.mark for p in pieces if p.kind == "models" and p.is_complete}
-    newest: dict[str, float] = {}
-    for piece in pieces:
-        if piece.kind == "lists" and piece.is_complete:
-            location = piece.mark.partition("-")[0]
-            newest[location] = max(newest.get(location, 0.0), piece.changed_s)
+    lists = sorted((p for p in pieces if p.kind == "lists" and p.is_complete), key=lambda piece: piece.changed_s)
+    newest = {piece.mark.partition("-")[0]: piece.changed_s for piece in lists}
     return {piece.key: why for piece in pieces if (why := _why_unused(piece, used, models, newest))}
 
 

@@ -28,10 +28,9 @@ def plan_table(plan: Plan) -> "Table":
     for kind in KINDS:
         going = [(piece, why) for piece, why in plan.going if piece.kind == kind]
         staying = [piece for piece in stay if piece.kind == kind]
-        if not (going or sum(p.count for p in staying)):
-            continue
-        figures = [*_figures([piece for piece, _ in going]), *_figures(staying)]
-        table.add_row(TITLES.get(kind, kind), *figures, _reasons(going))
+        if going or sum(p.count for p in staying):
+            figures = [*_figures([piece for piece, _ in going]), *_figures(staying)]
+            table.add_row(TITLES.get(kind, kind), *figures, _reasons(going))
     totals = [*_figures([piece for piece, _ in plan.going]), *_figures(stay)]
     for column, text in zip(table.columns[1:], totals, strict=False):
         column.footer = text
@@ -42,8 +41,7 @@ def _reasons(going: Sequence[tuple[Piece, str]]) -> str:
     counts: Counter[str] = Counter()
     for piece, why in going:
         counts[why] += piece.count
-    several = len(counts) > 1
-    return "\n".join(f"{number(count)}: {why}" if several else why for why, count in counts.items())
+    return "\n".join(f"{number(count)}: {why}" if len(counts) > 1 else why for why, count in counts.items())
 
 
 def _figures(pieces: Sequence[Piece]) -> tuple[str, str]:

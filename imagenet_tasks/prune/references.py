@@ -127,9 +127,8 @@ def _marks_of_piece(store: Store, piece: Piece) -> set[str]:
     if not (piece.is_complete or piece.is_link):  # of a folder without its marker nobody reads anything
         return set()
     try:
-        return set().union(
-            *(marks_in(store.open_file(piece.key, name).read_bytes()) for name in LAYOUT[piece.kind].names_others)
-        )
+        names = LAYOUT[piece.kind].names_others
+        return set().union(*(marks_in(store.open_file(piece.key, name).read_bytes()) for name in names))
     except (ArtifactError, KeyError, TypeError, AttributeError) as error:
         raise ArtifactError(f"{error} Nothing was removed.") from error
 

@@ -94,9 +94,7 @@ _STAGES = ("download", "preprocess", "train", "evaluate", "augment")
 def setting_names() -> dict[str, str]:
     """Returns each setting's name with the stage that it belongs to ('' for the run's own)."""
     own = {"classes": "", "force": ""}
-    return own | {
-        field.name: stage for stage in _STAGES for field in dataclasses.fields(getattr(PROFILES["sample"], stage))
-    }
+    return own | {f.name: stage for stage in _STAGES for f in dataclasses.fields(getattr(PROFILES["sample"], stage))}
 
 
 def parse_classes(value: str | list[str] | tuple[str, ...], *, source: str) -> tuple[ImageClass, ...]:
