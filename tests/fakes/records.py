@@ -10,12 +10,11 @@ from imagenet_tasks.artifacts.training import HISTORY, Epoch, TrainingRecord, hi
 
 def epoch_of(number: int, **changes) -> Epoch:
     """The figures of an epoch; the later, the better."""
-    return Epoch(
-        **{
-            "epoch": number, "accuracy": min(0.1 * number, 1.0), "loss": 3 / number,
-            "val_accuracy": min(0.09 * number, 1.0), "val_loss": 3.2 / number, "learning_rate": 0.001 / number, "seconds": 4.0, "pictures_per_s": 25.0,
-        } | changes
-    )  # fmt: skip
+    figures = {
+        "accuracy": min(0.1 * number, 1.0), "loss": 3 / number, "val_accuracy": min(0.09 * number, 1.0),
+        "val_loss": 3.2 / number, "learning_rate": 0.001 / number, "seconds": 4.0, "pictures_per_s": 25.0,
+    }  # fmt: skip
+    return Epoch(epoch=number, **figures | changes)
 
 
 def training_of(trial: Trial, *, epochs: int = 1, **changes) -> TrainingRecord:
