@@ -19,10 +19,10 @@ ui: $(VENV)/installed ## start Airflow with the workflow and its pages, and leav
 	$(BIN)/python -m tools.demo ui
 
 test: $(VENV)/installed-dev ## run all tests, and print which branches none of them takes
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov
+	$(BIN)/python -m pytest --cov
 
 test-fast: $(VENV)/installed-dev ## run the tests that neither train nor start servers, in less than a minute
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m "not slow and not cluster"
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not cluster"
 
 test-cluster: $(VENV)/installed-dev ## run the workflow on Celery, PostgreSQL, Redis and an object store, and kill each of them
 	$(BIN)/python -m pytest -m cluster tests/cluster

@@ -33,17 +33,12 @@ SLOW = (
     "statistics/test_significance.py", "tasks/test_child.py", "test_planted_truths.py", "train/",
     "workflow/test_run_index.py",
 )  # fmt: skip
-ONE_AIRFLOW = ("cluster", "end_to_end", "plugins")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        path = item.path.relative_to(_REPOSITORY / "tests")
-        if path.as_posix().startswith(SLOW):
+        if item.path.relative_to(_REPOSITORY / "tests").as_posix().startswith(SLOW):
             item.add_marker(pytest.mark.slow)
-        # A file's tests share what they set up, and so do those of a folder with one Airflow for all of them.
-        item.add_marker(pytest.mark.xdist_group(path.parts[0] if path.parts[0] in ONE_AIRFLOW else str(path)))
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
