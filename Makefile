@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: help demo ui test test-fast test-cluster check format bench-train bench-stream bench-preprocess bench-download bench-overhead bench-reruns bench-scale screenshots lock clean
+.PHONY: help demo ui test test-fast coverage test-cluster check format bench-train bench-stream bench-preprocess bench-download bench-overhead bench-reruns bench-scale screenshots lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -18,7 +18,10 @@ demo: $(VENV)/installed ## run the whole workflow on drawn pictures in Airflow, 
 ui: $(VENV)/installed ## start Airflow with the workflow and its pages, and leave it running
 	$(BIN)/python -m tools.demo ui
 
-test: $(VENV)/installed-dev ## run all tests, and print which branches none of them takes
+test: $(VENV)/installed-dev ## run all tests
+	$(BIN)/python -m pytest
+
+coverage: $(VENV)/installed-dev ## run all tests, and print which lines and branches none of them takes; twice as long
 	$(BIN)/python -m pytest --cov
 
 test-fast: $(VENV)/installed-dev ## run the tests that neither train nor start servers, in less than a minute
