@@ -68,11 +68,11 @@ def read_entries(store: Store) -> dict[str, Any]:
     Raises:
         ArtifactError: where the file is damaged or was changed by hand.
     """
-    if not store.exists(KEY):
-        return {}
     try:
         entries = store.read_json(KEY)
     except ArtifactError as error:
+        if isinstance(error.__cause__, FileNotFoundError):  # to ask first would list an object store
+            return {}
         raise ArtifactError(f"{error}{ADVICE}") from error
     if not isinstance(entries, dict):
         found = type(entries).__name__
