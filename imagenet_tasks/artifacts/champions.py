@@ -69,11 +69,11 @@ def read_entries(store: Store) -> dict[str, Any]:
         ArtifactError: where the file is damaged or was changed by hand.
     """
     try:
-        entries = store.read_json(KEY)
+        entries = store.read_json_if_there(KEY)
     except ArtifactError as error:
-        if isinstance(error.__cause__, FileNotFoundError):  # to ask first would list an object store
-            return {}
         raise ArtifactError(f"{error}{ADVICE}") from error
+    if entries is None:
+        return {}
     if not isinstance(entries, dict):
         found = type(entries).__name__
         raise ArtifactError(f"{store.path(KEY)}: expected one entry per list of classes, found a {found}{ADVICE}")

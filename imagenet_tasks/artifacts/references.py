@@ -12,6 +12,8 @@ from imagenet_tasks.settings.config import STRICT, ArmName
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+# What a picture's side of the split follows from, beside its bytes: with others, a test picture may train.
+SPLIT_BY = ("validation_share", "test_share", "near_duplicate_bits")
 SplitBy = tuple[float, float, int]
 
 

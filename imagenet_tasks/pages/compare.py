@@ -4,15 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from imagenet_tasks.artifacts.references import SPLIT_BY
 from imagenet_tasks.artifacts.report import ClassRow, Report
 from imagenet_tasks.pages.files import UNREADABLE
 from imagenet_tasks.pages.lines import Chart, Line, draw_lines
 from imagenet_tasks.pages.records import read_file
 from imagenet_tasks.statistics.intervals import newcombe
 from imagenet_tasks.workflow.run import Run
-
-# What a picture's side of the split follows from, beside its bytes: with others, A's test pictures may train B.
-_SPLIT_SETTINGS = ("validation_share", "test_share", "near_duplicate_bits")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +61,7 @@ def compare(a: Report, b: Report) -> Comparison:
     """Returns how run B differs from run A, both by the model that they ended with."""
     rows_a, rows_b = ({row.class_id: row for row in report.classes} for report in (a, b))
     same_classes = rows_a.keys() == rows_b.keys()
-    same_split = all(a.settings.preprocess.get(name) == b.settings.preprocess.get(name) for name in _SPLIT_SETTINGS)
+    same_split = all(a.settings.preprocess.get(name) == b.settings.preprocess.get(name) for name in SPLIT_BY)
     classes = [
         _difference(
             (rows_a.get(class_id) or rows_b[class_id]).name, class_id,

@@ -5,6 +5,7 @@ import io
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from imagenet_tasks import images
@@ -12,7 +13,7 @@ from imagenet_tasks.artifacts import kinds
 from imagenet_tasks.artifacts.arrays import read_looks, read_picture, reading_threads, write_array
 from imagenet_tasks.artifacts.make import Publish, make
 from imagenet_tasks.artifacts.quality import Shortfall
-from imagenet_tasks.artifacts.references import ClassArray, Dataset, DatasetClass, Selection, SelectionRef
+from imagenet_tasks.artifacts.references import SPLIT_BY, ClassArray, Dataset, DatasetClass, Selection, SelectionRef
 from imagenet_tasks.errors import TooFewImages
 from imagenet_tasks.preprocess.quality import find_shortfalls, judge_quality
 from imagenet_tasks.preprocess.split import Placed, place
@@ -121,7 +122,7 @@ def build_dataset(
         columns_px=settings.columns_px,
         classes=tuple(member for member, _ in members),
         test_steers=settings.test_steers,
-        split_by=(settings.validation_share, settings.test_share, settings.near_duplicate_bits),
+        split_by=attrgetter(*SPLIT_BY)(settings),
     )
 
     def build(publish: Publish) -> None:

@@ -119,7 +119,10 @@ def look_around(store: Store) -> Layout:
             pictures.size_bytes += found.size_bytes
             classes.add(found.key.split("/")[1])
         elif match and match.lastgroup and match.lastgroup != "pictures" and _FOLDERS.match(found.key):
-            pieces.setdefault(match[0], Piece(match.lastgroup, match[0])).add(found)
+            key = match[0]
+            if key not in pieces:
+                pieces[key] = Piece(match.lastgroup, key)
+            pieces[key].add(found)
         elif found.is_link or not (found.key.endswith("/") or _OWN.fullmatch(found.key)):
             unknown.append(found)
     by_kind = defaultdict(list)

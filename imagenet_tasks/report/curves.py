@@ -110,10 +110,12 @@ def _draw(axes: Any, curve: Curve, quantity: str) -> None:
 
 
 def _said(curves: Sequence[Curve], quantity: str) -> str:
-    sentences = (
-        f"{curve.name}: after epoch {last['epoch']} training {last[quantity]:.3f}, validation "
-        f"{last[f'val_{quantity}']:.3f}" + (f", best epoch {curve.best_epoch}" if curve.best_epoch else "")
-        for curve in curves
-        for last in curve.history[-1:]
-    )
+    sentences = []
+    for curve in curves:
+        last = curve.history[-1]
+        best = f", best epoch {curve.best_epoch}" if curve.best_epoch else ""
+        sentences.append(
+            f"{curve.name}: after epoch {last['epoch']} training {last[quantity]:.3f}, validation "
+            f"{last[f'val_{quantity}']:.3f}{best}"
+        )
     return "; ".join(sentences) + "."

@@ -53,5 +53,8 @@ class ReportInputs:
     @property
     def kept(self) -> Round | None:
         """The round with the highest validation accuracy, the first of equals; None where no repair was tried."""
-        accuracies = [-1.0 if (a := r.evaluation.validation_accuracy) is None else a for r in self.rounds]
-        return self.rounds[accuracies.index(max(accuracies))] if self.rounds else None
+        return max(self.rounds, key=lambda r: _or_nothing(r.evaluation.validation_accuracy), default=None)
+
+
+def _or_nothing(accuracy: float | None) -> float:
+    return -1.0 if accuracy is None else accuracy

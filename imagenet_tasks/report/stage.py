@@ -23,8 +23,8 @@ def write_report(inputs: ReportInputs) -> dict[str, Any]:
         significantly), 'arms' (the names of those trained), and the storage keys of both files.
 
     Raises:
-        ArtifactError: where an artifact is missing or damaged.
-        ArtifactError: where the figures are not what `artifacts.report.Report` describes, which is a bug of this stage.
+        ArtifactError: where an artifact is missing or damaged, or the figures are not what `Report` describes, which is
+            a bug of this stage.
     """
     from imagenet_tasks.report import pictures
     from imagenet_tasks.report.figures import collect
@@ -34,7 +34,8 @@ def write_report(inputs: ReportInputs) -> dict[str, Any]:
     run, store, dataset, kept = inputs.run, inputs.run.store, inputs.dataset, inputs.kept
     files = Files(store)
     figures = collect(inputs, files)
-    Report.from_json(json.dumps(figures, allow_nan=False).encode(), where=JSON)
+    content = {VERSION_FIELD: Report.SCHEMA_VERSION} | figures
+    Report.from_json(json.dumps(content, allow_nan=False).encode(), where=JSON)
     training = files.places(dataset).get("train", [])
     samples = pictures.class_samples(dataset, training)
     changes = pictures.augmentation_samples(store, training, kept.added if kept else ())
@@ -43,7 +44,7 @@ def write_report(inputs: ReportInputs) -> dict[str, Any]:
     page = render(
         figures, inputs.config, samples=samples, changes=changes, pictures=pictures.addresses(store, dataset, shown)
     )
-    store.write_json(run.key(JSON), {VERSION_FIELD: Report.SCHEMA_VERSION} | figures)
+    store.write_json(run.key(JSON), content)
     store.write_bytes(run.key(HTML), page.encode())
     verdict = figures["verdict"]
     validation, test = verdict["validation"], verdict["test"]

@@ -127,13 +127,17 @@ def search_classes(text: str, limit: int = 20) -> list[ImageClass]:
     wnid = text.strip().lower()
     if wnid in _catalogue():
         return [_synset(wnid)]
-    plain, classes = _plain(text), _catalogue().items()
+    plain = _plain(text)
     words = [re.compile(rf"(?<!\w){re.escape(w)}(?!\w)", re.IGNORECASE) for w in plain.split() if re.search(r"\w", w)]
     if not words:
         return []
     called = _wnids_by_name().get(plain, [])
-    named = [wnid for wnid, (names, _) in classes if all(word.search(names) for word in words)]
-    described = [wnid for wnid, (names, gloss) in classes if all(word.search(f"{names} {gloss}") for word in words)]
+    named, described = [], []
+    for wnid, (names, gloss) in _catalogue().items():
+        if all(word.search(names) for word in words):
+            named.append(wnid)
+        elif all(word.search(f"{names} {gloss}") for word in words):
+            described.append(wnid)
     return [_synset(wnid) for wnid in dict.fromkeys([*called, *named, *described])][:limit]
 
 

@@ -165,6 +165,19 @@ class Store:
         """
         return self._parsed(key, self.read_bytes(key))
 
+    def read_json_if_there(self, key: str) -> Any:
+        """Returns the parsed JSON of a file, None where there is none. To ask first would list an object store.
+
+        Raises:
+            ArtifactError: where it is not JSON.
+        """
+        try:
+            return self.read_json(key)
+        except ArtifactError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                return None
+            raise
+
     def read_all_json(self, keys: Sequence[str]) -> list[Any]:
         """Returns the parsed JSON of several files; those of an object store are asked for side by side.
 
@@ -198,8 +211,10 @@ class Store:
         """Returns the names in a folder in order, without unfinished and hidden ones; [] where it is absent."""
         try:
             return sorted(p.name for p in self.path(key).iterdir() if not p.name.startswith("."))
-        except (FileNotFoundError, NotADirectoryError) as error:  # s3fs says the second of a folder that is not there
-            if self.is_local and isinstance(error, NotADirectoryError):
+        except FileNotFoundError:
+            return []
+        except NotADirectoryError:  # what s3fs says of a folder that is not there
+            if self.is_local:
                 raise
             return []
 

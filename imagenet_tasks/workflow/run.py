@@ -61,8 +61,7 @@ class Run:
 
     def result_of(self, task: str) -> dict[str, Any] | None:
         """Returns what an unmapped task of this run handed on, or None where it did not run."""
-        key = self.key(f"tasks/{task}.json")
-        record: dict[str, Any] = self.store.read_json(key) if self.store.exists(key) else {}
+        record: dict[str, Any] = self.store.read_json_if_there(self.key(f"tasks/{task}.json")) or {}
         return record["result"] if record.get("state") == "success" else None
 
     def started_s(self, task: str) -> float:

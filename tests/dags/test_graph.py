@@ -155,7 +155,6 @@ def test_it_does_not_catch_up_and_two_runs_may_go_on_at_once(dag: Any) -> None:
     assert dag.max_active_runs == 2
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("value", "expected"), [(None, "0 0 * * 0"), ("none", None), ("", None), ("30 4 * * 1", "30 4 * * 1")]
 )
@@ -171,7 +170,6 @@ def test_the_schedule_is_weekly_unless_the_environment_sets_another(value: str |
     assert f"schedule {expected}" in printed.replace("@weekly", "0 0 * * 0")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("value", ["many", "0", "-1", "1.5"])
 def test_a_wrong_number_of_runs_at_once_is_said_by_its_name(value: str) -> None:
     code = (
@@ -240,7 +238,6 @@ def test_the_form_takes_wnids_names_of_wordnet_and_folders(dag: Any, text: str) 
     assert dag.params.get_param("classes").resolve([text, "cobra"]) == [text, "cobra"]
 
 
-@pytest.mark.slow
 def test_f50_reading_the_dag_file_imports_nothing_heavy() -> None:
     heavy = ["keras", "tensorflow", "numpy", "PIL", "sklearn", "scipy", "matplotlib", "requests", "kubernetes"]
     before = "import sys, airflow.sdk; before = set(sys.modules); import imagenet_targeted_augmentation"

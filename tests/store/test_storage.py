@@ -153,6 +153,15 @@ def test_what_is_not_json_is_an_artifact_error_with_its_path(store):
         store.read_json("a/x.json")
 
 
+def test_json_that_may_be_missing_is_none_where_it_is_and_an_error_where_it_is_damaged(store):
+    assert store.read_json_if_there("a/missing.json") is None
+    store.write_json("a/there.json", [1])
+    store.write_bytes("a/damaged.json", b"{")
+    assert store.read_json_if_there("a/there.json") == [1]
+    with pytest.raises(ArtifactError, match=r"a/damaged\.json"):
+        store.read_json_if_there("a/damaged.json")
+
+
 def test_no_json_is_written_that_other_readers_refuse(store):
     with pytest.raises(ValueError):
         store.write_json("x", {"loss": float("nan")})
