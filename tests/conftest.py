@@ -35,10 +35,20 @@ SLOW = (
 )  # fmt: skip
 
 
+# Whose tests share what is dear to set up: they run in one of the two processes. Elsewhere a file's tests do.
+TOGETHER = ("end_to_end/", "plugins/", "cluster/")
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what is slow, which comes first: the processes that share the work then end at about the same time."""
     for item in items:
-        if item.path.relative_to(_REPOSITORY / "tests").as_posix().startswith(SLOW):
+        place = item.path.relative_to(_REPOSITORY / "tests").as_posix()
+        if place.startswith(SLOW):
             item.add_marker(pytest.mark.slow)
+        group = next((folder for folder in TOGETHER if place.startswith(folder)), place)
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
