@@ -11,6 +11,7 @@ import pytest
 import requests
 
 from imagenet_tasks.store.storage import Store
+from imagenet_tasks.workflow.graph import makes_artifact
 from imagenet_tasks.workflow.run import Run
 from tests.end_to_end.real_runs import SETTINGS
 from tools.local_airflow import DAG_ID, LocalAirflowError, session_of
@@ -121,3 +122,15 @@ def run(cluster: LocalCluster, store: Store, owners: dict[str, set[str]], asked:
 @pytest.fixture(scope="session")
 def instances(cluster: LocalCluster, run: Run) -> list[dict[str, Any]]:
     return [i for i in cluster.task_instances(run.run_id) if i["state"] != "skipped"]
+
+
+@pytest.fixture(scope="session")
+def rerun(cluster: LocalCluster, run: Run) -> Run:
+    """The same run again, with nothing new."""
+    run_id = cluster.trigger(**SETTINGS)
+    seconds = wait_for(cluster, "the rerun", lambda: ended(cluster, run_id))
+    assert cluster.run_state(run_id) == "success"
+    again = Run(run.store, DAG_ID, run_id)
+    work = sum(r["seconds"] for r in again.task_records() if makes_artifact(r["task"]))
+    TABLE.append(f"rerun with nothing new: {seconds:.0f} s, of it work {work:.1f} s")
+    return again

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from tools.local_airflow import DAG_ID, REPOSITORY
 from tools.local_cluster import LocalCluster
 
 CLASSES = ["n00451635", "n02685082", "n09438940", "n12582231"]
-LONGER = SETTINGS | {"classes": CLASSES, "images_per_class": 120, "epochs": 30, "retrain_epochs": 10}
+LONGER = SETTINGS | {"classes": CLASSES, "images_per_class": 120, "epochs": 20, "retrain_epochs": 10}
 DOWN_S = 3.0  # so long a part is away
 
 
@@ -57,7 +57,7 @@ class Disturbed:
 
 
 @pytest.fixture(scope="module")
-def disturbed(cluster: LocalCluster, store: Store, run: Run) -> Disturbed:
+def disturbed(cluster: LocalCluster, store: Store, run: Run, in_one_process: tuple[Path, Any]) -> Disturbed:
     """A run in whose course everything dies once: workers, scheduler, broker, database."""
     one = Disturbed(cluster, store)
 
@@ -93,15 +93,26 @@ def disturbed(cluster: LocalCluster, store: Store, run: Run) -> Disturbed:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(cluster: LocalCluster, disturbed: Disturbed, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """The same run in one process and on a disk, without Airflow."""
+def in_one_process(cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Any]]:
+    """The same run in one process and on a disk, without Airflow: its home, and the process, which works meanwhile."""
     home = tmp_path_factory.mktemp("undisturbed")
     command = [sys.executable, "-m", "imagenet_tasks", "run", "--profile", "sample", "--home", str(home)]
     for name, value in LONGER.items():
         if name != "profile":
             command += ["--set", f"{name}={','.join(value) if isinstance(value, list) else value}"]
     environment = cluster.environment() | {"IMAGENET_HOME": str(home)}
-    subprocess.run(command, check=True, env=environment, cwd=REPOSITORY, capture_output=True, timeout=400)
+    with (home / "log.txt").open("w") as log:
+        process = subprocess.Popen(command, env=environment, cwd=REPOSITORY, stdout=log, stderr=subprocess.STDOUT)
+    yield home, process
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(disturbed: Disturbed, in_one_process: tuple[Path, Any]) -> Run:
+    """That run, ended."""
+    home, process = in_one_process
+    assert process.wait(timeout=400) == 0, (home / "log.txt").read_text()
     (dag,) = Path(home, "runs").iterdir()
     (folder,) = dag.iterdir()
     index = json.loads((folder / "run.json").read_text())
