@@ -19,7 +19,7 @@ ui: $(VENV)/installed ## start Airflow with the workflow and its pages, and leav
 	$(BIN)/python -m tools.demo ui
 
 # In two processes; tests/conftest.py says which tests stay together, and in which order they come.
-IN_TWO := -n 2 --dist loadgroup --no-loadscope-reorder
+IN_TWO := -n 2 --no-loadscope-reorder
 
 test: $(VENV)/installed-dev ## run all tests
 	$(BIN)/python -m pytest $(IN_TWO)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 # Airflow reads its home once, when it is first imported: it is set here, before any test module is.
 _REPOSITORY = Path(__file__).parent.parent
@@ -36,19 +37,26 @@ SLOW = (
 
 
 # Whose tests share what is dear to set up: they run in one of the two processes. Elsewhere a file's tests do.
-TOGETHER = ("end_to_end/", "plugins/", "cluster/")
+TOGETHER = ("end_to_end/", "plugins/")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what is slow, which comes first: the processes that share the work then end at about the same time."""
+    """Lets the slow ones begin: the processes that share the work then end at about the same time."""
     for item in items:
-        place = item.path.relative_to(_REPOSITORY / "tests").as_posix()
-        if place.startswith(SLOW):
+        if item.path.relative_to(_REPOSITORY / "tests").as_posix().startswith(SLOW):
             item.add_marker(pytest.mark.slow)
-        group = next((folder for folder in TOGETHER if place.startswith(folder)), place)
-        item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+class _Together(LoadFileScheduling):
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return next((folder for folder in TOGETHER if file.startswith(f"tests/{folder}")), file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keeps a file's tests, and those of some folders, in one process (`--dist loadgroup` does not with pytest 9.2)."""
+    return _Together(config, log)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
