@@ -6,6 +6,7 @@ A process of its own: Airflow reads its home when imported, and the test process
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 
 def main(wanted: str, answer: str) -> None:
@@ -17,12 +18,13 @@ def main(wanted: str, answer: str) -> None:
     initdb()
     DagBundlesManager().sync_bundles_to_db()
     folder = Path(settings.DAGS_FOLDER)
-    bag = BundleDagBag(bundle_path=folder, bundle_name="dags-folder")
-    sync_bag_to_db(bag, "dags-folder", None)
-    dag = bag.dags["imagenet_targeted_augmentation"]
-    runs = {}
+    runs: dict[str, dict[str, Any]] = {}
     for name, conf in json.loads(Path(wanted).read_text()).items():
-        run = dag.test(run_conf=conf)
+        # Read anew for each run: `dag.test()` leaves the settings of one run in the DAG, and the next one has them too.
+        bag = BundleDagBag(bundle_path=folder, bundle_name="dags-folder")
+        if not runs:
+            sync_bag_to_db(bag, "dags-folder", None)
+        run = bag.dags["imagenet_targeted_augmentation"].test(run_conf=conf)
         states: dict[str, list[str]] = {}
         for instance in run.get_task_instances():
             states.setdefault(instance.task_id, []).append(str(instance.state))

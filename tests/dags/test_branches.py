@@ -84,8 +84,7 @@ def runs(home: Path, picture_folder: Path, archives: str) -> dict[str, Any]:
                 | {"rounds": 2, "arms": ["targeted", "untargeted", "none"], "label_check_folds": 2},
                 "archives": shared
                 | {"source": "synset-archives", "location": archives, "classes": [PANDA, COBRA, JELLYFISH]}
-                | {"accept_imagenet_terms": True, "connection": "pictures", "min_classes": 2, "accuracy_goal": 0.0}
-                | {"label_check_folds": 0},
+                | {"accept_imagenet_terms": True, "connection": "pictures", "min_classes": 2, "accuracy_goal": 0.0},
             }
         )
     )
