@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imagenet_tasks.artifacts.references import SPLITS, ClassArray, Dataset, Split
-from imagenet_tasks.errors import ChecksumMismatch
+from imagenet_tasks.artifacts.references import SPLITS, ClassArray, Dataset, Split, TrainedModel
+from imagenet_tasks.errors import ArtifactError, ChecksumMismatch
 from imagenet_tasks.store.storage import Store
 
 if TYPE_CHECKING:
@@ -190,6 +190,33 @@ def read_table(store: Store, dataset: Dataset) -> SplitTable:
         marks=np.frombuffer(marks, np.uint32),
         test_steers=dataset.test_steers,
     )
+
+
+def read_probabilities(store: Store, dataset: Dataset, model: TrainedModel, of: str, pictures: int) -> "np.ndarray":
+    """Returns what a model says of pictures, float32 (pictures, classes), memory-mapped.
+
+    Args:
+        store: where the model is.
+        dataset: that it was trained on.
+        model: the model.
+        of: a side of the split, or 'labels' for the fold that it judges.
+        pictures: how many there are.
+
+    Raises:
+        ArtifactError: where they are of other pictures, or the file is missing or damaged.
+    """
+    import numpy as np
+
+    path = store.open_file(model.folder, f"probabilities_{of}.npy")
+    found: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    expected = pictures, len(dataset.classes)
+    if model.trial.dataset != dataset.fingerprint or (found.shape != expected and max(len(found), pictures)):
+        raise ArtifactError(
+            f"{path}: expected probabilities of {pictures} pictures and {len(dataset.classes)} classes of dataset "
+            f"{dataset.fingerprint}, found {found.shape} of {model.trial.dataset}. The model was trained on another "
+            "dataset: train it again (force=train)."
+        )
+    return found
 
 
 def _mark_of(name: str) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 
 from imagenet_tasks import images
 from imagenet_tasks.artifacts import kinds
-from imagenet_tasks.artifacts.arrays import read_picture, read_split, reading_threads, write_array
+from imagenet_tasks.artifacts.arrays import read_picture, read_probabilities, read_split, reading_threads, write_array
 from imagenet_tasks.artifacts.make import Publish, make
 from imagenet_tasks.artifacts.quality import Suspects
 from imagenet_tasks.artifacts.references import (
@@ -18,7 +18,6 @@ from imagenet_tasks.artifacts.references import (
     Dataset,
     Evaluation,
     Selection,
-    TrainedModel,
 )
 from imagenet_tasks.augment.choose import Validation, choose, describe
 from imagenet_tasks.augment.policies import acting, changed_copy, copy_number
@@ -82,7 +81,10 @@ def _choose(
     validation = Validation(
         dataset=dataset,
         labels=np.array([row.label for row in rows], int),
-        predicted=[_predictions(store, model) for model in evaluation.models],
+        predicted=[
+            read_probabilities(store, dataset, model, "validation", len(rows)).argmax(axis=1)
+            for model in evaluation.models
+        ],
     )
     suspects = _suspects(store, evaluation, dataset)
     merged: dict[tuple[int, int], tuple[list[ArmName], list[str]]] = {}
@@ -104,12 +106,6 @@ def _choose(
         )
         for (label, pictures), (of_arms, reasons) in merged.items()
     )
-
-
-def _predictions(store: Store, model: TrainedModel) -> np.ndarray:
-    shares = np.load(store.open_file(model.folder, "probabilities_validation.npy"), mmap_mode="r", allow_pickle=False)
-    predicted: np.ndarray = shares.argmax(axis=1)
-    return predicted
 
 
 def _suspects(store: Store, evaluation: Evaluation, dataset: Dataset) -> dict[int, list[str]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from imagenet_tasks.artifacts import kinds
-from imagenet_tasks.artifacts.arrays import read_split
+from imagenet_tasks.artifacts.arrays import read_probabilities, read_split
 from imagenet_tasks.artifacts.figures import (
     Compared,
     ComparisonByClass,
@@ -41,23 +41,7 @@ class _Answers:
         self.probabilities, self._answered = functools.cache(self._probabilities), functools.cache(self._answer)
 
     def _probabilities(self, model: TrainedModel, split: Split) -> np.ndarray:
-        """Returns a model's probabilities, float32 (n, classes), memory-mapped.
-
-        Raises:
-            ArtifactError: where they are of other pictures than the dataset's.
-        """
-        path = self._store.open_file(model.folder, f"probabilities_{split}.npy")
-        found: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-        expected = len(self.labels[split]), len(self.dataset.classes)
-        if model.trial.dataset != self.dataset.fingerprint or (
-            found.shape != expected and max(len(found), expected[0])
-        ):
-            raise ArtifactError(
-                f"{path}: expected probabilities of {expected[0]} pictures and {expected[1]} classes of dataset "
-                f"{self.dataset.fingerprint}, found {found.shape} of {model.trial.dataset}. The model was trained "
-                "on another dataset: train it again (force=train)."
-            )
-        return found
+        return read_probabilities(self._store, self.dataset, model, split, len(self.labels[split]))
 
     def predicted(self, models: Group, split: Split) -> np.ndarray:
         """Returns the labels that the models answer, int (models, n)."""

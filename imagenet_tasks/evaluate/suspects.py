@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from imagenet_tasks.artifacts.arrays import fold_of, read_split
+from imagenet_tasks.artifacts.arrays import fold_of, read_probabilities, read_split
 from imagenet_tasks.artifacts.quality import Suspect, Suspects
 from imagenet_tasks.artifacts.references import Dataset, TrainedModel
 from imagenet_tasks.errors import ArtifactError
@@ -58,17 +58,10 @@ def find_suspects(store: Store, dataset: Dataset, models: Sequence[TrainedModel]
     fold = np.array([fold_of(row.group or row.image_id, folds) for row in rows], int)
     probabilities = np.empty((len(rows), len(dataset.classes)), np.float32)
     for model in models:
-        path = store.open_file(model.folder, "probabilities_labels.npy")
-        found = np.load(path, allow_pickle=False)
-        expected = (int((fold == model.trial.fold).sum()), len(dataset.classes))
-        if found.shape != expected and (len(found) or expected[0]):
-            raise ArtifactError(
-                f"{path}: expected probabilities of {expected[0]} pictures and {expected[1]} classes, found "
-                f"{found.shape}. The model judged another dataset than {dataset.fingerprint}: train it again "
-                "(force=train)."
-            )
+        mine = fold == model.trial.fold
+        found = read_probabilities(store, dataset, model, "labels", int(mine.sum()))
         if len(found):
-            probabilities[fold == model.trial.fold] = found
+            probabilities[mine] = found
     labels = np.array([row.label for row in rows], int)
     suspects = []
     for place, suggested in dispute(labels, probabilities):

@@ -101,7 +101,12 @@ def test_untargeted_adds_nothing_to_classes_without_training_pictures(prepared, 
     store.path(without.folder).mkdir()
     for file in ("split.csv", "complete.json"):
         store.write_bytes(f"{without.folder}/{file}", store.read_bytes(f"{dataset.folder}/{file}"))
-    made = plan((store, without), evaluation, "targeted", "untargeted", pictures_to_add=51)
+    trained = [
+        dataclasses.replace(m, trial=dataclasses.replace(m.trial, dataset=without.fingerprint))
+        for m in evaluation.models
+    ]
+    measured = dataclasses.replace(evaluation, models=tuple(trained))
+    made = plan((store, without), measured, "targeted", "untargeted", pictures_to_add=51)
     assert added(made, "untargeted") == {COW: 26, PANDA: 25}
 
 
