@@ -18,17 +18,17 @@ demo: $(VENV)/installed ## run the whole workflow on drawn pictures in Airflow, 
 ui: $(VENV)/installed ## start Airflow with the workflow and its pages, and leave it running
 	$(BIN)/python -m tools.demo ui
 
-# In two processes; tests/conftest.py says which tests stay together, and in which order they come.
-IN_TWO := -n 2 --no-loadscope-reorder
+# tests/conftest.py says which tests stay in one process, and in which order they come.
+IN_ORDER := --no-loadscope-reorder
 
-test: $(VENV)/installed-dev ## run all tests
-	$(BIN)/python -m pytest $(IN_TWO)
+test: $(VENV)/installed-dev ## run all tests, in three processes: one works while the others wait for servers
+	$(BIN)/python -m pytest -n 3 $(IN_ORDER)
 
 coverage: $(VENV)/installed-dev ## run all tests, and print which lines and branches none of them takes; twice as long
-	$(BIN)/python -m pytest $(IN_TWO) --cov
+	$(BIN)/python -m pytest -n 3 $(IN_ORDER) --cov
 
 test-fast: $(VENV)/installed-dev ## run the tests that neither train nor start servers, in less than a minute
-	$(BIN)/python -m pytest -q $(IN_TWO) -m "not slow and not cluster"
+	$(BIN)/python -m pytest -q -n 2 $(IN_ORDER) -m "not slow and not cluster"
 
 test-cluster: $(VENV)/installed-dev ## run the workflow on Celery, PostgreSQL, Redis and an object store, and kill each of them
 	$(BIN)/python -m pytest -m cluster tests/cluster

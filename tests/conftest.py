@@ -36,7 +36,7 @@ SLOW = (
 )  # fmt: skip
 
 
-# Whose tests share what is dear to set up: they run in one of the two processes. Elsewhere a file's tests do.
+# Whose tests share what is dear to set up: they run in one of the processes. Elsewhere a file's tests do.
 TOGETHER = ("end_to_end/", "plugins/")
 
 

@@ -6,6 +6,7 @@ GET /pictures/<class_id>/<name>      one candidate, drawn on demand, or its faul
 GET /images/photo_unavailable.png    the "no longer available" picture
 """
 
+import contextlib
 import json
 import logging
 import os
@@ -14,7 +15,6 @@ import signal
 import socket
 import sys
 import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -38,7 +38,6 @@ from imagenet_tasks.settings.classes import STUDY_CLASSES
 __all__ = ["FAULT_SHARES", "SampleServer", "fault_of", "serve"]
 
 _LOG = logging.getLogger(__name__)
-_CACHE_BYTES = 32 * 2**20
 _IDLE_CONNECTION_S = 60
 _DRIBBLE_S = 0.5
 _DRIBBLE_BYTES = 40  # 20 s of them
@@ -48,6 +47,9 @@ _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5}
 _PAGE = (
     b"<!DOCTYPE html><html><head><title>Photo not found</title></head><body><p>This photo is private.</p></body></html>"
 )
+
+
+_picture_bytes = lru_cache(maxsize=700)(picture_bytes)  # about 32 MB
 
 
 @lru_cache(maxsize=1)
@@ -65,39 +67,21 @@ def _placeholder() -> bytes:
 class _Server(ThreadingHTTPServer):
     """Knows its open connections, so that it can close them and leave no thread behind."""
 
-    daemon_threads = True
+    daemon_threads = False  # server_close() waits for them
     request_queue_size = 128
 
     def __init__(self, address: tuple[str, int], seed: int) -> None:
         self.seed = seed
         self.stopping = threading.Event()
         self._lock = threading.Lock()
-        self._open: dict[threading.Thread, socket.socket] = {}
+        self._open: set[socket.socket] = set()
         self._refused: set[tuple[str, int]] = set()
-        self._cache: OrderedDict[tuple[str, int], bytes] = OrderedDict()
-        self._cached_bytes = 0
         super().__init__(address, _Handler)
 
     @property
     def url(self) -> str:
         host, port = str(self.server_address[0]), self.server_address[1]
         return f"http://{f'[{host}]' if ':' in host else host}:{port}"
-
-    def picture(self, class_id: str, index: int) -> bytes:
-        """Returns the bytes of a picture; the latest stay in memory."""
-        key = (class_id, index)
-        with self._lock:
-            if key in self._cache:
-                self._cache.move_to_end(key)
-                return self._cache[key]
-        body = picture_bytes(class_id, index, seed=self.seed)
-        with self._lock:
-            if key not in self._cache:
-                self._cache[key] = body
-                self._cached_bytes += len(body)
-                while self._cached_bytes > _CACHE_BYTES:
-                    self._cached_bytes -= len(self._cache.popitem(last=False)[1])
-        return body
 
     def first_request(self, class_id: str, index: int) -> bool:
         """Returns whether this candidate is asked for the first time."""
@@ -108,22 +92,14 @@ class _Server(ThreadingHTTPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         # Noted before the thread runs: after shutdown() every connection is known to close().
-        thread = threading.Thread(target=self.process_request_thread, args=(request, client_address), daemon=True)
         with self._lock:
-            self._open[thread] = request
-        try:
-            thread.start()
-        except RuntimeError:
-            with self._lock:
-                self._open.pop(thread, None)
-            raise
+            self._open.add(request)
+        super().process_request(request, client_address)
 
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            with self._lock:
-                self._open.pop(threading.current_thread(), None)
+    def shutdown_request(self, request: Any) -> None:
+        with self._lock:
+            self._open.discard(request)
+        super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that hangs up is no error of the server; anything else is logged with its traceback."""
@@ -136,16 +112,11 @@ class _Server(ThreadingHTTPServer):
         """Stops accepting, ends the open connections and waits for their threads."""
         self.stopping.set()
         self.shutdown()
-        self.server_close()
         with self._lock:
-            waiting = list(self._open.items())
-        for _, connection in waiting:
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                _LOG.debug("sample server: a connection was closed already")
-        for thread, _ in waiting:
-            thread.join(timeout=5)
+            for connection in self._open:
+                with contextlib.suppress(OSError):  # the client closed it already
+                    connection.shutdown(socket.SHUT_RDWR)
+        self.server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -229,7 +200,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _picture(self, class_id: str, index: int, fault: str | None) -> None:
         seed = self.server.seed
-        body = self.server.picture(class_id, served_index(class_id, index, seed))
+        body = _picture_bytes(class_id, served_index(class_id, index, seed), seed=seed)
         kind = "image/png" if body.startswith(b"\x89PNG") else "image/jpeg"
         if fault == "slow":
             self.server.stopping.wait(0.5 + draw_unit("delay", seed, class_id, index))
