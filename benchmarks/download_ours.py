@@ -1,6 +1,5 @@
 """Downloads a class with this project's `download_class`: started by `make bench-download` as its own process."""
 
-import dataclasses
 import sys
 
 from benchmarks.download_spent import spending
@@ -27,7 +26,7 @@ def main() -> None:
     progress = Progress(task="download_class", item="", label="bench", total=count, unit="pictures", listeners=())
     with spending():
         ref, _ = download_class(Store(folder), settings, find_class(CLASS_ID), progress=progress)
-    print(dataclasses.asdict(ref))
+    print(ref.as_dict())
 
 
 if __name__ == "__main__":

@@ -4,8 +4,6 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
-from pydantic.dataclasses import dataclass
-
 from imagenet_tasks.artifacts.arrays import read_split
 from imagenet_tasks.artifacts.figures import Share
 from imagenet_tasks.artifacts.json_file import JsonArtifact
@@ -13,7 +11,6 @@ from imagenet_tasks.artifacts.references import Dataset, SplitBy, TrainedModel
 from imagenet_tasks.artifacts.training import TrainingRecord
 from imagenet_tasks.errors import ArtifactError, ChecksumMismatch
 from imagenet_tasks.settings.classes import ImageClass
-from imagenet_tasks.settings.config import STRICT
 from imagenet_tasks.store.storage import Store, fingerprint
 
 KEY = "models/champion.json"
@@ -23,7 +20,6 @@ ADVICE = (
 )
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Champion(JsonArtifact):
     """The best model by validation of one list of classes; one of drawn pictures is kept apart from one of photos.
 

@@ -2,16 +2,12 @@
 
 from typing import Literal
 
-from pydantic.dataclasses import dataclass
-
 from imagenet_tasks.artifacts.figures import Share
 from imagenet_tasks.artifacts.json_file import JsonArtifact
-from imagenet_tasks.settings.config import STRICT
 
 Branch = Literal["augment", "report"]
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Decision(JsonArtifact):
     """Which way a gate led, and why; `round` is the number of the repair that it decided on."""
 

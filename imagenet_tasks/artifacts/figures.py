@@ -6,11 +6,9 @@ Accuracies are top-1 and, like recall, shares in [0, 1]. None is what cannot be 
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
-from pydantic.dataclasses import dataclass
 
 from imagenet_tasks.artifacts.json_file import JsonArtifact
 from imagenet_tasks.artifacts.references import TrainedModel, Trial
-from imagenet_tasks.settings.config import STRICT
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
@@ -18,7 +16,6 @@ Interval = tuple[float, float]  # at 95 %
 Word = Literal["helped", "hurt", "no difference shown"]
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class ClassFigures(JsonArtifact):
     """One model's figures of one class; `predicted` is how often it was answered."""
 
@@ -32,7 +29,6 @@ class ClassFigures(JsonArtifact):
     f1: Share | None
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class SplitFigures(JsonArtifact):
     """One model's figures on one side of the split; rows of the confusion matrix are true classes, columns answers.
 
@@ -52,7 +48,6 @@ class SplitFigures(JsonArtifact):
     confusion: tuple[tuple[int, ...], ...]
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Spread(JsonArtifact):
     """An accuracy over the seeds of one arm and model; deviation and interval are None of a single seed."""
 
@@ -61,7 +56,6 @@ class Spread(JsonArtifact):
     interval: Interval | None
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class HeldOut(JsonArtifact):
     """One training's accuracy and loss on both sides that it was not trained on."""
 
@@ -71,7 +65,6 @@ class HeldOut(JsonArtifact):
     test_loss: float | None
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class MeasuredTrial(HeldOut):
     """One training, the fingerprint of its model, and what that gets right."""
 
@@ -84,7 +77,6 @@ class MeasuredTrial(HeldOut):
         return TrainedModel(trial=self.trial, fingerprint=self.model)
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class SeedGroup(JsonArtifact):
     """The trainings of one arm and model in one round, one per seed."""
 
@@ -95,7 +87,6 @@ class SeedGroup(JsonArtifact):
     test: Spread
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Metrics(JsonArtifact):
     """A round's models: all trainings, the same by arm and model, and more of the one that stands for the round."""
 
@@ -106,7 +97,6 @@ class Metrics(JsonArtifact):
     groups: tuple[SeedGroup, ...]
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class BySeed(JsonArtifact):
     """The accuracies of one seed's two models, and the second minus the first."""
 
@@ -116,7 +106,6 @@ class BySeed(JsonArtifact):
     difference: float
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Comparison(JsonArtifact):
     """Two groups of models on the same pictures: mean accuracies over the seeds, the difference after minus before.
 
@@ -140,7 +129,6 @@ class Comparison(JsonArtifact):
     seed_interval: Interval | None
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class ClassComparison(JsonArtifact):
     """The same of one class's pictures: before and after are recalls.
 
@@ -161,14 +149,12 @@ class ClassComparison(JsonArtifact):
     changed: Literal["gained", "lost"] | None
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class ComparisonByClass(Comparison):
     """A comparison, and that of each class in the order of the labels."""
 
     per_class: tuple[ClassComparison, ...]
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Compared(JsonArtifact):
     """Two groups of models on both sides of the split."""
 
@@ -176,7 +162,6 @@ class Compared(JsonArtifact):
     test: Comparison
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class RepairComparison(JsonArtifact):
     """What a repair changed: the arm 'targeted' (after) against the baseline.
 

@@ -1,9 +1,9 @@
-"""Dataclasses that are kept as JSON files, and those that name a published folder."""
+"""Values that are kept as JSON files, and those that name a published folder."""
 
 import json
 from typing import Any, ClassVar, Self
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from imagenet_tasks.artifacts.kinds import Kind
 from imagenet_tasks.errors import ArtifactError
@@ -12,18 +12,19 @@ from imagenet_tasks.store.storage import Store
 VERSION_FIELD = "schema_version"  # of a file; 0 where it has none, as before there were versions
 
 
-class JsonArtifact:
-    """A dataclass that is kept as one JSON file.
+class JsonArtifact(BaseModel):
+    """Checked values that are kept as one JSON file, or in one.
 
     A file says which version of its class wrote it. A field that is added with a default needs no new version; any
     other change raises SCHEMA_VERSION, and `upgraded` makes today's fields of the ones before.
     """
 
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     SCHEMA_VERSION: ClassVar[int] = 1
 
     def as_dict(self) -> dict[str, Any]:
         """Returns plain JSON values, as they are handed from task to task."""
-        return TypeAdapter(type(self)).dump_python(self, mode="json")
+        return self.model_dump(mode="json")
 
     def as_file(self) -> dict[str, Any]:
         """Returns what a file of it holds, as plain JSON values."""
@@ -46,7 +47,7 @@ class JsonArtifact:
             ArtifactError: where the value has not this artifact's fields.
         """
         try:
-            return TypeAdapter(cls).validate_python(value)
+            return cls.model_validate(value)
         except ValidationError as error:
             raise ArtifactError(f"{where or cls.__name__}: not a {cls.__name__}: {error}") from error
 

@@ -2,15 +2,11 @@
 
 from typing import Any, ClassVar
 
-from pydantic.dataclasses import dataclass
-
 from imagenet_tasks.artifacts.figures import Share
 from imagenet_tasks.artifacts.json_file import JsonArtifact
 from imagenet_tasks.artifacts.references import Split
-from imagenet_tasks.settings.config import STRICT
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class ClassQuality(JsonArtifact):
     """Counts of one class's pictures that are not as they should be; near-duplicates within and across classes."""
 
@@ -21,7 +17,6 @@ class ClassQuality(JsonArtifact):
     flat: int
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class NearDuplicates(JsonArtifact):
     """How many pictures look like another."""
 
@@ -30,7 +25,6 @@ class NearDuplicates(JsonArtifact):
     groups_across_classes: int
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class GroupMember(JsonArtifact):
     """A picture of a group."""
 
@@ -38,7 +32,6 @@ class GroupMember(JsonArtifact):
     image_id: str
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class LargestGroup(JsonArtifact):
     """A group of near-duplicates, all on one side of the split; its first pictures are named."""
 
@@ -49,7 +42,6 @@ class LargestGroup(JsonArtifact):
     members: tuple[GroupMember, ...]
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Shortfall(JsonArtifact):
     """A class with too few usable pictures, and why its other candidates cannot be used.
 
@@ -74,7 +66,6 @@ class Shortfall(JsonArtifact):
         )
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Flaws(JsonArtifact):
     """What is wrong with all pictures together: a picture that lies in several classes counts once."""
 
@@ -86,7 +77,6 @@ class Flaws(JsonArtifact):
     warnings: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class DataQuality(Flaws):
     """The same by class id as well; `pictures` counts those used, by side of the split."""
 
@@ -100,7 +90,6 @@ class DataQuality(Flaws):
         return {name: value for name, value in fields.items() if name != "left_out"}
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Disputed(JsonArtifact):
     """A picture and the probability that a model gave its own class; `row` is its place in the class's array."""
 
@@ -111,7 +100,6 @@ class Disputed(JsonArtifact):
     given_probability: Share
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Suspect(Disputed):
     """A training picture whose label is in doubt, and the class suggested."""
 
@@ -121,7 +109,6 @@ class Suspect(Disputed):
     suggested_probability: Share
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Suspects(JsonArtifact):
     """The training pictures whose label is in doubt, the strongest doubt first.
 

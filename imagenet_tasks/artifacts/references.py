@@ -1,14 +1,13 @@
-"""What each stage hands to the next: one dataclass per artifact, which points to the folder that it lies in."""
+"""What each stage hands to the next: one type per artifact, which points to the folder that it lies in."""
 
-from dataclasses import field
 from typing import ClassVar, Literal
 
-from pydantic.dataclasses import dataclass
+from pydantic import Field
 
 from imagenet_tasks.artifacts import kinds
 from imagenet_tasks.artifacts.json_file import JsonArtifact, Published
 from imagenet_tasks.artifacts.kinds import Kind
-from imagenet_tasks.settings.config import STRICT, ArmName
+from imagenet_tasks.settings.config import ArmName
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -17,7 +16,6 @@ SPLIT_BY = ("validation_share", "test_share", "near_duplicate_bits")
 SplitBy = tuple[float, float, int]
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Selection(JsonArtifact):
     """The pictures of one class that a run uses, in the order of the source; `asked` are the candidates that it saw."""
 
@@ -36,7 +34,6 @@ class Selection(JsonArtifact):
         return f"images/{class_id}/selected-{fingerprint}.json"
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class SelectionRef(JsonArtifact):
     """Points to a Selection, with what became of the candidates that this run looked at.
 
@@ -54,7 +51,7 @@ class SelectionRef(JsonArtifact):
     asked: int
     wanted: int
     rejected: dict[str, int]
-    hosts: dict[str, tuple[int, int]] = field(default_factory=dict)
+    hosts: dict[str, tuple[int, int]] = Field(default_factory=dict)
     placeholders: tuple[str, ...] = ()
 
     @property
@@ -63,7 +60,6 @@ class SelectionRef(JsonArtifact):
         return Selection.key(self.class_id, self.fingerprint)
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class ClassArray(Published):
     """Points to uint8 pictures (count, rows, columns, 3) of one class, memory-mappable, and their image ids.
 
@@ -72,12 +68,10 @@ class ClassArray(Published):
 
     KIND: ClassVar[Kind] = kinds.ARRAY
     class_id: str
-    fingerprint: str
     count: int
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
-class DatasetClass:
+class DatasetClass(JsonArtifact):
     """One class of a dataset: its label is its place in the list; `selection` is the fingerprint of its pictures."""
 
     class_id: str
@@ -89,7 +83,6 @@ class DatasetClass:
     test: int
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Dataset(Published):
     """Points to a split of the classes' arrays; split.csv beside it gives each picture's side.
 
@@ -98,7 +91,6 @@ class Dataset(Published):
     """
 
     KIND: ClassVar[Kind] = kinds.DATASET
-    fingerprint: str
     rows_px: int
     columns_px: int
     classes: tuple[DatasetClass, ...]
@@ -106,7 +98,6 @@ class Dataset(Published):
     split_by: SplitBy | None = None
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Trial(JsonArtifact):
     """One training: which model, from which seed, on which dataset, with which added pictures (the arm).
 
@@ -129,16 +120,13 @@ class Trial(JsonArtifact):
         return f"{self.arm}-{self.model}-seed{self.seed}{part}"
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class TrainedModel(Published):
     """Points to a trained model."""
 
     KIND: ClassVar[Kind] = kinds.MODEL
     trial: Trial
-    fingerprint: str
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Evaluation(Published):
     """Points to the evaluation of one round's models.
 
@@ -148,7 +136,6 @@ class Evaluation(Published):
     """
 
     KIND: ClassVar[Kind] = kinds.EVALUATION
-    fingerprint: str
     models: tuple[TrainedModel, ...]
     validation_accuracy: float | None
     test_accuracy: float | None
@@ -160,7 +147,6 @@ class Evaluation(Published):
         return self.models[0]
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class ChosenClass(JsonArtifact):
     """A class of a dataset to augment, and why. Recall and support are of the validation pictures.
 
@@ -188,7 +174,6 @@ class ChosenClass(JsonArtifact):
         return f"{self.class_id}.{self.pictures_to_add}"
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class AddedPictures(JsonArtifact):
     """Changed pictures of one class, and the arms that train with them."""
 
@@ -196,12 +181,10 @@ class AddedPictures(JsonArtifact):
     arms: tuple[ArmName, ...]
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class AugmentationPlan(Published):
     """Which classes get more pictures, over all arms; `targeted` are those of the arm of that name."""
 
     KIND: ClassVar[Kind] = kinds.PLAN
-    fingerprint: str
     strategy: str
     chosen: tuple[ChosenClass, ...]
 

@@ -2,8 +2,7 @@
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, TypeAdapter
-from pydantic.dataclasses import dataclass
+from pydantic import Field
 
 from imagenet_tasks.artifacts.decision import Decision
 from imagenet_tasks.artifacts.figures import BySeed, Count, Interval, Share, Word
@@ -12,12 +11,10 @@ from imagenet_tasks.artifacts.quality import Disputed, Suspects
 from imagenet_tasks.artifacts.references import ChosenClass
 from imagenet_tasks.artifacts.report_pictures import Data
 from imagenet_tasks.artifacts.report_trainings import Model, Models, Repair
-from imagenet_tasks.settings.config import STRICT
 
 Setting = str | int | float | bool | tuple[str, ...] | None
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class RunFigures(JsonArtifact):
     """Which run this is."""
 
@@ -30,7 +27,6 @@ class RunFigures(JsonArtifact):
     written_s: float = Field(description="Unix time")
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class OnSplit(JsonArtifact):
     """The verdict's figures on one side of the split: means over the seeds. Without a repair, only those before it."""
 
@@ -53,7 +49,6 @@ class OnSplit(JsonArtifact):
     by_seed: tuple[BySeed, ...] | None = None
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class RoleShare(JsonArtifact):
     """The share of test pictures that each model got right; 'after' is absent without a repair."""
 
@@ -61,7 +56,6 @@ class RoleShare(JsonArtifact):
     after: Share | None = None
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class ShareRight(JsonArtifact):
     """Some classes' test pictures together; the share is null where there are none."""
 
@@ -70,7 +64,6 @@ class ShareRight(JsonArtifact):
     share: RoleShare
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Verdict(JsonArtifact):
     """Whether the repair helped."""
 
@@ -93,7 +86,6 @@ class Verdict(JsonArtifact):
     test_steers: str
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Champion(JsonArtifact):
     """What became of the run's best model."""
 
@@ -101,7 +93,6 @@ class Champion(JsonArtifact):
     why: str
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class TaskGroup(JsonArtifact):
     """The tasks of one name; their times are added up."""
 
@@ -112,7 +103,6 @@ class TaskGroup(JsonArtifact):
     seconds: float
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Tasks(JsonArtifact):
     """The run's tasks in order of their start."""
 
@@ -121,7 +111,6 @@ class Tasks(JsonArtifact):
     wall_s: float | None
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Step(JsonArtifact):
     """A step of the run's path; a gate says what it compared and where it led."""
 
@@ -133,7 +122,6 @@ class Step(JsonArtifact):
     why: str
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class ClassRole(JsonArtifact):
     """One class before or after; recall is the mean over the seeds, all else the first seed's."""
 
@@ -145,7 +133,6 @@ class ClassRole(JsonArtifact):
     validation_support: int
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class ClassRow(JsonArtifact):
     """One class; 'change' is its recall on test, after minus before."""
 
@@ -161,7 +148,6 @@ class ClassRow(JsonArtifact):
     after: ClassRole | None = None
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class MistakeRow(Disputed):
     """A test picture that a model took for another class."""
 
@@ -170,7 +156,6 @@ class MistakeRow(Disputed):
     answered_probability: float
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class MistakesByRole(JsonArtifact):
     """The surest mistakes of each model, the surest first; 'after' is absent without a repair."""
 
@@ -178,7 +163,6 @@ class MistakesByRole(JsonArtifact):
     after: tuple[MistakeRow, ...] | None = None
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Pair(JsonArtifact):
     """How many test pictures of a class each model took for another."""
 
@@ -192,7 +176,6 @@ class Pair(JsonArtifact):
     pictures: MistakesByRole
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class OtherArm(JsonArtifact):
     """What an arm beside 'targeted' trained with; 'each' is the least and the most per class."""
 
@@ -203,7 +186,6 @@ class OtherArm(JsonArtifact):
     pictures: int
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class AugmentationRound(JsonArtifact):
     """The classes of one repair; 'added' counts pictures by class id."""
 
@@ -216,7 +198,6 @@ class AugmentationRound(JsonArtifact):
     others: tuple[OtherArm, ...]
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Denied(JsonArtifact):
     """A class that some changes would make another thing."""
 
@@ -225,7 +206,6 @@ class Denied(JsonArtifact):
     transforms: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Augmentation(JsonArtifact):
     """How pictures were changed, and of which classes."""
 
@@ -235,7 +215,6 @@ class Augmentation(JsonArtifact):
     kept: int
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Settings(JsonArtifact):
     """All settings by stage, and the command that repeats the run."""
 
@@ -249,7 +228,6 @@ class Settings(JsonArtifact):
     command: str
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Report(JsonArtifact):
     """The report of one run of the workflow, as numbers: report.json."""
 
@@ -289,7 +267,7 @@ class Report(JsonArtifact):
     @classmethod
     def json_schema(cls) -> dict[str, Any]:
         """Returns the JSON Schema of the file."""
-        schema = TypeAdapter(cls).json_schema()
+        schema = cls.model_json_schema()
         schema["properties"] = {VERSION_FIELD: {"const": cls.SCHEMA_VERSION}} | schema["properties"]
         schema["required"] = [VERSION_FIELD, *schema["required"]]
         return schema

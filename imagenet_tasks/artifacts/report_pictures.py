@@ -1,13 +1,9 @@
 """What report.json says of the pictures: what was downloaded and used, and what is wrong with it."""
 
-from pydantic.dataclasses import dataclass
-
 from imagenet_tasks.artifacts.json_file import JsonArtifact
 from imagenet_tasks.artifacts.quality import ClassQuality, Flaws, GroupMember, Shortfall
-from imagenet_tasks.settings.config import STRICT
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Counts(JsonArtifact):
     """Counts of pictures, from listed to used on each side of the split; rejected by reason."""
 
@@ -22,7 +18,6 @@ class Counts(JsonArtifact):
     rejected: dict[str, int]
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class ClassData(Counts):
     """What one class's source gave."""
 
@@ -32,7 +27,6 @@ class ClassData(Counts):
     flawed: bool
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Conflict(JsonArtifact):
     """A picture that lies in several classes, or is no photo, and so is not used; it is shown from one of them."""
 
@@ -43,7 +37,6 @@ class Conflict(JsonArtifact):
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class ShownMember(GroupMember):
     """A picture of a group that is shown; `row` is its place in the class's array."""
 
@@ -51,7 +44,6 @@ class ShownMember(GroupMember):
     row: int
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class ShownGroup(JsonArtifact):
     """A group of near-duplicates with its first pictures."""
 
@@ -61,7 +53,6 @@ class ShownGroup(JsonArtifact):
     pictures: tuple[ShownMember, ...]
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Data(Flaws):
     """What was downloaded and used, and its quality."""
 

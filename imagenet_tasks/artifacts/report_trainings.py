@@ -1,21 +1,16 @@
 """What report.json says of the trainings: their figures, and the comparisons of them."""
 
-from pydantic.dataclasses import dataclass
-
 from imagenet_tasks.artifacts.figures import Comparison, HeldOut, SeedGroup, Share, SplitFigures, Spread
 from imagenet_tasks.artifacts.json_file import JsonArtifact
 from imagenet_tasks.artifacts.training import Epoch, TrainingRecord
-from imagenet_tasks.settings.config import STRICT
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Measured(SplitFigures):
     """One model's figures on one side of the split, and how accuracy spreads over the seeds of its recipe."""
 
     over_seeds: Spread
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class StudyFigures(JsonArtifact):
     """What the study reports of a model of that name, on its own test pictures."""
 
@@ -23,7 +18,6 @@ class StudyFigures(JsonArtifact):
     loss: float
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Model(JsonArtifact):
     """A model of the verdict: the first seed's of the baseline taken, or of the repair kept."""
 
@@ -38,7 +32,6 @@ class Model(JsonArtifact):
     study: StudyFigures | None
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Models(JsonArtifact):
     """The models before and after the repair; 'after' is absent where none was tried."""
 
@@ -46,7 +39,6 @@ class Models(JsonArtifact):
     after: Model | None = None
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Group(SeedGroup):
     """The trainings of one arm and model in one round, one per seed; the loss is their mean on test."""
 
@@ -55,14 +47,12 @@ class Group(SeedGroup):
     added_pictures: int | None
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Baseline(Group):
     """A model before the repair; the one that was taken is the best on validation."""
 
     taken: bool
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Arm(Group):
     """A way to train, compared with the baseline taken, which has no comparison itself."""
 
@@ -70,7 +60,6 @@ class Arm(Group):
     taken: bool | None = None
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Against(Comparison):
     """The arm 'targeted' (after) against another arm of the round (before), and what that means."""
 
@@ -79,7 +68,6 @@ class Against(Comparison):
     meaning: str
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class TrialFigures(HeldOut):
     """One training of the run; the difference is to the baseline of the same seed, on test."""
 
@@ -95,7 +83,6 @@ class TrialFigures(HeldOut):
     history: tuple[Epoch, ...]
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class RoundFigures(JsonArtifact):
     """One repair: why it was tried, what it gained on validation over the round before, and what followed."""
 
@@ -111,7 +98,6 @@ class RoundFigures(JsonArtifact):
     then: str
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class StudyRow(JsonArtifact):
     """Our figures of a model beside the study's."""
 
@@ -124,7 +110,6 @@ class StudyRow(JsonArtifact):
     study: StudyFigures
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Controls(JsonArtifact):
     """Whether the arms that tell why a repair helped were trained."""
 
@@ -132,7 +117,6 @@ class Controls(JsonArtifact):
     none: bool
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Repair(JsonArtifact):
     """All trainings side by side."""
 

@@ -5,18 +5,15 @@ from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
-from pydantic.dataclasses import dataclass
 
 from imagenet_tasks.artifacts.figures import Share
 from imagenet_tasks.artifacts.json_file import JsonArtifact
 from imagenet_tasks.artifacts.references import TrainedModel, Trial
-from imagenet_tasks.settings.config import STRICT
 from imagenet_tasks.store.storage import Store
 
 HISTORY = "history.jsonl"
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Epoch(JsonArtifact):
     """A training's figures of one epoch, counted from 1: means over the epoch, and on validation at its end.
 
@@ -37,7 +34,6 @@ class Epoch(JsonArtifact):
         return {name: value for name, value in self.as_dict().items() if value is not None}
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class TrainingRecord(JsonArtifact):
     """How a model was trained, and on what.
 

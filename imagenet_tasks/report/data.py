@@ -55,7 +55,7 @@ def collect_data(inputs: ReportInputs, files: Files) -> dict[str, Any]:
         "totals": totals, "left_out": _left_out(inputs), "hosts": dict(sorted(hosts.items())),
         "conflicts": _conflicts(dataset, files),
         "shown_groups": _groups(dataset, files, quality.largest_groups[:GROUPS]),
-    } | {name: value for name, value in quality.as_dict().items() if name in Flaws.__dataclass_fields__} | {
+    } | {name: value for name, value in quality.as_dict().items() if name in Flaws.model_fields} | {
         "warnings": [*changes, *_shortages(rows), *quality.warnings]
     }  # fmt: skip
 

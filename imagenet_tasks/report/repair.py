@@ -159,7 +159,7 @@ def _groups(
         training = files.read(row.trained.folder, TrainingRecord)
         trials.append(
             {"difference": differences.get((row.trial.arm, row.trial.seed)), "history": files.history(row.trained)}
-            | picked(row, *HeldOut.__dataclass_fields__)
+            | picked(row, *HeldOut.model_fields)
             | picked(row.trial, "arm", "model", "seed", "round")
             | picked(training, "added_pictures", "epochs", "best_epoch", "train_seconds")
         )

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -59,10 +58,12 @@ def compare(labels: np.ndarray, before: np.ndarray, after: np.ndarray, *, seeds:
     by_seed = tuple(BySeed(seed=seed, before=b, after=a, difference=a - b) for seed, b, a in accuracies)
     mean, sd, seed_interval = over_seeds([each.difference for each in by_seed])
     shown = p_value < 1 - CONFIDENCE and (seed_interval is None or seed_interval[0] * seed_interval[1] > 0)
-    return replace(
-        figures, before=float(right_before.mean()), after=float(right_after.mean()), difference=mean,
-        interval=_bootstrap(change, len(seeds)), sd=sd, seed_interval=seed_interval,
-        verdict=("helped" if mean > 0 else "hurt") if shown else figures.verdict, by_seed=by_seed,
+    return figures.model_copy(
+        update={
+            "before": float(right_before.mean()), "after": float(right_after.mean()), "difference": mean,
+            "interval": _bootstrap(change, len(seeds)), "sd": sd, "seed_interval": seed_interval,
+            "verdict": ("helped" if mean > 0 else "hurt") if shown else figures.verdict, "by_seed": by_seed,
+        }
     )  # fmt: skip
 
 

@@ -66,7 +66,7 @@ def _write_index(inputs: "ReportInputs", result: Json) -> None:
         classes=len(inputs.dataset.classes), split_by=inputs.dataset.split_by,
         model=baseline.model.trial.model, device=training.device_name, precision=training.precision,
         champion=champion["outcome"] if champion else "", artifacts=tuple(artifact_folders(records)),
-        **{name: value for name, value in result.items() if name in RunIndex.__dataclass_fields__},
+        **{name: value for name, value in result.items() if name in RunIndex.model_fields},
     )  # fmt: skip
     store.write_bytes(run.key(RunIndex.KEY), index.content())
 

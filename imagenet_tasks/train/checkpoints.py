@@ -16,12 +16,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-from pydantic.dataclasses import dataclass as checked_dataclass
 
 from imagenet_tasks.artifacts.json_file import JsonArtifact
 from imagenet_tasks.artifacts.training import Epoch
 from imagenet_tasks.errors import ArtifactError
-from imagenet_tasks.settings.config import STRICT
 from imagenet_tasks.store.storage import Store
 
 log = logging.getLogger(__name__)
@@ -29,7 +27,6 @@ KEPT = 2  # the newest, and the one before for where that is damaged
 T = TypeVar("T")
 
 
-@checked_dataclass(frozen=True, kw_only=True, config=STRICT)
 class State(JsonArtifact):
     """How far a training is: its figures epoch by epoch, and the batch size of the last one."""
 

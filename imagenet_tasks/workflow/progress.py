@@ -4,21 +4,18 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import field
 from typing import Any
 
-from pydantic.dataclasses import dataclass
+from pydantic import Field
 
 from imagenet_tasks.artifacts.figures import Count
 from imagenet_tasks.artifacts.json_file import JsonArtifact
 from imagenet_tasks.artifacts.training import Epoch
-from imagenet_tasks.settings.config import STRICT
 
 log = logging.getLogger(__name__)
 LIVE_INTERVAL_S = 2.0
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Snapshot(JsonArtifact):
     """How far a task is.
 
@@ -35,7 +32,7 @@ class Snapshot(JsonArtifact):
     rate_per_s: float | None
     remaining_s: float | None
     updated_s: float
-    figures: dict[str, Any] = field(default_factory=dict)
+    figures: dict[str, Any] = Field(default_factory=dict)
     history: tuple[Epoch, ...] = ()
 
     @property

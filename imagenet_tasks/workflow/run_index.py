@@ -4,16 +4,12 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal
 
-from pydantic.dataclasses import dataclass
-
 from imagenet_tasks.artifacts.json_file import JsonArtifact
 from imagenet_tasks.artifacts.kinds import FINGERPRINT
 from imagenet_tasks.artifacts.references import SplitBy
-from imagenet_tasks.settings.config import STRICT
 from imagenet_tasks.workflow.graph import parse_task_id
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class RunIndex(JsonArtifact):
     """What a run with a report came to.
 

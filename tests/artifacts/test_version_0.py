@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -114,6 +113,6 @@ def test_prune_keeps_what_the_run_made_and_removes_it_with_the_run(store, run):
     newer = Run(store, run.dag_id, "new")
     shutil.copytree(str(store.path(run.folder)), str(store.path(newer.folder)))
     newer.forget_tasks()
-    later = replace(old, artifacts=(), written_s=old.written_s + 1)
+    later = old.model_copy(update={"artifacts": (), "written_s": old.written_s + 1})
     store.write_bytes(newer.key(RunIndex.KEY), later.content())
     assert make_plan(store, Rules(keep_runs=1, grace_days=0)).gone >= {run.folder, *old.artifacts}

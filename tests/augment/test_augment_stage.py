@@ -96,16 +96,16 @@ def test_untargeted_adds_as_many_in_all_evenly_over_all_classes(prepared, evalua
 
 def test_untargeted_adds_nothing_to_classes_without_training_pictures(prepared, evaluation):
     store, dataset = prepared
-    members = [dataclasses.replace(c, train=0) if c.class_id == COBRA else c for c in dataset.classes]
-    without = dataclasses.replace(dataset, classes=tuple(members), fingerprint=f"{dataset.fingerprint}x")
+    members = [c.model_copy(update={"train": 0}) if c.class_id == COBRA else c for c in dataset.classes]
+    without = dataset.model_copy(update={"classes": tuple(members), "fingerprint": f"{dataset.fingerprint}x"})
     store.path(without.folder).mkdir()
     for file in ("split.csv", "complete.json"):
         store.write_bytes(f"{without.folder}/{file}", store.read_bytes(f"{dataset.folder}/{file}"))
     trained = [
-        dataclasses.replace(m, trial=dataclasses.replace(m.trial, dataset=without.fingerprint))
+        m.model_copy(update={"trial": m.trial.model_copy(update={"dataset": without.fingerprint})})
         for m in evaluation.models
     ]
-    measured = dataclasses.replace(evaluation, models=tuple(trained))
+    measured = evaluation.model_copy(update={"models": tuple(trained)})
     made = plan((store, without), measured, "targeted", "untargeted", pictures_to_add=51)
     assert added(made, "untargeted") == {COW: 26, PANDA: 25}
 
@@ -226,7 +226,7 @@ def test_only_training_pictures_are_used(prepared, chosen):
 
 def test_skipped_pictures_are_not_copied(prepared, chosen):
     ids = train_ids(prepared, chosen.class_id)
-    array, _ = augment(prepared, dataclasses.replace(chosen, skipped=tuple(ids[:2])))
+    array, _ = augment(prepared, chosen.model_copy(update={"skipped": tuple(ids[:2])}))
     assert set(read_array(prepared[0], array)[1]) == set(ids[2:])
 
 
@@ -274,7 +274,7 @@ def test_the_pictures_do_not_depend_on_the_number_of_threads(prepared, chosen, m
 def test_a_copy_does_not_depend_on_which_other_pictures_there_are(prepared, chosen, tmp_path):
     store = Store(tmp_path / "home")
     fewer = small_dataset(store, tmp_path / "data", count=25)
-    few = numbered(store, augment((store, fewer), dataclasses.replace(chosen, dataset=fewer.fingerprint))[0])
+    few = numbered(store, augment((store, fewer), chosen.model_copy(update={"dataset": fewer.fingerprint}))[0])
     many = numbered(prepared[0], augment(prepared, chosen)[0])
     both = few.keys() & many.keys()
     assert len({source for source, _ in both}) > 5
@@ -284,7 +284,7 @@ def test_a_copy_does_not_depend_on_which_other_pictures_there_are(prepared, chos
 def test_more_pictures_begin_with_the_same_ones(prepared, chosen):
     store = prepared[0]
     few, _ = read_array(store, augment(prepared, chosen)[0])
-    many, _ = read_array(store, augment(prepared, dataclasses.replace(chosen, pictures_to_add=70))[0])
+    many, _ = read_array(store, augment(prepared, chosen.model_copy(update={"pictures_to_add": 70}))[0])
     assert (many[:50] == few).all()
 
 

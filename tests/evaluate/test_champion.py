@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -119,9 +118,8 @@ def test_an_equally_good_model_rarely_takes_the_champions_place(prepared, trials
     promoted(prepared, [evaluated(prepared, "any", 0.5)])
     champion, wrong = entry(prepared), 0
     for _ in range(500):
-        present = replace(
-            champion, validation_accuracy=random.binomial(theirs, share) / theirs, validation_pictures=theirs
-        )
+        accuracy = random.binomial(theirs, share) / theirs
+        present = champion.model_copy(update={"validation_accuracy": accuracy, "validation_pictures": theirs})
         best = candidate_of(random.binomial(ours, share, trials).max() / ours, ours)
         wrong += _lead(best, present, trials)[0] > 0
     assert wrong <= 29  # 5 % and one standard error: two-sided 5 % lets half of that through
@@ -130,7 +128,7 @@ def test_an_equally_good_model_rarely_takes_the_champions_place(prepared, trials
 def test_a_model_that_is_truly_better_takes_the_champions_place(prepared):
     random = np.random.default_rng(0)
     promoted(prepared, [evaluated(prepared, "any", 0.5)])
-    present = replace(entry(prepared), validation_accuracy=0.5, validation_pictures=400)
+    present = entry(prepared).model_copy(update={"validation_accuracy": 0.5, "validation_pictures": 400})
     leads = [_lead(candidate_of(share, 400), present, 1) for share in random.binomial(400, 0.65, 200) / 400]
     assert np.mean([low > 0 for low, _ in leads]) > 0.95
     assert np.mean([low < 0.15 < high for low, high in leads]) > 0.93

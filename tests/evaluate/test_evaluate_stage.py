@@ -1,7 +1,6 @@
 """A round's models: measured, grouped by arm and seed, compared with the baseline and with each other."""
 
 import csv
-import dataclasses
 import json
 
 import numpy as np
@@ -319,6 +318,6 @@ def test_a_model_of_another_dataset_is_refused(prepared, other):
         model = publish_model(store, dataset, "few", validation=np.zeros(2, int), test=np.zeros(2, int))
     else:
         whole = fake_model(store, dataset, "elsewhere", validation=0.5, test=0.5)
-        model = dataclasses.replace(whole, trial=dataclasses.replace(whole.trial, dataset="0123"))
+        model = whole.model_copy(update={"trial": whole.trial.model_copy(update={"dataset": "0123"})})
     with pytest.raises(ArtifactError, match="was trained on another dataset"):
         evaluate_baseline(store, dataset, [model])

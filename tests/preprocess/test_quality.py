@@ -195,7 +195,7 @@ def test_the_reasons_why_a_class_is_left_out_are_no_part_of_the_dataset(store, t
     download, settings, pairs = take(store, tmp_path / "data", ONE_MAY_GO)
     first, _, before = build_dataset(store, download, settings, pairs)
     (ref, array), *others = pairs
-    other = dataclasses.replace(ref, rejected={"gone": 40}, listed=99)
+    other = ref.model_copy(update={"rejected": {"gone": 40}, "listed": 99})
     again, reused, after = build_dataset(store, download, settings, [(other, array), *others])
     assert (again, reused) == (first, True)
     assert before[0].sentence != after[0].sentence

@@ -184,7 +184,7 @@ def test_hosts_and_accepted_terms_are_said(build_run):
 def test_a_class_with_fewer_pictures_than_wanted_is_a_warning(build_run):
     inputs = build_run(before=0.35)
     first = inputs.selections[0]
-    short = replace(first, accepted=first.wanted - 5)
+    short = first.model_copy(update={"accepted": first.wanted - 5})
     _, page, figures = report(replace(inputs, selections=(short, *inputs.selections[1:])))
     sentence = f"cow: {short.accepted} of {short.wanted} pictures; of 60 candidates rejected: gone 7, timeout 3"
     assert sentence in figures["data"]["warnings"] and sentence in page.text

@@ -156,7 +156,7 @@ def test_one_round_has_no_section_of_rounds(build_run):
 def test_a_decision_for_a_round_that_was_not_evaluated_is_an_error(build_run):
     inputs = build_run()
     with pytest.raises(ArtifactError, match="evaluate_augmented"):
-        write_report(replace(inputs, decision=replace(inputs.decision, round=2)))
+        write_report(replace(inputs, decision=inputs.decision.model_copy(update={"round": 2})))
 
 
 def test_a_class_that_lost_is_marked_and_said(build_run):

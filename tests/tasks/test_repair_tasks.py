@@ -1,7 +1,6 @@
 """What a run trains: models, seeds, arms, parts of the labels; and when another repair follows."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -168,7 +167,7 @@ def test_the_changed_pictures_are_made_of_the_plans_entries_and_no_image_ids_are
     dataset, measured = baseline_of(run, tmp_path / "data")
     doubtful = [row.image_id for row in read_split(run.store, dataset, "train") if row.class_id == COBRA][:3]
     suspects = suspects_of((COBRA, i, 0.9) for i in doubtful)
-    measured = replace(measured, fingerprint="doubting")
+    measured = measured.model_copy(update={"fingerprint": "doubting"})
     with run.store.publish(measured.folder) as folder:
         (folder / Suspects.FILE).write_bytes(suspects.content())
     groups = repair.plan_augmentation(run, measured.as_dict())

@@ -1,6 +1,5 @@
 """Training on more pictures than memory may take: what is read from shards, in which order, and what is left behind."""
 
-import dataclasses
 import errno
 import os
 import sys
@@ -159,7 +158,7 @@ def pairs(pictures, labels) -> list:
 @pytest.mark.parametrize("trial", [{}, {"arm": "labels", "fold": 1, "folds": 3}, {"test_steers": True}])
 def test_what_is_streamed_is_what_would_be_held(prepared, scratch_folder, monkeypatch, trial):
     store, dataset = prepared
-    dataset = dataclasses.replace(dataset, test_steers=trial.get("test_steers", False))
+    dataset = dataset.model_copy(update={"test_steers": trial.get("test_steers", False)})
     named = {"arm": "baseline"} | {k: v for k, v in trial.items() if k != "test_steers"}
     wanted = Trial(model="tiny", seed=0, dataset=dataset.fingerprint, **named)
     added = ClassArray(class_id=COBRA, fingerprint="added to stream", count=9)

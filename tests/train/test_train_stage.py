@@ -232,7 +232,7 @@ def test_a_trial_that_judges_labels_publishes_what_it_says_of_the_pictures_it_di
 
 
 def test_where_the_test_pictures_steer_no_trial_that_judges_labels_looks_at_them(prepared):
-    store, dataset = prepared[0], dataclasses.replace(prepared[1], test_steers=True)
+    store, dataset = prepared[0], prepared[1].model_copy(update={"test_steers": True})
     judging = run_trial((store, dataset), epochs=1, arm="labels", fold=0, folds=2, salt="steered")
     steered = run_trial((store, dataset), epochs=1, salt="steered")
     assert read_history(store, judging)[0].val_loss is None is not read_history(store, steered)[0].val_loss
@@ -250,7 +250,7 @@ def test_f43_a_loss_that_is_no_number_publishes_nothing_and_leaves_no_checkpoint
 
 def test_f43_probabilities_that_are_no_numbers_are_not_published(prepared):
     """The only step's loss is a number, the weights after it are none, and there are no validation pictures."""
-    store, dataset = prepared[0], dataclasses.replace(prepared[1], test_steers=True)
+    store, dataset = prepared[0], prepared[1].model_copy(update={"test_steers": True})
     models, checkpoints = store.names("models"), store.names("checkpoints")
     settings = dataclasses.replace(SETTINGS, batch_size=1000)
     with pytest.raises(NonFiniteLoss, match=r"after epoch 1 the model gives probabilities .*precision=float32"):
