@@ -139,7 +139,7 @@ def split_change(store: Store, dataset: Dataset, *, drawn: bool) -> str:
     if champion is None or champion.split_by in (None, dataset.split_by):
         return ""
     try:
-        before = Dataset.read(store, Dataset.KIND.folder_of(champion.dataset), "dataset.json")
+        before = Dataset.find(store, champion.dataset)
         held_out = {row.image_id for row in read_split(store, before, "test")}
         moved = f"{len(held_out & {row.image_id for row in read_split(store, dataset, 'train')})} test pictures"
     except ArtifactError:  # it was pruned

@@ -1,6 +1,7 @@
 """Values that are kept as JSON files, and those that name a published folder."""
 
 import json
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -21,6 +22,7 @@ class JsonArtifact(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     SCHEMA_VERSION: ClassVar[int] = 1
+    FILE: ClassVar[str] = ""  # its name in a published folder
 
     def as_dict(self) -> dict[str, Any]:
         """Returns plain JSON values, as they are handed from task to task."""
@@ -33,6 +35,10 @@ class JsonArtifact(BaseModel):
     def content(self) -> bytes:
         """Returns what a file of it holds."""
         return json.dumps(self.as_file(), indent=1, allow_nan=False).encode()
+
+    def write_to(self, folder: Path) -> None:
+        """Writes its file into a folder that is to be published."""
+        (folder / self.FILE).write_bytes(self.content())
 
     @classmethod
     def upgraded(cls, fields: dict[str, Any], version: int) -> dict[str, Any]:
@@ -80,13 +86,13 @@ class JsonArtifact(BaseModel):
         return cls.from_dict(value, where=where)
 
     @classmethod
-    def read(cls, store: Store, folder: str, name: str) -> Self:
-        """Returns the object that a file of a published folder describes.
+    def read(cls, store: Store, folder: str) -> Self:
+        """Returns the object that its file in a published folder describes.
 
         Raises:
             ArtifactError: where there is no such file, or it describes something else.
         """
-        return cls.from_json(store.open_file(folder, name).read_bytes(), where=f"{folder}/{name}")
+        return cls.from_json(store.open_file(folder, cls.FILE).read_bytes(), where=f"{folder}/{cls.FILE}")
 
 
 class Published(JsonArtifact):
@@ -99,3 +105,8 @@ class Published(JsonArtifact):
     def folder(self) -> str:
         """The published folder."""
         return self.KIND.folder_of(self.fingerprint)
+
+    @classmethod
+    def find(cls, store: Store, mark: str) -> Self:
+        """Returns the artifact of this fingerprint; raises as `read` does."""
+        return cls.read(store, cls.KIND.folder_of(mark))

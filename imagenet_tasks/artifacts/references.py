@@ -91,6 +91,7 @@ class Dataset(Published):
     """
 
     KIND: ClassVar[Kind] = kinds.DATASET
+    FILE: ClassVar[str] = "dataset.json"
     rows_px: int
     columns_px: int
     classes: tuple[DatasetClass, ...]
@@ -136,6 +137,7 @@ class Evaluation(Published):
     """
 
     KIND: ClassVar[Kind] = kinds.EVALUATION
+    FILE: ClassVar[str] = "evaluation.json"
     models: tuple[TrainedModel, ...]
     validation_accuracy: float | None
     test_accuracy: float | None
@@ -185,6 +187,7 @@ class AugmentationPlan(Published):
     """Which classes get more pictures, over all arms; `targeted` are those of the arm of that name."""
 
     KIND: ClassVar[Kind] = kinds.PLAN
+    FILE: ClassVar[str] = "plan.json"
     strategy: str
     chosen: tuple[ChosenClass, ...]
 

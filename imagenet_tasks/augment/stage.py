@@ -68,10 +68,10 @@ def plan_augmentation(
         chosen = _choose(store, settings, dataset, evaluation, arms)
         with publish() as folder:
             plan = AugmentationPlan(fingerprint=mark, strategy=settings.strategy, chosen=chosen)
-            (folder / "plan.json").write_bytes(plan.content())
+            plan.write_to(folder)
 
     reused = make(store, kinds.PLAN, mark, build)
-    return AugmentationPlan.read(store, kinds.PLAN.folder_of(mark), "plan.json"), reused
+    return AugmentationPlan.find(store, mark), reused
 
 
 def _choose(
@@ -114,7 +114,7 @@ def _suspects(store: Store, evaluation: Evaluation, dataset: Dataset) -> dict[in
         return {}
     doubtful = {
         (suspect.class_id, suspect.image_id)
-        for suspect in Suspects.read(store, evaluation.folder, Suspects.FILE).suspects
+        for suspect in Suspects.read(store, evaluation.folder).suspects
         if suspect.suggested_probability - suspect.given_probability >= STRONG
     }
     by_label: dict[int, list[str]] = {}

@@ -90,7 +90,7 @@ def _measured(store: Store, evaluations: Sequence[Evaluation]) -> list[_Candidat
             test_accuracy=trial.test_accuracy,
             pictures=metrics.validation.support,
         )
-        for metrics in (Metrics.read(store, evaluation.folder, Metrics.FILE) for evaluation in evaluations)
+        for metrics in (Metrics.read(store, evaluation.folder) for evaluation in evaluations)
         for trial in metrics.trials
         if trial.validation_accuracy is not None
     ]
@@ -178,7 +178,7 @@ def _entry(
         run_key=run.run_key,
         profile=profile,
         promoted_s=time.time(),
-        training=TrainingRecord.read(store, model.folder, TrainingRecord.FILE),
+        training=TrainingRecord.read(store, model.folder),
         replaced=replaced,
         split_by=dataset.split_by,
     )

@@ -162,7 +162,7 @@ def evaluate_repair(
         )
         more: list[RepairComparison | Suspects] = [comparison]
         if Suspects.FILE in store.read_marker(previous.folder)["files"]:  # judged once, and doubted in all rounds
-            more.append(Suspects.read(store, previous.folder, Suspects.FILE))
+            more.append(Suspects.read(store, previous.folder))
         _publish(answers, mark, publish, targeted, groups, trials, more)
 
     return _evaluate(store, dataset, models, (baseline.fingerprint, previous.fingerprint), salt, build)
@@ -180,7 +180,7 @@ def _evaluate(
     inputs = {"dataset": dataset.fingerprint, "models": [m.fingerprint for m in models], "against": against}
     mark = kinds.EVALUATION.fingerprint(inputs, salt=salt)
     reused = make(store, kinds.EVALUATION, mark, functools.partial(build, mark))
-    return Evaluation.read(store, kinds.EVALUATION.folder_of(mark), "evaluation.json"), reused
+    return Evaluation.find(store, mark), reused
 
 
 def _groups(models: Sequence[TrainedModel]) -> list[Group]:
@@ -250,9 +250,8 @@ def _publish(
         round=model.trial.round,
     )
     with publish() as attempt:
-        (attempt / "evaluation.json").write_bytes(evaluation.content())
-        for artifact in (metrics, *more):
-            (attempt / artifact.FILE).write_bytes(artifact.content())
+        for artifact in (evaluation, metrics, *more):
+            artifact.write_to(attempt)
         for split in HELD_OUT:
             _write_confusion(attempt / f"confusion_{split}.csv", dataset, measured[split].confusion)
         _write_predictions(attempt / "predictions.csv", answers, model)

@@ -131,8 +131,8 @@ def build_dataset(
             log.warning("%s", warning)
         with publish() as folder:
             (folder / "split.csv").write_text(_split_table(members))
-            (folder / quality.FILE).write_bytes(quality.content())
-            (folder / "dataset.json").write_bytes(dataset.content())
+            quality.write_to(folder)
+            dataset.write_to(folder)
 
     return BuiltDataset(dataset, make(store, kinds.DATASET, dataset.fingerprint, build), tuple(shortfalls))
 

@@ -27,7 +27,7 @@ class Files:
 
     def read(self, folder: str, kind: type[Kept]) -> Kept:
         """Returns what the JSON file of this kind in a published folder describes."""
-        return self._once(folder, kind.FILE, functools.partial(kind.read, self.store, folder, kind.FILE))
+        return self._once(folder, kind.FILE, functools.partial(kind.read, self.store, folder))
 
     def history(self, model: TrainedModel) -> list[dict[str, Any]]:
         """Returns a model's figures of each epoch, as plain values."""

@@ -5,8 +5,6 @@ import logging
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from imagenet_tasks.artifacts.references import AugmentationPlan, Dataset
-from imagenet_tasks.store.storage import Store
 from imagenet_tasks.workflow.graph import is_forced
 from imagenet_tasks.workflow.progress import Listener, Progress, Snapshot, log_line
 from imagenet_tasks.workflow.run import Run
@@ -16,16 +14,6 @@ Json = dict[str, Any]
 T = TypeVar("T")
 LOG: tuple[Listener, ...] = (log_line,)
 MOST_TASKS = 256  # mapped over; beyond that a task's own cost outweighs what more tasks gain
-
-
-def read_dataset(store: Store, fingerprint: str) -> Dataset:
-    """Returns the dataset that `build_dataset` wrote."""
-    return Dataset.read(store, Dataset.KIND.folder_of(fingerprint), "dataset.json")
-
-
-def read_plan(store: Store, fingerprint: str) -> AugmentationPlan:
-    """Returns the plan that `plan_augmentation` wrote."""
-    return AugmentationPlan.read(store, AugmentationPlan.KIND.folder_of(fingerprint), "plan.json")
 
 
 def in_groups(items: Sequence[T], most: int) -> list[Sequence[T]]:

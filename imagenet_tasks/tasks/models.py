@@ -9,7 +9,7 @@ from imagenet_tasks.artifacts.training import TrainingRecord, read_history
 from imagenet_tasks.errors import ArtifactError
 from imagenet_tasks.settings.config import EPOCHS
 from imagenet_tasks.store.storage import Store
-from imagenet_tasks.tasks.common import LOG, Json, log, progress_of, read_dataset, salt_of, say
+from imagenet_tasks.tasks.common import LOG, Json, log, progress_of, salt_of, say
 from imagenet_tasks.train import Work, load_keras
 from imagenet_tasks.workflow.graph import task_id
 from imagenet_tasks.workflow.progress import Listener
@@ -55,7 +55,7 @@ def _retrain_epochs(run: Run, trial: Trial, added: Sequence[AddedPictures]) -> i
     epochs = train.retrain_epochs or train.epochs or EPOCHS[trial.model]
     if trial.arm != "none":
         return epochs
-    dataset = read_dataset(run.store, trial.dataset)
+    dataset = Dataset.find(run.store, trial.dataset)
     more = sum(a.array.count for a in added if "targeted" in a.arms)
     return round(epochs * (1 + more / sum(c.train for c in dataset.classes)))
 
@@ -76,10 +76,10 @@ def _train(
             from imagenet_tasks.train.stage import train
 
             progress = progress_of(run, task, trial.key, trial.key, epochs, "pictures", listeners)
-            dataset = read_dataset(run.store, trial.dataset)
+            dataset = Dataset.find(run.store, trial.dataset)
             model, record["reused"] = train(run.store, work, dataset, progress=progress)
         record["result"], record["makes"] = model.as_dict(), model.fingerprint
-        training = TrainingRecord.read(run.store, model.folder, TrainingRecord.FILE)
+        training = TrainingRecord.read(run.store, model.folder)
         history = read_history(run.store, model)
         say(
             record, "%s: validation accuracy %s at epoch %d of %d, trained in %.0f s (%.0f pictures/s, %s)",
@@ -142,7 +142,7 @@ def _go_on(run: Run, evaluation: Evaluation, round_number: int) -> tuple[Branch,
     if round_number > rounds:
         done = "the one repair that may be tried is done" if rounds == 1 else f"all {rounds} repairs are done"
         return "report", f"; {done}"
-    comparison = RepairComparison.read(run.store, evaluation.folder, RepairComparison.FILE)
+    comparison = RepairComparison.read(run.store, evaluation.folder)
     low, high = comparison.previous.validation.interval or (0.0, 0.0)  # without pictures, no progress is shown
     gain = f"the last repair's gain on validation has the interval {100 * low:+.1f} to {100 * high:+.1f} points"
     if high <= 0:
@@ -175,7 +175,7 @@ def evaluate_augmented(
             salt=salt_of(run, "evaluate_augmented"),
         )
         record["result"] = augmented.as_dict()
-        comparison = RepairComparison.read(run.store, augmented.folder, RepairComparison.FILE)
+        comparison = RepairComparison.read(run.store, augmented.folder)
         _say_groups(run.store, augmented)
         for other, compared in comparison.against.items():
             log.info("targeted against %s, on test: %s", other, _compared(compared.test))
@@ -196,7 +196,7 @@ def _compared(figures: Comparison) -> str:
 
 def _say_groups(store: Store, evaluation: Evaluation) -> None:
     """Logs a line for each arm or model, where there are several or several seeds."""
-    groups = Metrics.read(store, evaluation.folder, Metrics.FILE).groups
+    groups = Metrics.read(store, evaluation.folder).groups
     for group in groups:
         if len(groups) == 1 and len(group.seeds) == 1:
             continue
@@ -210,7 +210,7 @@ def _say_groups(store: Store, evaluation: Evaluation) -> None:
 def _dataset_of(store: Store, models: Sequence[TrainedModel]) -> Dataset:
     if not models:
         raise ArtifactError("expected at least one trained model, received none; look at the training's log")
-    return read_dataset(store, models[0].trial.dataset)
+    return Dataset.find(store, models[0].trial.dataset)
 
 
 def _named(evaluation: Evaluation) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from imagenet_tasks.artifacts.references import AddedPictures, ChosenClass, Evaluation, Trial
+from imagenet_tasks.artifacts.references import AddedPictures, AugmentationPlan, ChosenClass, Dataset, Evaluation, Trial
 from imagenet_tasks.settings.config import ArmName
 from imagenet_tasks.tasks.common import (
     LOG,
@@ -11,8 +11,6 @@ from imagenet_tasks.tasks.common import (
     in_groups,
     log,
     progress_of,
-    read_dataset,
-    read_plan,
     salt_of,
     say,
 )
@@ -35,7 +33,7 @@ def plan_augmentation(run: Run, evaluation: Json, *, round_number: int = 1, max_
         from imagenet_tasks.augment.stage import plan_augmentation as plan_classes
 
         measured = Evaluation.from_dict(evaluation)
-        dataset, arms = read_dataset(run.store, measured.model.trial.dataset), _arms(run, round_number)
+        dataset, arms = Dataset.find(run.store, measured.model.trial.dataset), _arms(run, round_number)
         plan, record["reused"] = plan_classes(
             run.store, config.augment, dataset, measured, arms=arms, salt=salt_of(run, "plan_augmentation")
         )
@@ -72,7 +70,7 @@ def augment_class(run: Run, group: Json, *, round_number: int = 1, listeners: Se
         round_number: of the repair.
         listeners: told of the progress.
     """
-    plan, task = read_plan(run.store, group["plan"]), task_id("augment_class", round_number)
+    plan, task = AugmentationPlan.find(run.store, group["plan"]), task_id("augment_class", round_number)
     return [_augment(run, chosen, task, listeners) for chosen in plan.chosen if chosen.key in group["chosen"]]
 
 
@@ -84,7 +82,7 @@ def _augment(run: Run, chosen: ChosenClass, task: str, listeners: Sequence[Liste
         array, record["reused"] = augment(
             run.store,
             config.augment,
-            read_dataset(run.store, chosen.dataset),
+            Dataset.find(run.store, chosen.dataset),
             chosen,
             seed=config.train.seed,
             progress=progress_of(run, task, chosen.key, chosen.name, chosen.pictures_to_add, "pictures", listeners),

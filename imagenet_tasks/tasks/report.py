@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from imagenet_tasks.artifacts.decision import Decision
 from imagenet_tasks.artifacts.quality import Shortfall
-from imagenet_tasks.artifacts.references import AddedPictures, Dataset, Evaluation, SelectionRef
+from imagenet_tasks.artifacts.references import AddedPictures, AugmentationPlan, Dataset, Evaluation, SelectionRef
 from imagenet_tasks.artifacts.training import TrainingRecord
 from imagenet_tasks.errors import ArtifactError, without_secrets
 from imagenet_tasks.settings.config import MAX_ROUNDS
-from imagenet_tasks.tasks.common import Json, log, read_dataset, read_plan
+from imagenet_tasks.tasks.common import Json, log
 from imagenet_tasks.tasks.news import new_champion
 from imagenet_tasks.workflow.graph import task_id
 from imagenet_tasks.workflow.run import Run
@@ -38,7 +38,7 @@ def write_report(run: Run) -> Json:
             raise ArtifactError(
                 f"{run.folder}: expected records of the baseline's tasks; run the workflow from its start"
             )
-        dataset, baseline = read_dataset(store, found["fingerprint"]), Evaluation.from_dict(measured)
+        dataset, baseline = Dataset.find(store, found["fingerprint"]), Evaluation.from_dict(measured)
         inputs = ReportInputs(
             run=run, config=config, decision=decision, dataset=dataset, baseline=baseline, rounds=rounds,
             selections=tuple(SelectionRef.from_dict(r["result"]) for r in done if r["task"] == "download_class"),
@@ -58,7 +58,7 @@ def _write_index(inputs: "ReportInputs", result: Json) -> None:
     """Writes run.json, by which pages list the run without opening its artifacts."""
     run, config, baseline, champion = inputs.run, inputs.config, inputs.baseline, inputs.champion
     store, records, now_s = run.store, inputs.records, time.time()
-    training = TrainingRecord.read(store, baseline.model.folder, TrainingRecord.FILE)
+    training = TrainingRecord.read(store, baseline.model.folder)
     started_s = min(r["started_s"] for r in records)
     index = RunIndex(
         dag_id=run.dag_id, run_id=run.run_id, run_key=run.run_key, source=config.download.source,
@@ -107,7 +107,7 @@ def _rounds(run: Run, done: Sequence[Json], results: Json) -> "tuple[Round, ...]
             raise ArtifactError(
                 f"{run.folder}: repair {number} was decided, but has no plan or no evaluation. Run its tasks first."
             )
-        chosen = read_plan(run.store, plan["fingerprint"])
+        chosen = AugmentationPlan.find(run.store, plan["fingerprint"])
         keys = {c.key for c in chosen.targeted}
         added = tuple(
             AddedPictures.from_dict(r["result"]).array

@@ -13,7 +13,7 @@ import logging
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 
@@ -30,6 +30,7 @@ T = TypeVar("T")
 class State(JsonArtifact):
     """How far a training is: its figures epoch by epoch, and the batch size of the last one."""
 
+    FILE: ClassVar[str] = "state.json"
     history: tuple[Epoch, ...]
     batch_size: int
 
@@ -66,7 +67,7 @@ class Checkpoints:
         """Publishes a checkpoint, and removes all but it and the one before."""
         name = f"epoch-{len(checkpoint.state.history):05d}-{uuid.uuid4().hex[:12]}"
         with self._store.publish(f"{self._parent}/{name}") as folder:
-            (folder / "state.json").write_bytes(checkpoint.state.content())
+            checkpoint.state.write_to(folder)
             np.savez(folder / "variables.npz", *checkpoint.variables)
             np.savez(folder / "best.npz", *checkpoint.best)
         for old in self._folders()[KEPT:]:
@@ -107,7 +108,7 @@ class Checkpoints:
     def _read(self, folder: str) -> Checkpoint:
         try:
             return Checkpoint(
-                state=State.read(self._store, folder, "state.json"),
+                state=State.read(self._store, folder),
                 variables=self._read_arrays(folder, "variables.npz"),
                 best=self._read_arrays(folder, "best.npz"),
             )

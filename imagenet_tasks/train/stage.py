@@ -141,7 +141,7 @@ def _publish(publish: Publish, trial: Trial, data: Data, training: Training, sta
             pictures_per_s=statistics.median(epoch.pictures_per_s for epoch in training.history),
             seconds=time.monotonic() - started_s,
         )
-        (folder / record.FILE).write_bytes(record.content())
+        record.write_to(folder)
 
 
 def _write(path: Path, shape: tuple[int, int], parts: Iterable[np.ndarray]) -> bool:

@@ -13,7 +13,6 @@ from fakes.pictures import COBRA, COW, PANDA, quiet, small_dataset
 from fakes.records import suspects_of
 
 from imagenet_tasks.artifacts.arrays import read_array, read_split
-from imagenet_tasks.artifacts.quality import Suspects
 from imagenet_tasks.artifacts.references import ChosenClass, Evaluation
 from imagenet_tasks.augment.stage import MORE, augment_class, plan_augmentation
 from imagenet_tasks.errors import ChecksumMismatch
@@ -50,7 +49,7 @@ def evaluation_of(prepared, name, *, seeds=1, number=0, suspects=None, test=None
     with store.publish(evaluation.folder) as folder:
         (folder / "evaluation.json").write_text(json.dumps(evaluation.as_dict()))
         if suspects is not None:
-            (folder / Suspects.FILE).write_bytes(suspects_of(suspects).content())
+            suspects_of(suspects).write_to(folder)
     return evaluation
 
 

@@ -31,7 +31,7 @@ def training_of(trial: Trial, *, epochs: int = 1, **changes) -> TrainingRecord:
 def write_training(folder, trial: Trial, *, epochs: int = 1, **changes) -> None:
     """Writes history and record of a training into a model's folder."""
     (folder / HISTORY).write_bytes(history_lines(epoch_of(e) for e in range(1, epochs + 1)))
-    (folder / TrainingRecord.FILE).write_bytes(training_of(trial, epochs=epochs, **changes).content())
+    training_of(trial, epochs=epochs, **changes).write_to(folder)
 
 
 def comparison_of(validation_gain: tuple[float, float]) -> RepairComparison:

@@ -26,7 +26,7 @@ from imagenet_tasks.errors import ArtifactError, ConfigError
 from imagenet_tasks.evaluate.champion import promote
 from imagenet_tasks.prune import Rules, carry_out, make_plan, removal
 from imagenet_tasks.store.storage import MARKER, QUARANTINED, Store, fingerprint
-from imagenet_tasks.tasks import common, models, repair
+from imagenet_tasks.tasks import models, repair
 from imagenet_tasks.tasks import pictures as picture_tasks
 from imagenet_tasks.workflow.run import Run
 
@@ -46,7 +46,7 @@ def make_run(store, pictures: Path, name: str, *, images: int, accuracy: float, 
         for g in picture_tasks.plan_run(run, "best", overrides)
     ]
     trials = picture_tasks.build_dataset(run, prepared)
-    dataset = common.read_dataset(store, trials[0]["dataset"])
+    dataset = Dataset.find(store, trials[0]["dataset"])
 
     def train(task, trial):
         wanted = Trial.from_dict(trial)
@@ -222,7 +222,7 @@ def test_the_champion_stays_with_its_run_and_all_that_this_refers_to(home):
     assert home.exists(Run(home, "dag", "first").key("report/report.html"))
     (entry,) = home.read_json(KEY).values()
     home.open_file(f"models/{entry['model']['fingerprint']}", "model.keras")
-    dataset = Dataset.read(home, f"datasets/{entry['dataset']}", "dataset.json")
+    dataset = Dataset.read(home, f"datasets/{entry['dataset']}")
     for member in dataset.classes:
         home.open_file(member.array.folder, "ids.json")
         assert home.exists(Selection.key(member.class_id, member.selection))
@@ -234,7 +234,7 @@ def test_the_champions_model_and_dataset_stay_also_where_its_run_was_deleted_by_
     prune(local)
     (entry,) = local.read_json(KEY).values()
     assert local.is_complete(f"models/{entry['model']['fingerprint']}")
-    dataset = Dataset.read(local, mine["datasets"][0], "dataset.json")
+    dataset = Dataset.read(local, mine["datasets"][0])
     assert all(local.is_complete(member.array.folder) for member in dataset.classes)
     assert all(local.exists(Selection.key(member.class_id, member.selection)) for member in dataset.classes)
     assert not local.is_complete(mine["plans"][0])
@@ -248,7 +248,7 @@ def test_what_an_evaluation_names_stays_though_no_record_does(local):
             local.path(run.key(f"tasks/{name}")).unlink()
     prune(local)
     (model,) = (f for f in mine["models"] if mark_of(local, run, "evaluate_baseline") in f)
-    dataset = Dataset.read(local, mine["datasets"][0], "dataset.json")
+    dataset = Dataset.read(local, mine["datasets"][0])
     assert local.is_complete(model)
     assert all(local.is_complete(member.array.folder) for member in dataset.classes)
     assert all(local.exists(Selection.key(member.class_id, member.selection)) for member in dataset.classes)

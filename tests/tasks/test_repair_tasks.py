@@ -10,14 +10,20 @@ from fakes.records import comparison_of, suspects_of
 
 from imagenet_tasks.artifacts import champions
 from imagenet_tasks.artifacts.arrays import fold_of, read_array, read_split
-from imagenet_tasks.artifacts.figures import RepairComparison
-from imagenet_tasks.artifacts.quality import Suspects
-from imagenet_tasks.artifacts.references import AddedPictures, ClassArray, Dataset, Evaluation, TrainedModel, Trial
+from imagenet_tasks.artifacts.references import (
+    AddedPictures,
+    AugmentationPlan,
+    ClassArray,
+    Dataset,
+    Evaluation,
+    TrainedModel,
+    Trial,
+)
 from imagenet_tasks.evaluate.stage import evaluate_baseline
 from imagenet_tasks.evaluate.suspects import find_suspects
 from imagenet_tasks.settings.profiles import make_config
 from imagenet_tasks.store.storage import Store
-from imagenet_tasks.tasks import common, models, pictures, repair, report
+from imagenet_tasks.tasks import models, pictures, repair, report
 from imagenet_tasks.workflow.run import Run
 
 SAID = {
@@ -48,7 +54,7 @@ def evaluated(store: Store, gain: tuple[float, float] = (0.0, 0.0), *, accuracy:
         validation_accuracy=accuracy, test_accuracy=0.9, round=1,
     )  # fmt: skip
     with store.publish(evaluation.folder) as folder:
-        (folder / RepairComparison.FILE).write_bytes(comparison_of(gain).content())
+        comparison_of(gain).write_to(folder)
     return evaluation.as_dict()
 
 
@@ -169,11 +175,11 @@ def test_the_changed_pictures_are_made_of_the_plans_entries_and_no_image_ids_are
     suspects = suspects_of((COBRA, i, 0.9) for i in doubtful)
     measured = measured.model_copy(update={"fingerprint": "doubting"})
     with run.store.publish(measured.folder) as folder:
-        (folder / Suspects.FILE).write_bytes(suspects.content())
+        suspects.write_to(folder)
     groups = repair.plan_augmentation(run, measured.as_dict())
     assert not any(image_id in json.dumps(groups) for image_id in doubtful)
     added = [AddedPictures.from_dict(a) for group in groups for a in repair.augment_class(run, group, listeners=())]
-    chosen = common.read_plan(run.store, groups[0]["plan"]).chosen
+    chosen = AugmentationPlan.find(run.store, groups[0]["plan"]).chosen
     assert [(a.array.class_id, a.array.count, a.arms) for a in added] == [
         (c.class_id, c.pictures_to_add, c.arms) for c in chosen
     ]

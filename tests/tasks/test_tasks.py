@@ -6,11 +6,12 @@ import pytest
 from fakes.pictures import COBRA, COW, PANDA, fill, picture
 from fakes.web import FaultServer, answers
 
+from imagenet_tasks.artifacts.references import Dataset
 from imagenet_tasks.errors import ConfigError, DataError, SourceUnavailable, TooFewImages
 from imagenet_tasks.settings.classes import CATALOGUE, ImageClass, find_class
 from imagenet_tasks.settings.config import Credentials
 from imagenet_tasks.store.storage import Store
-from imagenet_tasks.tasks import common, pictures
+from imagenet_tasks.tasks import pictures
 from imagenet_tasks.workflow.run import Run
 
 SMALL = {"rows_px": 16, "columns_px": 16, "min_images_per_class": 2}
@@ -129,7 +130,7 @@ def test_f51_a_class_that_failed_for_good_is_left_out_loudly_where_fewer_classes
     with FaultServer() as web:
         settings = listed(web, tmp_path, {COBRA: good(0), COW: DOWN, PANDA: good(20)}) | shares
         pictures.build_dataset(run, prepared(run, settings))
-    dataset = common.read_dataset(run.store, run.result_of("build_dataset")["fingerprint"])
+    dataset = Dataset.find(run.store, run.result_of("build_dataset")["fingerprint"])
     assert [c.class_id for c in dataset.classes] == [COBRA, PANDA]
     assert COW in caplog.text
 
@@ -147,7 +148,7 @@ def test_f02_a_placeholder_of_one_class_is_one_in_every_class(run, tmp_path):
         done = prepared(run, settings | shares)
         pictures.build_dataset(run, done)
     assert [one["array"]["count"] for group in done for one in group] == [4, 5]
-    dataset = common.read_dataset(run.store, run.result_of("build_dataset")["fingerprint"])
+    dataset = Dataset.find(run.store, run.result_of("build_dataset")["fingerprint"])
     assert [c.train + c.validation + c.test for c in dataset.classes] == [4, 4]
     split = run.store.open_file(dataset.folder, "split.csv").read_text().splitlines()
     assert [line.split(",")[1] for line in split if ",placeholder," in line] == [COW]

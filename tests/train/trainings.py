@@ -102,7 +102,7 @@ def kill_a_training(store: Store, dataset: Dataset) -> list[str]:
 
 
 def training_of(store, model) -> TrainingRecord:
-    return TrainingRecord.read(store, model.folder, TrainingRecord.FILE)
+    return TrainingRecord.read(store, model.folder)
 
 
 def shares_of(store, model, name) -> np.ndarray:
@@ -172,7 +172,7 @@ if __name__ == "__main__":
             status = Path("/proc/self/status").read_text()  # ru_maxrss would count what the parent process took
             sys.stdout.write(f"peak kB {status.partition('VmHWM:')[2].split()[0]}\n")
         sys.exit()
-    there = (home, Dataset.read(home, f"datasets/{dataset}", "dataset.json"))
+    there = (home, Dataset.read(home, f"datasets/{dataset}"))
     if fault == "kill":
         kill_in_the_middle()
         run_trial(there, epochs=5)
