@@ -2,10 +2,11 @@
 
 import datetime
 
+from rich.filesize import decimal
+
 DASH = "–"  # what cannot be said is a dash, not 0
 NBSP = "\u00a0"
 MINUS = "−"
-SIZES = ("B", "kB", "MB", "GB", "TB")
 
 
 def percent(share: float | None, digits: int = 1) -> str:
@@ -40,10 +41,7 @@ def plural(count: int, one: str, many: str = "") -> str:
 
 def size(size_bytes: int) -> str:
     """Returns a number of bytes in the unit that suits it."""
-    number_of, unit = float(size_bytes), 0
-    while number_of >= 1000 and unit < len(SIZES) - 1:
-        number_of, unit = number_of / 1000, unit + 1
-    return f"{number_of:.{min(unit, 1)}f}{NBSP}{SIZES[unit]}"
+    return decimal(size_bytes, separator=NBSP)
 
 
 def duration(seconds: float | None) -> str:

@@ -15,6 +15,7 @@ annotations of the pages when they are made, so this module must not have annota
 
 import json
 import re
+import time
 from collections.abc import Callable
 from functools import cache
 from pathlib import PurePosixPath
@@ -265,9 +266,7 @@ def respond(content: bytes, media_type: str, status: int = 200, headers: dict[st
 
 def render(name: str, **values: Any) -> bytes:
     """Returns a page made from a template; all values are escaped."""
-    from imagenet_tasks.pages.wording import now_s
-
-    page: str = _templates().get_template(name).render(now_s=now_s(), **values)
+    page: str = _templates().get_template(name).render(now_s=time.time(), **values)
     return page.encode(errors="replace")
 
 

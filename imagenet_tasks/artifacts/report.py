@@ -1,12 +1,12 @@
 """What a run's report.json says. Shares are in [0, 1]; None is what cannot be said."""
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from imagenet_tasks.artifacts.decision import Decision
 from imagenet_tasks.artifacts.figures import BySeed, Count, Interval, Share, Word
-from imagenet_tasks.artifacts.json_file import VERSION_FIELD, JsonArtifact
+from imagenet_tasks.artifacts.json_file import JsonArtifact
 from imagenet_tasks.artifacts.quality import Disputed, Suspects
 from imagenet_tasks.artifacts.references import ChosenClass
 from imagenet_tasks.artifacts.report_pictures import Data
@@ -263,11 +263,3 @@ class Report(JsonArtifact):
     def accuracy(self) -> float | None:
         """Its accuracy on test, the mean over seeds."""
         return self.verdict.test.after if self.models.after else self.verdict.test.before
-
-    @classmethod
-    def json_schema(cls) -> dict[str, Any]:
-        """Returns the JSON Schema of the file."""
-        schema = cls.model_json_schema()
-        schema["properties"] = {VERSION_FIELD: {"const": cls.SCHEMA_VERSION}} | schema["properties"]
-        schema["required"] = [VERSION_FIELD, *schema["required"]]
-        return schema

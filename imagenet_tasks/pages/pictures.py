@@ -1,7 +1,5 @@
 """The pictures of a class of a run: thumbnails of what was accepted, and what became of every candidate."""
 
-import base64
-import io
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
@@ -201,6 +199,4 @@ def _data_address(content: bytes) -> str:
 
     picture = images.decode(content, at_least=(THUMBNAIL_PX, THUMBNAIL_PX))
     picture.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=80)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return images.data_address(picture)

@@ -29,11 +29,6 @@ ADVICE = {
 ANYTHING_ELSE = "Read the task's log. Clear the failed task to run it and what follows again: finished work is kept."
 
 
-def now_s() -> float:
-    """Returns the Unix time."""
-    return datetime.now(UTC).timestamp()
-
-
 def advice(error_type: str) -> str:
     """Returns what to do after an error of this type."""
     return ADVICE.get(error_type, ANYTHING_ELSE)

@@ -1,17 +1,16 @@
 """Reads what a report is made of: each file is opened, and so hashed, once."""
 
 import csv
-import functools
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from imagenet_tasks.artifacts.arrays import SplitRow
-from imagenet_tasks.artifacts.figures import Metrics, RepairComparison
-from imagenet_tasks.artifacts.quality import DataQuality, Suspects
+from imagenet_tasks.artifacts.json_file import JsonArtifact
 from imagenet_tasks.artifacts.references import Dataset, TrainedModel
-from imagenet_tasks.artifacts.training import HISTORY, TrainingRecord, read_history
+from imagenet_tasks.artifacts.training import HISTORY, read_history
 from imagenet_tasks.store.storage import Store
 
-Kept = TypeVar("Kept", Metrics, RepairComparison, DataQuality, Suspects, TrainingRecord)
+Kept = TypeVar("Kept", bound=JsonArtifact)
 
 
 class Files:
@@ -27,13 +26,11 @@ class Files:
 
     def read(self, folder: str, kind: type[Kept]) -> Kept:
         """Returns what the JSON file of this kind in a published folder describes."""
-        return self._once(folder, kind.FILE, functools.partial(kind.read, self.store, folder))
+        return self._once(folder, kind.FILE, lambda: kind.read(self.store, folder))
 
     def history(self, model: TrainedModel) -> list[dict[str, Any]]:
         """Returns a model's figures of each epoch, as plain values."""
-        return self._once(
-            model.folder, HISTORY, lambda: [epoch.as_line() for epoch in read_history(self.store, model)]
-        )  # fmt: skip
+        return self._once(model.folder, HISTORY, lambda: [e.as_line() for e in read_history(self.store, model)])
 
     def places(self, dataset: Dataset) -> dict[str, list[SplitRow]]:
         """Returns all pictures of a dataset's classes by side.
@@ -42,20 +39,20 @@ class Files:
             By 'train', 'validation' (absent where the test pictures steer), 'test', 'label_conflict' and 'placeholder';
             a side without pictures is absent.
         """
-        return self._once(dataset.folder, "split.csv", lambda: self._places(dataset))
 
-    def _places(self, dataset: Dataset) -> dict[str, list[SplitRow]]:
-        places: dict[str, list[SplitRow]] = {}
-        with self.store.open_file(dataset.folder, "split.csv").open(newline="") as file:
-            for line in csv.DictReader(file):
-                places.setdefault(line["split"], []).append(SplitRow.of(line))
-        return places
+        def read() -> dict[str, list[SplitRow]]:
+            places: dict[str, list[SplitRow]] = {}
+            with self.store.open_file(dataset.folder, "split.csv").open(newline="") as file:
+                for line in csv.DictReader(file):
+                    places.setdefault(line["split"], []).append(SplitRow.of(line))
+            return places
 
-    def _once(self, folder: str, name: str, read: Any) -> Any:
-        key = folder, name
-        if key not in self._read:
-            self._read[key] = read()
-        return self._read[key]
+        return self._once(dataset.folder, "split.csv", read)
+
+    def _once(self, folder: str, name: str, read: Callable[[], Any]) -> Any:
+        if (folder, name) not in self._read:
+            self._read[folder, name] = read()
+        return self._read[folder, name]
 
 
 def picked(source: Any, *names: str) -> dict[str, Any]:

@@ -53,8 +53,4 @@ class ReportInputs:
     @property
     def kept(self) -> Round | None:
         """The round with the highest validation accuracy, the first of equals; None where no repair was tried."""
-        return max(self.rounds, key=lambda r: _or_nothing(r.evaluation.validation_accuracy), default=None)
-
-
-def _or_nothing(accuracy: float | None) -> float:
-    return -1.0 if accuracy is None else accuracy
+        return max(self.rounds, key=lambda r: r.evaluation.validation_accuracy or 0.0, default=None)

@@ -1,11 +1,9 @@
 """The report's figures on mistakes: what is taken for what, which test pictures, and how sure the model was."""
 
 import csv
-from collections.abc import Iterator
-from itertools import islice
 from typing import Any
 
-from imagenet_tasks.artifacts.references import Dataset, DatasetClass, Evaluation
+from imagenet_tasks.artifacts.references import Dataset, Evaluation
 from imagenet_tasks.artifacts.report import MistakeRow
 from imagenet_tasks.report.files import Files
 from imagenet_tasks.report.inputs import ReportInputs
@@ -83,7 +81,10 @@ def _pairs(
             "true_class_id": true.class_id, "predicted_class_id": predicted.class_id,
             "support": sum(matrices["before"][i]),
             "pictures": {
-                role: [one.as_dict() for one in islice(_taken(mistakes, true, predicted), PAIR_PICTURES)]
+                role: [
+                    one.as_dict() for one in mistakes
+                    if (one.class_id, one.answered_class_id) == (true.class_id, predicted.class_id)
+                ][:PAIR_PICTURES]
                 for role, mistakes in found.items()
             },
         }
@@ -91,7 +92,3 @@ def _pairs(
         for i, j in most
         for true, predicted in [(dataset.classes[i], dataset.classes[j])]
     ]  # fmt: skip
-
-
-def _taken(mistakes: list[MistakeRow], true: DatasetClass, predicted: DatasetClass) -> Iterator[MistakeRow]:
-    return (one for one in mistakes if (one.class_id, one.answered_class_id) == (true.class_id, predicted.class_id))

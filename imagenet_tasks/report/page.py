@@ -62,7 +62,7 @@ def _environment() -> "jinja2.Environment":
         "p_value": wording.p_value, "duration": wording.duration, "moment": wording.moment, "goal": wording.goal,
         "plural": wording.plural, "said": settings.said, "direction": _direction, "span": wording.span,
         "p_number": wording.p_number, "said_task": _said_task, "learning_rate": _learning_rate, "batch": _batch,
-        "signed": signed, "reason": _reason,
+        "signed": signed,
     }  # fmt: skip
     return environment
 
@@ -172,11 +172,6 @@ def _class_counts(classes: list[dict[str, Any]]) -> dict[str, int]:
         "worse": sum(change < 0 for change in changes),
         "same": sum(change == 0 for change in changes),
     }
-
-
-def _reason(name: str) -> str:
-    """Returns a reject reason as it is read."""
-    return name.replace("_", " ")
 
 
 def _direction(difference: float | None) -> str:

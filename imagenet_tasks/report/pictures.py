@@ -1,16 +1,14 @@
 """Small pictures for the page, as data: addresses, so that the page asks nobody for anything."""
 
-import base64
-import io
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from imagenet_tasks.artifacts.arrays import SplitRow, read_array
+from PIL import Image
+
+from imagenet_tasks import images
+from imagenet_tasks.artifacts.arrays import SplitRow, read_array, read_pixels
 from imagenet_tasks.artifacts.references import ClassArray, Dataset
 from imagenet_tasks.store.storage import Store
-
-if TYPE_CHECKING:
-    import numpy as np
 
 Place = tuple[str, int]  # a picture of a dataset: its class id, and its row in the class's array
 MOST_PICTURES = 240  # about 2 kB each: the page stays far below 5 MB with any number of classes
@@ -50,7 +48,7 @@ def augmentation_samples(
         samples[array.class_id] = [
             {
                 "original": place_of[array.class_id, source],
-                "copies": [data_address(changed[number]) for number in numbers[:COPIES]],
+                "copies": [images.data_address(Image.fromarray(changed[number])) for number in numbers[:COPIES]],
             }
             for source, numbers in list(groups.items())[:ORIGINALS]
             if (array.class_id, source) in place_of
@@ -66,8 +64,9 @@ def addresses(store: Store, dataset: Dataset, places: Iterable[Place]) -> dict[P
     found: dict[Place, str] = {}
     for member in dataset.classes:
         if rows := rows_of.get(member.class_id):
-            pictures, _ = read_array(store, member.array)
-            found |= {(member.class_id, row): data_address(pictures[row]) for row in sorted(rows)}
+            pictures = read_pixels(store, member.array)
+            for row in sorted(rows):
+                found[member.class_id, row] = images.data_address(Image.fromarray(pictures[row]))
     return found
 
 
@@ -79,12 +78,3 @@ def places_in(figures: dict[str, Any]) -> list[Place]:
     data = figures["data"]
     alike = data["conflicts"] + [one for group in data["shown_groups"] for one in group["pictures"]]
     return [(one["class_id"], one["row"]) for one in suspects + mistakes + alike]
-
-
-def data_address(picture: "np.ndarray") -> str:
-    """Returns a picture, uint8 (rows, columns, 3), as a JPEG in a data: address."""
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "JPEG", quality=85)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

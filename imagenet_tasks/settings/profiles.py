@@ -23,23 +23,13 @@ from imagenet_tasks.settings.config import (
     to_json,
 )
 
-# What makes no sense for a class of the study: a building, an animal or a vehicle on its head is no such picture. What
-# is seen from above or below, or floats, has no such side: keyboard, beetle, cobra, aircraft, jellyfish.
-DENIED_TRANSFORMS = (
-    "n00441073: vertical_flip",  # ski jumping
-    "n00451635: vertical_flip",  # motorcycling
-    "n02403454: vertical_flip",  # cow
-    "n02482650: vertical_flip",  # pygmy chimpanzee
-    "n02510455: vertical_flip",  # giant panda
-    "n02676938: vertical_flip",  # acropolis
-    "n02738535: vertical_flip",  # armchair
-    "n03173929: vertical_flip",  # delivery truck
-    "n03902125: vertical_flip",  # pay-phone
-    "n09260907: vertical_flip",  # cultivated land
-    "n09438940: vertical_flip",  # snowdrift
-    "n12582231: vertical_flip",  # palm
-)
-
+# A building, an animal or a vehicle on its head is no picture of its class. What is seen from above or below, or
+# floats, has no such side: keyboard, beetle, cobra, aircraft, jellyfish.
+UPRIGHT = (
+    "ski jumping", "motorcycling", "cow", "pygmy chimpanzee", "giant panda", "acropolis", "armchair", "delivery truck",
+    "pay-phone", "cultivated land", "snowdrift", "palm",
+)  # fmt: skip
+DENIED_TRANSFORMS = tuple(sorted(f"{c.class_id}: vertical_flip" for c in STUDY_CLASSES if c.name in UPRIGHT))
 
 # What the profiles have in common.
 _profile = functools.partial(

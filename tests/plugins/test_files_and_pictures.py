@@ -46,7 +46,7 @@ def artifacts(report):
 def test_files_are_listed_with_sizes_and_checksums(viewer, artifacts):
     html = shown(viewer, "artifacts")
     assert hashlib.sha256(b"image_id\n").hexdigest() in html
-    assert "9\xa0B" in html and "700\xa0B" in html and "baseline-compact-seed0" in html
+    assert "9\xa0bytes" in html and "700\xa0bytes" in html and "baseline-compact-seed0" in html
     own = artifacts.store.read_bytes(artifacts.key("config.json"))
     assert hashlib.sha256(own).hexdigest() in html
 
