@@ -41,7 +41,7 @@ def plural(count: int, one: str, many: str = "") -> str:
 
 def size(size_bytes: int) -> str:
     """Returns a number of bytes in the unit that suits it."""
-    return decimal(size_bytes, separator=NBSP)
+    return decimal(size_bytes).replace(" ", NBSP)
 
 
 def duration(seconds: float | None) -> str:
