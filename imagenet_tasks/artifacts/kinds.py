@@ -160,20 +160,3 @@ RUN = Kind(
 )  # fmt: skip
 # What refers to others comes before these, which is the order of removal. Copies lie where arrays do.
 KINDS = (RUN, EVALUATION, PLAN, MODEL, CHECKPOINT, DATASET, ARRAY, COPIES, URL_LIST, SELECTION, PICTURE, DRAWN_PICTURE)
-
-# The settings that change no artifact, and why. All others are declared by a kind; a test holds that.
-WITHOUT_EFFECT = {
-    "force": "it makes what is there again, by a salt; what comes of it is the same",
-    "accept_imagenet_terms": "it allows a source, which the terms are those of",
-    "connection": "it says who asks a server, not for which pictures",
-    "require_gpu": "it refuses a device; what a model was trained in is part of its name",
-    **dict.fromkeys(("download_threads", "max_requests_per_host"), "it says how many requests wait at a time"),
-    **dict.fromkeys(
-        ("connect_timeout_s", "read_timeout_s", "total_timeout_s", "attempts", "retry_after_cap_s", "max_redirects"),
-        "it says how patiently a server is asked",
-    ),
-    **dict.fromkeys(
-        ("respect_robots_tag", "allowed_private_hosts"),
-        "it says whose pictures are asked for; one that is there stays as it is",
-    ),
-}

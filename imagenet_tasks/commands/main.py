@@ -193,12 +193,12 @@ def _sample_server(download: DownloadConfig) -> Iterator[None]:
     if download.source != "sample" or download.location or os.environ.get("IMAGENET_SAMPLE_URL"):
         yield
         return
-    from imagenet_tasks.sample.server import SampleServer
+    from imagenet_tasks.sample.server import sample_server
 
     for name in ("NO_PROXY", "no_proxy"):  # a proxy of the environment does not reach this machine's loopback
         os.environ[name] = ",".join(filter(None, (os.environ.get(name), "127.0.0.1")))
-    with SampleServer() as server:
-        os.environ["IMAGENET_SAMPLE_URL"] = server.url
+    with sample_server() as url:
+        os.environ["IMAGENET_SAMPLE_URL"] = url
         yield
 
 

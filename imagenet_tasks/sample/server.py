@@ -15,11 +15,10 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable
-from functools import lru_cache
+from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
-from types import TracebackType
 from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
@@ -35,7 +34,7 @@ from imagenet_tasks.sample.faults import (
 )
 from imagenet_tasks.settings.classes import STUDY_CLASSES
 
-__all__ = ["FAULT_SHARES", "SampleServer", "fault_of", "serve"]
+__all__ = ["FAULT_SHARES", "fault_of", "sample_server", "serve"]
 
 _LOG = logging.getLogger(__name__)
 _IDLE_CONNECTION_S = 60
@@ -220,45 +219,27 @@ class _Handler(BaseHTTPRequestHandler):
                 return
 
 
-class SampleServer:
-    """Runs the sample's server in a thread for as long as the `with` block lasts.
+@contextlib.contextmanager
+def sample_server(host: str = "127.0.0.1", port: int = 0, seed: int = 0) -> Iterator[str]:
+    """Serves the sample in a thread for as long as the block lasts; yields its address, without a slash at the end.
 
     Args:
+        host: the address to listen on.
         port: the port to listen on; 0 takes a free one.
         seed: another seed is another collection, with other faults.
-        host: the address to listen on.
 
     Raises:
-        OSError: on entering, where the port is taken.
+        OSError: where the port is taken.
     """
-
-    def __init__(self, port: int = 0, seed: int = 0, host: str = "127.0.0.1") -> None:
-        self._address, self._seed = (host, port), seed
-        self._server: _Server | None = None
-        self._thread: threading.Thread | None = None
-
-    @property
-    def url(self) -> str:
-        """The address of the running server, such as `http://127.0.0.1:40123`, without a slash at the end."""
-        if self._server is None:
-            raise RuntimeError("SampleServer.url: the server is not running. Use it inside the `with` block.")
-        return self._server.url
-
-    def __enter__(self) -> "SampleServer":
-        self._server = _Server(self._address, self._seed)
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="sample-server", daemon=True
-        )
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        server, thread, self._server, self._thread = self._server, self._thread, None, None
-        if server is not None and thread is not None:
-            server.close()
-            thread.join()
+    server = _Server((host, port), seed)
+    serve_forever = partial(server.serve_forever, poll_interval=0.05)
+    thread = threading.Thread(target=serve_forever, name="sample-server", daemon=True)
+    thread.start()
+    try:
+        yield server.url
+    finally:
+        server.close()
+        thread.join()
 
 
 def serve(
@@ -281,10 +262,10 @@ def serve(
         for number in (signal.SIGTERM, signal.SIGINT):
             previous[number] = signal.signal(number, lambda *_: stop.set())
     try:
-        with SampleServer(port, seed, host) as server:
-            _LOG.info("sample server: listening on %s", server.url)
+        with sample_server(host, port, seed) as url:
+            _LOG.info("sample server: listening on %s", url)
             if ready is not None:
-                ready(server.url)
+                ready(url)
             while not stop.wait(0.5) and os.getppid() == parent:
                 pass
             _LOG.info("sample server: stopping")

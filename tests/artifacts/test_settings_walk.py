@@ -7,7 +7,7 @@ import pytest
 from fakes import training
 from fakes.pictures import COBRA, COW, PANDA, fill, picture
 
-from imagenet_tasks.artifacts.kinds import ARRAY, COPIES, KINDS, SELECTION, WITHOUT_EFFECT
+from imagenet_tasks.artifacts.kinds import ARRAY, COPIES, KINDS, SELECTION
 from imagenet_tasks.settings.profiles import PROFILES, setting_names
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.tasks import runner
@@ -48,6 +48,23 @@ ELSEWHERE = {
     "location": "what matters is which pictures are there, as below",
     "min_classes": "without it, the run that it lets go on stops: tests/tasks/test_tasks.py",
     "connection": "it needs Airflow: tests/dags/test_branches.py",
+}
+
+# The settings that change no artifact, and why. All others are declared by a kind; a test holds that.
+WITHOUT_EFFECT = {
+    "force": "it makes what is there again, by a salt; what comes of it is the same",
+    "accept_imagenet_terms": "it allows a source, which the terms are those of",
+    "connection": "it says who asks a server, not for which pictures",
+    "require_gpu": "it refuses a device; what a model was trained in is part of its name",
+    **dict.fromkeys(("download_threads", "max_requests_per_host"), "it says how many requests wait at a time"),
+    **dict.fromkeys(
+        ("connect_timeout_s", "read_timeout_s", "total_timeout_s", "attempts", "retry_after_cap_s", "max_redirects"),
+        "it says how patiently a server is asked",
+    ),
+    **dict.fromkeys(
+        ("respect_robots_tag", "allowed_private_hosts"),
+        "it says whose pictures are asked for; one that is there stays as it is",
+    ),
 }
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from imagenet_tasks.sample.drawings import picture_bytes
 from imagenet_tasks.sample.faults import FAULT_SHARES, fault_of, picture_name, served_index
-from imagenet_tasks.sample.server import SampleServer
+from imagenet_tasks.sample.server import sample_server
 from imagenet_tasks.settings.classes import STUDY_CLASSES
 
 COBRA = "n01747885"
@@ -25,13 +25,13 @@ SERVE = "from imagenet_tasks.sample.server import serve; serve(port=0, ready=lam
 
 @pytest.fixture(scope="module")
 def server():
-    with SampleServer() as running:
-        yield running
+    with sample_server() as url:
+        yield url
 
 
 @pytest.fixture
 def connection(server):
-    opened = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=5)
+    opened = http.client.HTTPConnection(urlsplit(server).netloc, timeout=5)
     yield opened
     opened.close()
 
@@ -66,7 +66,7 @@ def test_a_list_holds_1500_distinct_urls_that_the_server_answers(connection, ser
     assert response.headers.get_content_type() == "text/plain"
     assert len(set(urls)) == 1500
     good = served = candidate(None)[1]
-    assert urls[good] == server.url + path_of(COBRA, served)
+    assert urls[good] == server + path_of(COBRA, served)
 
 
 def test_the_urls_of_a_list_use_the_name_under_which_it_was_asked(connection):
@@ -76,7 +76,7 @@ def test_the_urls_of_a_list_use_the_name_under_which_it_was_asked(connection):
 
 def test_a_host_header_that_is_no_host_does_not_enter_the_list(connection, server):
     _, body = get(connection, f"/lists/{COBRA}.txt", Host="a b<script>")
-    assert body.startswith(server.url.encode())
+    assert body.startswith(server.encode())
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_gone_is_404_or_410(connection):
 def test_placeholder_redirects_to_the_picture_that_says_no_longer_available(connection, server):
     response, _ = get(connection, path_of(*candidate("placeholder")))
     assert response.status == 302
-    assert response.getheader("Location") == f"{server.url}/images/photo_unavailable.png"
+    assert response.getheader("Location") == f"{server}/images/photo_unavailable.png"
     _, body = get(connection, "/images/photo_unavailable.png")
     assert Image.open(BytesIO(body)).format == "PNG"
 
@@ -144,7 +144,7 @@ def test_html_is_a_page_with_status_200(connection):
 
 def test_a_truncated_transfer_ends_before_its_length_each_time(server):
     for _ in range(2):
-        opened = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=5)
+        opened = http.client.HTTPConnection(urlsplit(server).netloc, timeout=5)
         with pytest.raises(http.client.IncompleteRead):
             get(opened, path_of(*candidate("truncated_transfer")))
         opened.close()
@@ -166,7 +166,7 @@ def test_a_slow_candidate_takes_half_a_second_and_is_good(connection):
 
 
 def test_a_stalled_candidate_sends_a_byte_every_half_second(server):
-    netloc = urlsplit(server.url)
+    netloc = urlsplit(server)
     with socket.create_connection((netloc.hostname, netloc.port), timeout=5) as raw:
         raw.sendall(f"GET {path_of(*candidate('stalled'))} HTTP/1.1\r\nHost: {netloc.netloc}\r\n\r\n".encode())
         start, received = time.monotonic(), b""
@@ -198,8 +198,8 @@ def test_every_fault_of_the_table_is_among_the_candidates():
 
 
 def test_clients_that_hang_up_are_no_warning_and_no_traceback_and_the_server_goes_on(capfd, caplog):
-    with SampleServer() as server:
-        netloc = urlsplit(server.url)
+    with sample_server() as server:
+        netloc = urlsplit(server)
         for fault in ("slow", "stalled", None):
             request = f"GET {path_of(*candidate(fault))} HTTP/1.1\r\nHost: {netloc.netloc}\r\n\r\n".encode()
             with socket.create_connection((netloc.hostname, netloc.port), timeout=5) as raw:
@@ -215,8 +215,8 @@ def test_clients_that_hang_up_are_no_warning_and_no_traceback_and_the_server_goe
 
 def test_leaving_the_block_ends_stalled_and_idle_connections_and_leaves_no_thread():
     before = set(threading.enumerate())
-    with SampleServer() as server:
-        netloc = urlsplit(server.url)
+    with sample_server() as server:
+        netloc = urlsplit(server)
         idle = socket.create_connection((netloc.hostname, netloc.port), timeout=5)
         stalled = socket.create_connection((netloc.hostname, netloc.port), timeout=5)
         stalled.sendall(f"GET {path_of(*candidate('stalled'))} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
@@ -228,11 +228,6 @@ def test_leaving_the_block_ends_stalled_and_idle_connections_and_leaves_no_threa
         socket.create_connection((netloc.hostname, netloc.port), timeout=1)
     idle.close()
     stalled.close()
-
-
-def test_the_url_is_not_to_be_had_before_the_server_runs():
-    with pytest.raises(RuntimeError, match="not running"):
-        _ = SampleServer().url
 
 
 def test_a_process_ends_on_sigterm_with_nothing_on_stderr():
