@@ -1,20 +1,5 @@
 """The exception tree and the closed list of reasons for which a picture is rejected.
 
-ImagenetTasksError
-├── ConfigError             a setting cannot be used; never retried
-├── DataError               the data cannot be used; never retried
-│   └── TooFewImages
-├── TransientError          may pass; retried by the workflow
-│   ├── SourceUnavailable
-│   └── OutOfSpace
-├── ArtifactError           a file of an earlier stage is missing or damaged
-│   └── ChecksumMismatch
-└── TrainingError           training did not end with a usable model
-    ├── NonFiniteLoss       never retried
-    ├── AcceleratorMissing  never retried
-    ├── OutOfMemory         never retried
-    └── TrainingTimeout     never retried
-
 A picture that cannot be used is data, not a failure of the stage: the code that judges it raises `Rejected`, which
 never leaves the stage and becomes a record with its `RejectReason`.
 """
@@ -64,19 +49,19 @@ class TrainingError(ImagenetTasksError):
 
 
 class NonFiniteLoss(TrainingError):
-    """The loss became NaN or infinite."""
+    """The loss became NaN or infinite. Never retried."""
 
 
 class AcceleratorMissing(TrainingError):
-    """A GPU was asked for, and the worker has none."""
+    """A GPU was asked for, and the worker has none. Never retried."""
 
 
 class OutOfMemory(TrainingError):
-    """The device's memory does not hold the training, at half the batch either."""
+    """The device's memory does not hold the training, at half the batch either. Never retried."""
 
 
 class TrainingTimeout(TrainingError):
-    """Training ran longer than it may."""
+    """Training ran longer than it may. Never retried."""
 
 
 class RejectReason(StrEnum):

@@ -1,13 +1,4 @@
-"""The command line: the same stages without a workflow engine.
-
-python -m imagenet_tasks run --profile P --source folder --location DIR --home DIR [--set name=value ...]
-python -m imagenet_tasks config --profile P [--set name=value ...]
-python -m imagenet_tasks preview --profile P --source folder --location DIR --home DIR --out FILE.png
-python -m imagenet_tasks predict --home DIR FILE ...
-python -m imagenet_tasks prune --home DIR [--keep-runs N] [--older-than-days D] [--pictures] [--delete]
-python -m imagenet_tasks classes [WORD ...]
-python -m imagenet_tasks sample-server [--port N]
-"""
+"""The command line: the same stages without a workflow engine."""
 
 import argparse
 import contextlib
@@ -61,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m imagenet_tasks", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m imagenet_tasks", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="command")
 
     settings = argparse.ArgumentParser(add_help=False)

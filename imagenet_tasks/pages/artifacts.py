@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from imagenet_tasks.artifacts import kinds
-from imagenet_tasks.pages.files import UNREADABLE, is_plain, names_or_none, read_plain
+from imagenet_tasks.pages.files import UNREADABLE, is_plain, names_if_readable, read_plain
 from imagenet_tasks.pages.records import class_names, label_of, read_records
 from imagenet_tasks.store.storage import MARKER, Store
 from imagenet_tasks.workflow.graph import TASKS
@@ -103,8 +103,8 @@ def _folders(run: Run) -> dict[str, str]:
 
 
 def _own_files(run: Run) -> Iterator[ArtifactFile]:
-    in_report = names_or_none(run.store, run.key("report"))
-    names = [*names_or_none(run.store, run.folder), *(f"report/{name}" for name in in_report)]
+    in_report = names_if_readable(run.store, run.key("report"))
+    names = [*names_if_readable(run.store, run.folder), *(f"report/{name}" for name in in_report)]
     for name in names:  # what the tasks and their progress wrote is on the Report tab
         if not re.fullmatch(kinds.RUN.files, name) or name.startswith(("tasks", "progress")):
             continue

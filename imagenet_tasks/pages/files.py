@@ -67,7 +67,7 @@ def list_names(store: Store, key: str) -> list[str]:
     return store.names(key)
 
 
-def names_or_none(store: Store, key: str) -> list[str]:
+def names_if_readable(store: Store, key: str) -> list[str]:
     """Returns the names in a folder, [] also where they cannot be read."""
     try:
         return list_names(store, key)

@@ -1,16 +1,14 @@
 """The pictures of a class of a run: thumbnails of what was accepted, and what became of every candidate."""
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from pydantic import TypeAdapter
-from pydantic.dataclasses import dataclass as checked
-
+from imagenet_tasks.artifacts.json_file import JsonArtifact
 from imagenet_tasks.artifacts.references import Selection, SelectionRef
 from imagenet_tasks.errors import Rejected, without_secrets
 from imagenet_tasks.pages.files import UNREADABLE, read_plain
-from imagenet_tasks.pages.records import LENIENT, Moment, read_config, read_records
+from imagenet_tasks.pages.records import Moment, read_config, read_records
 from imagenet_tasks.settings.classes import ImageClass
 from imagenet_tasks.workflow.graph import parse_task_id
 from imagenet_tasks.workflow.run import Run
@@ -22,8 +20,7 @@ THUMBNAIL_PX = 180  # its longer side
 MOST_UNSCALED_PX = 4_000_000
 
 
-@checked(frozen=True, kw_only=True, config=LENIENT)
-class Candidate:
+class Candidate(JsonArtifact, extra="ignore"):
     """A line of records.jsonl; sizes in pixels and bytes, None where nothing came; `shown` is what people may read."""
 
     candidate: str
@@ -41,9 +38,6 @@ class Candidate:
     def outcome(self) -> str:
         """Accepted, or why not."""
         return "accepted" if self.state == "accepted" else (self.reason or self.state).replace("_", " ")
-
-
-_CANDIDATE_TYPE = TypeAdapter(Candidate)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,12 +136,16 @@ def _candidates(run: Run, class_id: str) -> tuple[list[Candidate], int]:
         return [], 1
     for line in content.splitlines():
         try:
-            candidate = _CANDIDATE_TYPE.validate_json(line)
+            candidate = Candidate.model_validate_json(line)
         except ValueError:
             damaged += 1
         else:
-            detail = candidate.detail and _readable(run, candidate.detail)
-            found[candidate.candidate] = replace(candidate, shown=_readable(run, candidate.candidate), detail=detail)
+            found[candidate.candidate] = candidate.model_copy(
+                update={
+                    "shown": _readable(run, candidate.candidate),
+                    "detail": candidate.detail and _readable(run, candidate.detail),
+                }
+            )
     return list(found.values()), damaged
 
 

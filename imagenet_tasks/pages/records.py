@@ -1,45 +1,41 @@
 """Reads what is known of a run: its tasks' records, their progress, its report. Damage is told, never raised."""
 
 import contextlib
-import json
 import re
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter
-from pydantic.dataclasses import dataclass as checked
+from pydantic import Field
 
+from imagenet_tasks.artifacts.json_file import JsonArtifact
 from imagenet_tasks.artifacts.kinds import FINGERPRINT
 from imagenet_tasks.artifacts.references import TrainedModel
 from imagenet_tasks.artifacts.training import HISTORY, parse_history
-from imagenet_tasks.pages.files import UNREADABLE, has_content, list_names, names_or_none, read_plain
+from imagenet_tasks.pages.files import UNREADABLE, has_content, list_names, read_plain
 from imagenet_tasks.pages.lines import Chart, Line, draw_lines
 from imagenet_tasks.settings.config import RunConfig, from_json
-from imagenet_tasks.workflow.graph import parse_task_id
+from imagenet_tasks.workflow.graph import GATE, parse_task_id
 from imagenet_tasks.workflow.progress import Snapshot
 from imagenet_tasks.workflow.run import Run
 
 REPORT = "report/report.html"
 MESSAGE_CHARACTERS = 2000
-LENIENT = ConfigDict(extra="ignore", allow_inf_nan=False)
 
 State = Literal["running", "success", "failed", "stopped"]
 Moment = Annotated[float, Field(ge=0, le=4e9)]
 Duration = Annotated[float, Field(ge=0, le=1e9)]
 
 
-@checked(frozen=True, kw_only=True, config=LENIENT)
-class TaskError:
+class TaskError(JsonArtifact, extra="ignore"):
     """How a task failed."""
 
     type: str
     message: str
 
 
-@checked(frozen=True, kw_only=True, config=LENIENT)
-class TaskRecord:
+class TaskRecord(JsonArtifact, extra="ignore"):
     """What a task wrote of itself; `stopped` is a task that the run's end left running."""
 
     task: str
@@ -95,7 +91,6 @@ class TaskRecord:
 
 
 ORDER: tuple[State, ...] = ("failed", "stopped", "running", "success")  # what matters most comes first
-_RECORD_TYPE = TypeAdapter(TaskRecord)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,11 +191,16 @@ def view_run(run: Run, airflow_state: str | None) -> RunView:
     records, damaged = read_records(run)
     labels = class_names(run)
     records = [
-        replace(r, label=label_of(labels, r.item), progress=_progress(run, r) if live and r.shows_progress else None)
+        r.model_copy(
+            update={
+                "label": label_of(labels, r.item),
+                "progress": _progress(run, r) if live and r.shows_progress else None,
+                # A killed process writes no end.
+                "state": "stopped" if r.state == "running" and not live else r.state,
+            }
+        )
         for r in records
     ]
-    if not live:  # a killed process writes no end
-        records = [replace(r, state="stopped") if r.state == "running" else r for r in records]
     try:
         has_report = has_content(run.store, run.key(REPORT))
     except UNREADABLE:
@@ -213,7 +213,7 @@ def view_run(run: Run, airflow_state: str | None) -> RunView:
         has_report=has_report,
         is_current=has_report and is_of_last_attempt and not live,
         damaged=tuple(damaged),
-        decision=read_decision(run),
+        decision=_decision(records),
     )
 
 
@@ -234,12 +234,14 @@ def read_records(run: Run) -> tuple[list[TaskRecord], list[str]]:
             content = read_file(run, f"tasks/{name}")
             if content is None:  # the run begins again just now
                 continue
-            record = _RECORD_TYPE.validate_json(content)
+            record = TaskRecord.from_json(content, where=name)
         except UNREADABLE:
             damaged.append(f"tasks/{name}")
             continue
-        error = record.error and replace(record.error, message=_without_root(run, record.error.message))
-        records.append(replace(record, error=error))
+        if record.error:
+            error = record.error.model_copy(update={"message": _without_root(run, record.error.message)})
+            record = record.model_copy(update={"error": error})
+        records.append(record)
     return sorted(records, key=lambda r: (r.started_s, r.task, r.item)), damaged
 
 
@@ -251,15 +253,6 @@ def read_config(run: Run) -> RunConfig | None:
     return None
 
 
-def read_decision(run: Run) -> str:
-    """Returns why the last gate decided as it did, '' before the first."""
-    for name in sorted((n for n in names_or_none(run.store, run.folder) if n.startswith("decision")), reverse=True):
-        with contextlib.suppress(*UNREADABLE, KeyError, TypeError):
-            said = json.loads(read_file(run, name) or b"")
-            return f"{said['why']}"
-    return ""
-
-
 def class_names(run: Run) -> dict[str, str]:
     """Returns the names of the run's classes by their ids; {} where they cannot be read."""
     config = read_config(run)
@@ -269,6 +262,12 @@ def class_names(run: Run) -> dict[str, str]:
 def label_of(names: dict[str, str], item: str) -> str:
     """Returns the class's name of a task's item: a class id, or that with the number of pictures to add; else ''."""
     return names.get(item) or names.get(re.sub(r"\.\d+$", "", item), "")
+
+
+def _decision(records: list[TaskRecord]) -> str:
+    """Returns why the last gate decided as it did, '' before the first; the records are in order of their start."""
+    gates = [r.result for r in records if r.task.endswith(GATE) and isinstance(r.result, dict)]
+    return str(gates[-1].get("why", "")) if gates else ""
 
 
 def _progress(run: Run, record: TaskRecord) -> Snapshot | None:

@@ -5,29 +5,14 @@ and shape or place says the same as colour.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from markupsafe import Markup
+from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import offset_copy
 
 from imagenet_tasks.report import wording
-from imagenet_tasks.report.svg import (
-    AFTER,
-    BEFORE,
-    INK,
-    MUTED,
-    SURFACE,
-    WORSE,
-    blank,
-    drawing,
-    grid,
-    inline,
-    locator,
-    short,
-    signed,
-)
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from imagenet_tasks.report.svg import AFTER, BEFORE, INK, MUTED, SURFACE, WORSE, blank, drawing, inline, short, signed
 
 FUNNEL = {"listed": "Listed", "asked": "Asked for", "accepted": "Accepted", "used": "Used"}
 SIDES = {"train": 0.9, "validation": 0.55, "test": 0.3}  # how strong each is drawn
@@ -53,7 +38,7 @@ def difference_chart(verdict: dict[str, Any]) -> Markup:
                 [100 * low, 100 * high], [row, row], color=colour, linewidth=5, solid_capstyle="round", alpha=0.35
             )
             axes.plot([middle], [row], "o", color=colour, markersize=9)
-        axes.xaxis.set_major_locator(locator(5))
+        axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.xaxis.set_major_formatter(lambda value, _: signed(value))
         axes.tick_params(axis="x", length=3)
         for place, side, text in ((0, "left", "← worse"), (0.5, "center", "no difference"), (1, "right", "better →")):
@@ -79,11 +64,12 @@ def class_chart(rows: Sequence[dict[str, Any]], name: str) -> Markup:
         axes.tick_params(axis="y", length=0, pad=16, labelcolor=INK)
         axes.tick_params(axis="x", length=3)
         axes.spines["left"].set_visible(False)
-        grid(axes, "x")
+        axes.grid(axis="x")
+        in_margin = offset_copy(axes.transData, axes.get_figure(root=True), x=-8, units="points")
         for place, row in enumerate(rows):
             before, after = (_percentage(row, role) for role in ("before", "after"))
             if row["targeted"]:
-                axes.plot([-2], [place], "D", color=AFTER, markersize=4.5, clip_on=False, transform=_shifted(axes, -8))
+                axes.plot([-2], [place], "D", color=AFTER, markersize=4.5, clip_on=False, transform=in_margin)
                 axes.get_yticklabels()[place].set_fontweight("bold")
             if before is None:
                 axes.text(1, place, wording.DASH, va="center_baseline", color=MUTED)
@@ -138,12 +124,6 @@ def funnel_chart(totals: dict[str, Any], *, test_steers: bool) -> Markup:
         return inline(
             axes, "funnel", title="Pictures from listed to used", description=f"{said}; of these {parts}."
         )  # fmt: skip
-
-
-def _shifted(axes: "Axes", by_px: float) -> Any:
-    from matplotlib.transforms import ScaledTranslation
-
-    return axes.transData + ScaledTranslation(by_px / 72, 0, axes.figure.dpi_scale_trans)
 
 
 def _percentage(row: dict[str, Any], role: str) -> float | None:

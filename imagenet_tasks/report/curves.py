@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup
+from matplotlib.ticker import MaxNLocator
 
-from imagenet_tasks.report.svg import AFTER, BEFORE, MUTED, SURFACE, blank, drawing, grid, inline, locator
+from imagenet_tasks.report.svg import AFTER, BEFORE, MUTED, SURFACE, blank, drawing, inline
 
 COLOUR = {"before": BEFORE, "after": AFTER}
 FAINT = 0.38  # the other seeds stay behind the first
@@ -74,10 +75,10 @@ def learning_curves(
         axes = blank(350, 215, left=40, right=12, top=18, bottom=36)
         axes.set_title(quantity, loc="right", color=MUTED, fontsize=9, pad=6)
         axes.set(xlim=(1 if limits.epochs > 1 else 0.5, max(limits.epochs, 1.5)), xlabel="epoch")
-        axes.xaxis.set_major_locator(locator(7, integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(7, integer=True))
         if quantity == ACCURACY:
             axes.set_ylim(0, limits.accuracy)
-            axes.yaxis.set_major_locator(locator(6))
+            axes.yaxis.set_major_locator(MaxNLocator(6))
             axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
             axes.axhline(goal, color=MUTED, linewidth=1, linestyle=(0, (1, 2)))
             axes.annotate(
@@ -86,7 +87,7 @@ def learning_curves(
             )  # fmt: skip
         else:
             axes.set_ylim(0, limits.loss)
-        grid(axes, "y")
+        axes.grid(axis="y")
         for curve in sorted(curves, key=lambda each: not each.faint):  # the faint ones lie behind
             _draw(axes, curve, quantity)
         return inline(axes, name, title=title, description=_said(curves, quantity))

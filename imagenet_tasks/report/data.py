@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from imagenet_tasks.artifacts.quality import DataQuality, Flaws, LargestGroup, Suspects
+from imagenet_tasks.artifacts.quality import DataQuality, Flaws, LargestGroup
 from imagenet_tasks.artifacts.references import SPLITS, Dataset
 from imagenet_tasks.report.files import Files, picked
 from imagenet_tasks.report.inputs import ReportInputs
@@ -13,17 +13,6 @@ SHORTAGES = 10  # how many short classes have a sentence of their own
 CONFLICTS = 12  # how many pictures that lie in several classes are shown
 GROUPS, GROUP_PICTURES = 6, 6  # how many groups of near-duplicates are shown, and how many pictures of each
 COUNTS = ("listed", "asked", "wanted", "accepted")  # of the pictures of a class, before its split
-
-
-def collect_suspects(inputs: ReportInputs, files: Files) -> dict[str, Any] | None:
-    """Returns the training pictures whose label is in doubt, as the baseline's evaluation lists them.
-
-    Returns:
-        None where labels were not judged.
-    """
-    if not inputs.config.train.label_check_folds:
-        return None
-    return files.read(inputs.baseline.folder, Suspects).as_dict()
 
 
 def collect_data(inputs: ReportInputs, files: Files) -> dict[str, Any]:

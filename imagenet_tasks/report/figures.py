@@ -4,11 +4,12 @@ import time
 from typing import Any
 
 from imagenet_tasks.artifacts.figures import Metrics, RepairComparison
+from imagenet_tasks.artifacts.quality import Suspects
 from imagenet_tasks.artifacts.references import Dataset, Evaluation
 from imagenet_tasks.artifacts.training import TrainingRecord
 from imagenet_tasks.errors import ArtifactError
 from imagenet_tasks.report import settings, wording
-from imagenet_tasks.report.data import collect_data, collect_suspects
+from imagenet_tasks.report.data import collect_data
 from imagenet_tasks.report.files import Files, picked
 from imagenet_tasks.report.inputs import ReportInputs
 from imagenet_tasks.report.mistakes import collect_mistakes
@@ -58,7 +59,7 @@ def collect(inputs: ReportInputs, files: Files) -> dict[str, Any]:
         "repair": collect_repair(inputs, files),
         "classes": classes,
         "augmentation": collect_augmentation(inputs, by_stage["augment"]),
-        "suspects": collect_suspects(inputs, files),
+        "suspects": files.read(inputs.baseline.folder, Suspects).as_dict() if config.train.label_check_folds else None,
         "data": data,
         "settings": by_stage | {"command": settings.command(config)},
         "versions": settings.versions(),

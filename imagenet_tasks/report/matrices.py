@@ -1,9 +1,10 @@
 """Confusion matrices, and what a repair changed in them: the count in each cell, its share of the row as colour."""
 
 from collections.abc import Sequence
-from typing import Any
 
+import numpy as np
 from markupsafe import Markup
+from matplotlib.patches import Rectangle
 
 from imagenet_tasks.report.svg import AFTER, FONT_PX, GRID, INK, MUTED, WORSE, blank, drawing, inline, short, signed
 
@@ -21,8 +22,6 @@ def shown_labels(matrices: Sequence[Matrix]) -> list[int]:
     count = len(matrices[0])
     if count <= MOST_CLASSES:
         return list(range(count))
-    import numpy as np
-
     total = np.sum(matrices, axis=0)
     wrong = total.sum(axis=0) + total.sum(axis=1) - 2 * total.diagonal()
     return sorted(np.argsort(-wrong, kind="stable")[:MOST_CLASSES].tolist())
@@ -40,8 +39,6 @@ def matrix_chart(
         shown: the labels that are drawn; the answers of the others are one last column.
         supports: the pictures of each class, which shares are of.
     """
-    from matplotlib.patches import Rectangle
-
     rows = [[matrix[i][j] for j in shown] for i in shown]
     columns = [short(names[i], 18) for i in shown]
     if len(shown) < len(names):
@@ -54,7 +51,7 @@ def matrix_chart(
     name = f"confusion-{role}"
     with drawing(name):
         axes = blank(left + cell * wide + 10, top + cell * high + 10, left=left, right=10, top=top, bottom=10)
-        axes.set(xlim=(0, wide), ylim=(high, 0), xticks=_middles(wide), yticks=_middles(high))
+        axes.set(xlim=(0, wide), ylim=(high, 0), xticks=np.arange(wide) + 0.5, yticks=np.arange(high) + 0.5)
         axes.set_yticklabels(columns[:high])
         axes.xaxis.tick_top()
         axes.set_xticklabels(columns, rotation=90, rotation_mode="anchor", ha="left", va="center")
@@ -88,7 +85,3 @@ def _said(matrix: Matrix, role: str) -> str:
     if role == "difference":
         return f"{signed(right)} test pictures on the diagonal. The table below lists all changes."
     return f"{right} of {sum(map(sum, matrix))} test pictures are on the diagonal. The table below lists all answers."
-
-
-def _middles(count: int) -> list[Any]:
-    return [i + 0.5 for i in range(count)]

@@ -1,8 +1,9 @@
 """Fills the page's template. Everything in it is escaped but the charts, which are escaped where they are drawn."""
 
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import jinja2
 from markupsafe import Markup
 
 from imagenet_tasks.report import charts, matrices, settings, wording
@@ -12,9 +13,6 @@ from imagenet_tasks.report.study import GOAL as STUDY_GOAL
 from imagenet_tasks.report.svg import signed
 from imagenet_tasks.settings.config import RunConfig
 from imagenet_tasks.workflow.graph import parse_task_id
-
-if TYPE_CHECKING:
-    import jinja2
 
 CLASSES_PER_CHART = 30
 
@@ -50,9 +48,7 @@ def render(
 
 
 @functools.cache  # its templates are compiled once
-def _environment() -> "jinja2.Environment":
-    import jinja2
-
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("imagenet_tasks.report"), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,

@@ -10,13 +10,12 @@ import re
 import warnings
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import matplotlib as mpl
 from markupsafe import Markup
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 INK, MUTED, GRID = "#010101", "#020202", "#030303"
 BEFORE, AFTER, WORSE, SURFACE = "#040404", "#050505", "#060606", "#070707"
@@ -34,8 +33,6 @@ def drawing(name: str) -> Iterator[None]:
     Args:
         name: makes the ids of this chart differ from those of the other charts on the page.
     """
-    import matplotlib as mpl
-
     with warnings.catch_warnings(), mpl.rc_context():
         # Names in any script: the browser has the glyphs, whether or not Matplotlib's own font does.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
@@ -46,16 +43,15 @@ def drawing(name: str) -> Iterator[None]:
                 "text.parse_math": False, "axes.edgecolor": GRID, "axes.labelcolor": MUTED, "xtick.color": GRID,
                 "ytick.color": GRID, "xtick.labelcolor": MUTED, "ytick.labelcolor": MUTED, "axes.linewidth": 1.0,
                 "grid.color": GRID, "grid.linewidth": 0.7, "lines.linewidth": 1.8, "axes.spines.top": False,
-                "axes.spines.right": False, "axes.facecolor": "none", "figure.facecolor": "none",
+                "axes.spines.right": False, "axes.axisbelow": True, "axes.facecolor": "none",
+                "figure.facecolor": "none",
             }
         )  # fmt: skip
         yield
 
 
-def blank(width_px: float, height_px: float, *, left: float, right: float, top: float, bottom: float) -> "Axes":
+def blank(width_px: float, height_px: float, *, left: float, right: float, top: float, bottom: float) -> Axes:
     """Returns axes with fixed margins in pixels on a figure of this size."""
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(width_px / 72, height_px / 72), dpi=72)
     return figure.add_axes(
         (
@@ -65,7 +61,7 @@ def blank(width_px: float, height_px: float, *, left: float, right: float, top: 
     )  # fmt: skip
 
 
-def inline(axes: "Axes", name: str, *, title: str, description: str, most: float = 1.4) -> Markup:
+def inline(axes: Axes, name: str, *, title: str, description: str, most: float = 1.4) -> Markup:
     """Returns the figure of `axes` as one <svg> element for an HTML page.
 
     Args:
@@ -96,19 +92,6 @@ def inline(axes: "Axes", name: str, *, title: str, description: str, most: float
         element.text = text
         root.insert(0, element)
     return Markup(ET.tostring(root, encoding="unicode"))  # noqa: S704 - serialised XML: all text in it is escaped
-
-
-def locator(most: int, *, integer: bool = False) -> Any:
-    """Returns what places at most so many ticks, at round numbers."""
-    from matplotlib.ticker import MaxNLocator
-
-    return MaxNLocator(most, integer=integer)
-
-
-def grid(axes: "Axes", direction: Any) -> None:
-    """Draws lines at the ticks of 'x' or 'y', behind everything."""
-    axes.grid(axis=direction)
-    axes.set_axisbelow(True)
 
 
 def short(name: str, most: int) -> str:

@@ -32,7 +32,8 @@ def room_for(needed_bytes: int, folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        free = shutil.disk_usage(folder).free
+        there = next(f for f in (folder.absolute(), *folder.absolute().parents) if f.exists())
+        free = shutil.disk_usage(there).free
         raise OutOfSpace(
             f"{folder}: the disk ran full; expected {needed_bytes:,} bytes of it, found {free:,}. Free some, or name a "
             "folder on a larger disk (IMAGENET_CACHE)."

@@ -205,10 +205,18 @@ def test_the_branch_is_told_once_it_is_taken(viewer, run, airflow_state):
     airflow_state("running")
     assert "The branch taken" not in text_of(page(viewer))
     why = "validation accuracy 41.75 % is below the goal of 50 %: a repair is tried"
-    run.store.write_json(run.key("decision.json"), {"branch": "augment", "why": why})
+    write_record(run, "check_accuracy", started_s=time.time() - 30, result={"branch": "augment", "why": why})
     assert f"The branch taken: {why}." in text_of(page(viewer))
-    run.store.write_json(run.key("decision_round_2.json"), {"branch": "report", "why": "all 1 repairs are done"})
+    said = {"branch": "report", "why": "all 1 repairs are done"}
+    write_record(run, "round_2.check_accuracy", started_s=time.time() - 20, result=said)
     assert "The branch taken: all 1 repairs are done." in text_of(page(viewer))
+
+
+def test_what_an_earlier_attempt_decided_later_on_is_not_the_branch_taken(viewer, run, airflow_state):
+    airflow_state("running")
+    write_record(run, "round_2.check_accuracy", started_s=time.time() - 90, result={"why": "of the earlier attempt"})
+    write_record(run, "check_accuracy", started_s=time.time() - 30, result={"why": "of this attempt"})
+    assert "The branch taken: of this attempt." in text_of(page(viewer))
 
 
 @pytest.mark.parametrize(

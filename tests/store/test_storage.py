@@ -1,5 +1,6 @@
 """Atomic writes, published folders, checksums and keys: on a real disk with real processes, and on an object store."""
 
+import errno
 import json
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 
 from imagenet_tasks.errors import ArtifactError, ChecksumMismatch, ConfigError, OutOfSpace
 from imagenet_tasks.store import storage
+from imagenet_tasks.store.local_disk import room_for
 from imagenet_tasks.store.storage import MARKER, Store, default_home, fingerprint, safe_key
 
 PUBLISH = """
@@ -447,6 +449,11 @@ def test_f31_a_cache_on_a_full_disk_is_an_error_with_path_and_bytes_and_leaves_n
             remote.open_file("models/f", "a")
     assert list(folder.iterdir()) == []
     assert text_of(remote, "models/f", "a") == "one"
+
+
+def test_a_disk_too_full_for_the_cache_folder_itself_is_told_as_that(tmp_path):
+    with pytest.raises(OutOfSpace, match="no-such/folder: the disk ran full"), room_for(3, tmp_path / "no-such/folder"):
+        raise OSError(errno.ENOSPC, "No space left on device")
 
 
 @pytest.mark.parametrize("name", ["b", "../f/a", MARKER])
