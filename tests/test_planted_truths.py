@@ -26,8 +26,6 @@ SETTINGS = {
     "accuracy_goal": 1.0, "classes_to_augment": 1, "pictures_to_add": 120, "rotation_deg": 180, "zoom_share": 0,
     "precision": "float32",
 }  # fmt: skip
-# TensorFlow's variables do not know NumPy 2's keyword `copy` of __array__ yet.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 
 
 def small(shape: tuple[int, int, int], classes: int) -> keras.Model:

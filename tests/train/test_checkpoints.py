@@ -18,10 +18,7 @@ from imagenet_tasks.train.checkpoints import Checkpoint, Checkpoints, State
 from imagenet_tasks.train.models import RECIPES
 
 HERE = Path(__file__).parent
-pytestmark = [
-    pytest.mark.usefixtures("tiny"),
-    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"),
-]
+pytestmark = pytest.mark.usefixtures("tiny")
 EPOCHS, STOPPED_AFTER = 5, 3
 LIKE = {"abs": 1e-5, "rel": 1e-4}  # the order of additions may differ between two trainings
 

@@ -23,10 +23,7 @@ from imagenet_tasks.train.models import Plateau
 from imagenet_tasks.train.schedule import best_epoch, rate_after, stops_early
 
 HERE = Path(__file__).parent
-pytestmark = [
-    pytest.mark.usefixtures("tiny"),
-    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"),
-]
+pytestmark = pytest.mark.usefixtures("tiny")
 
 
 # Order

@@ -20,9 +20,6 @@ from imagenet_tasks.store.storage import Store
 from imagenet_tasks.train import predict as module
 from imagenet_tasks.workflow.run import Run
 
-# TensorFlow's variables do not know NumPy 2's keyword `copy` of __array__ yet.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
-
 
 def predict(store, files, *, classes=(), **others):
     """What the champion of these classes answers, or the newest one."""

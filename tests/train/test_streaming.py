@@ -27,10 +27,7 @@ HERE = Path(__file__).parent
 SHAPE = (4, 4, 3)
 BUDGET_GB = "0.000026"  # of 92 kB of pictures: shards of two
 LIKE = {"abs": 1e-5, "rel": 1e-4}
-pytestmark = [
-    pytest.mark.usefixtures("tiny"),
-    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"),
-]
+pytestmark = pytest.mark.usefixtures("tiny")
 
 
 @pytest.fixture

@@ -21,11 +21,7 @@ from imagenet_tasks.train.models import RECIPES
 from imagenet_tasks.workflow.progress import Progress
 from imagenet_tasks.workflow.run import Run
 
-# TensorFlow's variables do not know NumPy 2's keyword `copy` of __array__ yet.
-pytestmark = [
-    pytest.mark.usefixtures("tiny"),
-    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"),
-]
+pytestmark = pytest.mark.usefixtures("tiny")
 NO_GPU = pytest.mark.skipif(bool(keras.distribution.list_devices("gpu")), reason="this machine has a GPU")
 
 
