@@ -90,6 +90,10 @@ class RejectReason(StrEnum):
     BAD_ASPECT = "bad_aspect"
     DUPLICATE = "duplicate"
     UNREADABLE = "unreadable"
+    # Of a class of which nothing could be had:
+    SOURCE_UNAVAILABLE = "source_unavailable"
+    SOURCE_REFUSED = "source_refused"
+    NO_PICTURES_OFFERED = "no_pictures_offered"
 
 
 class Rejected(Exception):

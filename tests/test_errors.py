@@ -1,9 +1,19 @@
 """What is shown of a URL to people who may not have its secrets."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from imagenet_tasks import errors
-from imagenet_tasks.errors import AcceleratorMissing, NonFiniteLoss, TrainingError, TrainingTimeout, without_secrets
+from imagenet_tasks.errors import (
+    AcceleratorMissing,
+    NonFiniteLoss,
+    RejectReason,
+    TrainingError,
+    TrainingTimeout,
+    without_secrets,
+)
 
 
 @pytest.mark.parametrize(
@@ -35,3 +45,9 @@ def test_no_part_of_a_secret_is_left(text):
 @pytest.mark.parametrize("kind", [NonFiniteLoss, AcceleratorMissing, TrainingTimeout])
 def test_a_training_that_ended_for_a_known_reason_is_a_training_error(kind):
     assert issubclass(kind, TrainingError) and getattr(errors, kind.__name__) is kind
+
+
+def test_every_reason_for_a_rejection_is_explained_to_people():
+    guide = Path(__file__).parents[1] / "docs" / "downloading.md"
+    first_cells = [line.split("|")[1] for line in guide.read_text().splitlines() if line.startswith("| `")]
+    assert {reason for cell in first_cells for reason in re.findall(r"`(\w+)`", cell)} >= set(RejectReason)

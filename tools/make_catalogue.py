@@ -1,4 +1,4 @@
-"""Makes the class catalogue, `imagenet_tasks/data/synsets.tsv.gz`, from the tables that the wheel of timm carries.
+"""Makes the class catalogue, `imagenet_tasks/settings/data/synsets.tsv.gz`, from the tables of timm's wheel.
 
     python -m pip download --no-deps timm==1.0.31 -d /tmp/timm
     python -m tools.make_catalogue /tmp/timm/timm-1.0.31-py3-none-any.whl
@@ -14,7 +14,7 @@ A line holds wnid, lemmas separated by ', ' (none holds a comma) and gloss, sepa
 their wnids. The same wheel gives the same bytes with the same zlib: the archive has no time and no name in it.
 
 Licences: names and glosses are WordNet 3.0's, which may be used, changed and distributed with its notice; timm is
-Apache-2.0. Both are said in `imagenet_tasks/data/NOTICE.txt`, which goes wherever the file goes.
+Apache-2.0. Both are said in `imagenet_tasks/settings/data/NOTICE.txt`, which goes wherever the file goes.
 """
 
 import argparse

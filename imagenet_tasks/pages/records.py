@@ -17,6 +17,7 @@ from imagenet_tasks.pages.files import UNREADABLE, has_content, list_names, read
 from imagenet_tasks.pages.lines import Chart, Line, draw_lines
 from imagenet_tasks.settings.config import RunConfig, from_json
 from imagenet_tasks.workflow.graph import GATE, parse_task_id
+from imagenet_tasks.workflow.graph import REPORT as REPORT_TASK
 from imagenet_tasks.workflow.progress import Snapshot
 from imagenet_tasks.workflow.run import Run
 
@@ -52,8 +53,13 @@ class TaskRecord(JsonArtifact, extra="ignore"):
     @property
     def shows_progress(self) -> bool:
         """Whether its progress is worth reading: while it runs, and a training's curve also later."""
+        return bool(self.item) and (self.state == "running" or self.trains)
+
+    @property
+    def trains(self) -> bool:
+        """Whether the task is a training."""
         task, _ = parse_task_id(self.task)
-        return bool(self.item) and (self.state == "running" or bool(task and task.trains))
+        return bool(task and task.trains)
 
     @property
     def got(self) -> tuple[int, int, int] | None:
@@ -206,7 +212,7 @@ def view_run(run: Run, airflow_state: str | None) -> RunView:
     except UNREADABLE:
         has_report, damaged = False, [*damaged, REPORT]
     last = records[-1] if records else None  # in order of their start
-    is_of_last_attempt = last is not None and (last.task, last.state) == ("write_report", "success")
+    is_of_last_attempt = last is not None and (last.task, last.state) == (REPORT_TASK, "success")
     return RunView(
         airflow_state=airflow_state,
         groups=tuple(_group(records)),

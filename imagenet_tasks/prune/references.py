@@ -21,8 +21,10 @@ from imagenet_tasks.store.storage import Store
 from imagenet_tasks.workflow.graph import parse_task_id
 from imagenet_tasks.workflow.run_index import RunIndex, artifact_folders
 
-# What may be named; checkpoints are by their model's name.
-NAMED = {k.plural for k in KINDS if k.title and k is not kinds.RUN} | {kinds.SELECTION.plural}
+# What goes where no kept record names it; the rest have rules of their own (`plan`).
+NAMED = {k.plural for k in KINDS} - {
+    k.plural for k in (kinds.RUN, kinds.CHECKPOINT, kinds.URL_LIST, kinds.PICTURE, kinds.DRAWN_PICTURE)
+}
 _MARK = re.compile(rb"\b[0-9a-f]{16}\b")
 DAMAGED = "Nothing was removed: what this file refers to cannot be told. Restore it, or delete it and run again."
 

@@ -180,7 +180,7 @@ def _direction(difference: float | None) -> str:
 def _said_task(task: str) -> str:
     """Returns what a task does; those of later rounds have the round before their name."""
     known, round_number = parse_task_id(task)
-    said = known.does if known else task
+    said = known.label if known else task
     return f"{said}, round {round_number}" if round_number > 1 else said
 
 

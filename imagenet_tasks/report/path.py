@@ -52,7 +52,7 @@ def collect_path(inputs: ReportInputs) -> list[dict[str, Any]]:
         steps.append(_gate(last, last.round if inputs.rounds else 1, times))
     if not inputs.rounds:
         steps += [_step(name, tasks, {}) | {"taken": False} for name, tasks in repair.items()]
-    return [*steps, _step("Report", (graph.REPORT,), {})]
+    return [*steps, _step(graph.find_task(graph.REPORT).part, (graph.REPORT,), {})]
 
 
 def _step(name: str, tasks: Sequence[str], times: Times, round_number: int = 1) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def _step(name: str, tasks: Sequence[str], times: Times, round_number: int = 1) 
 
 
 def _gate(decision: Decision, round_number: int, times: Times) -> dict[str, Any]:
-    step = _step("Compare with the goal", (graph.GATE,), times, round_number)
+    step = _step(graph.find_task(graph.GATE).part, (graph.GATE,), times, round_number)
     # The comparison alone does not explain why the repairs end below the goal.
     stopped = decision.branch == "report" and decision.below
     return step | {

@@ -5,7 +5,7 @@ from typing import Any
 
 from imagenet_tasks.artifacts.champions import split_change
 from imagenet_tasks.artifacts.references import ClassArray, Dataset, Selection, SelectionRef, Trial
-from imagenet_tasks.errors import ArtifactError, ConfigError, DataError, SourceUnavailable
+from imagenet_tasks.errors import ArtifactError, ConfigError, DataError, RejectReason, SourceUnavailable
 from imagenet_tasks.settings.classes import ImageClass
 from imagenet_tasks.settings.config import Credentials, RunConfig, TrainConfig
 from imagenet_tasks.settings.profiles import make_config, with_classes
@@ -111,10 +111,10 @@ def download_class(
     return {"name": group["name"], "selections": selections}
 
 
-NOTHING: dict[type[Exception], str] = {
-    SourceUnavailable: "source_unavailable",
-    ConfigError: "source_refused",
-    DataError: "no_pictures_offered",
+NOTHING = {
+    SourceUnavailable: RejectReason.SOURCE_UNAVAILABLE,
+    ConfigError: RejectReason.SOURCE_REFUSED,
+    DataError: RejectReason.NO_PICTURES_OFFERED,
 }
 
 

@@ -35,7 +35,7 @@ class Task:
     Attributes:
         name: its id in the graph, and the name of its function.
         module: of `tasks/`, in which that is.
-        does: what people read of it.
+        label: what people read of it.
         part: the step of the report's path that it belongs to.
         step: what `force` calls it; '' for a task that is done anew in each run.
         takes: its parameters, but the run.
@@ -48,7 +48,7 @@ class Task:
 
     name: str
     module: Literal["pictures", "models", "repair", "report"]
-    does: str
+    label: str
     part: str
     step: StepName | Literal["retrain", "reevaluate"] = ""
     takes: Mapping[str, Taken] = field(default_factory=dict)
@@ -68,56 +68,56 @@ _PREVIOUS = {"evaluation": Taken("previous")}
 _picture_task = partial(Task, module="pictures", part="Get the pictures")
 _repair_task = partial(Task, is_repair=True)
 TASKS = (
-    _picture_task(name="plan_run", does="Settle the settings and classes"),
+    _picture_task(name="plan_run", label="Settle the settings and classes"),
     _picture_task(
-        name="download_class", does="Get each class's pictures", step="download",
+        name="download_class", label="Get each class's pictures", step="download",
         takes={"group": Taken("each", "plan_run")}, item="class", makes=kinds.SELECTION,
     ),
     _picture_task(
-        name="preprocess_class", does="Decode and resize them", step="preprocess",
+        name="preprocess_class", label="Decode and resize them", step="preprocess",
         takes={"group": Taken("each", "download_class")}, item="class", makes=kinds.ARRAY,
     ),
     _picture_task(
-        name="build_dataset", does="Split and check the data", step="preprocess",
+        name="build_dataset", label="Split and check the data", step="preprocess",
         takes={"prepared": Taken("all", "preprocess_class")}, makes=kinds.DATASET,
     ),
     Task(
-        name="train_baseline", module="models", does="Train the baseline", part="Train", step="train",
+        name="train_baseline", module="models", label="Train the baseline", part="Train", step="train",
         takes={"trial": Taken("each", "build_dataset")}, item="trial", makes=kinds.MODEL, trains=True,
     ),
     Task(
-        name="evaluate_baseline", module="models", does="Measure the baseline", part="Measure", step="evaluate",
+        name="evaluate_baseline", module="models", label="Measure the baseline", part="Measure", step="evaluate",
         takes={"models": Taken("all", "train_baseline")}, makes=kinds.EVALUATION,
     ),
     _repair_task(
-        name="check_accuracy", module="models", does="Compare with the goal", part="Compare with the goal",
+        name="check_accuracy", module="models", label="Compare with the goal", part="Compare with the goal",
         takes=_PREVIOUS,
     ),
     _repair_task(
-        name="plan_augmentation", module="repair", does="Choose the classes to repair",
+        name="plan_augmentation", module="repair", label="Choose the classes to repair",
         part="Choose and change pictures", step="augment", takes=_PREVIOUS, after=("check_accuracy",), makes=kinds.PLAN,
     ),
     _repair_task(
-        name="augment_class", module="repair", does="Make changed copies", part="Choose and change pictures",
+        name="augment_class", module="repair", label="Make changed copies", part="Choose and change pictures",
         step="augment", takes={"group": Taken("each", "plan_augmentation")}, item="class", makes=kinds.COPIES,
     ),
     _repair_task(
-        name="plan_retraining", module="repair", does="List the trainings of the repair", part="Train again",
+        name="plan_retraining", module="repair", label="List the trainings of the repair", part="Train again",
         takes=_PREVIOUS, after=("plan_augmentation",),
     ),
     _repair_task(
-        name="train_augmented", module="models", does="Train again with them", part="Train again", step="retrain",
+        name="train_augmented", module="models", label="Train again with them", part="Train again", step="retrain",
         takes={"added": Taken("rounds", "augment_class"), "trial": Taken("each", "plan_retraining")},
         item="trial", makes=kinds.MODEL, trains=True,
     ),
     _repair_task(
-        name="evaluate_augmented", module="models", does="Measure and compare", part="Compare", step="reevaluate",
+        name="evaluate_augmented", module="models", label="Measure and compare", part="Compare", step="reevaluate",
         takes={
             "baseline": Taken("one", "evaluate_baseline"), "previous": Taken("previous"),
             "models": Taken("all", "train_augmented"),
         }, makes=kinds.EVALUATION,
     ),
-    Task(name="write_report", module="report", does="Write this report", part="Report", step="report"),
+    Task(name="write_report", module="report", label="Write this report", part="Report", step="report"),
 )  # fmt: skip
 GATE = "check_accuracy"  # below the goal its round goes on; else the report follows
 BASELINE_EVALUATION, REPAIR_EVALUATION = "evaluate_baseline", "evaluate_augmented"

@@ -7,7 +7,7 @@ import pytest
 from fakes import training
 from fakes.pictures import COBRA, COW, PANDA, fill, picture
 
-from imagenet_tasks.artifacts.kinds import ARRAY, COPIES, KINDS, SELECTION
+from imagenet_tasks.artifacts.kinds import ARRAY, COPIES, KINDS, PICTURE, SELECTION
 from imagenet_tasks.settings.profiles import PROFILES, setting_names
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.tasks import runner
@@ -139,6 +139,17 @@ def test_f67_the_same_pictures_in_another_place_are_the_same_work(walk, tmp_path
     where = tmp_path / "moved"
     fill_classes(where)
     assert walk(location=str(where)) == walk()
+
+
+def test_f34_one_other_picture_changes_all_that_is_made_from_it(walk, tmp_path):
+    """Through the stages themselves: what each hands on is what the next one is named by."""
+    where = tmp_path / "other"
+    fill_classes(where)
+    (where / COBRA / "0000.png").write_bytes(picture(9_999, rows=32, columns=48, kind="PNG"))
+    before, after = walk(), walk(location=str(where))
+    for kind in reached({PICTURE}):
+        new = after[kind.name] - before[kind.name]
+        assert len(new) == (1 if kind in (SELECTION, ARRAY) else len(after[kind.name])), kind.name
 
 
 def test_f67_what_a_class_may_not_be_changed_by_changes_no_other_classes_copies(walk):

@@ -80,7 +80,7 @@ def fill_home(store, pictures: Path):
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    where = tmp_path_factory.mktemp("retention")
+    where = tmp_path_factory.mktemp("prune")
     fill_home(Store(where / "home"), where / "pictures")
     return where
 
