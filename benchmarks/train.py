@@ -60,12 +60,13 @@ def training_on(pictures: Pictures, recipe: Recipe, device: Device, *, batch_siz
         validation=(np.empty((0, *SHAPE), np.uint8), np.empty(0, np.int32)),
         classes=CLASSES,
         epochs=10,
+        epoch_pictures=len(labels),
         batch_size=batch_size,
         seed=0,
         patience=0,
         device=device,
     )
-    training = Training(job, batch_size)
+    training = Training(job)
     train_epoch(training)
     return training
 

@@ -2,7 +2,6 @@
 
 import sys
 import time
-from typing import Any
 from urllib.parse import quote
 
 from playwright.sync_api import Page
@@ -57,8 +56,7 @@ def main() -> int:
 def _shoot_training(page: Page, airflow: LocalAirflow, run_id: str) -> None:
     """Takes the live page while the retrained model has some epochs to show."""
     while airflow.run_state(run_id) not in ("success", "failed"):
-        frame: Any = page.frames[-1]
-        if frame.locator("polyline").count() >= 4:
+        if page.locator("iframe").content_frame.locator("polyline").count() >= 4:
             _shoot(page, "live")
             return
         page.wait_for_timeout(1000)

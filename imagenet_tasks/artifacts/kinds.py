@@ -115,16 +115,16 @@ DATASET = Kind(
 MODEL = Kind(
     name="model", folder="models", title="Models",
     files=r"model\.keras|history\.jsonl|training\.json|probabilities_\w+\.npy",
-    inputs={"trial": "dataset", "epochs": "", "added": "copies", "backend": ""},
-    settings=("batch_size", "precision", "early_stopping_patience"),
+    inputs={"trial": "dataset", "epochs": "", "epoch_pictures": "", "added": "copies", "backend": ""},
+    settings=("batch_size", "precision", "early_stopping_patience", "correct_prior"),
     choices=(
         "model", "more_models", "retrain_model", "epochs", "retrain_epochs", "seed", "seeds", "arms", "rounds",
         "label_check_folds", "accuracy_goal",
     ),
     names_others=("training.json",),
-    version=4,
-    golden="4:0.106 0.319 0.575 0.539 0.296 0.165 0.114 0.496 0.390 0.645 0.199 0.156 0.225 0.192 0.583 0.313 "
-    "0.456 0.232",
+    version=5,
+    golden="5:0.172 0.359 0.469 0.992 0.004 0.004 0.285 0.062 0.653 0.879 0.044 0.077 0.458 0.102 0.440 0.961 "
+    "0.015 0.024",
 )  # fmt: skip
 CHECKPOINT = Kind(
     name="checkpoint", folder="checkpoints", key=rf"checkpoints/{FINGERPRINT}/epoch-\d{{5}}-[0-9a-f]{{12}}",

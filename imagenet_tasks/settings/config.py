@@ -5,6 +5,7 @@ A field's name is unique over all stages, so that `--set epochs=3` and the trigg
 
 import base64
 import dataclasses
+import math
 from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
@@ -34,11 +35,24 @@ SOURCES, MODELS, FORCE_FROM = get_args(SourceName), get_args(ModelName), get_arg
 ARMS, STRATEGIES, POLICIES, TRANSFORMS = (get_args(n) for n in (ArmName, StrategyName, PolicyName, TransformName))
 MAX_CLASSES = 25_000  # ImageNet has 21,841
 MAX_ROUNDS = 3  # so many repairs are in the graph
-# Each model's own schedule, used where `epochs` or `retrain_epochs` is not set: the study's for its ConvNets.
-EPOCHS: dict[str, int] = {
-    "compact": 24, "convnet1": 32, "convnet2": 48, "convnet3": 64, "convnet4": 84, "convnet5": 48,
-}  # fmt: skip
+STUDY_EPOCHS: dict[str, int] = {"convnet1": 32, "convnet2": 48, "convnet3": 64, "convnet4": 84, "convnet5": 48}
+LEAST_EPOCHS, EPOCHS_BY_ROOT = 24, 3_500  # of `compact`; measured: docs/results.md
 LEAST_SIDE_PX = dict.fromkeys(MODELS, 37) | {"compact": 1}  # of less, a ConvNet's poolings leave nothing
+
+
+def own_epochs(model: str, pictures: int) -> int:
+    """Returns a model's own number of epochs, used where the settings give none.
+
+    The study's for its ConvNets. `compact` needs more passes over few pictures than over many: as many pictures are
+    shown to it as grow with the root of their number.
+
+    Args:
+        model: by name.
+        pictures: how many there are to train on.
+    """
+    if model != "compact":
+        return STUDY_EPOCHS[model]
+    return max(LEAST_EPOCHS, round(EPOCHS_BY_ROOT / math.sqrt(max(1, pictures))))
 
 
 def split_at_commas(value: Any) -> Any:
@@ -162,12 +176,14 @@ class TrainConfig:
         model: the baseline.
         more_models: further baselines; the best of all on validation is repaired.
         retrain_model: what the repair trains; '' for the repaired baseline's model.
-        epochs: of each baseline; None for each model's own (EPOCHS).
-        retrain_epochs: the same for the repair; None for as many as `epochs` says, else for each model's own.
+        epochs: of each baseline; None for each model's own (`own_epochs`).
+        retrain_epochs: the same for the repair; None for as many as `epochs` says, else for each model's own. An epoch
+            of a repair shows as many pictures as 'targeted' trains on, in all arms.
         seed: of the first training of each trial.
         seeds: how many trainings of each trial, from consecutive seeds.
         arms: what is trained in the repair; 'targeted' always.
         rounds: at most so many repairs, each on top of the one before.
+        correct_prior: whether a model is corrected for pictures that were added to some classes alone.
         early_stopping_patience: epochs without a better validation loss after which a training ends; 0 for never.
         label_check_folds: trainings on parts of the training pictures that judge the labels of the rest; 0 for none.
     """
@@ -184,6 +200,7 @@ class TrainConfig:
     seeds: Annotated[int, Field(ge=1, le=20)] = 1
     arms: Annotated[tuple[ArmName, ...], BeforeValidator(_with_targeted)] = ("targeted",)
     rounds: Annotated[int, Field(ge=1, le=MAX_ROUNDS)] = 1
+    correct_prior: bool = True
     early_stopping_patience: Annotated[int, Field(ge=0, le=1000)] = 0
     label_check_folds: Annotated[int, Field(ge=0, le=10)] = 0
 

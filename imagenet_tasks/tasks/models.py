@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from imagenet_tasks.artifacts.decision import Branch, Decision
 from imagenet_tasks.artifacts.figures import Comparison, Metrics, RepairComparison
-from imagenet_tasks.artifacts.references import AddedPictures, ClassArray, Dataset, Evaluation, TrainedModel, Trial
+from imagenet_tasks.artifacts.references import AddedPictures, Dataset, Evaluation, TrainedModel, Trial
 from imagenet_tasks.artifacts.training import TrainingRecord, read_history
 from imagenet_tasks.errors import ArtifactError
-from imagenet_tasks.settings.config import EPOCHS
+from imagenet_tasks.settings.config import own_epochs
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.tasks.common import LOG, Json, log, progress_of, salt_of, say
 from imagenet_tasks.train import Work, load_keras
@@ -26,8 +26,10 @@ def train_baseline(run: Run, trial: Json, *, only_reuse: bool = False, listeners
         listeners: told of the progress.
     """
     wanted = Trial.from_dict(trial)
-    epochs = run.config.train.epochs or EPOCHS[wanted.model]
-    return _train(run, "train_baseline", wanted, (), epochs, listeners, only_reuse)
+    train, pictures = run.config.train, _training_pictures(run, wanted)
+    epochs = train.epochs or own_epochs(wanted.model, pictures)
+    work = Work(settings=train, trial=wanted, added=(), epochs=epochs, salt=salt_of(run, "train_baseline"))
+    return _train(run, "train_baseline", work, listeners, only_reuse)
 
 
 def train_augmented(
@@ -45,26 +47,28 @@ def train_augmented(
     """
     wanted = Trial.from_dict(trial)
     pictures = [AddedPictures.from_dict(a) for group in added for a in group]
-    arrays = tuple(a.array for a in pictures if wanted.arm in a.arms)
-    return _train(run, "train_augmented", wanted, arrays, _retrain_epochs(run, wanted, pictures), listeners, only_reuse)
+    return _train(run, "train_augmented", _retraining(run, wanted, pictures), listeners, only_reuse)
 
 
-def _retrain_epochs(run: Run, trial: Trial, added: Sequence[AddedPictures]) -> int:
-    """Returns how long a trial of a repair trains; the arm 'none' sees as many pictures as 'targeted' does."""
-    train = run.config.train
-    epochs = train.retrain_epochs or train.epochs or EPOCHS[trial.model]
-    if trial.arm != "none":
-        return epochs
-    dataset = Dataset.find(run.store, trial.dataset)
-    more = sum(a.array.count for a in added if "targeted" in a.arms)
-    return round(epochs * (1 + more / sum(c.train for c in dataset.classes)))
+def _retraining(run: Run, trial: Trial, added: Sequence[AddedPictures]) -> Work:
+    """Returns what a trial of a repair trains on, and for as many steps as all others of it."""
+    train, own = run.config.train, _training_pictures(run, trial)
+    return Work(
+        settings=train,
+        trial=trial,
+        added=tuple(a.array for a in added if trial.arm in a.arms),
+        epochs=train.retrain_epochs or train.epochs or own_epochs(trial.model, own),
+        epoch_pictures=own + sum(a.array.count for a in added if "targeted" in a.arms),
+        salt=salt_of(run, "train_augmented"),
+    )
 
 
-def _train(
-    run: Run, name: str, trial: Trial, arrays: tuple[ClassArray, ...], epochs: int, listeners: Sequence[Listener],
-    only_reuse: bool,
-) -> Json:  # fmt: skip
-    work = Work(settings=run.config.train, trial=trial, added=arrays, epochs=epochs, salt=salt_of(run, name))
+def _training_pictures(run: Run, trial: Trial) -> int:
+    return sum(c.train for c in Dataset.find(run.store, trial.dataset).classes)
+
+
+def _train(run: Run, name: str, work: Work, listeners: Sequence[Listener], only_reuse: bool) -> Json:
+    trial = work.trial
     model, task = work.done_here(run.store), task_id(name, trial.round)
     if only_reuse and model is None:
         return {}
@@ -75,7 +79,7 @@ def _train(
             load_keras()
             from imagenet_tasks.train.stage import train
 
-            progress = progress_of(run, task, trial.key, trial.key, epochs, "pictures", listeners)
+            progress = progress_of(run, task, trial.key, trial.key, work.epochs, "pictures", listeners)
             dataset = Dataset.find(run.store, trial.dataset)
             model, record["reused"] = train(run.store, work, dataset, progress=progress)
         record["result"], record["makes"] = model.as_dict(), model.fingerprint

@@ -33,12 +33,17 @@ def load_keras() -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """A training to be done: what its model is made of, but for what the device says."""
+    """A training to be done: what its model is made of, but for what the device says.
+
+    `epoch_pictures` is how many pictures an epoch shows, the same for all arms of a repair; None for all that there
+    are.
+    """
 
     settings: TrainConfig
     trial: Trial
     added: tuple[ClassArray, ...]
     epochs: int
+    epoch_pictures: int | None = None
     salt: str = ""
 
     def model(self, precision: str, *, halved: bool = False) -> TrainedModel:
@@ -54,6 +59,7 @@ class Work:
         inputs = {
             "trial": self.trial.as_dict(),
             "epochs": self.epochs,
+            "epoch_pictures": self.epoch_pictures,
             "added": [array.fingerprint for array in self.added],
             "backend": backend_name(),
         }

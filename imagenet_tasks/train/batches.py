@@ -7,15 +7,34 @@ import numpy as np
 from keras import ops
 
 
-def order_of_epoch(count: int, *, seed: int, epoch: int) -> np.ndarray:
-    """Returns the order of an epoch's pictures, int64 (count,).
+def passes_of_epoch(count: int, epoch_pictures: int, epoch: int) -> tuple[range, int]:
+    """Returns the passes over all pictures that an epoch has a part in, and where in the first of them it begins.
+
+    A training is one pass after the other, cut into epochs of equal length: an epoch is a pass where it has as many
+    pictures as there are.
+
+    Args:
+        count: of the pictures.
+        epoch_pictures: of an epoch.
+        epoch: from 0.
+    """
+    first = epoch * epoch_pictures
+    return range(first // count, -(-(first + epoch_pictures) // count)), first % count
+
+
+def order_of_epoch(count: int, epoch_pictures: int, *, seed: int, epoch: int) -> np.ndarray:
+    """Returns which picture is shown when in an epoch, int64 (epoch_pictures,).
 
     It follows from seed and epoch alone, so that an epoch that is trained again after a stop sees the same order.
     """
-    return np.random.default_rng([seed, epoch]).permutation(count)
+    passes, start = passes_of_epoch(count, epoch_pictures, epoch)
+    orders = [np.random.default_rng([seed, number]).permutation(count) for number in passes]
+    return np.concatenate(orders)[start : start + epoch_pictures]
 
 
-def cutmix(pictures: np.ndarray, labels: np.ndarray, *, share: float, random: np.random.Generator) -> np.ndarray:
+def cutmix(
+    pictures: np.ndarray, labels: np.ndarray, *, share: float, first_whole: int, random: np.random.Generator
+) -> np.ndarray:
     """Pastes a box of the next picture into some, in place; returns what each picture then shows.
 
     CutMix (Yun et al., 2019), with a partner and a box of its own for each picture: the order is random already. The
@@ -25,6 +44,7 @@ def cutmix(pictures: np.ndarray, labels: np.ndarray, *, share: float, random: np
         pictures: uint8 (n, rows, columns, 3), in the order of an epoch; changed.
         labels: int (n,).
         share: of the pictures that a box is pasted into.
+        first_whole: from this picture on none is.
         random: where the choices come from.
 
     Returns:
@@ -33,7 +53,7 @@ def cutmix(pictures: np.ndarray, labels: np.ndarray, *, share: float, random: np
     """
     count, rows, columns, _ = pictures.shape
     targets = np.stack([labels, np.roll(labels, -1), np.ones(count)], axis=1).astype(np.float32)
-    first, mixed = pictures[:1].copy(), np.flatnonzero(random.random(count) < share)
+    first, mixed = pictures[:1].copy(), np.flatnonzero(np.asarray(random.random(count))[: max(0, first_whole)] < share)
     side = np.sqrt(random.random(len(mixed)))
     heights, widths = (side * rows).astype(int), (side * columns).astype(int)
     tops, lefts = random.integers(0, rows - heights + 1), random.integers(0, columns - widths + 1)

@@ -2,15 +2,22 @@
 
 import math
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 
-from imagenet_tasks.train.batches import cutmix, order_of_epoch
+from imagenet_tasks.train.batches import cutmix, order_of_epoch, passes_of_epoch
 from imagenet_tasks.train.shards import Shards
 
 WINDOW_SHARDS = 4  # pictures are shuffled within so many shards, which each hold a random part of all
+
+
+class Mixing(NamedTuple):
+    """Of an epoch: the share of the pictures that a box of the next one is pasted into, and from which on none is."""
+
+    share: float
+    first_whole: int
 
 
 def feed(
@@ -19,9 +26,10 @@ def feed(
     *,
     seed: int,
     epoch: int,
+    epoch_pictures: int,
     batch_size: int,
     devices: int,
-    mixed_share: float | None,
+    mixing: Mixing | None,
 ) -> tuple[Any, np.ndarray | None]:
     """Returns what `keras.Model.fit` takes for one epoch. It follows from seed and epoch alone.
 
@@ -30,17 +38,20 @@ def feed(
         labels: int32 (n,).
         seed: of the training.
         epoch: from 0.
+        epoch_pictures: how many it shows (`batches.passes_of_epoch`).
         batch_size: pictures a step.
         devices: what does not divide by them is left out of the epoch.
-        mixed_share: of the pictures, the share that a box of the next one is pasted into; None for no such targets.
+        mixing: which pictures a box of the next one is pasted into; None for no such targets.
     """
-    count = len(labels) - len(labels) % devices
+    count = epoch_pictures - epoch_pictures % devices
     if isinstance(pictures, Shards):
-        return _Streamed(pictures, labels, (seed, epoch), batch_size, count, mixed_share), None
-    order = order_of_epoch(len(labels), seed=seed, epoch=epoch)[:count]
+        passes = passes_of_epoch(len(labels), epoch_pictures, epoch)
+        return _Streamed(pictures, labels, seed, passes, batch_size, count, mixing), None
+    order = order_of_epoch(len(labels), epoch_pictures, seed=seed, epoch=epoch)[:count]
     shown, targets = pictures[order], labels[order]
-    if mixed_share is not None:
-        targets = cutmix(shown, targets, share=mixed_share, random=np.random.default_rng([seed, epoch, 1]))
+    if mixing is not None:
+        random = np.random.default_rng([seed, epoch, 1])
+        targets = cutmix(shown, targets, share=mixing.share, first_whole=mixing.first_whole, random=random)
     return shown, targets
 
 
@@ -52,16 +63,21 @@ class _Streamed(keras.utils.PyDataset):
     """
 
     def __init__(
-        self, pictures: Shards, labels: np.ndarray, seeds: tuple[int, int], batch: int, count: int, mixed: float | None
-    ) -> None:
+        self, pictures: Shards, labels: np.ndarray, seed: int, passes: tuple[range, int], batch_size: int, count: int,
+        mixing: Mixing | None,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self._pictures, self._labels, self._seeds = pictures, labels, seeds
-        self._batch_size, self._count, self._mixed_share = batch, count, mixed
-        bounds = pictures.bounds()
-        order = np.random.default_rng([*seeds, 3]).permutation(len(bounds) - 1)
-        spans = np.stack([bounds[order], bounds[order + 1]], axis=1)
-        self._windows = np.split(spans, range(WINDOW_SHARDS, len(spans), WINDOW_SHARDS))
-        self._starts = np.cumsum([0, *(np.diff(spans).sum() for spans in self._windows)])
+        self._pictures, self._labels = pictures, labels
+        self._batch_size, self._count, self._mixing = batch_size, count, mixing
+        bounds, (numbers, skipped) = pictures.bounds(), passes
+        self._windows: list[tuple[list[int], np.ndarray]] = []  # what its order follows from, and its parts of shards
+        for number in numbers:
+            order = np.random.default_rng([seed, number, 3]).permutation(len(bounds) - 1)
+            spans = np.stack([bounds[order], bounds[order + 1]], axis=1)
+            windows = np.split(spans, range(WINDOW_SHARDS, len(spans), WINDOW_SHARDS))
+            self._windows += [([seed, number, 4, place], window) for place, window in enumerate(windows)]
+        # Of the first picture of each, counted from the epoch's first one.
+        self._starts = np.cumsum([0, *(np.diff(spans).sum() for _, spans in self._windows)]) - skipped
         self._reader = ThreadPoolExecutor(1)
         self._read: dict[int, Future[tuple[np.ndarray, np.ndarray]]] = {}
 
@@ -88,17 +104,19 @@ class _Streamed(keras.utils.PyDataset):
 
     def _shuffled(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns a window's pictures and targets, in their order."""
-        random = np.random.default_rng([*self._seeds, 4, number])
+        seeds, spans = self._windows[number]
+        random = np.random.default_rng(seeds)
         size = self._starts[number + 1] - self._starts[number]
         order = random.permutation(size)
         pictures, labels = np.empty((size, *self._pictures.shape[1:]), np.uint8), np.empty(size, np.int32)
         done = 0
-        for start, stop in self._windows[number]:
+        for start, stop in spans:
             here = order[done : done + stop - start]
             pictures[here], labels[here] = self._pictures[start:stop], self._labels[start:stop]
             done += stop - start
         left = self._count - self._starts[number]
         pictures, labels = pictures[:left], labels[:left]
-        if self._mixed_share is None:
+        if self._mixing is None:
             return pictures, labels
-        return pictures, cutmix(pictures, labels, share=self._mixed_share, random=random)
+        share, first_whole = self._mixing.share, self._mixing.first_whole - self._starts[number]
+        return pictures, cutmix(pictures, labels, share=share, first_whole=int(first_whole), random=random)

@@ -18,13 +18,13 @@ from imagenet_tasks.train.batches import FlipAndShift, mixed_accuracy, mixed_los
 from imagenet_tasks.train.checkpoints import Checkpoint, Checkpoints, State
 from imagenet_tasks.train.data import Pictures
 from imagenet_tasks.train.devices import Device
-from imagenet_tasks.train.epochs import feed
+from imagenet_tasks.train.epochs import Mixing, feed
 from imagenet_tasks.train.models import Recipe
 from imagenet_tasks.train.schedule import best_epoch, rate_after, stops_early
 from imagenet_tasks.workflow.progress import Progress
 
 log = logging.getLogger(__name__)
-MIXED_EPOCHS = 0.9  # the last ones see whole pictures, as those that are to be classified are
+MIXED_STEPS = 0.9  # the last ones see whole pictures, as those that are to be classified are
 PART_BYTES = 64 * 2**20  # of answers, and of streamed pictures, that are in memory at a time
 LOOK_S = 1.0  # waiting for the device to count what is done costs nothing that seldom
 # TensorFlow's, JAX's and PyTorch's words; asked by their text, since only one of the three is there.
@@ -42,8 +42,10 @@ class Job:
         validation: pictures and labels that decide which epoch is the best; may be empty.
         classes: how many.
         epochs: at most so many.
+        epoch_pictures: how many pictures each shows; of fewer, some are shown twice, of more, the rest in the next.
         batch_size: pictures a step.
         seed: of the first weights, the order, and all that is random in training.
+        prior: what its probabilities are multiplied by, float (classes,); None for nothing (`prior_correction`).
         patience: epochs without a lower validation loss after which it ends; 0 for never.
         device: what it runs on.
     """
@@ -54,10 +56,12 @@ class Job:
     validation: tuple[Pictures, np.ndarray]
     classes: int
     epochs: int
+    epoch_pictures: int
     batch_size: int
     seed: int
     patience: int
     device: Device
+    prior: np.ndarray | None = None
 
 
 class _Steps(keras.callbacks.CallbackList):
@@ -78,7 +82,7 @@ class _Steps(keras.callbacks.CallbackList):
         if not first and time.monotonic() - self._looked_s < LOOK_S:
             return
         float(next(iter(logs.values())))
-        done = min((batch + 1) * self._training.batch_size, len(self._training.job.labels)) - self._counted
+        done = min((batch + 1) * self._training.batch_size, self._training.job.epoch_pictures) - self._counted
         self._counted, self._looked_s, self._training.is_compiled = self._counted + done, time.monotonic(), True
         if first:  # it compiled the model: its time says nothing of the others
             self._progress.resume(done)
@@ -88,7 +92,7 @@ class _Steps(keras.callbacks.CallbackList):
             self._progress.done += done
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self._progress.done += len(self._training.job.labels) - self._counted
+        self._progress.done += self._training.job.epoch_pictures - self._counted
         super().on_epoch_end(epoch, logs)
 
 
@@ -114,7 +118,7 @@ class Training:
         shift_px = job.recipe.flip_and_shift_px
         fed = pictures if shift_px is None else FlipAndShift(shift_px, seed=job.seed)(pictures)
         self.trainer = keras.Model(pictures, self.network(fed))
-        self._steps = math.ceil((len(job.labels) - len(job.labels) % devices) / self.batch_size)
+        self._steps = math.ceil((job.epoch_pictures - job.epoch_pictures % devices) / self.batch_size)
         self._optimizer = job.recipe.optimizer(self._steps * job.epochs)
         mixes = bool(job.recipe.cutmix_share)
         self.trainer.compile(
@@ -126,6 +130,7 @@ class Training:
         self._optimizer.build(self.trainer.trainable_variables)
         self._first_rate = self._rate()
         self._best: list[np.ndarray] = []
+        self._prior = job.prior
 
     @classmethod
     def from_checkpoint(cls, job: Job, checkpoint: Checkpoint) -> "Training":
@@ -159,7 +164,7 @@ class Training:
         return [*self.trainer.variables, *self._optimizer.variables]
 
     def run(self, checkpoints: Checkpoints, progress: Progress) -> None:
-        """Trains the epochs that are left, and ends with the best weights."""
+        """Trains the epochs that are left; ends with the best weights, and the prior's correction in the network."""
         job = self.job
         while len(self.history) < job.epochs and not stops_early(self.history, job.patience):
             self.run_epoch(progress)
@@ -171,6 +176,10 @@ class Training:
                 )
             )
         self.network.set_weights(self._best)
+        if self._prior is not None:
+            bias = self.network.layers[-1].bias
+            bias.assign_add(np.log(self._prior).astype(np.float32))
+            self._prior = None
 
     def predict(self, pictures: Pictures) -> Iterator[np.ndarray]:
         """Yields the probabilities of so many pictures at a time as memory holds easily, float32 (m, classes)."""
@@ -182,7 +191,11 @@ class Training:
             missing = -len(part) % self.job.device.count
             whole = np.concatenate([part, part[:1].repeat(missing, axis=0)]) if missing else part
             probabilities = self.trainer.predict(whole, batch_size=self.batch_size, verbose=0)
-            yield probabilities[: len(part)].astype(np.float32)
+            probabilities = probabilities[: len(part)].astype(np.float32)
+            if self._prior is not None:
+                probabilities *= self._prior
+                probabilities /= probabilities.sum(axis=1, keepdims=True)
+            yield probabilities
 
     def run_epoch(self, progress: Progress) -> None:
         """Trains the next epoch and measures it on validation."""
@@ -190,7 +203,8 @@ class Training:
         if job.recipe.plateau:
             self._optimizer.learning_rate = rate_after(self.history, self._first_rate, job.recipe.plateau)
         started_s = time.monotonic()
-        share = job.recipe.cutmix_share if epoch < MIXED_EPOCHS * job.epochs else 0.0
+        mixed_steps = int(MIXED_STEPS * self._steps * job.epochs) - epoch * self._steps  # of this epoch and later ones
+        share = job.recipe.cutmix_share
         pictures, targets = feed(
             job.pictures,
             job.labels,
@@ -198,7 +212,8 @@ class Training:
             epoch=epoch,
             batch_size=self.batch_size,
             devices=job.device.count,
-            mixed_share=share if job.recipe.cutmix_share else None,
+            epoch_pictures=job.epoch_pictures,
+            mixing=Mixing(share, mixed_steps * self.batch_size) if share else None,
         )
         logs = self.trainer.fit(
             pictures,
@@ -217,7 +232,7 @@ class Training:
                 f"epoch {epoch + 1}: the loss is {figures['loss']} (validation {figures.get('val_loss')}); expected a "
                 "number. Train in float32 (precision=float32), or another model."
             )
-        rate_per_s = len(job.labels) / seconds
+        rate_per_s = job.epoch_pictures / seconds
         self.history.append(
             Epoch(epoch=epoch + 1, **figures, learning_rate=self._rate(), seconds=seconds, pictures_per_s=rate_per_s)
         )
@@ -252,6 +267,29 @@ class Training:
         return float(ops.convert_to_numpy(self._optimizer.learning_rate))
 
 
+def prior_correction(labels: np.ndarray, added: int, classes: int) -> np.ndarray | None:
+    """Returns what takes back from a model's probabilities that some classes were added to, float32 (classes,).
+
+    A model answers a class the more often, the more of its training pictures are of it. Where pictures were added to
+    some classes alone, its probabilities are multiplied by the share that each class had before over the share that it
+    has now (Saerens, Latinne and Decaestecker, Adjusting the Outputs of a Classifier to New a Priori Probabilities,
+    2002).
+
+    Args:
+        labels: int (n,), of the training pictures, those that were added at the end.
+        added: how many were.
+        classes: how many there are.
+
+    Returns:
+        None where the shares are the same.
+    """
+    before, now = (np.bincount(part, minlength=classes) for part in (labels[: len(labels) - added], labels))
+    if not added or not before.all():
+        return None
+    correction = (before / before.sum()) / (now / now.sum())
+    return None if np.allclose(correction, 1) else correction.astype(np.float32)
+
+
 def memory_error(error: Exception) -> str | None:
     """Returns the line in which an error says that memory ran out; None where it says something else."""
     lines = f"{type(error).__name__}: {error}".splitlines()
@@ -279,8 +317,8 @@ def fit(job: Job, checkpoints: Checkpoints, progress: Progress) -> Training:
             training = Training(job)
         else:
             log.info("Going on after epoch %d of %d, from its checkpoint", training.resumed_from, job.epochs)
-        progress.total, progress.done, progress.history = job.epochs * len(job.labels), 0, training.history
-        progress.resume(training.resumed_from * len(job.labels))
+        progress.total, progress.done, progress.history = job.epochs * job.epoch_pictures, 0, training.history
+        progress.resume(training.resumed_from * job.epoch_pictures)
         training.run(checkpoints, progress)
         return training
     except Exception as error:

@@ -36,7 +36,7 @@ class Recipe:
         optimizer: from the number of steps that it will take.
         flip_and_shift_px: random mirroring and shifts up to so many pixels while training; None for neither.
         cutmix_share: of the pictures of an epoch that a box of another is pasted into (`batches.cutmix`), in all but
-            the last tenth of the epochs.
+            the last tenth of the steps.
         plateau: when the learning rate is lowered; None for never, or where the optimiser has a schedule of its own.
     """
 
@@ -77,9 +77,9 @@ def compact(shape: tuple[int, int, int], classes: int) -> keras.Model:
 def _adamw_with_cosine(steps: int) -> keras.optimizers.Optimizer:
     warm_up = max(1, steps // 10)
     schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, max(1, steps - warm_up), warmup_target=2e-3, warmup_steps=warm_up
+        0.0, max(1, steps - warm_up), warmup_target=4e-3, warmup_steps=warm_up
     )
-    return keras.optimizers.AdamW(schedule, weight_decay=0.02)
+    return keras.optimizers.AdamW(schedule, weight_decay=0.3)
 
 
 def _study(name: str, plateau: Plateau | None = None) -> Recipe:
@@ -87,7 +87,7 @@ def _study(name: str, plateau: Plateau | None = None) -> Recipe:
     return Recipe(build=build, optimizer=convnets.adam, flip_and_shift_px=None, plateau=plateau)
 
 
-# The epochs of each are in config.EPOCHS.
+# The epochs of each are in config.own_epochs.
 RECIPES: dict[str, Recipe] = {
     "compact": Recipe(build=compact, optimizer=_adamw_with_cosine, flip_and_shift_px=4, cutmix_share=0.5),
     "convnet1": _study("convnet1"),

@@ -22,7 +22,7 @@ from imagenet_tasks.train import Work
 from imagenet_tasks.train.checkpoints import Checkpoints
 from imagenet_tasks.train.data import Data, open_data
 from imagenet_tasks.train.devices import choose_device
-from imagenet_tasks.train.loop import Job, Training, fit
+from imagenet_tasks.train.loop import Job, Training, fit, prior_correction
 from imagenet_tasks.train.models import RECIPES
 from imagenet_tasks.train.schedule import best_epoch
 from imagenet_tasks.workflow.progress import Progress
@@ -61,12 +61,15 @@ def train(store: Store, work: Work, dataset: Dataset, *, progress: Progress) -> 
     def build(batch_size: int, publish: Publish) -> None:
         started_s, trial = time.monotonic(), work.trial
         with open_data(store, dataset, trial, work.added) as data:
+            epoch_pictures = work.epoch_pictures or len(data.labels)
+            classes = len(dataset.classes)
             log.info(
-                "%s: %d training pictures (%d added), at most %d epochs, batch %d, %s on %d x %s (%s)",
+                "%s: %d training pictures (%d added), at most %d epochs of %d, batch %d, %s on %d x %s (%s)",
                 trial.key,
                 len(data.labels),
                 data.added,
                 work.epochs,
+                epoch_pictures,
                 batch_size,
                 device.precision,
                 device.count,
@@ -78,12 +81,14 @@ def train(store: Store, work: Work, dataset: Dataset, *, progress: Progress) -> 
                 pictures=data.pictures,
                 labels=data.labels,
                 validation=data.validation,
-                classes=len(dataset.classes),
+                classes=classes,
                 epochs=work.epochs,
+                epoch_pictures=epoch_pictures,
                 batch_size=batch_size,
                 seed=trial.seed,
                 patience=settings.early_stopping_patience,
                 device=device,
+                prior=prior_correction(data.labels, data.added, classes) if settings.correct_prior else None,
             )
             training = fit(job, checkpoints, progress)
             try:

@@ -30,7 +30,8 @@ CHANGED = {
     "near_duplicate_bits": 3, "test_steers": True, "model": "convnet1", "more_models": ["convnet1"],
     "retrain_model": "convnet1", "epochs": 3, "retrain_epochs": 3, "batch_size": 32, "precision": "bfloat16",
     "require_gpu": True, "seed": 1, "seeds": 2, "arms": ["targeted", "none"], "rounds": 2,
-    "early_stopping_patience": 3, "label_check_folds": 2, "accuracy_goal": 0.0, "strategy": "correlated",
+    "correct_prior": False, "early_stopping_patience": 3, "label_check_folds": 2, "accuracy_goal": 0.0,
+    "strategy": "correlated",
     "augment_classes": [COW], "classes_to_augment": 2, "pictures_to_add": 5, "policy": "colour", "rotation_deg": 5.0,
     "zoom_share": 0.1, "horizontal_flip": False, "vertical_flip": False, "denied_transforms": [f"{COBRA}: zoom"],
 }  # fmt: skip

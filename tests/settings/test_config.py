@@ -8,7 +8,7 @@ import pytest
 
 from imagenet_tasks.errors import ConfigError
 from imagenet_tasks.settings.classes import STUDY_CLASSES, find_class
-from imagenet_tasks.settings.config import EPOCHS, from_json, to_json
+from imagenet_tasks.settings.config import from_json, own_epochs, to_json
 from imagenet_tasks.settings.profiles import PROFILES, make_config, parse_classes, setting_names, with_classes
 
 STAGES = ("download", "preprocess", "train", "evaluate", "augment")
@@ -24,7 +24,7 @@ def test_the_seed_profile_is_the_run_that_was_asked_for():
     assert config.evaluate.accuracy_goal == 0.5
     assert (config.augment.classes_to_augment, config.augment.pictures_to_add) == (3, 100)
     assert (config.train.retrain_model, config.train.retrain_epochs) == ("convnet5", None)
-    assert (EPOCHS["convnet1"], EPOCHS["convnet5"]) == (32, 48)
+    assert (own_epochs("convnet1", 12_800), own_epochs("convnet5", 12_800)) == (32, 48)
 
 
 def test_the_sample_profile_needs_no_data_and_little_time():
@@ -258,7 +258,7 @@ def test_f51_more_classes_cannot_be_needed_than_the_run_has():
 def test_the_study_profile_does_all_that_the_study_did_by_its_own_protocol():
     config = PROFILES["study"]
     assert config.train.models == ("convnet1", "convnet2", "convnet3", "convnet4")
-    assert [EPOCHS[m] for m in config.train.models] == [32, 48, 64, 84]
+    assert [own_epochs(m, 12_800) for m in config.train.models] == [32, 48, 64, 84]
     assert config.train.arms == ("targeted", "more", "correlated")
     assert (config.preprocess.test_steers, config.preprocess.test_share, config.preprocess.validation_share) == (
         True,

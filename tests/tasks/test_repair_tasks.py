@@ -87,7 +87,7 @@ def test_a_second_repair_trains_the_repair_alone(start):
     assert [t.key for t in trials] == ["targeted-convnet2-seed0-round2"]
 
 
-def test_the_arm_without_added_pictures_sees_as_many_pictures_as_the_repair(start, tmp_path):
+def test_all_arms_are_trained_for_as_many_steps_as_the_repair(start, tmp_path):
     run = start(retrain_epochs=10)
     dataset = small_dataset(run.store, tmp_path / "data")
     train = sum(c.train for c in dataset.classes)
@@ -95,8 +95,11 @@ def test_the_arm_without_added_pictures_sees_as_many_pictures_as_the_repair(star
     others = ClassArray(class_id=PANDA, fingerprint="b", count=train)
     added = [AddedPictures(array=array, arms=("targeted", "more")), AddedPictures(array=others, arms=("untargeted",))]
     trial = {"model": "compact", "seed": 0, "dataset": dataset.fingerprint, "round": 1}
-    assert models._retrain_epochs(run, Trial(arm="none", **trial), added) == round(10 * (1 + (train // 2) / train))
-    assert models._retrain_epochs(run, Trial(arm="untargeted", **trial), added) == 10
+    works = {arm: models._retraining(run, Trial(arm=arm, **trial), added) for arm in ("targeted", "none", "untargeted")}
+    assert {arm: [a.count for a in work.added] for arm, work in works.items()} == {
+        "targeted": [train // 2], "none": [], "untargeted": [train],
+    }  # fmt: skip
+    assert {(work.epochs, work.epoch_pictures) for work in works.values()} == {(10, train + train // 2)}
 
 
 @pytest.mark.parametrize(
@@ -104,10 +107,11 @@ def test_the_arm_without_added_pictures_sees_as_many_pictures_as_the_repair(star
     [({}, 48), ({"epochs": 5}, 5), ({"epochs": 5, "retrain_epochs": 7}, 7), ({"retrain_epochs": 7}, 7)],
 )
 def test_a_repair_trains_as_long_as_a_baseline_that_was_told_how_long(tmp_path, settings, expected):
-    run = Run(Store(tmp_path), "dag", "run")
+    run = Run(Store(tmp_path / "home"), "dag", "run")
     run.write_config(make_config("seed", settings))
-    trial = Trial(model="convnet5", seed=0, arm="targeted", dataset="d", round=1)
-    assert models._retrain_epochs(run, trial, []) == expected
+    dataset = small_dataset(run.store, tmp_path / "data")
+    trial = Trial(model="convnet5", seed=0, arm="targeted", dataset=dataset.fingerprint, round=1)
+    assert models._retraining(run, trial, []).epochs == expected
 
 
 @pytest.mark.parametrize(

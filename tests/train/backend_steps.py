@@ -93,6 +93,7 @@ def main(devices: int, *, streamed: bool) -> None:
         validation=(stored(pictures[BATCH:]), labels[BATCH:]),
         classes=3,
         epochs=STEPS,  # an epoch is one batch
+        epoch_pictures=BATCH,
         batch_size=BATCH,
         seed=0,
         patience=0,

@@ -13,9 +13,10 @@ def plain(count: int, rows: int = 20, columns: int = 10) -> tuple[np.ndarray, np
     return np.broadcast_to(levels[:, None, None, None], (count, rows, columns, 3)).copy(), np.arange(count)
 
 
-def mixed(count: int, share: float, seed: int = 0):
+def mixed(count: int, share: float, seed: int = 0, first_whole: int = 1000):
     pictures, labels = plain(count)
-    return pictures, cutmix(pictures, labels, share=share, random=np.random.default_rng(seed))
+    random = np.random.default_rng(seed)
+    return pictures, cutmix(pictures, labels, share=share, first_whole=first_whole, random=random)
 
 
 def shares(targets: np.ndarray, classes: int) -> np.ndarray:
@@ -56,6 +57,14 @@ def test_so_many_are_mixed_and_boxes_of_all_sizes_come():
     assert own.min() < 0.2 and ((own > 0.4) & (own < 0.6)).any()
 
 
+@pytest.mark.parametrize("first_whole", [-5, 0, 7, 30, 99])
+def test_from_the_first_whole_picture_on_none_is_mixed(first_whole):
+    pictures, targets = mixed(30, 1.0, first_whole=first_whole)
+    whole = slice(max(0, first_whole), None)
+    assert (pictures[whole] == plain(30)[0][whole]).all() and (targets[whole, 2] == 1).all()
+    assert (targets[: max(0, first_whole), 2] < 1).mean() > 0.8 if first_whole > 0 else (targets[:, 2] == 1).all()
+
+
 def test_the_same_generator_mixes_the_same():
     first, again, other = (mixed(40, 0.5, seed)[0] for seed in (3, 3, 4))
     assert (first == again).all() and (first != other).any()
@@ -66,7 +75,9 @@ def test_loss_and_accuracy_are_those_of_the_shares(precision):
     """In Keras' own hands, with labels beyond what bfloat16 counts to."""
     random = np.random.default_rng(0)
     probabilities = random.dirichlet(np.full(600, 0.1), 50).astype(np.float32)
-    targets = cutmix(np.zeros((50, 8, 8, 3), np.uint8), random.integers(0, 600, 50), share=0.5, random=random)
+    targets = cutmix(
+        np.zeros((50, 8, 8, 3), np.uint8), random.integers(0, 600, 50), share=0.5, first_whole=50, random=random
+    )
     probabilities[:20] += 2 * shares(targets, 600)[:20]  # so that some are right
     probabilities /= probabilities.sum(axis=1, keepdims=True)
     keras.config.set_dtype_policy(precision)

@@ -1,6 +1,7 @@
 """What the network is fed, what follows from a history, memory that runs out, and the same steps on each backend."""
 
 import json
+import math
 import sys
 from collections import namedtuple
 from pathlib import Path
@@ -19,6 +20,7 @@ from imagenet_tasks.tasks.child import child_environment
 from imagenet_tasks.train import loop
 from imagenet_tasks.train.batches import FlipAndShift, flip_and_shift, order_of_epoch
 from imagenet_tasks.train.devices import Device
+from imagenet_tasks.train.loop import prior_correction
 from imagenet_tasks.train.models import Plateau
 from imagenet_tasks.train.schedule import best_epoch, rate_after, stops_early
 
@@ -31,13 +33,13 @@ pytestmark = pytest.mark.usefixtures("tiny")
 
 @pytest.mark.parametrize("count", [1, 15, 50])
 def test_an_epoch_shows_each_picture_once(count):
-    assert sorted(order_of_epoch(count, seed=0, epoch=0)) == list(range(count))
+    assert sorted(order_of_epoch(count, count, seed=0, epoch=0)) == list(range(count))
 
 
 def test_seed_and_epoch_alone_give_the_order():
-    orders = {(s, e): tuple(order_of_epoch(50, seed=s, epoch=e)) for s in (0, 1) for e in (0, 1)}
+    orders = {(s, e): tuple(order_of_epoch(50, 50, seed=s, epoch=e)) for s in (0, 1) for e in (0, 1)}
     assert len(set(orders.values())) == 4
-    assert all(tuple(order_of_epoch(50, seed=s, epoch=e)) == order for (s, e), order in orders.items())
+    assert all(tuple(order_of_epoch(50, 50, seed=s, epoch=e)) == order for (s, e), order in orders.items())
 
 
 # Mirrors and shifts
@@ -169,12 +171,42 @@ def test_a_schedule_counts_the_steps_that_an_epoch_takes(devices, batch_size):
     pictures, labels = np.zeros((61, 8, 8, 3), np.uint8), np.zeros(61, np.int32)
     job = loop.Job(
         recipe=TINY["schedule"], pictures=pictures, labels=labels, validation=(pictures[:0], labels[:0]), classes=2,
-        epochs=1, batch_size=batch_size, seed=0, patience=0, device=device,
+        epochs=1, epoch_pictures=61, batch_size=batch_size, seed=0, patience=0, device=device,
     )  # fmt: skip
     training = loop.Training(job)
     training.run_epoch(quiet())
     assert int(training._optimizer.iterations) == training._steps
     assert training.history[0].learning_rate == pytest.approx(0, abs=1e-8)
+
+
+@pytest.mark.parametrize(("epochs", "pictures"), [(1, 64), (3, 64), (16, 61), (20, 40)])
+def test_the_last_tenth_of_the_steps_sees_whole_pictures_however_they_fall_into_epochs(epochs, pictures, monkeypatch):
+    """Else of two trainings with as many steps one would see more of them than the other."""
+    shown = np.zeros((pictures, 8, 8, 3), np.uint8), np.zeros(pictures, np.int32)
+    job = loop.Job(
+        recipe=TINY["mixed"], pictures=shown[0], labels=shown[1], validation=(shown[0][:0], shown[1][:0]), classes=2,
+        epochs=epochs, epoch_pictures=pictures, batch_size=8, seed=0, patience=0,
+        device=Device(kind="cpu", name="cpu", count=1, precision="float32", compile_with_xla=False),
+    )  # fmt: skip
+    training, fitted, first_whole = loop.Training(job), keras.callbacks.History(), []
+    fitted.history = {"loss": [1.0], "accuracy": [0.5]}
+    monkeypatch.setattr(loop, "feed", lambda *_, mixing, **__: first_whole.append(mixing.first_whole) or shown)
+    monkeypatch.setattr(training.trainer, "fit", lambda *_, **__: fitted)
+    for _ in range(epochs):
+        training.run_epoch(quiet())
+    steps = -(-pictures // 8)
+    mixed = [min(max(0, math.ceil(first / 8)), steps) for first in first_whole]
+    assert sum(mixed) == int(0.9 * steps * epochs)
+
+
+# What was added
+
+
+def test_a_model_is_corrected_for_what_was_added_to_some_classes_alone():
+    labels = np.array([0] * 10 + [1] * 10 + [2] * 20)
+    assert prior_correction(labels, 0, 3) is None
+    assert prior_correction(np.append(labels, [0, 1, 2, 2]), 4, 3) is None  # to all by their shares
+    assert prior_correction(np.append(labels, [0] * 40), 40, 3).tolist() == pytest.approx([0.4, 2, 2])
 
 
 # Memory

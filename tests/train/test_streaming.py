@@ -19,7 +19,7 @@ from imagenet_tasks.artifacts.training import read_history
 from imagenet_tasks.errors import ConfigError, NonFiniteLoss, OutOfSpace
 from imagenet_tasks.train import data, loop, shards
 from imagenet_tasks.train.batches import cutmix, order_of_epoch
-from imagenet_tasks.train.epochs import feed
+from imagenet_tasks.train.epochs import Mixing, feed
 from imagenet_tasks.train.memory import SHARE, allowed_bytes, free_bytes
 from imagenet_tasks.train.shards import Scratch, Shards, spread
 
@@ -69,11 +69,18 @@ def on_disk(tmp_path):
         scratch.close()
 
 
-def epoch_of(pictures, labels, *, epoch=0, seed=0, batch_size=8, devices=1, mixed_share=None) -> list:
+def epoch_of(
+    pictures, labels, *, epoch=0, seed=0, epoch_pictures=None, batch_size=8, devices=1, mixing=None
+) -> list:  # fmt: skip
     fed, _ = feed(
-        pictures, labels, seed=seed, epoch=epoch, batch_size=batch_size, devices=devices, mixed_share=mixed_share
-    )
+        pictures, labels, seed=seed, epoch=epoch, epoch_pictures=epoch_pictures or len(labels), batch_size=batch_size,
+        devices=devices, mixing=mixing,
+    )  # fmt: skip
     return list(fed)
+
+
+def all_of(share: float) -> Mixing:
+    return Mixing(share, 10_000)
 
 
 def labels_of(batches) -> list[int]:
@@ -116,7 +123,7 @@ def test_pictures_of_one_class_are_spread_over_all_shards():
 
 def test_a_batch_that_is_asked_for_twice_is_the_same(on_disk):
     """As Keras does before an epoch, to know what a batch looks like."""
-    fed, _ = feed(*on_disk(97, 2), seed=0, epoch=0, batch_size=8, devices=1, mixed_share=0.5)
+    fed, _ = feed(*on_disk(97, 2), seed=0, epoch=0, epoch_pictures=97, batch_size=8, devices=1, mixing=all_of(0.5))
     first, second = fed[0], fed[1]
     for batch, again in zip((first, second), list(fed)[:2], strict=True):
         assert (batch[0] == again[0]).all() and (batch[1] == again[1]).all()
@@ -124,7 +131,7 @@ def test_a_batch_that_is_asked_for_twice_is_the_same(on_disk):
 
 def test_pictures_are_mixed_with_pictures_of_their_window(on_disk):
     stored = on_disk(60)
-    plain, mixed = epoch_of(*stored, mixed_share=0.0), epoch_of(*stored, mixed_share=1.0)
+    plain, mixed = epoch_of(*stored, mixing=all_of(0.0)), epoch_of(*stored, mixing=all_of(1.0))
     assert np.concatenate([targets for _, targets in plain])[:, 2].tolist() == [1.0] * 60
     targets = np.concatenate([targets for _, targets in mixed])
     pictures = np.concatenate([pictures for pictures, _ in mixed])
@@ -136,13 +143,39 @@ def test_pictures_are_mixed_with_pictures_of_their_window(on_disk):
 
 def test_in_memory_an_epoch_is_what_it_always_was():
     pictures, labels = numbered(50), np.arange(50, dtype=np.int32)
-    fed, targets = feed(pictures, labels, seed=3, epoch=2, batch_size=8, devices=4, mixed_share=0.5)
-    order = order_of_epoch(50, seed=3, epoch=2)[:48]
+    third = {"seed": 3, "epoch": 2, "epoch_pictures": 50, "batch_size": 8}
+    fed, targets = feed(pictures, labels, devices=4, mixing=all_of(0.5), **third)
+    order = order_of_epoch(50, 50, seed=3, epoch=2)[:48]
     expected = pictures[order]
-    expected_targets = cutmix(expected, labels[order], share=0.5, random=np.random.default_rng([3, 2, 1]))
+    random = np.random.default_rng([3, 2, 1])
+    expected_targets = cutmix(expected, labels[order], share=0.5, first_whole=48, random=random)
     assert (fed == expected).all() and (targets == expected_targets).all()
-    fed, targets = feed(pictures, labels, seed=3, epoch=2, batch_size=8, devices=1, mixed_share=None)
-    assert (targets == order_of_epoch(50, seed=3, epoch=2)).all() and (fed == pictures[targets]).all()
+    fed, targets = feed(pictures, labels, devices=1, mixing=None, **third)
+    assert (targets == order_of_epoch(50, 50, seed=3, epoch=2)).all() and (fed == pictures[targets]).all()
+
+
+@pytest.mark.parametrize("epoch_pictures", [25, 60, 83, 130])
+@pytest.mark.parametrize("streamed", [True, False])
+def test_epochs_of_another_length_than_a_pass_show_each_picture_once_a_pass(on_disk, epoch_pictures, streamed):
+    """A repair's arms have different pictures and epochs of one length."""
+    stored = on_disk(60) if streamed else (numbered(60), np.arange(60, dtype=np.int32))
+    epochs = -(-3 * 60 // epoch_pictures)
+    shown = []
+    for epoch in range(epochs):
+        if streamed:
+            batches = epoch_of(*stored, epoch=epoch, epoch_pictures=epoch_pictures)
+            assert all((pictures == numbered(60)[labels]).all() for pictures, labels in batches)
+            shown.append(labels_of(batches))
+        else:
+            shown.append(order_of_epoch(60, epoch_pictures, seed=0, epoch=epoch).tolist())
+        assert len(shown[-1]) == epoch_pictures
+    passes = np.concatenate(shown)[: 3 * 60].reshape(3, 60)
+    assert (np.sort(passes, axis=1) == np.arange(60)).all()
+
+
+def test_from_the_first_whole_picture_on_none_is_mixed_across_windows(on_disk):
+    targets = np.concatenate([t for _, t in epoch_of(*on_disk(60), mixing=Mixing(1.0, 33))])
+    assert (targets[33:, 2] == 1).all() and (targets[:33, 2] < 1).mean() > 0.8
 
 
 # What is read

@@ -198,13 +198,32 @@ def test_added_pictures_join_the_training_side_alone(prepared):
     with store.publish(array.folder) as folder:
         write_array(folder, array, pictures, ["x"] * 30, shape=(16, 16, 3))
     before = {split: load_split(store, dataset, split)[1].tolist() for split in ("validation", "test")}
-    model = run_trial(prepared, epochs=8, added=[array], arm="targeted")
+    settings = dataclasses.replace(SETTINGS, correct_prior=False)
+    model = run_trial(prepared, epochs=8, added=[array], arm="targeted", settings=settings)
     record = training_of(store, model)
     assert record.training_pictures == sum(c.train for c in dataset.classes) + 30
     assert record.added_pictures == 30
     assert {split: len(shares_of(store, model, split)) for split in before} == {s: len(v) for s, v in before.items()}
     network = keras.saving.load_model(store.open_file(model.folder, "model.keras"))
     assert network.predict(pictures[:1], verbose=0).argmax() == 0  # they were learned with their class's label
+
+
+def test_a_published_model_is_corrected_for_what_was_added_to_its_class(prepared):
+    store, dataset = prepared
+    array = ClassArray(class_id=COBRA, fingerprint="more", count=40)
+    pictures = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3), np.uint8)
+    with store.publish(array.folder) as folder:
+        write_array(folder, array, pictures, ["x"] * 40, shape=(16, 16, 3))
+    answers = {}
+    for corrected in (True, False):
+        settings = dataclasses.replace(SETTINGS, correct_prior=corrected)
+        model = run_trial(prepared, epochs=1, added=[array], arm="targeted", settings=settings, salt="prior")
+        network = keras.saving.load_model(store.open_file(model.folder, "model.keras"))
+        answers[corrected] = network.predict(load_split(store, dataset, "test")[0], verbose=0)
+        assert shares_of(store, model, "test") == pytest.approx(answers[corrected], abs=1e-5)
+    own = np.array([c.train for c in dataset.classes])
+    expected = answers[False] * own / (own + np.array([40, 0, 0]))
+    assert answers[True] == pytest.approx(expected / expected.sum(axis=1, keepdims=True), abs=1e-5)
 
 
 def test_a_trial_that_judges_labels_publishes_what_it_says_of_the_pictures_it_did_not_see(prepared, monkeypatch):
