@@ -115,11 +115,11 @@ DATASET = Kind(
 MODEL = Kind(
     name="model", folder="models", title="Models",
     files=r"model\.keras|history\.jsonl|training\.json|probabilities_\w+\.npy",
-    inputs={"trial": "dataset", "epochs": "", "epoch_pictures": "", "added": "copies", "backend": ""},
-    settings=("batch_size", "precision", "early_stopping_patience", "correct_prior"),
+    inputs={"trial": "dataset", "epochs": "", "epoch_pictures": "", "added": "copies", "prior": "", "backend": ""},
+    settings=("batch_size", "precision", "early_stopping_patience"),
     choices=(
         "model", "more_models", "retrain_model", "epochs", "retrain_epochs", "seed", "seeds", "arms", "rounds",
-        "label_check_folds", "accuracy_goal",
+        "label_check_folds", "accuracy_goal", "correct_prior",
     ),
     names_others=("training.json",),
     version=5,
@@ -135,7 +135,7 @@ EVALUATION = Kind(
     name="evaluation", folder="evaluations", files=r"\w+\.(json|csv)", title="Evaluations",
     inputs={"dataset": "dataset", "models": "model", "against": "evaluation"},
     names_others=("evaluation.json", "metrics.json"),
-    version=4, golden="4:59820458d33f15e2",
+    version=5, golden="5:a16d674ead5852ea",
 )  # fmt: skip
 PLAN = Kind(
     name="plan", folder="plans", files=r"plan\.json", title="Augmentation plans",

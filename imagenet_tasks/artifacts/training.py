@@ -38,9 +38,11 @@ class TrainingRecord(JsonArtifact):
     """How a model was trained, and on what.
 
     `best_epoch` is the one whose weights are kept, `resumed_from` the epoch of the checkpoint that the last attempt
-    went on from (0 for none). `training_pictures` count the `added_pictures`; `streamed` tells whether they were read
-    from the disk. `batch_size` is what the memory held, over all `devices`. `train_seconds` are those of the epochs,
-    `seconds` all of the last attempt's; `pictures_per_s` is the median epoch's.
+    went on from (0 for none). `training_pictures` count the `added_pictures`; `epoch_pictures` is how many an epoch
+    showed (0 in version 0: all), `prior_corrected` whether the probabilities are corrected for what was added to some
+    classes alone; `streamed` tells whether the pictures were read from the disk. `batch_size` is what the memory held,
+    over all `devices`. `train_seconds` are those of the epochs, `seconds` all of the last attempt's; `pictures_per_s`
+    is the median epoch's.
     """
 
     FILE: ClassVar[str] = "training.json"
@@ -53,6 +55,8 @@ class TrainingRecord(JsonArtifact):
     batch_size: int
     training_pictures: int
     added_pictures: int
+    epoch_pictures: int = 0
+    prior_corrected: bool = False
     streamed: bool
     device: str
     device_name: str

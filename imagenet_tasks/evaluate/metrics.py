@@ -44,7 +44,7 @@ def measure(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[Dat
         labels, predicted, labels=every_label, zero_division=np.nan
     )
     times_predicted = np.bincount(predicted, minlength=len(classes))
-    f1[(support == 0) | (times_predicted == 0)] = np.nan  # scikit-learn calls it 0 where only one of them is
+    f1[support == 0] = np.nan  # scikit-learn calls it 0 where the class was answered
     return SplitFigures(
         support=len(labels),
         loss=_loss(labels, probabilities),

@@ -7,13 +7,12 @@ import numpy as np
 
 from imagenet_tasks.artifacts.figures import BySeed, ClassComparison, Comparison, Interval
 from imagenet_tasks.artifacts.references import DatasetClass
-from imagenet_tasks.statistics.intervals import CONFIDENCE
+from imagenet_tasks.statistics.intervals import CONFIDENCE, wilson
 
-RESAMPLES = 5000
 NEGLIGIBLE = 1e-30  # probabilities below this are left out, so that a p-value of a few of these is 0
 RULE = (
     "'Helped' or 'hurt' where {test} has a p-value below 0.05{and_seeds}; else 'no difference shown'. The interval is "
-    "a paired bootstrap over the pictures.{of_whom}"
+    "Newcombe's for paired shares.{of_whom}"
 )
 ONE_SEED = {
     "test": "McNemar's exact test, on the pictures that just one of the two models got right,",
@@ -61,7 +60,7 @@ def compare(labels: np.ndarray, before: np.ndarray, after: np.ndarray, *, seeds:
     return figures.model_copy(
         update={
             "before": float(right_before.mean()), "after": float(right_after.mean()), "difference": mean,
-            "interval": _bootstrap(change, len(seeds)), "sd": sd, "seed_interval": seed_interval,
+            "interval": paired_interval(right_before, right_after), "sd": sd, "seed_interval": seed_interval,
             "verdict": ("helped" if mean > 0 else "hurt") if shown else figures.verdict, "by_seed": by_seed,
         }
     )  # fmt: skip
@@ -91,10 +90,11 @@ def compare_classes(
     change = (right[1] - right[0]).sum(axis=0)
     changes = [change[labels == label] for label in range(len(classes))]
     p_values = np.array([permutation_test(each) for each in changes])
-    if len(gains) > 1:
-        p_values = np.maximum(p_values, _t_test(gains))
+    there, adjusted = support > 0, np.ones(len(classes))  # of what has no pictures nothing is tested
+    if len(gains) > 1 and there.any():
+        p_values[there] = np.maximum(p_values[there], _t_test(gains[:, there]))
     mean_gains = gains.mean(axis=0)
-    adjusted = _holm(p_values)
+    adjusted[there] = _holm(p_values[there])
     rows = []
     for label, member in enumerate(classes):
         said = support[label] > 0
@@ -163,7 +163,7 @@ def _t_test(gains: np.ndarray) -> np.ndarray:
     The seeds are few, so their variance is estimated over all classes together.
 
     Args:
-        gains: float (seeds, classes), of two seeds or more.
+        gains: float (seeds, classes), of two seeds or more and of classes that have pictures.
     """
     from scipy.stats import t
 
@@ -177,16 +177,40 @@ def _t_test(gains: np.ndarray) -> np.ndarray:
     return p_values
 
 
-def _bootstrap(change: np.ndarray, seeds: int) -> Interval:
-    """Returns the 95 % percentile interval of the mean change, over pictures drawn again with replacement.
+def paired_interval(right_before: np.ndarray, right_after: np.ndarray) -> Interval:
+    """Returns the 95 % interval of the accuracies' difference over pictures, after minus before, both in [-1, 1].
 
-    A picture's change is one of a few values. How often each is drawn is multinomial, so this is the bootstrap over the
-    pictures itself, at a cost that does not grow with their number.
+    Newcombe's hybrid score interval of paired shares (Improved Confidence Intervals for the Difference between Binomial
+    Proportions Based on Paired Data, 1998, method 10), from Wilson's intervals of both and how far they go together. It
+    has a width also where both models answer alike. Of several seeds a picture counts by its share of right answers,
+    and Wilson's interval is that of as many pictures as vary like these shares.
+
+    Args:
+        right_before: bool (seeds, n).
+        right_after: bool (seeds, n).
     """
-    values, counts = np.unique(change, return_counts=True)
-    drawn = np.random.default_rng(0).multinomial(len(change), counts / len(change), size=RESAMPLES)
-    low, high = np.quantile(drawn @ values / (len(change) * seeds), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return float(low), float(high)
+    seeds, pictures = right_before.shape
+    before, after = right_before.mean(axis=0), right_after.mean(axis=0)
+    share, (low, high) = after.mean(), _wilson_of(after, seeds)
+    other, (other_low, other_high) = before.mean(), _wilson_of(before, seeds)
+    together = pictures * float(before @ after) - before.sum() * after.sum()
+    if together > 0:
+        together = max(0.0, together - pictures / 2)
+    spread = pictures**2 * before.std() * after.std()
+    correlation = together / spread if spread else 0.0
+    below, above = (
+        math.sqrt(max(0.0, down**2 - 2 * correlation * down * up + up**2))
+        for down, up in ((share - low, other_high - other), (high - share, other - other_low))
+    )
+    difference = float(share - other)
+    return difference - below, difference + above
+
+
+def _wilson_of(shares: np.ndarray, seeds: int) -> Interval:
+    mean, variance = float(shares.mean()), float(shares.var())
+    alike = mean * (1 - mean) / variance if variance else 1.0 if mean in (0.0, 1.0) else seeds
+    pictures = len(shares) * min(alike, seeds)
+    return wilson(mean * pictures, pictures)
 
 
 def _holm(p_values: np.ndarray) -> np.ndarray:

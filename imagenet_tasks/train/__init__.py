@@ -61,6 +61,7 @@ class Work:
             "epochs": self.epochs,
             "epoch_pictures": self.epoch_pictures,
             "added": [array.fingerprint for array in self.added],
+            "prior": "corrected" if self.added and self.settings.correct_prior else "",
             "backend": backend_name(),
         }
         batch_size = [self.settings.batch_size, self.half_batch_size] if halved else self.settings.batch_size
@@ -82,5 +83,9 @@ class Work:
     def done_here(self, store: Store) -> TrainedModel | None:
         """Returns the model where it is there already and this machine would make the same; told without Keras."""
         precision = precision_here(self.settings.precision)
-        model = self.model(precision) if precision else None
-        return model if model and store.is_complete(model.folder) else None
+        return self.made(store, precision) if precision else None
+
+    def made(self, store: Store, precision: str) -> TrainedModel | None:
+        """Returns the model in this precision where it is there already, trained with the whole batch or half of it."""
+        models = (self.model(precision, halved=halved) for halved in (False, True))
+        return next((model for model in models if store.is_complete(model.folder)), None)

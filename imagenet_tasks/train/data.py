@@ -31,7 +31,7 @@ class Data:
         pictures: uint8 (n, rows, columns, 3), those that are trained on.
         labels: int32 (n,), theirs.
         validation: pictures and labels that decide which epoch is the best; may be empty.
-        added: how many of the training pictures were added.
+        added: how many of the training pictures of each class were added, int (classes,).
         streamed: whether they are read from shards.
         asked: the names of those that the trained model is asked about.
         read: returns these by name.
@@ -40,7 +40,7 @@ class Data:
     pictures: Pictures
     labels: np.ndarray
     validation: tuple[Pictures, np.ndarray]
-    added: int
+    added: np.ndarray
     streamed: bool
     asked: tuple[str, ...]
     read: Callable[[str], Pictures]
@@ -89,6 +89,7 @@ class _Parts:
 
     def __init__(self, store: Store, dataset: Dataset, trial: Trial, added: Sequence[ClassArray]) -> None:
         self._store, self._dataset, self._added = store, dataset, added
+        self._label_of = {member.class_id: label for label, member in enumerate(dataset.classes)}
         self._table = read_table(store, dataset)
         self.sides, self._steering, self._asked = _sides(self._table, trial)
 
@@ -99,15 +100,20 @@ class _Parts:
         own = self._table.labels[self.sides[name]]
         if name != "train":
             return own
-        label_of = {member.class_id: label for label, member in enumerate(self._dataset.classes)}
-        return np.concatenate([own, *(np.full(a.count, label_of[a.class_id], np.int32) for a in self._added)])
+        return np.concatenate([own, *(np.full(a.count, self._label_of[a.class_id], np.int32) for a in self._added)])
+
+    def _added_by_label(self) -> np.ndarray:
+        counts = np.zeros(len(self._dataset.classes), int)
+        for array in self._added:
+            counts[self._label_of[array.class_id]] += array.count
+        return counts
 
     def data(self, read: Callable[[str], Pictures], labels: np.ndarray, *, streamed: bool) -> Data:
         return Data(
             pictures=read("train"),
             labels=labels,
             validation=(read(self._steering), self.labels(self._steering)),
-            added=sum(array.count for array in self._added),
+            added=self._added_by_label(),
             streamed=streamed,
             asked=tuple(self._asked),
             read=lambda name: read(self._asked[name]),

@@ -78,6 +78,7 @@ class _Streamed(keras.utils.PyDataset):
             self._windows += [([seed, number, 4, place], window) for place, window in enumerate(windows)]
         # Of the first picture of each, counted from the epoch's first one.
         self._starts = np.cumsum([0, *(np.diff(spans).sum() for _, spans in self._windows)]) - skipped
+        del self._windows[np.searchsorted(self._starts, count) :]  # they begin after the epoch's end
         self._reader = ThreadPoolExecutor(1)
         self._read: dict[int, Future[tuple[np.ndarray, np.ndarray]]] = {}
 

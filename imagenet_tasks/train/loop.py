@@ -141,7 +141,7 @@ class Training:
             OutOfMemory: where its last epoch was trained with less than the job's batch: memory did not hold that.
         """
         state, training = checkpoint.state, cls(job)
-        if state.batch_size < training.batch_size:
+        if state.batch_size < job.batch_size:  # more are of more devices
             raise OutOfMemory(f"batch {job.batch_size}: in an earlier attempt the memory did not hold the training.")
         for variables, arrays in (
             (training._variables, checkpoint.variables),
@@ -267,7 +267,7 @@ class Training:
         return float(ops.convert_to_numpy(self._optimizer.learning_rate))
 
 
-def prior_correction(labels: np.ndarray, added: int, classes: int) -> np.ndarray | None:
+def prior_correction(labels: np.ndarray, added: np.ndarray) -> np.ndarray | None:
     """Returns what takes back from a model's probabilities that some classes were added to, float32 (classes,).
 
     A model answers a class the more often, the more of its training pictures are of it. Where pictures were added to
@@ -276,15 +276,15 @@ def prior_correction(labels: np.ndarray, added: int, classes: int) -> np.ndarray
     2002).
 
     Args:
-        labels: int (n,), of the training pictures, those that were added at the end.
-        added: how many were.
-        classes: how many there are.
+        labels: int (n,), of the training pictures.
+        added: how many of each class were added, int (classes,).
 
     Returns:
         None where the shares are the same.
     """
-    before, now = (np.bincount(part, minlength=classes) for part in (labels[: len(labels) - added], labels))
-    if not added or not before.all():
+    now = np.bincount(labels, minlength=len(added))
+    before = now - added
+    if not added.any() or not before.all():
         return None
     correction = (before / before.sum()) / (now / now.sum())
     return None if np.allclose(correction, 1) else correction.astype(np.float32)

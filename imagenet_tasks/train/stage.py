@@ -55,6 +55,8 @@ def train(store: Store, work: Work, dataset: Dataset, *, progress: Progress) -> 
     """
     settings = work.settings
     device = choose_device(settings.precision, require_gpu=settings.require_gpu)
+    if made := work.made(store, device.precision):
+        return made, True
     model = work.model(device.precision)
     checkpoints = Checkpoints(store, model.fingerprint)  # those of the whole batch, which half of it goes on from
 
@@ -62,12 +64,11 @@ def train(store: Store, work: Work, dataset: Dataset, *, progress: Progress) -> 
         started_s, trial = time.monotonic(), work.trial
         with open_data(store, dataset, trial, work.added) as data:
             epoch_pictures = work.epoch_pictures or len(data.labels)
-            classes = len(dataset.classes)
             log.info(
                 "%s: %d training pictures (%d added), at most %d epochs of %d, batch %d, %s on %d x %s (%s)",
                 trial.key,
                 len(data.labels),
-                data.added,
+                data.added.sum(),
                 work.epochs,
                 epoch_pictures,
                 batch_size,
@@ -81,14 +82,14 @@ def train(store: Store, work: Work, dataset: Dataset, *, progress: Progress) -> 
                 pictures=data.pictures,
                 labels=data.labels,
                 validation=data.validation,
-                classes=classes,
+                classes=len(dataset.classes),
                 epochs=work.epochs,
                 epoch_pictures=epoch_pictures,
                 batch_size=batch_size,
                 seed=trial.seed,
                 patience=settings.early_stopping_patience,
                 device=device,
-                prior=prior_correction(data.labels, data.added, classes) if settings.correct_prior else None,
+                prior=prior_correction(data.labels, data.added) if settings.correct_prior else None,
             )
             training = fit(job, checkpoints, progress)
             try:
@@ -132,7 +133,9 @@ def _publish(publish: Publish, trial: Trial, data: Data, training: Training, sta
             resumed_from=training.resumed_from,
             batch_size=training.batch_size,
             training_pictures=len(data.labels),
-            added_pictures=data.added,
+            added_pictures=int(data.added.sum()),
+            epoch_pictures=training.job.epoch_pictures,
+            prior_corrected=training.job.prior is not None,
             streamed=data.streamed,
             device=device.kind,
             device_name=device.name,

@@ -82,14 +82,14 @@ def test_top_5_of_five_classes_says_nothing_and_is_none(count):
     assert measure(np.array([0, 1]), answering([0, 1], count), classes(count)).top5_accuracy is None
 
 
-def test_f47_the_precision_of_a_class_never_predicted_is_none_and_not_0():
+def test_f47_of_a_class_never_predicted_the_precision_is_none_and_f1_is_0():
     third = measure(np.array([0, 1, 2]), answering([0, 1, 0], 3), classes(3)).per_class[2]
     assert (third.support, third.predicted, third.precision, third.recall, third.f1) == (
         1,
         0,
         None,
         0.0,
-        None,
+        0.0,
     )
 
 

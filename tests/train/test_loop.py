@@ -19,6 +19,7 @@ from imagenet_tasks.errors import OutOfMemory
 from imagenet_tasks.tasks.child import child_environment
 from imagenet_tasks.train import loop
 from imagenet_tasks.train.batches import FlipAndShift, flip_and_shift, order_of_epoch
+from imagenet_tasks.train.checkpoints import Checkpoint, State
 from imagenet_tasks.train.devices import Device
 from imagenet_tasks.train.loop import prior_correction
 from imagenet_tasks.train.models import Plateau
@@ -199,14 +200,29 @@ def test_the_last_tenth_of_the_steps_sees_whole_pictures_however_they_fall_into_
     assert sum(mixed) == int(0.9 * steps * epochs)
 
 
+def test_going_on_with_more_devices_is_no_lack_of_memory():
+    """Three devices make 66 pictures of a batch of 64."""
+    state = State(history=(), batch_size=64)
+    pictures = np.zeros((66, 8, 8, 3), np.uint8), np.zeros(66, np.int32)
+    job = loop.Job(
+        recipe=TINY["tiny"], pictures=pictures[0], labels=pictures[1], validation=(pictures[0][:0], pictures[1][:0]),
+        classes=2, epochs=1, epoch_pictures=66, batch_size=64, seed=0, patience=0,
+        device=Device(kind="cpu", name="cpu", count=3, precision="float32", compile_with_xla=False),
+    )  # fmt: skip
+    new = loop.Training(job)
+    there = Checkpoint(state=state, variables=[np.array(v) for v in new._variables], best=new.network.get_weights())
+    assert loop.Training.from_checkpoint(job, there).batch_size == 66
+
+
 # What was added
 
 
 def test_a_model_is_corrected_for_what_was_added_to_some_classes_alone():
     labels = np.array([0] * 10 + [1] * 10 + [2] * 20)
-    assert prior_correction(labels, 0, 3) is None
-    assert prior_correction(np.append(labels, [0, 1, 2, 2]), 4, 3) is None  # to all by their shares
-    assert prior_correction(np.append(labels, [0] * 40), 40, 3).tolist() == pytest.approx([0.4, 2, 2])
+    assert prior_correction(labels, np.array([0, 0, 0])) is None
+    assert prior_correction(np.append(labels, [0, 1, 2, 2]), np.array([1, 1, 2])) is None  # to all by their shares
+    more = np.random.default_rng(0).permutation(np.append(labels, [0] * 40))
+    assert prior_correction(more, np.array([40, 0, 0])).tolist() == pytest.approx([0.4, 2, 2])
 
 
 # Memory
@@ -262,6 +278,8 @@ def test_f45_half_the_batch_goes_on_from_the_last_checkpoint_and_so_does_the_sch
     assert record.streamed == (memory_gb != "1")
     assert [m for m in caplog.messages if "Batch 16 does not fit" in m and "with 8" in m]
     assert rates == pytest.approx([0.05 * (1 + np.cos(np.pi * e / 4)) / 2 for e in (1, 2, 3, 4)], abs=1e-6)
+    monkeypatch.setattr(keras.Model, "fit", None)  # found under its own name, the next time it is not trained again
+    assert run_trial(prepared, epochs=4, model="schedule", salt=f"half {memory_gb}") == model
 
 
 def test_f45_a_second_time_is_an_error_that_says_what_to_do(prepared, monkeypatch):

@@ -17,9 +17,10 @@ from imagenet_tasks.artifacts.arrays import write_array
 from imagenet_tasks.artifacts.references import ClassArray, Trial
 from imagenet_tasks.artifacts.training import read_history
 from imagenet_tasks.errors import ConfigError, NonFiniteLoss, OutOfSpace
-from imagenet_tasks.train import data, loop, shards
+from imagenet_tasks.train import data, epochs, loop, shards
 from imagenet_tasks.train.batches import cutmix, order_of_epoch
 from imagenet_tasks.train.epochs import Mixing, feed
+from imagenet_tasks.train.loop import prior_correction
 from imagenet_tasks.train.memory import SHARE, allowed_bytes, free_bytes
 from imagenet_tasks.train.shards import Scratch, Shards, spread
 
@@ -159,9 +160,8 @@ def test_in_memory_an_epoch_is_what_it_always_was():
 def test_epochs_of_another_length_than_a_pass_show_each_picture_once_a_pass(on_disk, epoch_pictures, streamed):
     """A repair's arms have different pictures and epochs of one length."""
     stored = on_disk(60) if streamed else (numbered(60), np.arange(60, dtype=np.int32))
-    epochs = -(-3 * 60 // epoch_pictures)
     shown = []
-    for epoch in range(epochs):
+    for epoch in range(-(-3 * 60 // epoch_pictures)):
         if streamed:
             batches = epoch_of(*stored, epoch=epoch, epoch_pictures=epoch_pictures)
             assert all((pictures == numbered(60)[labels]).all() for pictures, labels in batches)
@@ -171,6 +171,15 @@ def test_epochs_of_another_length_than_a_pass_show_each_picture_once_a_pass(on_d
         assert len(shown[-1]) == epoch_pictures
     passes = np.concatenate(shown)[: 3 * 60].reshape(3, 60)
     assert (np.sort(passes, axis=1) == np.arange(60)).all()
+
+
+def test_nothing_behind_an_epochs_end_is_read(on_disk, monkeypatch):
+    """60 pictures in 12 shards, read in 3 windows; the epoch ends in the second one."""
+    stored, read = on_disk(60), []
+    shuffled = epochs._Streamed._shuffled
+    monkeypatch.setattr(epochs._Streamed, "_shuffled", lambda s, n: read.append(n) or shuffled(s, n))
+    assert len(labels_of(epoch_of(*stored, epoch_pictures=30))) == 30
+    assert sorted(read) == [0, 1]
 
 
 def test_from_the_first_whole_picture_on_none_is_mixed_across_windows(on_disk):
@@ -196,13 +205,16 @@ def test_what_is_streamed_is_what_would_be_held(prepared, scratch_folder, monkey
         with store.publish(added.folder) as folder:
             write_array(folder, added, np.full((9, 16, 16, 3), 7, np.uint8), ["x"] * 9, shape=(16, 16, 3))
     with data.open_data(store, dataset, wanted, [added]) as held:
+        corrected = prior_correction(held.labels, held.added)
         monkeypatch.setenv("IMAGENET_MEMORY_GB", BUDGET_GB)
         with data.open_data(store, dataset, wanted, [added]) as streamed:
             assert (held.streamed, streamed.streamed) == (False, True)
             assert pairs(streamed.pictures[:], streamed.labels) == pairs(held.pictures, held.labels)
             assert (streamed.validation[0][:] == held.validation[0]).all()
             assert (streamed.validation[1] == held.validation[1]).all()
-            assert streamed.asked == held.asked and streamed.added == held.added == 9
+            assert streamed.asked == held.asked
+            assert streamed.added.tolist() == held.added.tolist() == [9, 0, 0]
+            assert (prior_correction(streamed.labels, streamed.added) == corrected).all()
             for name in held.asked:
                 assert (streamed.read(name)[:] == held.read(name)).all()
 
