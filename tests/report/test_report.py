@@ -110,7 +110,7 @@ def test_what_cannot_be_said_is_a_dash(build_run):
     palm = next(row for row in page.rows if class_of(row) == "palm" and len(row) == 13)
     assert palm[1:] == ["0", *[wording.DASH] * 4, "1", *palm[7:10], *[wording.DASH] * 3]
     cow = next(row for row in page.rows if class_of(row) == "cow" and len(row) == 13)
-    assert cow[7:] == [wording.DASH] * 6
+    assert cow[7:] == [wording.DASH] * 3 + [wording.percent(0.0)] * 2 + [wording.points(0.0)]
 
 
 def test_the_json_holds_the_figures_that_the_page_shows(build_run):
