@@ -94,6 +94,11 @@ def _trained(task_name: str, **arguments: Any) -> dict[str, Any]:
         return there or run_in_child(run, task_name, arguments, timeout_s=CHILD_TIMEOUT_S)
 
 
+def _is_last_attempt() -> bool:
+    instance = get_current_context()["ti"]
+    return bool(instance.try_number > instance.max_tries)
+
+
 def _max_tasks() -> int:
     from airflow.sdk.configuration import conf
 
@@ -168,10 +173,8 @@ def imagenet_targeted_augmentation() -> None:
     def download_class(group: dict[str, Any]) -> dict[str, Any]:
         from imagenet_tasks.tasks.pictures import download_class
 
-        instance = get_current_context()["ti"]
-        last_attempt = instance.try_number > instance.max_tries
         with current_run() as run:
-            return download_class(run, group, credentials=_credentials, last_attempt=last_attempt)
+            return download_class(run, group, credentials=_credentials, last_attempt=_is_last_attempt())
 
     @task(
         map_index_template="{{ task.op_kwargs['group']['name'] }}",
@@ -246,27 +249,25 @@ def imagenet_targeted_augmentation() -> None:
     report: Any = write_report()
     report.operator.operator_extra_links = (ReportLink(),)
     evaluation: Any = baseline
-    added: list[Any] = []
     for number in range(1, MAX_ROUNDS + 1):
         with contextlib.nullcontext() if number == 1 else TaskGroup(f"round_{number}", tooltip=f"Repair {number}"):
-            evaluation = _repair(number, baseline, evaluation, added, report)
+            evaluation = _repair(number, baseline, evaluation, report)
 
 
-def _repair(number: int, baseline: Any, previous: Any, added: list[Any], report: Any) -> Any:
+def _repair(number: int, baseline: Any, previous: Any, report: Any) -> Any:
     """Adds a repair to the graph: the gate, and what follows below the goal; returns its evaluation.
 
     Args:
         number: of the repair, from 1.
         baseline: the baseline's evaluation.
         previous: the evaluation of the round before.
-        added: the changed pictures of the rounds before; this round's join them.
         report: the task that ends the graph.
     """
     prefix = "" if number == 1 else f"round_{number}."
 
     @task.branch(
         doc_md="Strictly below the goal, on validation: augment. Else: report. A second or third repair follows only "
-        "where `rounds` allows it and the last one's gain does not exclude progress."
+        "where `rounds` allows it and the last one beat training for longer."
     )
     def check_accuracy(evaluation: dict[str, Any]) -> str:
         from imagenet_tasks.tasks.models import check_accuracy
@@ -292,12 +293,38 @@ def _repair(number: int, baseline: Any, previous: Any, added: list[Any], report:
         with current_run() as run:
             return augment_class(run, group, round_number=number)
 
-    @task(doc_md="Lists the trainings of this repair: each arm with each seed.")
-    def plan_retraining(evaluation: dict[str, Any]) -> list[dict[str, Any]]:
+    @task(doc_md="Lists the classes that new pictures are collected of; none, where no arm of the settings wants any.")
+    def plan_collection(planned: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        from imagenet_tasks.tasks.repair import plan_collection
+
+        with current_run() as run:
+            return plan_collection(run, list(planned), round_number=number, max_tasks=_max_tasks())
+
+    @task(
+        map_index_template="{{ task.op_kwargs['group']['name'] }}",
+        execution_timeout=timedelta(hours=12),
+        doc_md="Gets new training pictures of one class from the run's source: those that the first download did not "
+        "take. Validation and test pictures stay as they are.",
+    )
+    def collect_class(group: dict[str, Any]) -> list[dict[str, Any]]:
+        from imagenet_tasks.tasks.repair import collect_class
+
+        with current_run() as run:
+            return collect_class(
+                run, group, credentials=_credentials, last_attempt=_is_last_attempt(), round_number=number
+            )
+
+    @task(
+        trigger_rule="none_failed_min_one_success",  # where nothing is to be collected, that is skipped
+        doc_md="Lists the trainings of this repair: each arm with each seed.",
+    )
+    def plan_retraining(
+        planned: list[dict[str, Any]], copied: list[list[dict[str, Any]]], collected: list[list[dict[str, Any]]] | None
+    ) -> list[dict[str, Any]]:
         from imagenet_tasks.tasks.repair import plan_retraining
 
         with current_run() as run:
-            return plan_retraining(run, evaluation, round_number=number)
+            return plan_retraining(run, list(planned), list(copied), list(collected or ()), round_number=number)
 
     @task(
         multiple_outputs=False,
@@ -307,20 +334,24 @@ def _repair(number: int, baseline: Any, previous: Any, added: list[Any], report:
         doc_md="Trains again from scratch, with the pictures that the trial's arm adds in the training split alone.",
         **GPU,
     )
-    def train_augmented(trial: dict[str, Any], added: list[Any]) -> dict[str, Any]:
-        return _trained("train_augmented", trial=trial, added=[group for one_round in added for group in one_round])
+    def train_augmented(trial: dict[str, Any]) -> dict[str, Any]:
+        return _trained("train_augmented", trial=trial)
 
     @task(
         multiple_outputs=False,
-        doc_md="Measures the repair and tests whether it differs from the baseline by more than chance.",
+        doc_md="Measures the repair's arms, takes the best on validation, and tests on test whether it did better than "
+        "training for longer, by more than chance.",
     )
     def evaluate_augmented(
-        baseline: dict[str, Any], previous: dict[str, Any], models: list[dict[str, Any]]
+        baseline: dict[str, Any],
+        previous: dict[str, Any],
+        planned: list[dict[str, Any]],
+        models: list[dict[str, Any]],
     ) -> dict[str, Any]:
         from imagenet_tasks.tasks.models import evaluate_augmented
 
         with current_run() as run:
-            return evaluate_augmented(run, baseline, previous, list(models), round_number=number)
+            return evaluate_augmented(run, baseline, previous, list(planned), list(models), round_number=number)
 
     gate = check_accuracy(previous)
     groups = plan_augmentation(previous)
@@ -329,12 +360,10 @@ def _repair(number: int, baseline: Any, previous: Any, added: list[Any], report:
         gate >> Label("goal met") >> report
     else:  # a label would tie the report to the whole group and not to its gate
         gate >> report
-    retraining = plan_retraining(previous)
-    groups >> retraining
-    added.append(augment_class.expand(group=groups))
-    evaluation = evaluate_augmented(
-        baseline, previous, train_augmented.partial(added=list(added)).expand(trial=retraining)
-    )
+    copied = augment_class.expand(group=groups)
+    collected = collect_class.expand(group=plan_collection(groups))
+    trials = plan_retraining(groups, copied, collected)
+    evaluation = evaluate_augmented(baseline, previous, groups, train_augmented.expand(trial=trials))
     evaluation >> report
     return evaluation
 

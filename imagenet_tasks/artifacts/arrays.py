@@ -119,7 +119,7 @@ def write_array(
 
 def read_array(store: Store, array: ClassArray) -> tuple["np.ndarray", list[str]]:
     """Returns a class's pictures, uint8 (pictures, rows, columns, 3), memory-mapped, and their image ids."""
-    return read_pixels(store, array), _read_ids(store, array)
+    return read_pixels(store, array), read_ids(store, array)
 
 
 def read_pixels(store: Store, array: ClassArray) -> "np.ndarray":
@@ -149,10 +149,11 @@ def read_looks(store: Store, array: ClassArray) -> tuple[list[str], "np.ndarray"
     """Returns the image ids of a class's pictures and how each looks, of type LOOK (count,); no pixel is read."""
     import numpy as np
 
-    return _read_ids(store, array), np.load(store.open_file(array.folder, "looks.npy"), allow_pickle=False)
+    return read_ids(store, array), np.load(store.open_file(array.folder, "looks.npy"), allow_pickle=False)
 
 
-def _read_ids(store: Store, array: ClassArray) -> list[str]:
+def read_ids(store: Store, array: ClassArray) -> list[str]:
+    """Returns the image ids of a class's pictures."""
     return json.loads(store.open_file(array.folder, "ids.json").read_bytes())
 
 

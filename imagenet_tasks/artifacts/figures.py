@@ -9,11 +9,12 @@ from pydantic import Field
 
 from imagenet_tasks.artifacts.json_file import JsonArtifact
 from imagenet_tasks.artifacts.references import TrainedModel, Trial
+from imagenet_tasks.settings.config import ArmName
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 Interval = tuple[float, float]  # at 95 %
-Word = Literal["helped", "hurt", "no difference shown"]
+Word = Literal["helped", "hurt", "no difference shown", "not enough to tell"]
 
 
 class ClassFigures(JsonArtifact):
@@ -111,6 +112,7 @@ class Comparison(JsonArtifact):
 
     `interval` is of the difference over pictures, `seed_interval` and `sd` over two seeds or more. `only_before_right`
     counts the pictures that the first group got right more often; `rule` says how the verdict was reached.
+    `smallest_gain` is what these pictures and seeds would show in four of five cases, None of a single seed.
     """
 
     pictures: Count
@@ -127,6 +129,7 @@ class Comparison(JsonArtifact):
     by_seed: tuple[BySeed, ...]
     sd: float | None
     seed_interval: Interval | None
+    smallest_gain: float | None = None
 
 
 class ClassComparison(JsonArtifact):
@@ -162,16 +165,45 @@ class Compared(JsonArtifact):
     test: Comparison
 
 
-class RepairComparison(JsonArtifact):
-    """What a repair changed: the arm 'targeted' (after) against the baseline.
+class Gain(JsonArtifact):
+    """A figure of two groups of models, the mean over the seeds, and the difference with its intervals.
 
-    `arms` are all arms of the round against the baseline, `against` is 'targeted' against each other arm, `previous`
-    against the round before; `collateral` are the ids of the classes that lost on test.
+    `interval` is over pictures, `seed_interval` over two seeds or more.
+    """
+
+    before: Share
+    after: Share
+    difference: float
+    interval: Interval
+    seed_interval: Interval | None
+
+
+class RepairedClasses(JsonArtifact):
+    """The classes that a repair was about, on test: precision, recall and F1, each the mean over these classes."""
+
+    class_ids: tuple[str, ...]
+    support: Count
+    precision: Gain
+    recall: Gain
+    f1: Gain
+
+
+class RepairComparison(JsonArtifact):
+    """What a repair changed: the arm that is the best on validation, the `chosen` one (after), against the baseline.
+
+    `control` is the chosen arm against training for longer with nothing added, on test: whether the repair helped is
+    judged by it; None where that control was chosen itself. `repaired` are the figures of the classes that the repair
+    was about, beside the control, or the baseline where there is none. `arms` are all arms of the round against the
+    baseline, `against` is the chosen one against each other arm, `previous` against the round before; `collateral` are
+    the ids of the classes that lost on test, beside the control or else the baseline.
     """
 
     FILE: ClassVar[str] = "comparison.json"
+    chosen: ArmName = "targeted"  # in version 0, always
     validation: ComparisonByClass
     test: ComparisonByClass
+    control: ComparisonByClass | None = None
+    repaired: RepairedClasses | None = None
     arms: dict[str, Compared]
     against: dict[str, Compared]
     previous: Compared

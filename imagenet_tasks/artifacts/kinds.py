@@ -25,7 +25,7 @@ class Kind:
         version: raised when the same input would give another output.
         golden: the version, and the digest of what that makes of the golden input (tests/artifacts/test_golden.py): the
             test fails where the output has changed and the version has not.
-        inputs: what it is made from, by name: the name of another kind, or '' for a value that is no artifact.
+        inputs: what it is made from, by name: the names of other kinds, or '' for a value that is no artifact.
         settings: those whose values are part of its fingerprint.
         choices: those that say which of it a run makes, and so reach it through its inputs.
         key: of one artifact, as a regular expression; '' for `folder/<fingerprint>`.
@@ -115,7 +115,10 @@ DATASET = Kind(
 MODEL = Kind(
     name="model", folder="models", title="Models",
     files=r"model\.keras|history\.jsonl|training\.json|probabilities_\w+\.npy",
-    inputs={"trial": "dataset", "epochs": "", "epoch_pictures": "", "added": "copies", "prior": "", "backend": ""},
+    inputs={
+        "trial": "dataset", "epochs": "", "epoch_pictures": "", "added": "copies, collected pictures", "prior": "",
+        "backend": "",
+    },
     settings=("batch_size", "precision", "early_stopping_patience"),
     choices=(
         "model", "more_models", "retrain_model", "epochs", "retrain_epochs", "seed", "seeds", "arms", "rounds",
@@ -133,9 +136,9 @@ CHECKPOINT = Kind(
 )  # fmt: skip
 EVALUATION = Kind(
     name="evaluation", folder="evaluations", files=r"\w+\.(json|csv)", title="Evaluations",
-    inputs={"dataset": "dataset", "models": "model", "against": "evaluation"},
+    inputs={"dataset": "dataset", "models": "model", "against": "evaluation", "repaired": ""},
     names_others=("evaluation.json", "metrics.json"),
-    version=5, golden="5:a16d674ead5852ea",
+    version=6, golden="6:451c29ab2b583117",
 )  # fmt: skip
 PLAN = Kind(
     name="plan", folder="plans", files=r"plan\.json", title="Augmentation plans",
@@ -143,7 +146,7 @@ PLAN = Kind(
     settings=("arms", "strategy", "augment_classes", "classes_to_augment", "pictures_to_add"),
     choices=("accuracy_goal", "rounds"),
     names_others=("plan.json",),
-    version=3, golden="3:60f5b329926d3de6",
+    version=4, golden="4:977488a85fbaff4e",
 )  # fmt: skip
 COPIES = Kind(
     name="copies", folder="arrays", files=ARRAY.files, title=ARRAY.title,
@@ -153,10 +156,18 @@ COPIES = Kind(
     ),
     version=3, golden="3:a8f86c93476f5304",
 )  # fmt: skip
+COLLECTED = Kind(
+    name="collected pictures", folder="arrays", files=ARRAY.files, title=ARRAY.title,
+    inputs={"dataset": "dataset", "selection": "selection", "chosen": "plan"},
+    golden="1:c2ddecd1678a937e",
+)  # fmt: skip
 RUN = Kind(
     name="run", folder="runs", key=r"runs/[^/]+/[A-Za-z0-9_-]+-[0-9a-f]{10}", title="The run itself",
     files=r"config\.json|run\.json|decision(_round_\d)?\.json|(tasks|progress)/([^/]+\.json)?"
     r"|report/(report\.(html|json))?",
 )  # fmt: skip
-# What refers to others comes before these, which is the order of removal. Copies lie where arrays do.
-KINDS = (RUN, EVALUATION, PLAN, MODEL, CHECKPOINT, DATASET, ARRAY, COPIES, URL_LIST, SELECTION, PICTURE, DRAWN_PICTURE)
+# What refers to others comes before these, which is the order of removal. Added pictures lie where arrays do.
+KINDS = (
+    RUN, EVALUATION, PLAN, MODEL, CHECKPOINT, DATASET, ARRAY, COPIES, COLLECTED, URL_LIST, SELECTION, PICTURE,
+    DRAWN_PICTURE,
+)  # fmt: skip

@@ -102,15 +102,19 @@ class Dataset(Published):
 class Trial(JsonArtifact):
     """One training: which model, from which seed, on which dataset, with which added pictures (the arm).
 
-    `round` is 0 for a baseline, then the number of the repair. A trial of the arm 'labels' judges the labels of the
-    training pictures: it trains on all but those of `fold` (of `folds`) and says what it takes these for.
+    `round` is 0 for a baseline, then the number of the repair. `added` are the pictures beside the dataset's own, of
+    this repair and of those that it goes on from; `epoch_pictures` is how many an epoch shows, the same in all arms of
+    a repair, None for all that there are. A trial of the arm 'labels' judges the labels of the training pictures: it
+    trains on all but those of `fold` (of `folds`) and says what it takes these for.
     """
 
     model: str
     seed: int
-    arm: Literal["baseline", "labels", ArmName]
+    arm: Literal["baseline", "labels"] | ArmName
     dataset: str
     round: int = 0
+    added: tuple[ClassArray, ...] = ()
+    epoch_pictures: int | None = None
     fold: int = 0
     folds: int = 0
 
@@ -131,9 +135,8 @@ class TrainedModel(Published):
 class Evaluation(Published):
     """Points to the evaluation of one round's models.
 
-    `models` are those that the round is judged by, one per seed: of a baseline round those of the best model on
-    validation, of a repair those of the arm 'targeted'. `model` is the first of them; both accuracies are means over
-    them.
+    `models` are those that the round is judged by, one per seed: those of the model, or of the arm of a repair, that is
+    the best on validation. `model` is the first of them; both accuracies are means over them.
     """
 
     KIND: ClassVar[Kind] = kinds.EVALUATION
@@ -150,10 +153,11 @@ class Evaluation(Published):
 
 
 class ChosenClass(JsonArtifact):
-    """A class of a dataset to augment, and why. Recall and support are of the validation pictures.
+    """A class of a dataset that gets more pictures, and why. Recall and support are of the validation pictures.
 
-    `arms` are those that train with these pictures; `skipped` are image ids that no copies are made of, since their
-    label is in doubt; `round` is the number of the repair, whose copies differ from those of the others.
+    `arms` are those that train with these pictures, which are `new` ones of the source, else changed copies; `skipped`
+    are image ids that no copies are made of, since their label is in doubt; `round` is the number of the repair, whose
+    copies differ from those of the others.
     """
 
     dataset: str
@@ -167,31 +171,45 @@ class ChosenClass(JsonArtifact):
     pictures_to_add: int
     why: str
     arms: tuple[ArmName, ...] = ("targeted",)
+    new: bool = False
     skipped: tuple[str, ...] = ()
     round: int = 1
 
     @property
     def key(self) -> str:
-        """The name of its task's record; a class may be augmented twice in one round, for two arms."""
+        """The name of its task's record; a class may get pictures twice in one round, for two arms."""
         return f"{self.class_id}.{self.pictures_to_add}"
 
 
 class AddedPictures(JsonArtifact):
-    """Changed pictures of one class, and the arms that train with them."""
+    """New pictures or changed copies of one class, and the arms that train with them.
+
+    `selection` is what was downloaded for new ones, the dataset's own among them; None of copies.
+    """
 
     array: ClassArray
     arms: tuple[ArmName, ...]
+    selection: SelectionRef | None = None
 
 
 class AugmentationPlan(Published):
-    """Which classes get more pictures, over all arms; `targeted` are those of the arm of that name."""
+    """Which classes get more pictures, over all arms.
+
+    `before` is the training that is repaired, of the first seed: its model is trained again, with its pictures and
+    more.
+    """
 
     KIND: ClassVar[Kind] = kinds.PLAN
     FILE: ClassVar[str] = "plan.json"
     strategy: str
     chosen: tuple[ChosenClass, ...]
+    before: Trial | None = None  # in version 0
 
     @property
     def targeted(self) -> tuple[ChosenClass, ...]:
         """The classes that the repair is about, in the order of the choice."""
         return tuple(c for c in self.chosen if "targeted" in c.arms)
+
+    def of(self, *, new: bool) -> tuple[ChosenClass, ...]:
+        """Returns the classes that get new pictures of the source, or those that get copies."""
+        return tuple(c for c in self.chosen if c.new == new)

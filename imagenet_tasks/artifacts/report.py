@@ -1,16 +1,17 @@
 """What a run's report.json says. Shares are in [0, 1]; None is what cannot be said."""
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from imagenet_tasks.artifacts.decision import Decision
-from imagenet_tasks.artifacts.figures import BySeed, Count, Interval, Share, Word
+from imagenet_tasks.artifacts.figures import BySeed, Comparison, Count, Interval, RepairedClasses, Share, Word
 from imagenet_tasks.artifacts.json_file import JsonArtifact
 from imagenet_tasks.artifacts.quality import Disputed, Suspects
 from imagenet_tasks.artifacts.references import ChosenClass
 from imagenet_tasks.artifacts.report_pictures import Data
 from imagenet_tasks.artifacts.report_trainings import Model, Models, Repair
+from imagenet_tasks.settings.config import ArmName
 
 Setting = str | int | float | bool | tuple[str, ...] | None
 
@@ -47,6 +48,7 @@ class OnSplit(JsonArtifact):
     only_after_right: int | None = None
     rule: str | None = None
     by_seed: tuple[BySeed, ...] | None = None
+    smallest_gain: float | None = None
 
 
 class RoleShare(JsonArtifact):
@@ -67,7 +69,7 @@ class ShareRight(JsonArtifact):
 class Verdict(JsonArtifact):
     """Whether the repair helped."""
 
-    word: Word | Literal["not tried"]
+    word: Word | Literal["nothing helped", "not tried"]
     headline: str
     sentence: str
     goal: float
@@ -76,12 +78,22 @@ class Verdict(JsonArtifact):
     seeds: tuple[int, ...]
     rounds: int
     kept: int | None = Field(description="the round that is 'after'")
+    chosen: ArmName | None = Field(default=None, description="its arm that is the best on validation")
+    gain: Comparison | None = Field(
+        default=None,
+        description="the chosen arm against the control, on test, which the word follows from; null where none beat it",
+    )
+    repaired: RepairedClasses | None = None
+    arms: tuple[str, ...] = Field(default=(), description="what was trained in that round")
+    empty_arms: tuple[str, ...] = Field(default=(), description="what was not, since the source had nothing new")
     validation: OnSplit
     test: OnSplit
     goal_met_after: bool | None
     targeted: ShareRight | None
     others: ShareRight
-    collateral: tuple[str, ...] | None = Field(description="ids of the classes that lost by more than chance explains")
+    collateral: tuple[str, ...] | None = Field(
+        description="ids of the classes that lost by more than chance explains, beside the control if it was beaten"
+    )
     left_out: str
     test_steers: str
 
@@ -177,7 +189,7 @@ class Pair(JsonArtifact):
 
 
 class OtherArm(JsonArtifact):
-    """What an arm beside 'targeted' trained with; 'each' is the least and the most per class."""
+    """What another arm trained with; 'each' is the least and the most per class."""
 
     arm: str
     classes: int
@@ -187,13 +199,14 @@ class OtherArm(JsonArtifact):
 
 
 class AugmentationRound(JsonArtifact):
-    """The classes of one repair; 'added' counts pictures by class id."""
+    """The classes of one repair; 'added' counts copies by class id, 'collected' new pictures, null where not wanted."""
 
     number: int
     kept: bool
     strategy: str
     chosen: tuple[ChosenClass, ...]
     added: dict[str, int]
+    collected: dict[str, int] | None = None
     skipped: int
     others: tuple[OtherArm, ...]
 
@@ -232,6 +245,7 @@ class Report(JsonArtifact):
     """The report of one run of the workflow, as numbers: report.json."""
 
     KEY: ClassVar[str] = "report/report.json"  # below the run's folder
+    SCHEMA_VERSION: ClassVar[int] = 2
     run: RunFigures
     verdict: Verdict
     decision: Decision = Field(description="the last gate's")
@@ -253,6 +267,12 @@ class Report(JsonArtifact):
     settings: Settings
     versions: dict[str, str | None]
     fingerprints: dict[str, str]
+
+    @classmethod
+    def upgraded(cls, fields: dict[str, Any], version: int) -> dict[str, Any]:
+        """Drops what version 1 said of two arms that were controls then."""
+        repair = {name: value for name, value in fields["repair"].items() if name != "controls"}
+        return fields | {"repair": repair}
 
     @property
     def model(self) -> Model:

@@ -54,15 +54,17 @@ class Baseline(Group):
 
 
 class Arm(Group):
-    """A way to train, compared with the baseline taken, which has no comparison itself."""
+    """A way to train, compared with the baseline taken, which has no comparison itself; `chosen` by validation."""
 
     comparison: Comparison | None
     taken: bool | None = None
+    chosen: bool | None = None
 
 
 class Against(Comparison):
-    """The arm 'targeted' (after) against another arm of the round (before), and what that means."""
+    """The chosen arm (after) against another arm of the round (before), and what that means."""
 
+    chosen: str = "targeted"
     arm: str
     round: int
     meaning: str
@@ -84,8 +86,9 @@ class TrialFigures(HeldOut):
 
 
 class RoundFigures(JsonArtifact):
-    """One repair: why it was tried, what it gained on validation over the round before, and what followed."""
+    """One repair: its best arm, what that added and gained on validation over the round before, and what followed."""
 
+    arm: str = "targeted"
     number: int
     kept: bool
     classes: tuple[str, ...]
@@ -110,13 +113,6 @@ class StudyRow(JsonArtifact):
     study: StudyFigures
 
 
-class Controls(JsonArtifact):
-    """Whether the arms that tell why a repair helped were trained."""
-
-    untargeted: bool
-    none: bool
-
-
 class Repair(JsonArtifact):
     """All trainings side by side."""
 
@@ -126,4 +122,3 @@ class Repair(JsonArtifact):
     trials: tuple[TrialFigures, ...]
     rounds: tuple[RoundFigures, ...]
     study: tuple[StudyRow, ...]
-    controls: Controls

@@ -167,6 +167,7 @@ def describe(
     *,
     pictures_to_add: int,
     arms: Sequence[ArmName],
+    new: bool,
     suspects: Sequence[str],
     round_number: int,
 ) -> ChosenClass:
@@ -178,6 +179,7 @@ def describe(
         reasons: why it was chosen.
         pictures_to_add: how many.
         arms: that train with them.
+        new: whether they are new ones of the source, else copies.
         suspects: the image ids of its training pictures whose label is in doubt; skipped, unless these are all.
         round_number: of the repair.
     """
@@ -202,6 +204,7 @@ def describe(
         pictures_to_add=pictures_to_add,
         why="; ".join(why),
         arms=tuple(arms),
+        new=new,
         skipped=skipped,
         round=round_number,
     )

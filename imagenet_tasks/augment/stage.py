@@ -21,13 +21,14 @@ from imagenet_tasks.artifacts.references import (
 )
 from imagenet_tasks.augment.choose import Validation, choose, describe
 from imagenet_tasks.augment.policies import acting, changed_copy, copy_number
-from imagenet_tasks.settings.config import ARMS, ArmName, AugmentConfig
+from imagenet_tasks.settings.config import ARMS, COLLECTING, CONTROL, ArmName, AugmentConfig
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.workflow.progress import Progress
 
 log = logging.getLogger(__name__)
 # The study had "a further run with more augmented pictures" and does not say how many: twice as many is a choice.
 MORE = 2
+EVERYWHERE: tuple[ArmName, ...] = ("collect-all", "untargeted")
 # A suspect is not copied where another class is more probable by this much. The weaker ones are mostly hard pictures
 # with the right label: in simulations 3 of 4 of all suspects, and half of these, of a model that is right in 62 of 100.
 STRONG = 0.5
@@ -44,8 +45,8 @@ def plan_augmentation(
 ) -> tuple[AugmentationPlan, bool]:
     """Chooses the classes that get more pictures in each arm, from one round's validation pictures.
 
-    What several arms add to one class is in the plan once, with all of these arms. Training pictures whose labels the
-    evaluation disputes (suspects.json) are skipped, unless that leaves none.
+    What several arms add to one class is in the plan once, with all of these arms. Of training pictures whose labels
+    the evaluation disputes (suspects.json) no copies are made, unless that leaves none.
 
     Args:
         store: where the evaluation and its models are and the plan goes.
@@ -67,7 +68,9 @@ def plan_augmentation(
     def build(publish: Publish) -> None:
         chosen = _choose(store, settings, dataset, evaluation, arms)
         with publish() as folder:
-            plan = AugmentationPlan(fingerprint=mark, strategy=settings.strategy, chosen=chosen)
+            plan = AugmentationPlan(
+                fingerprint=mark, strategy=settings.strategy, chosen=chosen, before=evaluation.model.trial
+            )
             plan.write_to(folder)
 
     reused = make(store, kinds.PLAN, mark, build)
@@ -87,10 +90,10 @@ def _choose(
         ],
     )
     suspects = _suspects(store, evaluation, dataset)
-    merged: dict[tuple[int, int], tuple[list[ArmName], list[str]]] = {}
+    merged: dict[tuple[int, int, bool], tuple[list[ArmName], list[str]]] = {}
     for arm in sorted(arms, key=ARMS.index):
         for label, pictures, reasons in _additions(arm, validation, settings):
-            of_arms, why = merged.setdefault((label, pictures), ([], []))
+            of_arms, why = merged.setdefault((label, pictures, arm in COLLECTING), ([], []))
             if "targeted" not in of_arms:  # the report says why the repair chose a class, not why others did too
                 why.extend(reason for reason in reasons if reason not in why)
             of_arms.append(arm)
@@ -101,10 +104,11 @@ def _choose(
             reasons,
             pictures_to_add=pictures,
             arms=of_arms,
-            suspects=suspects.get(label, []),
+            new=new,
+            suspects=[] if new else suspects.get(label, []),
             round_number=evaluation.round + 1,
         )
-        for (label, pictures), (of_arms, reasons) in merged.items()
+        for (label, pictures, new), (of_arms, reasons) in merged.items()
     )
 
 
@@ -128,17 +132,17 @@ def _additions(
     arm: ArmName, validation: Validation, settings: AugmentConfig
 ) -> Iterator[tuple[int, int, Sequence[str]]]:
     """Yields what an arm adds: a class's label, how many pictures, and the reasons."""
-    if arm == "none":
+    if arm == CONTROL:
         return
     choice = choose("correlated" if arm == "correlated" else settings.strategy, validation, settings)
-    if arm != "untargeted":
+    if arm not in EVERYWHERE:
         pictures = settings.pictures_to_add * (MORE if arm == "more" else 1)
         yield from ((label, pictures, reasons) for label, reasons in choice.items())
         return
     each, left = divmod(settings.pictures_to_add * len(choice), len(validation.able))
     for place, label in enumerate(validation.able):
         if pictures := each + (place < left):
-            yield label, pictures, ["a control: as many pictures as the repair adds, over all classes"]
+            yield label, pictures, ["as many pictures as the chosen classes get, over all classes"]
 
 
 def augment_class(

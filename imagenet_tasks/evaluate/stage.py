@@ -15,6 +15,7 @@ from imagenet_tasks.artifacts.figures import (
     MeasuredTrial,
     Metrics,
     RepairComparison,
+    RepairedClasses,
     SeedGroup,
     Spread,
 )
@@ -24,6 +25,8 @@ from imagenet_tasks.artifacts.references import Dataset, Evaluation, Split, Trai
 from imagenet_tasks.errors import ArtifactError
 from imagenet_tasks.evaluate.metrics import accuracy_and_loss, measure
 from imagenet_tasks.evaluate.suspects import find_suspects
+from imagenet_tasks.settings.config import ARMS, CONTROL
+from imagenet_tasks.statistics.repaired import compare_repaired
 from imagenet_tasks.statistics.significance import compare, compare_classes, over_seeds
 from imagenet_tasks.store.storage import Store
 
@@ -65,6 +68,11 @@ class _Answers:
         compared = compare(self.labels[split], *sides, seeds=[m.trial.seed for m in after])
         classes = compare_classes(self.labels[split], *sides, self.dataset.classes)
         return ComparisonByClass(**vars(compared), per_class=classes)
+
+    def compare_repaired(self, before: Group, after: Group, labels: Sequence[int]) -> RepairedClasses | None:
+        """Returns the figures of some classes on test."""
+        sides = self._paired(before, after, "test")
+        return compare_repaired(self.labels["test"], *sides, self.dataset.classes, labels)
 
     def _paired(self, before: Group, after: Group, split: Split) -> tuple[np.ndarray, np.ndarray]:
         """Returns what both groups answer, each int (seeds, n), the seeds in the order of the second."""
@@ -121,51 +129,64 @@ def evaluate_repair(
     *,
     baseline: Evaluation,
     previous: Evaluation,
+    repaired: Sequence[int],
     salt: str = "",
 ) -> tuple[Evaluation, bool]:
-    """Measures one repair's models and compares them, seed by seed, with the baseline and with each other.
+    """Measures one repair's models, takes the best arm, and compares it with the baseline and with the other arms.
+
+    Validation chooses: the arm with the highest mean accuracy there, the first of `ARMS` of equal ones. Test pictures
+    choose nothing.
 
     Args:
         store: where the models' probabilities are and the evaluation goes.
         dataset: the split.
-        models: of one round, one per arm and seed; 'targeted' is among them.
+        models: of one round, one per arm and seed; the control is among them.
         baseline: the evaluation of the first round.
         previous: the evaluation of the round before; `baseline` in the first repair.
+        repaired: the labels of the classes that the repair is about.
         salt: differs where the work is to be done again.
 
     Returns:
-        The evaluation, whose models are those of the arm 'targeted', and whether it was there already.
+        The evaluation, whose models are those of the chosen arm, and whether it was there already.
 
     Raises:
-        ArtifactError: where 'targeted' is missing, two groups have not the same seeds, or a file is damaged.
+        ArtifactError: where the control is missing, two groups have not the same seeds, or a file is damaged.
     """
 
     def build(mark: str, publish: Publish) -> None:
         groups = _groups(models)
         arms = {group[0].trial.arm: group for group in groups}
-        if "targeted" not in arms or len(arms) < len(groups) or len({m.trial.round for m in models}) > 1:
+        if CONTROL not in arms or len(arms) < len(groups) or len({m.trial.round for m in models}) > 1:
             raise ArtifactError(
-                "evaluation: expected models of one round, one network per arm, with the arm 'targeted' among them; "
-                f"received {', '.join(m.trial.key for m in models) or 'none'}. Look at the training's log."
+                f"evaluation: expected models of one round, one network per arm, with the control {CONTROL!r} among "
+                f"them; received {', '.join(m.trial.key for m in models) or 'none'}. Look at the training's log."
             )
         answers = _Answers(store, dataset)
-        targeted, before = arms["targeted"], list(baseline.models)
+        before = list(baseline.models)
         trials = {m.fingerprint: _trial_figures(answers, m) for m in models}
-        test = answers.compare_classes(before, targeted, "test")
+        in_order = sorted(arms, key=ARMS.index)
+        chosen = max(in_order, key=lambda arm: _spread(trials, arms[arm], "validation").mean or 0.0)
+        best = arms[chosen]
+        test = answers.compare_classes(before, best, "test")
+        control = None if chosen == CONTROL else answers.compare_classes(arms[CONTROL], best, "test")
         comparison = RepairComparison(
-            validation=answers.compare_classes(before, targeted, "validation"),
+            chosen=chosen,
+            validation=answers.compare_classes(before, best, "validation"),
             test=test,
+            control=control,
+            repaired=answers.compare_repaired(arms[CONTROL] if control else before, best, repaired),
             arms={arm: answers.compare(before, group) for arm, group in arms.items()},
-            against={arm: answers.compare(group, targeted) for arm, group in arms.items() if arm != "targeted"},
-            previous=answers.compare(list(previous.models), targeted),
-            collateral=tuple(c.class_id for c in test.per_class if c.changed == "lost"),
+            against={arm: answers.compare(group, best) for arm, group in arms.items() if arm != chosen},
+            previous=answers.compare(list(previous.models), best),
+            collateral=tuple(c.class_id for c in (control or test).per_class if c.changed == "lost"),
         )
         more: list[RepairComparison | Suspects] = [comparison]
         if Suspects.FILE in store.read_marker(previous.folder)["files"]:  # judged once, and doubted in all rounds
             more.append(Suspects.read(store, previous.folder))
-        _publish(answers, mark, publish, targeted, groups, trials, more)
+        _publish(answers, mark, publish, best, groups, trials, more)
 
-    return _evaluate(store, dataset, models, (baseline.fingerprint, previous.fingerprint), salt, build)
+    against = (baseline.fingerprint, previous.fingerprint)
+    return _evaluate(store, dataset, models, against, salt, build, repaired)
 
 
 def _evaluate(
@@ -175,9 +196,13 @@ def _evaluate(
     against: tuple[str, ...],
     salt: str,
     build: Callable[[str, Publish], None],
+    repaired: Sequence[int] = (),
 ) -> tuple[Evaluation, bool]:
     """Returns the evaluation of these models, and whether it was there already."""
-    inputs = {"dataset": dataset.fingerprint, "models": [m.fingerprint for m in models], "against": against}
+    inputs = {
+        "dataset": dataset.fingerprint, "models": [m.fingerprint for m in models], "against": against,
+        "repaired": sorted(repaired),
+    }  # fmt: skip
     mark = kinds.EVALUATION.fingerprint(inputs, salt=salt)
     reused = make(store, kinds.EVALUATION, mark, functools.partial(build, mark))
     return Evaluation.find(store, mark), reused

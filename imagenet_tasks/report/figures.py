@@ -14,8 +14,9 @@ from imagenet_tasks.report.files import Files, picked
 from imagenet_tasks.report.inputs import ReportInputs
 from imagenet_tasks.report.mistakes import collect_mistakes
 from imagenet_tasks.report.path import collect_path, collect_tasks
-from imagenet_tasks.report.repair import collect_augmentation, collect_repair
+from imagenet_tasks.report.repair import collect_augmentation, collect_repair, without_classes
 from imagenet_tasks.report.study import FIGURES, PROFILES
+from imagenet_tasks.settings.config import ARMS
 
 
 def collect(inputs: ReportInputs, files: Files) -> dict[str, Any]:
@@ -88,10 +89,18 @@ def _verdict(
     goal, baseline = inputs.decision.accuracy_goal, models["before"]["test"]
     validation = _on_split("validation", models, comparison)
     targeted = [row for row in classes if row["targeted"]]
+    kept, word = inputs.kept, "not tried"
+    if comparison:
+        word = comparison.control.verdict if comparison.control else "nothing helped"
+    trained = sorted(comparison.arms, key=ARMS.index) if comparison else []
     verdict = {
-        "word": comparison.test.verdict if comparison else "not tried", "goal": goal,
+        "word": word, "goal": goal, "chosen": comparison and comparison.chosen,
+        "gain": without_classes(comparison.control) if comparison and comparison.control else None,
+        "repaired": comparison.repaired.as_dict() if comparison and comparison.repaired else None,
+        "arms": trained,
+        "empty_arms": [arm for arm in inputs.config.train.arms if comparison and arm not in trained],
         "chance": baseline["chance_accuracy"], "majority": baseline["majority_accuracy"],
-        "seeds": models["before"]["seeds"], "rounds": len(inputs.rounds), "kept": inputs.kept and inputs.kept.number,
+        "seeds": models["before"]["seeds"], "rounds": len(inputs.rounds), "kept": kept and kept.number,
         "validation": validation, "test": _on_split("test", models, comparison),
         "goal_met_after": None if validation["after"] is None else validation["after"] >= goal,
         "targeted": _share_right(targeted) if targeted else None,
@@ -169,7 +178,9 @@ def _fingerprints(inputs: ReportInputs) -> dict[str, str]:
     for each in inputs.rounds:
         suffix = f", round {each.number}" if len(inputs.rounds) > 1 else ""
         marks[f"Augmentation plan{suffix}"] = each.plan.folder
-        marks |= {f"Changed pictures of {a.class_id}{suffix}": a.folder for a in each.added}
+        for a in each.added:
+            kind = "New" if a.selection else "Changed"
+            marks[f"{kind} pictures of {a.array.class_id} for {', '.join(a.arms)}{suffix}"] = a.array.folder
         marks |= {
             f"Retrained model{suffix}": each.evaluation.model.folder,
             f"Comparison{suffix}": each.evaluation.folder,

@@ -6,23 +6,44 @@ from typing import Any
 
 from imagenet_tasks.artifacts.decision import Decision
 from imagenet_tasks.artifacts.quality import Shortfall
-from imagenet_tasks.artifacts.references import AugmentationPlan, ClassArray, Dataset, Evaluation, SelectionRef
-from imagenet_tasks.settings.config import RunConfig
+from imagenet_tasks.artifacts.references import (
+    AddedPictures,
+    AugmentationPlan,
+    ClassArray,
+    Dataset,
+    Evaluation,
+    SelectionRef,
+)
+from imagenet_tasks.settings.config import CONTROL, ArmName, RunConfig
 from imagenet_tasks.workflow.run import Run
 
 
 @dataclass(frozen=True, kw_only=True)
 class Round:
-    """One repair: what was added to the training pictures, and what came of it.
+    """One repair: what was added to the training pictures in its arms, and what came of it.
 
-    `added` are the changed pictures of this round's arm 'targeted'; `decision` is the gate's that led to the round.
+    `decision` is the gate's that led to the round.
     """
 
     number: int
     plan: AugmentationPlan
-    added: tuple[ClassArray, ...]
+    added: tuple[AddedPictures, ...]
     evaluation: Evaluation
     decision: Decision
+
+    @property
+    def arm(self) -> ArmName:
+        """The arm that was the best on validation."""
+        return self.evaluation.model.trial.arm  # type: ignore[return-value]  # a repair has no other
+
+    def added_by(self, arm: str) -> dict[str, int]:
+        """Returns how many pictures an arm added in this round, by class id."""
+        return {a.array.class_id: a.array.count for a in self.added if arm in a.arms}
+
+    @property
+    def copies(self) -> tuple[ClassArray, ...]:
+        """The changed copies of the arm 'targeted'."""
+        return tuple(a.array for a in self.added if "targeted" in a.arms)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,5 +73,8 @@ class ReportInputs:
 
     @property
     def kept(self) -> Round | None:
-        """The round with the highest validation accuracy, the first of equals; None where no repair was tried."""
-        return max(self.rounds, key=lambda r: r.evaluation.validation_accuracy or 0.0, default=None)
+        """The round with the highest validation accuracy, the first of equals; None where no repair was tried.
+
+        A round in which no repair beat the control comes after all others.
+        """
+        return max(self.rounds, key=lambda r: (r.arm != CONTROL, r.evaluation.validation_accuracy or 0.0), default=None)

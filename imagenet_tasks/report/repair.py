@@ -4,38 +4,38 @@ import statistics
 from typing import Any
 
 from imagenet_tasks.artifacts.figures import Comparison, HeldOut, Metrics, RepairComparison
-from imagenet_tasks.artifacts.references import AugmentationPlan, Evaluation
+from imagenet_tasks.artifacts.references import Evaluation
 from imagenet_tasks.artifacts.training import TrainingRecord
 from imagenet_tasks.report import study, wording
 from imagenet_tasks.report.files import Files, picked
-from imagenet_tasks.report.inputs import ReportInputs
-from imagenet_tasks.settings.config import ARMS
+from imagenet_tasks.report.inputs import ReportInputs, Round
+from imagenet_tasks.settings.config import ARMS, CONTROL
 
-# What it means that the arm 'targeted' did better than another (helped), worse (hurt), or that neither is shown.
-MEANINGS = {
-    "untargeted": {
-        "helped": "As many pictures spread over all classes did less: which classes got them mattered.",
-        "hurt": "As many pictures spread over all classes did more: choosing these classes was the worse choice.",
-        "no difference shown": "As many pictures spread over all classes did as well, as far as these test pictures "
-        "show: that the choice of classes mattered is not shown, more pictures may be all there is to it.",
-    },
-    "none": {
-        "helped": "The same training without added pictures did less: it was the pictures, not the second training.",
-        "hurt": "The same training without added pictures did more: the added pictures did harm.",
-        "no difference shown": "The same training without added pictures did as well, as far as these test pictures "
-        "show: that the pictures mattered is not shown, the second training may be all there is to it.",
-    },
-    "more": {
-        "helped": "Twice as many pictures of the same classes did less.",
-        "hurt": "Twice as many pictures of the same classes did more.",
-        "no difference shown": "That twice as many pictures of the same classes do more, or less, is not shown.",
-    },
-    "correlated": {
-        "helped": "Pictures also of the classes that the worst are confused with did less.",
-        "hurt": "Pictures also of the classes that the worst are confused with did more.",
-        "no difference shown": "That pictures of the classes that the worst are confused with matter is not shown.",
-    },
-}  # fmt: skip
+# What it means that an arm did better than another (helped), worse (hurt), or that neither is shown.
+_CHOICE = {
+    "helped": "Spread over all classes, as many pictures did less: which classes got them mattered.",
+    "hurt": "Spread over all classes, as many pictures did more: choosing these classes was the worse choice.",
+    "no difference shown": "Spread over all classes, as many pictures did as well, as far as these test pictures show: "
+    "that the choice of classes mattered is not shown.",
+}
+_CONTROL = {
+    "helped": "The same training with nothing added did less: it was the repair, not the longer training.",
+    "hurt": "The same training with nothing added did more: the repair did harm.",
+    "no difference shown": "The same training with nothing added did as well, as far as these test pictures show: that "
+    "the repair mattered is not shown.",
+}
+_KIND = {
+    "helped": "New pictures did more than changed copies.",
+    "hurt": "New pictures did less than changed copies.",
+    "no difference shown": "That new pictures do more than changed copies is not shown.",
+}
+MEANINGS = {("collect", "collect-all"): _CHOICE, ("targeted", "untargeted"): _CHOICE, ("collect", "targeted"): _KIND}
+
+
+def meaning(arm: str, other: str, verdict: str) -> str:
+    """Returns what it means that an arm did so beside another; '' where the figures say all."""
+    meanings = _CONTROL if other == CONTROL else MEANINGS.get((arm, other), {})
+    return meanings.get(verdict, "")
 
 
 def collect_repair(inputs: ReportInputs, files: Files) -> dict[str, Any]:
@@ -46,29 +46,32 @@ def collect_repair(inputs: ReportInputs, files: Files) -> dict[str, Any]:
     groups, trials = _groups(files, inputs.baseline, {})
     taken = inputs.baseline.model.trial.model
     baselines = [group | {"taken": group["model"] == taken} for group in groups if group["arm"] == "baseline"]
-    arms = [group | {"comparison": None} for group in baselines if group["taken"]]
+    arms = [group | {"comparison": None, "chosen": False} for group in baselines if group["taken"]]
     against: list[dict[str, Any]] = []
     for each in inputs.rounds:
         comparison = files.read(each.evaluation.folder, RepairComparison)
-        tests = {arm: own.test for arm, own in comparison.arms.items()} | {"targeted": comparison.test}
+        tests = {arm: own.test for arm, own in comparison.arms.items()} | {comparison.chosen: comparison.test}
         differences = {(arm, row.seed): row.difference for arm, test in tests.items() for row in test.by_seed}
         groups, more = _groups(files, each.evaluation, differences)
         trials += more
         arms += [
-            group | {"comparison": _without_classes(tests[group["arm"]])}
+            group | {"comparison": without_classes(tests[group["arm"]]), "chosen": group["arm"] == comparison.chosen}
             for group in sorted(groups, key=lambda g: ARMS.index(g["arm"]))
         ]
         against += [
-            {"arm": arm, "round": each.number, "meaning": MEANINGS[arm][comparison.against[arm].test.verdict]}
-            | _without_classes(comparison.against[arm].test)
+            {
+                "chosen": comparison.chosen,
+                "arm": arm,
+                "round": each.number,
+                "meaning": meaning(comparison.chosen, arm, comparison.against[arm].test.verdict),
+            }
+            | without_classes(comparison.against[arm].test)
             for arm in sorted(comparison.against, key=ARMS.index)
         ]
-    trained = {group["arm"] for group in arms}
     return {
         "baselines": baselines, "arms": arms, "against": against, "trials": trials, "rounds": _rounds(inputs, files),
         "study": study.study_rows([*baselines, *(g for g in arms if g["arm"] == "targeted")])
         if inputs.config.profile in study.PROFILES else [],
-        "controls": {arm: arm in trained for arm in ("untargeted", "none")},
     }  # fmt: skip
 
 
@@ -93,28 +96,28 @@ def collect_augmentation(inputs: ReportInputs, settings: dict[str, Any]) -> dict
         {
             "number": each.number, "kept": each is inputs.kept, "strategy": each.plan.strategy,
             "chosen": [c.as_dict() for c in each.plan.targeted],
-            "added": {a.class_id: a.count for a in each.added},
+            "added": each.added_by("targeted"),
+            "collected": each.added_by("collect") if "collect" in inputs.config.train.arms else None,
             "skipped": sum(len(c.skipped) for c in each.plan.targeted),
-            "others": _other_arms(each.plan, len(inputs.dataset.classes), inputs.config.train.arms)
-            if each.number == 1 else [],
+            "others": _other_arms(each, len(inputs.dataset.classes), inputs.config.train.arms),
         }
         for each in inputs.rounds
     ]  # fmt: skip
     return {"settings": settings, "denied": denied, "rounds": rounds, "kept": inputs.kept.number}
 
 
-def _other_arms(plan: AugmentationPlan, classes: int, arms: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Returns what each arm beside 'targeted' trained with, in short."""
+def _other_arms(each: Round, classes: int, arms: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Returns what each arm trained with beside those that have a column of their own, in short."""
     others = []
     for arm in arms:
-        if arm == "targeted":
+        if arm in ("targeted", "collect", CONTROL):
             continue
-        chosen = [c for c in plan.chosen if arm in c.arms]
-        counts = sorted({c.pictures_to_add for c in chosen})
+        chosen, added = [c for c in each.plan.chosen if arm in c.arms], each.added_by(arm)
+        counts = sorted(added.values())
         others.append(
             {
                 "arm": arm, "classes": len(chosen), "names": [c.name for c in chosen] if len(chosen) < classes else [],
-                "each": [counts[0], counts[-1]] if counts else None, "pictures": sum(c.pictures_to_add for c in chosen),
+                "each": [counts[0], counts[-1]] if counts else None, "pictures": sum(counts),
             }
         )  # fmt: skip
     return others
@@ -134,9 +137,9 @@ def _rounds(inputs: ReportInputs, files: Files) -> list[dict[str, Any]]:
         rows.append(
             {
                 "number": each.number, "kept": each is inputs.kept, "classes": [c.name for c in each.plan.targeted],
-                "added": sum(a.count for a in each.added), "strategy": each.plan.strategy,
+                "arm": each.arm, "added": sum(each.added_by(each.arm).values()), "strategy": each.plan.strategy,
                 "validation": each.evaluation.validation_accuracy, "test": each.evaluation.test_accuracy,
-                "gain": _without_classes(comparison.previous.validation), "led": each.decision.why,
+                "gain": without_classes(comparison.previous.validation), "led": each.decision.why,
                 "then": why,
             }
         )  # fmt: skip
@@ -177,5 +180,6 @@ def _groups(
     return groups, trials
 
 
-def _without_classes(comparison: Comparison) -> dict[str, Any]:
+def without_classes(comparison: Comparison) -> dict[str, Any]:
+    """Returns a comparison's figures but those of each class."""
     return {k: v for k, v in comparison.as_dict().items() if k != "per_class"}

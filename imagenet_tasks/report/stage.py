@@ -18,9 +18,10 @@ def write_report(inputs: ReportInputs) -> dict[str, Any]:
 
     Returns:
         The figures that matter as small plain JSON: 'headline', 'verdict', 'branch' (the path that the run took),
-        accuracies (None where not tried), on test with intervals, with those of the difference and its 'p_value';
-        'chosen' (the kept round's classes), 'rounds' and 'seeds' (how many), 'kept_round', 'lost' (classes,
-        significantly), 'arms' (the names of those trained), and the storage keys of both files.
+        accuracies (None where not tried), on test with intervals; of the difference that the verdict speaks of
+        'interval', 'seed_interval' and 'p_value'; 'chosen' (the kept round's classes), 'arm' (its best), 'rounds' and
+        'seeds' (how many), 'kept_round', 'lost' (classes, significantly), 'arms' (the names of those trained), and the
+        storage keys of both files.
 
     Raises:
         ArtifactError: where an artifact is missing or damaged, or the figures are not what `Report` describes, which is
@@ -38,7 +39,7 @@ def write_report(inputs: ReportInputs) -> dict[str, Any]:
     Report.from_json(json.dumps(content, allow_nan=False).encode(), where=JSON)
     training = files.places(dataset).get("train", [])
     samples = pictures.class_samples(dataset, training)
-    changes = pictures.augmentation_samples(store, training, kept.added if kept else ())
+    changes = pictures.augmentation_samples(store, training, kept.copies if kept else ())
     shown = pictures.places_in(figures) + [place for places in samples.values() for place in places]
     shown += [group["original"] for groups in changes.values() for group in groups]
     page = render(
@@ -48,6 +49,7 @@ def write_report(inputs: ReportInputs) -> dict[str, Any]:
     store.write_bytes(run.key(HTML), page.encode())
     verdict = figures["verdict"]
     validation, test = verdict["validation"], verdict["test"]
+    judged = verdict["gain"] or test
     return {
         "profile": inputs.config.profile, "branch": "augment" if kept else "report", "verdict": verdict["word"],
         "headline": verdict["headline"], "validation_before": validation["before"],
@@ -55,7 +57,8 @@ def write_report(inputs: ReportInputs) -> dict[str, Any]:
         "chosen": [c.class_id for c in kept.plan.targeted] if kept else [], "rounds": len(inputs.rounds),
         "kept_round": kept.number if kept else None, "lost": verdict["collateral"] or [],
         "test_before_interval": test["before_interval"], "test_after_interval": test["after_interval"],
-        "interval": test["interval"], "seed_interval": test["seed_interval"], "p_value": test["p_value"],
+        "interval": judged["interval"], "seed_interval": judged["seed_interval"], "p_value": judged["p_value"],
+        "arm": verdict["chosen"] or "",
         "seeds": len(inputs.baseline.models), "arms": sorted({row["arm"] for row in figures["repair"]["arms"]}),
         "report": run.key(HTML), "report_json": run.key(JSON),
     }  # fmt: skip

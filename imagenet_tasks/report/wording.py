@@ -3,6 +3,7 @@
 from typing import Any
 
 from imagenet_tasks.artifacts.decision import Decision
+from imagenet_tasks.settings.config import CONTROL
 from imagenet_tasks.wording import DASH, MINUS, NBSP, duration, interval, moment, number, percent, plural, points, span
 
 __all__ = ["DASH", "MINUS", "NBSP", "duration", "interval", "moment", "number", "percent", "plural", "points", "span"]
@@ -14,21 +15,36 @@ VERDICTS = {
     "helped": "The repair helped",
     "hurt": "The repair hurt",
     "no difference shown": "No difference shown",
+    "not enough to tell": "One training each: not enough to tell",
+    "nothing helped": "No repair helped",
     "not tried": "No repair was needed",
 }
 
 
 ARM_NAMES = {
-    "baseline": "Baseline", "targeted": "Targeted", "more": "More", "correlated": "Correlated",
-    "untargeted": "Untargeted", "none": "Nothing added",
+    "baseline": "Baseline", "longer": "Trained longer", "collect": "Collect", "collect-all": "Collect, all classes",
+    "targeted": "Targeted", "more": "More", "correlated": "Correlated", "untargeted": "Untargeted",
 }  # fmt: skip
 ARM_GLOSSES = {
-    "baseline": "before the repair", "targeted": "pictures of the chosen classes", "more": "twice as many of them",
-    "correlated": "also of the classes they are confused with", "untargeted": "as many, spread over all classes",
-    "none": "as long a training, with none",
+    "baseline": "before the repair", "longer": "nothing added, the control",
+    "collect": "new pictures of the chosen classes", "collect-all": "as many new ones, spread over all classes",
+    "targeted": "changed copies of the chosen classes", "more": "twice as many copies",
+    "correlated": "copies also of the classes they are confused with",
+    "untargeted": "as many copies, spread over all classes",
+}  # fmt: skip
+# What was done, as the subject of a sentence.
+ARM_DEEDS = {
+    "longer": "training for longer", "collect": "collecting new pictures of the confused classes",
+    "collect-all": "collecting new pictures of all classes", "targeted": "copying pictures of the confused classes",
+    "more": "copying twice as many pictures of the confused classes",
+    "correlated": "copying pictures of the confused classes and of what they are confused with",
+    "untargeted": "copying pictures of all classes",
 }  # fmt: skip
 
-AGAINST = {"helped": "better", "hurt": "worse", "no difference shown": "no difference shown"}
+AGAINST = {
+    "helped": "better", "hurt": "worse", "no difference shown": "no difference shown",
+    "not enough to tell": "one training each, not enough to tell",
+}  # fmt: skip
 STRATEGIES = {
     "recall": "with the lowest recall on validation, by the upper end of its interval",
     "confused": "with the largest share of the mistakes on validation",
@@ -104,10 +120,17 @@ def headline(verdict: dict[str, Any]) -> str:
             f"{percent(verdict['validation']['before'])} meets the goal of {goal(verdict['goal'])}: no repair tried"
             f"{end}"
         )
-    over = f" over pictures, {span(test['seed_interval'])} over seeds" if mean and test["seed_interval"] else ""
+    if verdict["word"] == "nothing helped":
+        return _plain(
+            f"Test accuracy {percent(test['before'])} -> {percent(test['after'])} trained longer ({mean}no repair did "
+            f"better on validation): nothing helped{end}"
+        )
+    gain = verdict["gain"]
+    over = f" over pictures, {span(gain['seed_interval'])} over seeds" if gain["seed_interval"] else ""
     return _plain(
-        f"Test accuracy {percent(test['before'])} -> {percent(test['after'])} ({points(test['difference'])} points, "
-        f"{mean}95 % interval {span(test['interval'])}{over}): {verdict['word']}{end}"
+        f"Test accuracy {percent(test['before'])} -> {percent(test['after'])} ({verdict['chosen']}); beside training "
+        f"longer {points(gain['difference'])} points ({mean}95 % interval {span(gain['interval'])}{over}): "
+        f"{verdict['word']}{end}"
     )
 
 
@@ -138,31 +161,56 @@ def sentence(verdict: dict[str, Any]) -> str:
             f"The baseline already met the goal: its validation accuracy is {met}, the goal "
             f"is {goal(verdict['goal'])}. No class was repaired, and there is no second model to compare."
         )
+    if word == "nothing helped":
+        return _nothing_helped(verdict)
     if test["difference"] is None:
         return "There are no test pictures, so it is not shown that the repair helped."
     return _compared(verdict)
 
 
+def _nothing_helped(verdict: dict[str, Any]) -> str:
+    tried, test = [arm for arm in verdict["arms"] if arm != CONTROL], verdict["test"]
+    several = len(tried) > 1
+    said = _listed([ARM_DEEDS[arm] for arm in tried]).capitalize()
+    said += " were tried, and none of them did" if several else " was tried, and it did no"
+    said += " better on validation than training as long with nothing added."
+    if verdict["empty_arms"]:
+        said += " The source has no new pictures of these classes."
+    if test["difference"] is not None:
+        same = plural(test["pictures"], "test picture")
+        said += f" That longer training takes accuracy from {percent(test['before'])} to {percent(test['after'])} "
+        said += f"on the same {same}."
+    return said
+
+
 def _compared(verdict: dict[str, Any]) -> str:
-    test, word, several = verdict["test"], verdict["word"], len(verdict["seeds"]) > 1
-    same = f"on the same {plural(test['pictures'], 'test picture')}"
-    change = f"from {percent(test['before'])} to {percent(test['after'])} {same}"
-    change += f", as the mean of {len(verdict['seeds'])} trainings of each model" if several else ""
-    chance = p_value(test["p_value"])
-    luck = _luck(test) if several else "It is one training of each model: another seed may differ."
+    test, gain, word, several = verdict["test"], verdict["gain"], verdict["word"], len(verdict["seeds"]) > 1
+    deed = ARM_DEEDS[verdict["chosen"]]
+    same = f"of the same {plural(test['pictures'], 'test picture')}"
+    figures = (
+        f"{percent(gain['after'])} {same} are right, {percent(gain['before'])} with as long a training and nothing "
+    )
+    figures += "added" + (f", as the mean of {len(verdict['seeds'])} trainings of each" if several else "")
+    figures += f" (the baseline: {percent(test['before'])})"
+    chance = p_value(gain["p_value"])
     if word == "helped":
-        return f"Accuracy rose {change}. Chance alone rarely gives a gain this large ({chance}). {luck}"
+        rare = f"Chance alone rarely gives a gain this large ({chance})."
+        return f"{deed.capitalize()} helped: {figures}. {rare} {_luck(gain)}"
     if word == "hurt":
         return (
-            f"Accuracy fell {change}. Chance alone rarely gives a loss this large ({chance}). {luck} Keep the baseline."
+            f"{deed.capitalize()} hurt, although it was the best on validation: {figures}. Chance alone rarely gives a "
+            f"loss this large ({chance}). {_luck(gain)} Keep the model that was trained longer."
         )
-    if test["difference"] == 0:
-        return f"Accuracy stayed at {percent(test['before'])} {same}: it is not shown that the repair helped."
-    if several and test["p_value"] < SIGNIFICANT:
+    best = f"{deed.capitalize()} was the best on validation: {figures}."
+    if word == "not enough to tell":
+        return f"{best} It is one training of each: another seed may differ by more, so set seeds to 3 or more."
+    if gain["difference"] == 0:
+        return f"{best} It is not shown that the repair helped."
+    if gain["p_value"] < SIGNIFICANT:
         doubt = f"Over the pictures that is more than chance ({chance}), but from seed to seed it varies too much"
     else:
         doubt = f"A difference of this size can be chance ({chance})"
-    return f"Accuracy went {change}. {doubt}, so it is not shown that the repair helped.{f' {luck}' if several else ''}"
+    return f"{best} {doubt}, so it is not shown that the repair helped. {_luck(gain)}"
 
 
 def _luck(test: dict[str, Any]) -> str:

@@ -24,16 +24,21 @@ Seconds = Annotated[float, Field(gt=0, le=3600)]
 SourceName = Literal["sample", "folder", "synset-archives", "url-list"]
 ModelName = Literal["compact", "convnet1", "convnet2", "convnet3", "convnet4", "convnet5"]
 StepName = Literal["", "download", "preprocess", "train", "evaluate", "augment", "report"]
-# A repair's trainings: with added pictures of the chosen classes ("targeted"); with twice as many of them ("more"); of
-# the worst classes and of those that they are confused with ("correlated"); with as many spread over all classes
-# ("untargeted"); with none, for as long ("none").
-ArmName = Literal["targeted", "more", "correlated", "untargeted", "none"]
+# A repair's trainings, all for as many steps: with nothing added, the control ("longer"); with new pictures of the
+# source, of the chosen classes ("collect") or as many over all classes ("collect-all"); with changed copies, of the
+# chosen classes ("targeted"), twice as many of them ("more"), also of those that they are confused with ("correlated"),
+# or as many over all classes ("untargeted").
+_Arm = Literal["longer", "collect", "collect-all", "targeted", "more", "correlated", "untargeted"]
+ArmName = Annotated[_Arm, BeforeValidator(lambda arm: "longer" if arm == "none" else arm)]  # its name in version 0
+CONTROL: _Arm = "longer"
+COLLECTING: tuple[_Arm, ...] = ("collect", "collect-all")
 StrategyName = Literal["recall", "confused", "correlated", "manual"]
 PolicyName = Literal["study", "colour", "trivial"]
 TransformName = Literal["rotation", "zoom", "horizontal_flip", "vertical_flip", "colour", "shear", "translation"]
 SOURCES, MODELS, FORCE_FROM = get_args(SourceName), get_args(ModelName), get_args(StepName)
-ARMS, STRATEGIES, POLICIES, TRANSFORMS = (get_args(n) for n in (ArmName, StrategyName, PolicyName, TransformName))
+ARMS, STRATEGIES, POLICIES, TRANSFORMS = (get_args(n) for n in (_Arm, StrategyName, PolicyName, TransformName))
 MAX_CLASSES = 25_000  # ImageNet has 21,841
+MAX_IMAGES_PER_CLASS = 100_000
 MAX_ROUNDS = 3  # so many repairs are in the graph
 STUDY_EPOCHS: dict[str, int] = {"convnet1": 32, "convnet2": 48, "convnet3": 64, "convnet4": 84, "convnet5": 48}
 LEAST_EPOCHS, EPOCHS_BY_ROOT = 24, 3_500  # of `compact`; measured: docs/results.md
@@ -60,10 +65,14 @@ def split_at_commas(value: Any) -> Any:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
-def _with_targeted(value: Any) -> Any:
-    """Returns the arms, the repair itself first where it is not named: the others are compared with it."""
+def _with_control(value: Any) -> Any:
+    """Returns the arms in their order, with the control, which all others must beat, and the study's own repair."""
     arms = split_at_commas(value)
-    return ["targeted", *arms] if isinstance(arms, list | tuple) and "targeted" not in arms else arms
+    if not isinstance(arms, list | tuple):
+        return arms
+    arms = ["longer" if arm == "none" else arm for arm in arms]
+    missing = [arm for arm in (CONTROL, "targeted") if arm not in arms]
+    return sorted([*arms, *missing], key=lambda arm: ARMS.index(arm) if arm in ARMS else len(ARMS))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -112,7 +121,7 @@ class DownloadConfig:
 
     source: SourceName = "sample"
     location: str = ""
-    images_per_class: Annotated[int, Field(ge=1, le=100_000)] = 800
+    images_per_class: Annotated[int, Field(ge=1, le=MAX_IMAGES_PER_CLASS)] = 800
     accept_imagenet_terms: bool = False
     connection: Annotated[str, Field(max_length=250, pattern=r"^[\w.-]*$")] = ""
     download_threads: Annotated[int, Field(ge=1, le=128)] = 32  # for waiting, not for cores
@@ -181,7 +190,7 @@ class TrainConfig:
             of a repair shows as many pictures as 'targeted' trains on, in all arms.
         seed: of the first training of each trial.
         seeds: how many trainings of each trial, from consecutive seeds.
-        arms: what is trained in the repair; 'targeted' always.
+        arms: what competes in a repair; 'longer' and 'targeted' always.
         rounds: at most so many repairs, each on top of the one before.
         correct_prior: whether a model is corrected for pictures that were added to some classes alone.
         early_stopping_patience: epochs without a better validation loss after which a training ends; 0 for never.
@@ -198,7 +207,7 @@ class TrainConfig:
     require_gpu: bool = False
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     seeds: Annotated[int, Field(ge=1, le=20)] = 1
-    arms: Annotated[tuple[ArmName, ...], BeforeValidator(_with_targeted)] = ("targeted",)
+    arms: Annotated[tuple[ArmName, ...], BeforeValidator(_with_control)] = ("longer", "targeted")
     rounds: Annotated[int, Field(ge=1, le=MAX_ROUNDS)] = 1
     correct_prior: bool = True
     early_stopping_patience: Annotated[int, Field(ge=0, le=1000)] = 0

@@ -46,14 +46,14 @@ PROFILES: dict[str, RunConfig] = {
         description="Drawn pictures from the built-in source, the compact model, minutes on two cores",
         download=DownloadConfig(source="sample", images_per_class=100, total_timeout_s=6.0),
         preprocess=PreprocessConfig(validation_share=0.2, test_share=0.2),
-        train=TrainConfig(model="compact", epochs=12, retrain_epochs=12, batch_size=64),
+        train=TrainConfig(model="compact", epochs=12, retrain_epochs=12, batch_size=64, arms=("collect",)),
         augment=AugmentConfig(pictures_to_add=10),  # the study's share: 100 beside 640 training pictures
     ),
     "seed": _profile(
         profile="seed",
         description="The study's run: 20 classes, 800 pictures each, ConvNet 1, goal 50 %, 3 classes x 100 pictures, "
         "ConvNet 5; validation decides, test reports",
-        train=TrainConfig(model="convnet1", retrain_model="convnet5", batch_size=128),
+        train=TrainConfig(model="convnet1", retrain_model="convnet5", batch_size=128, correct_prior=False),
     ),
     "study": _profile(
         profile="study",
@@ -66,13 +66,14 @@ PROFILES: dict[str, RunConfig] = {
             retrain_model="convnet5",
             batch_size=128,
             arms=("targeted", "more", "correlated"),
+            correct_prior=False,
         ),
     ),
     "best": _profile(
         profile="best",
         description="The compact model on its own schedule: more accurate than the study's and many times faster",
         preprocess=PreprocessConfig(validation_share=0.16, test_share=0.16),
-        train=TrainConfig(model="compact", batch_size=64),
+        train=TrainConfig(model="compact", batch_size=64, arms=("collect",)),
         augment=AugmentConfig(denied_transforms=DENIED_TRANSFORMS),
     ),
 }

@@ -11,19 +11,16 @@ from imagenet_tasks.statistics.intervals import CONFIDENCE, wilson
 
 NEGLIGIBLE = 1e-30  # probabilities below this are left out, so that a p-value of a few of these is 0
 RULE = (
-    "'Helped' or 'hurt' where {test} has a p-value below 0.05{and_seeds}; else 'no difference shown'. The interval is "
-    "Newcombe's for paired shares.{of_whom}"
+    "'Helped' or 'hurt' where the exact permutation test, on how much more often either side got each picture right "
+    "over {seeds} seeds, has a p-value below 0.05 and the paired t interval of the gain over the seeds excludes zero; "
+    "else 'no difference shown'. The interval over pictures is Newcombe's for paired shares."
 )
-ONE_SEED = {
-    "test": "McNemar's exact test, on the pictures that just one of the two models got right,",
-    "and_seeds": "",
-    "of_whom": " Both speak of these two trainings: others, from other seeds, can differ by more.",
-}
-SEVERAL_SEEDS = {
-    "test": "the exact permutation test, on how much more often either side got each picture right over {seeds} seeds,",
-    "and_seeds": " and the paired t interval of the gain over the seeds excludes zero",
-    "of_whom": "",
-}
+POWER = 0.8  # how often the smallest gain that can be shown would be
+ONE_SEED = (
+    "One training each is not enough to tell: another seed can differ by more. p is that of McNemar's exact test, on "
+    "the pictures that just one of the two models got right. It speaks of these two trainings alone, and so does "
+    "Newcombe's interval for paired shares."
+)
 
 
 def compare(labels: np.ndarray, before: np.ndarray, after: np.ndarray, *, seeds: Sequence[int]) -> Comparison:
@@ -44,26 +41,49 @@ def compare(labels: np.ndarray, before: np.ndarray, after: np.ndarray, *, seeds:
     right_before, right_after = before == labels, after == labels
     change = right_after.sum(axis=0) - right_before.sum(axis=0)  # of each picture, in seeds
     p_value = permutation_test(change)
-    parts = SEVERAL_SEEDS if len(seeds) > 1 else ONE_SEED
-    rule = RULE.format(**{name: part.format(seeds=len(seeds)) for name, part in parts.items()})
+    several = len(seeds) > 1
     figures = Comparison(
         pictures=len(labels), seeds=tuple(seeds), before=None, after=None, difference=None, interval=None,
         p_value=p_value, only_before_right=int((change < 0).sum()), only_after_right=int((change > 0).sum()),
-        verdict="no difference shown", rule=rule, by_seed=(), sd=None, seed_interval=None,
+        verdict="no difference shown" if several else "not enough to tell",
+        rule=RULE.format(seeds=len(seeds)) if several else ONE_SEED, by_seed=(), sd=None, seed_interval=None,
     )  # fmt: skip
     if len(labels) == 0:
         return figures
     accuracies = zip(seeds, right_before.mean(axis=1).tolist(), right_after.mean(axis=1).tolist(), strict=True)
     by_seed = tuple(BySeed(seed=seed, before=b, after=a, difference=a - b) for seed, b, a in accuracies)
     mean, sd, seed_interval = over_seeds([each.difference for each in by_seed])
-    shown = p_value < 1 - CONFIDENCE and (seed_interval is None or seed_interval[0] * seed_interval[1] > 0)
+    interval = paired_interval(right_before, right_after)
+    shown = p_value < 1 - CONFIDENCE and seed_interval is not None and seed_interval[0] * seed_interval[1] > 0
     return figures.model_copy(
         update={
             "before": float(right_before.mean()), "after": float(right_after.mean()), "difference": mean,
-            "interval": paired_interval(right_before, right_after), "sd": sd, "seed_interval": seed_interval,
+            "interval": interval, "sd": sd, "seed_interval": seed_interval,
+            "smallest_gain": _smallest_gain(interval, sd, len(seeds)),
             "verdict": ("helped" if mean > 0 else "hurt") if shown else figures.verdict, "by_seed": by_seed,
         }
     )  # fmt: skip
+
+
+def _smallest_gain(interval: Interval, sd: float | None, seeds: int) -> float | None:
+    """Returns the gain that would be shown in four of five cases; None of a single seed, which shows nothing.
+
+    Both rules must find it: the test over pictures, whose standard error the interval tells, and the t interval over
+    seeds.
+
+    Args:
+        interval: of the difference, over pictures.
+        sd: standard deviation of the gain over the seeds.
+        seeds: how many.
+    """
+    from scipy.stats import norm, t
+
+    if sd is None:
+        return None
+    over_pictures = (interval[1] - interval[0]) / 2 * (1 + norm.ppf(POWER) / norm.ppf((1 + CONFIDENCE) / 2))
+    freedom = seeds - 1
+    over_seeds = sd / math.sqrt(seeds) * (t.ppf((1 + CONFIDENCE) / 2, freedom) + t.ppf(POWER, freedom))
+    return float(max(over_pictures, over_seeds))
 
 
 def compare_classes(
@@ -75,7 +95,7 @@ def compare_classes(
     test of its gain over the seeds, since one training is good at one class and the next at another (docs/adr/0012).
     Of 20 classes that are looked at, one seems changed by chance: the p-values are adjusted by Holm's method (A Simple
     Sequentially Rejective Multiple Test Procedure, 1979), so that the chance to call any class changed stays small
-    where none is.
+    where none is. With a single seed no class is called changed.
 
     Args:
         labels: int (n,), the true labels.
@@ -98,7 +118,7 @@ def compare_classes(
     rows = []
     for label, member in enumerate(classes):
         said = support[label] > 0
-        significant = adjusted[label] < 1 - CONFIDENCE
+        significant = len(gains) > 1 and adjusted[label] < 1 - CONFIDENCE
         rows.append(
             ClassComparison(
                 class_id=member.class_id, name=member.name, label=label, support=int(support[label]),

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from imagenet_tasks.artifacts.decision import Branch, Decision
 from imagenet_tasks.artifacts.figures import Comparison, Metrics, RepairComparison
-from imagenet_tasks.artifacts.references import AddedPictures, Dataset, Evaluation, TrainedModel, Trial
+from imagenet_tasks.artifacts.references import AugmentationPlan, Dataset, Evaluation, TrainedModel, Trial
 from imagenet_tasks.artifacts.training import TrainingRecord, read_history
 from imagenet_tasks.errors import ArtifactError
-from imagenet_tasks.settings.config import own_epochs
+from imagenet_tasks.settings.config import CONTROL, own_epochs
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.tasks.common import LOG, Json, log, progress_of, salt_of, say
 from imagenet_tasks.train import Work, load_keras
@@ -25,46 +25,30 @@ def train_baseline(run: Run, trial: Json, *, only_reuse: bool = False, listeners
         only_reuse: return {} where there is something to train, which needs that process.
         listeners: told of the progress.
     """
-    wanted = Trial.from_dict(trial)
-    train, pictures = run.config.train, _training_pictures(run, wanted)
-    epochs = train.epochs or own_epochs(wanted.model, pictures)
-    work = Work(settings=train, trial=wanted, added=(), epochs=epochs, salt=salt_of(run, "train_baseline"))
+    wanted, train = Trial.from_dict(trial), run.config.train
+    epochs = train.epochs or _own_epochs(run, wanted)
+    work = Work(settings=train, trial=wanted, epochs=epochs, salt=salt_of(run, "train_baseline"))
     return _train(run, "train_baseline", work, listeners, only_reuse)
 
 
-def train_augmented(
-    run: Run, added: Sequence[Sequence[Json]], trial: Json, *, only_reuse: bool = False,
-    listeners: Sequence[Listener] = LOG,
-) -> Json:  # fmt: skip
+def train_augmented(run: Run, trial: Json, *, only_reuse: bool = False, listeners: Sequence[Listener] = LOG) -> Json:
     """Trains one trial of a repair with the pictures that its arm adds; returns a TrainedModel.
 
     Args:
         run: whose settings.
-        added: what `augment_class` handed on, of this round and of those before.
         trial: one of `plan_retraining`'s.
         only_reuse: as for `train_baseline`.
         listeners: told of the progress.
     """
-    wanted = Trial.from_dict(trial)
-    pictures = [AddedPictures.from_dict(a) for group in added for a in group]
-    return _train(run, "train_augmented", _retraining(run, wanted, pictures), listeners, only_reuse)
+    wanted, train = Trial.from_dict(trial), run.config.train
+    epochs = train.retrain_epochs or train.epochs or _own_epochs(run, wanted)
+    work = Work(settings=train, trial=wanted, epochs=epochs, salt=salt_of(run, "train_augmented"))
+    return _train(run, "train_augmented", work, listeners, only_reuse)
 
 
-def _retraining(run: Run, trial: Trial, added: Sequence[AddedPictures]) -> Work:
-    """Returns what a trial of a repair trains on, and for as many steps as all others of it."""
-    train, own = run.config.train, _training_pictures(run, trial)
-    return Work(
-        settings=train,
-        trial=trial,
-        added=tuple(a.array for a in added if trial.arm in a.arms),
-        epochs=train.retrain_epochs or train.epochs or own_epochs(trial.model, own),
-        epoch_pictures=own + sum(a.array.count for a in added if "targeted" in a.arms),
-        salt=salt_of(run, "train_augmented"),
-    )
-
-
-def _training_pictures(run: Run, trial: Trial) -> int:
-    return sum(c.train for c in Dataset.find(run.store, trial.dataset).classes)
+def _own_epochs(run: Run, trial: Trial) -> int:
+    """Returns the model's own number for the dataset's pictures alone: added ones lengthen the epochs of all arms."""
+    return own_epochs(trial.model, sum(c.train for c in Dataset.find(run.store, trial.dataset).classes))
 
 
 def _train(run: Run, name: str, work: Work, listeners: Sequence[Listener], only_reuse: bool) -> Json:
@@ -147,22 +131,23 @@ def _go_on(run: Run, evaluation: Evaluation, round_number: int) -> tuple[Branch,
         done = "the one repair that may be tried is done" if rounds == 1 else f"all {rounds} repairs are done"
         return "report", f"; {done}"
     comparison = RepairComparison.read(run.store, evaluation.folder)
-    low, high = comparison.previous.validation.interval or (0.0, 0.0)  # without pictures, no progress is shown
-    gain = f"the last repair's gain on validation has the interval {100 * low:+.1f} to {100 * high:+.1f} points"
-    if high <= 0:
-        return "report", f"; {gain}, which excludes progress"
-    return "augment", f"; {gain}: repair {round_number} of {rounds} follows"
+    if comparison.chosen == CONTROL:
+        return "report", "; on validation no repair did better than training as long with nothing added"
+    gain = comparison.against[CONTROL].validation.difference or 0.0
+    said = f"on validation {comparison.chosen!r} did better than training as long with nothing added, by "
+    return "augment", f"; {said}{100 * gain:.1f} points: repair {round_number} of {rounds} follows"
 
 
 def evaluate_augmented(
-    run: Run, baseline: Json, previous: Json, models: Sequence[Json], *, round_number: int = 1
+    run: Run, baseline: Json, previous: Json, planned: Sequence[Json], models: Sequence[Json], *, round_number: int = 1
 ) -> Json:
-    """Measures one repair's models and compares them with the baseline; returns their Evaluation.
+    """Measures one repair's models, takes the best arm and compares it; returns the Evaluation of that.
 
     Args:
         run: whose settings and record.
         baseline: the Evaluation of the baseline.
         previous: that of the round before.
+        planned: what `plan_augmentation` returned.
         models: the repair's.
         round_number: of the repair.
     """
@@ -176,15 +161,16 @@ def evaluate_augmented(
             trained,
             baseline=Evaluation.from_dict(baseline),
             previous=Evaluation.from_dict(previous),
+            repaired=[c.label for c in AugmentationPlan.find(run.store, planned[0]["plan"]).targeted],
             salt=salt_of(run, "evaluate_augmented"),
         )
         record["result"] = augmented.as_dict()
         comparison = RepairComparison.read(run.store, augmented.folder)
         _say_groups(run.store, augmented)
         for other, compared in comparison.against.items():
-            log.info("targeted against %s, on test: %s", other, _compared(compared.test))
+            log.info("%s against %s, on test: %s", comparison.chosen, other, _compared(compared.test))
         said = _named(augmented), _accuracies(augmented), _compared(comparison.test)
-        say(record, "Augmented %s: %s; on test %s", *said)
+        say(record, "Best on validation: %s: %s; against the baseline, on test: %s", *said)
     return record["result"]
 
 

@@ -46,7 +46,7 @@ def plan_run(
         config = make_config(profile, overrides)
         named = bool(overrides.get("classes"))
         classes = classes_of_run(
-            run.store, config.download, config.classes, named=named, credentials=_credentials(config, credentials)
+            run.store, config.download, config.classes, named=named, credentials=unlock(config, credentials)
         )
         config = with_classes(config, classes)
         run.write_config(config)
@@ -95,7 +95,7 @@ def download_class(
     """
     config, selections, held = run.config, [], None
     classes = {c.class_id: c for c in config.classes}
-    unlocked = _credentials(config, credentials)
+    unlocked = unlock(config, credentials)
     for class_id in group["class_ids"]:
         try:
             selections.append(_download(run, config, classes[class_id], unlocked, last_attempt, listeners))
@@ -222,5 +222,6 @@ def _trials(train: TrainConfig, dataset: str) -> list[Trial]:
     ]
 
 
-def _credentials(config: RunConfig, credentials: Unlock) -> Credentials | None:
+def unlock(config: RunConfig, credentials: Unlock) -> Credentials | None:
+    """Returns what the source's connection holds; None where it has none."""
     return credentials(config.download.connection) if config.download.connection else None

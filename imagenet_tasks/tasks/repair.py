@@ -1,26 +1,30 @@
-"""The tasks of a repair before its training: which classes, their changed pictures, what is trained with them."""
+"""The tasks of a repair before its training: which classes, their added pictures, what is trained with them."""
 
+import dataclasses
+import math
 from collections.abc import Sequence
 
-from imagenet_tasks.artifacts.references import AddedPictures, AugmentationPlan, ChosenClass, Dataset, Evaluation, Trial
-from imagenet_tasks.settings.config import ArmName
-from imagenet_tasks.tasks.common import (
-    LOG,
-    MOST_TASKS,
-    Json,
-    in_groups,
-    log,
-    progress_of,
-    salt_of,
-    say,
+from imagenet_tasks.artifacts.arrays import read_ids
+from imagenet_tasks.artifacts.references import (
+    AddedPictures,
+    AugmentationPlan,
+    ChosenClass,
+    ClassArray,
+    Dataset,
+    Evaluation,
+    Trial,
 )
+from imagenet_tasks.errors import ArtifactError
+from imagenet_tasks.settings.config import COLLECTING, MAX_IMAGES_PER_CLASS, ArmName, Credentials
+from imagenet_tasks.tasks.common import LOG, MOST_TASKS, Json, in_groups, log, progress_of, salt_of, say
+from imagenet_tasks.tasks.pictures import Unlock, no_credentials, unlock
 from imagenet_tasks.workflow.graph import task_id
 from imagenet_tasks.workflow.progress import Listener
 from imagenet_tasks.workflow.run import Run
 
 
 def plan_augmentation(run: Run, evaluation: Json, *, round_number: int = 1, max_tasks: int = MOST_TASKS) -> list[Json]:
-    """Chooses the classes to repair, for each arm; returns groups of their keys in the plan, to map over.
+    """Chooses the classes to repair, for each arm; returns groups of those to copy pictures of, to map over.
 
     Args:
         run: whose settings.
@@ -33,32 +37,50 @@ def plan_augmentation(run: Run, evaluation: Json, *, round_number: int = 1, max_
         from imagenet_tasks.augment.stage import plan_augmentation as plan_classes
 
         measured = Evaluation.from_dict(evaluation)
-        dataset, arms = Dataset.find(run.store, measured.model.trial.dataset), _arms(run, round_number)
+        dataset = Dataset.find(run.store, measured.model.trial.dataset)
         plan, record["reused"] = plan_classes(
-            run.store, config.augment, dataset, measured, arms=arms, salt=salt_of(run, "plan_augmentation")
-        )
+            run.store, config.augment, dataset, measured, arms=config.train.arms,
+            salt=salt_of(run, "plan_augmentation"),
+        )  # fmt: skip
         record["result"] = {"fingerprint": plan.fingerprint, "chosen": [c.class_id for c in plan.targeted]}
         for chosen in plan.targeted:
             log.info("%s (%s): +%d pictures: %s", chosen.name, chosen.class_id, chosen.pictures_to_add, chosen.why)
-        others = [c for c in plan.chosen if "targeted" not in c.arms]
-        for arm in dict.fromkeys(arm for c in others for arm in c.arms):
-            mine = [c for c in others if arm in c.arms]
+        for arm in config.train.arms:
+            mine = [c for c in plan.chosen if arm in c.arms]
             count = sum(c.pictures_to_add for c in mine)
-            log.info("Arm %s: %d pictures of its own in %d classes", arm, count, len(mine))
+            log.info("Arm %s: %d pictures to add in %d classes", arm, count, len(mine))
+    return _groups(plan, plan.of(new=False), max_tasks)
+
+
+def plan_collection(
+    run: Run, planned: Sequence[Json], *, round_number: int = 1, max_tasks: int = MOST_TASKS
+) -> list[Json]:
+    """Returns groups of the classes to collect new pictures of, to map over; [] where no arm wants any.
+
+    Args:
+        run: whose plan.
+        planned: what `plan_augmentation` returned.
+        round_number: of the repair.
+        max_tasks: into how many groups the classes may be parted.
+    """
+    with run.task(task_id("plan_collection", round_number)) as record:
+        plan = AugmentationPlan.find(run.store, planned[0]["plan"])
+        groups = _groups(plan, plan.of(new=True), max_tasks)
+        record["result"] = {"classes": sum(len(group["chosen"]) for group in groups)}
+        log.info("New pictures to collect: %d classes", record["result"]["classes"])
+    return groups
+
+
+def _groups(plan: AugmentationPlan, chosen: Sequence[ChosenClass], max_tasks: int) -> list[Json]:
     return [
-        {"name": _label(group, len(arms) > 1), "plan": plan.fingerprint, "chosen": [c.key for c in group]}
-        for group in in_groups(plan.chosen, min(max_tasks, MOST_TASKS))
+        {"name": _label(group), "plan": plan.fingerprint, "chosen": [c.key for c in group]}
+        for group in in_groups(chosen, min(max_tasks, MOST_TASKS))
     ]
 
 
-def _arms(run: Run, round_number: int) -> tuple[ArmName, ...]:
-    """Later repairs are compared with the first one's controls; only the repair itself goes on."""
-    return run.config.train.arms if round_number == 1 else ("targeted",)
-
-
-def _label(group: Sequence[ChosenClass], several_arms: bool) -> str:
+def _label(group: Sequence[ChosenClass]) -> str:
     more = f" and {len(group) - 1} more" if len(group) > 1 else ""
-    return f"{group[0].name}{more}" + (f" ({', '.join(group[0].arms)})" if several_arms else "")
+    return f"{group[0].name}{more} ({', '.join(group[0].arms)})"
 
 
 def augment_class(run: Run, group: Json, *, round_number: int = 1, listeners: Sequence[Listener] = LOG) -> list[Json]:
@@ -71,7 +93,7 @@ def augment_class(run: Run, group: Json, *, round_number: int = 1, listeners: Se
         listeners: told of the progress.
     """
     plan, task = AugmentationPlan.find(run.store, group["plan"]), task_id("augment_class", round_number)
-    return [_augment(run, chosen, task, listeners) for chosen in plan.chosen if chosen.key in group["chosen"]]
+    return [_augment(run, chosen, task, listeners) for chosen in plan.of(new=False) if chosen.key in group["chosen"]]
 
 
 def _augment(run: Run, chosen: ChosenClass, task: str, listeners: Sequence[Listener]) -> Json:
@@ -94,26 +116,113 @@ def _augment(run: Run, chosen: ChosenClass, task: str, listeners: Sequence[Liste
     return added
 
 
-def plan_retraining(run: Run, evaluation: Json, *, round_number: int = 1) -> list[Json]:
-    """Returns the trials of a repair, each arm with each seed, to map over.
+def collect_class(
+    run: Run, group: Json, *, credentials: Unlock = no_credentials, last_attempt: bool = False, round_number: int = 1,
+    listeners: Sequence[Listener] = LOG,
+) -> list[Json]:  # fmt: skip
+    """Gets new training pictures of a group's classes from the run's source; returns AddedPictures of each.
 
     Args:
         run: whose settings.
-        evaluation: the Evaluation of the round before; what it measured is trained again, unless the settings name
-            another model.
+        group: one of plan_collection's.
+        credentials: brings the credentials of the source's connection.
+        last_attempt: make do with what came, although more may come later.
+        round_number: of the repair.
+        listeners: told of the progress.
+    """
+    plan, unlocked = AugmentationPlan.find(run.store, group["plan"]), unlock(run.config, credentials)
+    return [
+        _collect(run, plan, chosen, unlocked, last_attempt, listeners)
+        for chosen in plan.of(new=True)
+        if chosen.key in group["chosen"]
+    ]
+
+
+def _collect(
+    run: Run, plan: AugmentationPlan, chosen: ChosenClass, credentials: Credentials | None, last_attempt: bool,
+    listeners: Sequence[Listener],
+) -> Json:  # fmt: skip
+    config, task, wanted = run.config, task_id("collect_class", chosen.round), chosen.pictures_to_add
+    image_class = next(c for c in config.classes if c.class_id == chosen.class_id)
+    with run.task(task, chosen.key) as record:
+        from imagenet_tasks.download.stage import download_class as download
+        from imagenet_tasks.preprocess.collect import collect_class as collect
+
+        dataset = Dataset.find(run.store, chosen.dataset)
+        member = dataset.classes[chosen.label]
+        share = 1 - config.preprocess.validation_share - config.preprocess.test_share  # of pictures that may train
+        taken = _taken(run, plan, chosen.class_id)
+        array, draw = ClassArray(class_id=chosen.class_id, fingerprint="", count=0), member.array.count + len(taken)
+        progress = progress_of(run, task, chosen.key, chosen.name, 0, "pictures", listeners)
+        while True:
+            draw = min(draw + math.ceil((wanted - array.count) / share), MAX_IMAGES_PER_CLASS)
+            progress.total = draw
+            ref, _ = download(
+                run.store,
+                dataclasses.replace(config.download, images_per_class=draw),
+                image_class,
+                progress=progress,
+                force_before_s=run.started_s("plan_run") if salt_of(run, "collect_class") else 0.0,
+                credentials=credentials,
+                accept="any" if last_attempt else "none",
+            )
+            array, record["reused"] = collect(
+                run.store, config.preprocess, dataset, ref, wanted=wanted, taken=taken,
+                salt=salt_of(run, "collect_class"),
+            )  # fmt: skip
+            if array.count == wanted or ref.accepted < draw or draw == MAX_IMAGES_PER_CLASS:
+                break
+        added: Json = AddedPictures(array=array, arms=chosen.arms, selection=ref).as_dict()
+        record["result"] = added
+        short = "" if array.count == wanted else f"; the source has no more ({ref.listed} candidates)"
+        say(record, "%s: %d of %d new training pictures%s", chosen.name, array.count, wanted, short)
+    return added
+
+
+def _taken(run: Run, plan: AugmentationPlan, class_id: str) -> set[str]:
+    """Returns the ids of the pictures that the repaired model was trained with beside the dataset's own."""
+    arrays = plan.before.added if plan.before else ()
+    return {image_id for a in arrays if a.class_id == class_id for image_id in read_ids(run.store, a)}
+
+
+def plan_retraining(
+    run: Run, planned: Sequence[Json], copied: Sequence[Sequence[Json]], collected: Sequence[Sequence[Json]],
+    *, round_number: int = 1,
+) -> list[Json]:  # fmt: skip
+    """Returns the trials of a repair, each arm with each seed, to map over; an arm that found no picture is left out.
+
+    All take as many steps: an epoch shows as many pictures as 'targeted' trains on.
+
+    Args:
+        run: whose settings.
+        planned: what `plan_augmentation` returned.
+        copied: what `augment_class` handed on.
+        collected: what `collect_class` handed on; empty where no arm wanted any.
         round_number: of the repair.
     """
     train = run.config.train
     with run.task(task_id("plan_retraining", round_number)) as record:
-        before = Evaluation.from_dict(evaluation).model.trial
-        trials = [
-            Trial(
-                model=train.retrain_model or before.model, seed=train.seed + place, arm=arm, dataset=before.dataset,
-                round=round_number,
-            )
-            for arm in _arms(run, round_number)
-            for place in range(train.seeds)
-        ]  # fmt: skip
+        before = AugmentationPlan.find(run.store, planned[0]["plan"]).before
+        if before is None:
+            raise ArtifactError("plan_retraining: the plan is of an earlier version; run plan_augmentation again")
+        pictures = [AddedPictures.from_dict(a) for group in (*copied, *collected) for a in group]
+        added: dict[ArmName, list[ClassArray]] = {
+            arm: [p.array for p in pictures if arm in p.arms and p.array.count] for arm in train.arms
+        }
+        dataset = Dataset.find(run.store, before.dataset)
+        shown = sum(c.train for c in dataset.classes) + sum(a.count for a in (*before.added, *added["targeted"]))
+        trials = []
+        for arm in train.arms:
+            if arm in COLLECTING and not added[arm]:
+                log.warning("Arm %s is left out: the source has no new picture of its classes", arm)
+                continue
+            trials += [
+                Trial(
+                    model=train.retrain_model or before.model, seed=train.seed + place, arm=arm, dataset=before.dataset,
+                    round=round_number, added=(*before.added, *added[arm]), epoch_pictures=shown,
+                )
+                for place in range(train.seeds)
+            ]  # fmt: skip
         record["result"] = {"trials": [trial.key for trial in trials]}
         log.info("To train: %s", ", ".join(trial.key for trial in trials))
     return [trial.as_dict() for trial in trials]

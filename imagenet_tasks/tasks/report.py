@@ -108,12 +108,9 @@ def _rounds(run: Run, done: Sequence[Json], results: Json) -> "tuple[Round, ...]
                 f"{run.folder}: repair {number} was decided, but has no plan or no evaluation. Run its tasks first."
             )
         chosen = AugmentationPlan.find(run.store, plan["fingerprint"])
-        keys = {c.key for c in chosen.targeted}
-        added = tuple(
-            AddedPictures.from_dict(r["result"]).array
-            for r in done
-            if r["task"] == task_id("augment_class", number) and r["item"] in keys
-        )
+        tasks = [task_id(name, number) for name in ("augment_class", "collect_class")]
+        keys = {c.key for c in chosen.chosen}
+        added = tuple(AddedPictures.from_dict(r["result"]) for r in done if r["task"] in tasks and r["item"] in keys)
         measured, decided = Evaluation.from_dict(evaluation), Decision.from_dict(decision)
         rounds.append(Round(number=number, plan=chosen, added=added, evaluation=measured, decision=decided))
     return tuple(rounds)

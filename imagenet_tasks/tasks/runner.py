@@ -76,8 +76,6 @@ class _Workflow:
         if taken.how == "previous":
             before = graph.REPAIR_EVALUATION if number > 1 else graph.BASELINE_EVALUATION
             return self.returned[_id(before, number - 1)]
-        if taken.how == "rounds":
-            return [value for n in range(1, number + 1) for value in self.returned[_id(taken.task, n)]]
         return self.returned[_id(taken.task, number)]
 
     def _call(self, task: graph.Task, number: int, arguments: dict[str, Any]) -> Any:

@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 
 from imagenet_tasks.artifacts import kinds
-from imagenet_tasks.artifacts.references import ClassArray, TrainedModel, Trial
+from imagenet_tasks.artifacts.references import TrainedModel, Trial
 from imagenet_tasks.settings.config import TrainConfig
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.train.precision import backend_name, precision_here
@@ -33,17 +33,11 @@ def load_keras() -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """A training to be done: what its model is made of, but for what the device says.
-
-    `epoch_pictures` is how many pictures an epoch shows, the same for all arms of a repair; None for all that there
-    are.
-    """
+    """A training to be done: what its model is made of, but for what the device says."""
 
     settings: TrainConfig
     trial: Trial
-    added: tuple[ClassArray, ...]
     epochs: int
-    epoch_pictures: int | None = None
     salt: str = ""
 
     def model(self, precision: str, *, halved: bool = False) -> TrainedModel:
@@ -57,11 +51,11 @@ class Work:
             halved: whether memory did not hold the batch, and half of it was trained with in the end.
         """
         inputs = {
-            "trial": self.trial.as_dict(),
+            "trial": self.trial.model_dump(mode="json", exclude={"added", "epoch_pictures"}),
             "epochs": self.epochs,
-            "epoch_pictures": self.epoch_pictures,
-            "added": [array.fingerprint for array in self.added],
-            "prior": "corrected" if self.added and self.settings.correct_prior else "",
+            "epoch_pictures": self.trial.epoch_pictures,
+            "added": [array.fingerprint for array in self.trial.added],
+            "prior": "corrected" if self.trial.added and self.settings.correct_prior else "",
             "backend": backend_name(),
         }
         batch_size = [self.settings.batch_size, self.half_batch_size] if halved else self.settings.batch_size

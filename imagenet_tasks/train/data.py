@@ -4,13 +4,13 @@ import contextlib
 import functools
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from imagenet_tasks.artifacts.arrays import SplitTable, pictures_by_class, read_pieces, read_pixels, read_table
-from imagenet_tasks.artifacts.references import ClassArray, Dataset, Trial
+from imagenet_tasks.artifacts.references import Dataset, Trial
 from imagenet_tasks.store.local_disk import cache_folder
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.train.epochs import WINDOW_SHARDS
@@ -47,19 +47,18 @@ class Data:
 
 
 @contextlib.contextmanager
-def open_data(store: Store, dataset: Dataset, trial: Trial, added: Sequence[ClassArray]) -> Iterator[Data]:
+def open_data(store: Store, dataset: Dataset, trial: Trial) -> Iterator[Data]:
     """Yields what a trial is trained on and asked about; the log says whether it is streamed, and why.
 
     Args:
         store: where the arrays are.
         dataset: the split pictures.
-        trial: its arm says what is trained on; its seed, which shards streamed pictures are spread over.
-        added: augmented pictures, which join the training side alone.
+        trial: its arm and what it adds say what is trained on; its seed, how streamed pictures are spread over shards.
 
     Raises:
         OutOfSpace: where neither the memory that may be used nor the disk holds them.
     """
-    parts = _Parts(store, dataset, trial, added)
+    parts = _Parts(store, dataset, trial)
     shape, allowed = (dataset.rows_px, dataset.columns_px, 3), allowed_bytes()
     count, picture_bytes = sum(map(parts.count, parts.sides)), math.prod(shape)
     what = f"{count:,} pictures, {_size(count * picture_bytes)}"
@@ -87,8 +86,8 @@ class _Parts:
         sides: by name, their places in the split's table; 'train' without the added ones.
     """
 
-    def __init__(self, store: Store, dataset: Dataset, trial: Trial, added: Sequence[ClassArray]) -> None:
-        self._store, self._dataset, self._added = store, dataset, added
+    def __init__(self, store: Store, dataset: Dataset, trial: Trial) -> None:
+        self._store, self._dataset, self._added = store, dataset, trial.added
         self._label_of = {member.class_id: label for label, member in enumerate(dataset.classes)}
         self._table = read_table(store, dataset)
         self.sides, self._steering, self._asked = _sides(self._table, trial)

@@ -40,7 +40,7 @@ def train(store: Store, work: Work, dataset: Dataset, *, progress: Progress) -> 
 
     Args:
         store: where the data is and the model goes.
-        work: the trial, the settings, the augmented pictures, which join the training side alone, and the epochs.
+        work: the trial, the settings and the epochs.
         dataset: the split pictures.
         progress: counts pictures trained on.
 
@@ -62,8 +62,8 @@ def train(store: Store, work: Work, dataset: Dataset, *, progress: Progress) -> 
 
     def build(batch_size: int, publish: Publish) -> None:
         started_s, trial = time.monotonic(), work.trial
-        with open_data(store, dataset, trial, work.added) as data:
-            epoch_pictures = work.epoch_pictures or len(data.labels)
+        with open_data(store, dataset, trial) as data:
+            epoch_pictures = trial.epoch_pictures or len(data.labels)
             log.info(
                 "%s: %d training pictures (%d added), at most %d epochs of %d, batch %d, %s on %d x %s (%s)",
                 trial.key,

@@ -19,12 +19,12 @@ from imagenet_tasks.settings.config import MAX_ROUNDS, StepName
 class Taken:
     """Where the value of a task's parameter comes from.
 
-    `how` is 'each' for one task per value of `task`'s list, 'all' for the list of what all of `task` returned, 'rounds'
-    for that of this round and of those before, 'one' for what `task` returned; 'previous' is the evaluation of the
-    round before, and for the first repair that of the baseline.
+    `how` is 'each' for one task per value of `task`'s list, 'all' for the list of what all of `task` returned, 'one'
+    for what `task` returned; 'previous' is the evaluation of the round before, and for the first repair that of the
+    baseline.
     """
 
-    how: Literal["each", "all", "rounds", "one", "previous"]
+    how: Literal["each", "all", "one", "previous"]
     task: str = ""
 
 
@@ -95,26 +95,36 @@ TASKS = (
     ),
     _repair_task(
         name="plan_augmentation", module="repair", label="Choose the classes to repair",
-        part="Choose and change pictures", step="augment", takes=_PREVIOUS, after=("check_accuracy",), makes=kinds.PLAN,
+        part="Choose and add pictures", step="augment", takes=_PREVIOUS, after=("check_accuracy",), makes=kinds.PLAN,
     ),
     _repair_task(
-        name="augment_class", module="repair", label="Make changed copies", part="Choose and change pictures",
+        name="augment_class", module="repair", label="Make changed copies", part="Choose and add pictures",
         step="augment", takes={"group": Taken("each", "plan_augmentation")}, item="class", makes=kinds.COPIES,
     ),
     _repair_task(
-        name="plan_retraining", module="repair", label="List the trainings of the repair", part="Train again",
-        takes=_PREVIOUS, after=("plan_augmentation",),
+        name="plan_collection", module="repair", label="List the classes to collect", part="Choose and add pictures",
+        takes={"planned": Taken("one", "plan_augmentation")},
     ),
     _repair_task(
-        name="train_augmented", module="models", label="Train again with them", part="Train again", step="retrain",
-        takes={"added": Taken("rounds", "augment_class"), "trial": Taken("each", "plan_retraining")},
-        item="trial", makes=kinds.MODEL, trains=True,
+        name="collect_class", module="repair", label="Collect new pictures", part="Choose and add pictures",
+        step="augment", takes={"group": Taken("each", "plan_collection")}, item="class", makes=kinds.COLLECTED,
+    ),
+    _repair_task(
+        name="plan_retraining", module="repair", label="List the trainings of the repair", part="Train again",
+        takes={
+            "planned": Taken("one", "plan_augmentation"), "copied": Taken("all", "augment_class"),
+            "collected": Taken("all", "collect_class"),
+        },
+    ),
+    _repair_task(
+        name="train_augmented", module="models", label="Train again", part="Train again", step="retrain",
+        takes={"trial": Taken("each", "plan_retraining")}, item="trial", makes=kinds.MODEL, trains=True,
     ),
     _repair_task(
         name="evaluate_augmented", module="models", label="Measure and compare", part="Compare", step="reevaluate",
         takes={
             "baseline": Taken("one", "evaluate_baseline"), "previous": Taken("previous"),
-            "models": Taken("all", "train_augmented"),
+            "planned": Taken("one", "plan_augmentation"), "models": Taken("all", "train_augmented"),
         }, makes=kinds.EVALUATION,
     ),
     Task(name="write_report", module="report", label="Write this report", part="Report", step="report"),

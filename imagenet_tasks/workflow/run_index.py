@@ -13,8 +13,9 @@ from imagenet_tasks.workflow.graph import parse_task_id
 class RunIndex(JsonArtifact):
     """What a run with a report came to.
 
-    Accuracies are shares in [0, 1], None where not measured or not tried; `interval` is of the difference on test,
-    over pictures, and `seed_interval` over seeds where there are several; so are the intervals of the accuracies then.
+    Accuracies are shares in [0, 1], None where not measured or not tried; `interval` is of the difference on test that
+    the verdict speaks of, over pictures, and `seed_interval` over seeds where there are several; so are the intervals
+    of the accuracies then. `arm` is the repair that was the best on validation, '' in version 0 and without a repair.
     `classes` counts those trained on; `chosen` and `lost` are class ids; `seconds` is from the first task's start to
     the report's end; `champion` is what became of its best model (promoted, kept, ...); `artifacts` are the folders of
     all that it made or used again; `split_by` is its dataset's, None of a run of an earlier version.
@@ -48,6 +49,7 @@ class RunIndex(JsonArtifact):
     kept_round: int | None
     seeds: int
     arms: tuple[str, ...]
+    arm: str = ""
     model: str
     device: str
     precision: str

@@ -18,10 +18,12 @@ from PIL import Image
 from imagenet_tasks.artifacts import kinds
 from imagenet_tasks.artifacts.kinds import KINDS
 from imagenet_tasks.artifacts.make import make
+from imagenet_tasks.artifacts.references import Selection
 from imagenet_tasks.augment.stage import augment_class, plan_augmentation
 from imagenet_tasks.download.list_index import build_index
 from imagenet_tasks.download.stage import download_class
 from imagenet_tasks.evaluate.stage import evaluate_baseline, evaluate_repair
+from imagenet_tasks.preprocess.collect import collect_class
 from imagenet_tasks.preprocess.stage import build_dataset, preprocess_class
 from imagenet_tasks.sample.drawings import picture_bytes
 from imagenet_tasks.settings.classes import STUDY_CLASSES, folder_class
@@ -132,8 +134,11 @@ def trained(store, dataset, arm="baseline", round_number=0, **accuracies):
 def golden_evaluation(store, where) -> str:
     dataset = small_dataset(store, where)
     before, _ = evaluate_baseline(store, dataset, [trained(store, dataset, validation=0.4, test=0.5)])
-    models = [trained(store, dataset, "targeted", 1, validation=0.7, test=0.6)]
-    after, _ = evaluate_repair(store, dataset, models, baseline=before, previous=before)
+    models = [
+        trained(store, dataset, "targeted", 1, validation=0.7, test=0.6),
+        trained(store, dataset, "longer", 1, validation=0.5, test=0.55),
+    ]
+    after, _ = evaluate_repair(store, dataset, models, baseline=before, previous=before, repaired=[0])
     return digest(*(digest_of_folder(store, each.folder).encode() for each in (before, after)))
 
 
@@ -141,7 +146,7 @@ def planned(store, where):
     dataset = small_dataset(store, where)
     measured, _ = evaluate_baseline(store, dataset, [trained(store, dataset, validation=0.4, test=0.5)])
     settings = AugmentConfig(classes_to_augment=1, pictures_to_add=7, policy="colour")
-    return dataset, settings, plan_augmentation(store, settings, dataset, measured, arms=["targeted", "more"])[0]
+    return dataset, settings, plan_augmentation(store, settings, dataset, measured, arms=["collect", "targeted", "more"])[0]
 
 
 def golden_plan(store, where) -> str:
@@ -150,8 +155,24 @@ def golden_plan(store, where) -> str:
 
 def golden_copies(store, where) -> str:
     dataset, settings, plan = planned(store, where)
-    arrays = [augment_class(store, settings, dataset, c, seed=0, progress=quiet())[0] for c in plan.chosen]
+    arrays = [augment_class(store, settings, dataset, c, seed=0, progress=quiet())[0] for c in plan.of(new=False)]
     return digest(*(digest_of_folder(store, array.folder).encode() for array in arrays))
+
+
+def golden_collected(store, where) -> str:
+    """New pictures of all sides, one that looks like a known one, two that look alike, one that is trained on."""
+    dataset = small_dataset(store, where)
+    settings = PreprocessConfig(validation_share=0.25, test_share=0.25)
+    folder = where / dataset.classes[0].class_id
+    for seed in range(900, 930):
+        (folder / f"x{seed}.png").write_bytes(picture(seed, rows=24, columns=32, kind="PNG"))
+    for name, seed in (("y1", 900), ("y2", 0)):
+        (folder / f"{name}.png").write_bytes(picture(seed, rows=48, columns=64, kind="PNG"))
+    source = DownloadConfig(source="folder", location=str(where))
+    ref, _ = download_class(store, source, folder_class(folder.name), progress=quiet())
+    taken = Selection.from_json(store.read_bytes(ref.key), where="").files[-5].partition(".")[0]
+    array, _ = collect_class(store, settings, dataset, ref, wanted=12, taken={taken})
+    return digest_of_folder(store, array.folder)
 
 
 def golden_url_list(store, where) -> str:
@@ -180,7 +201,7 @@ def golden_model(store, where) -> str:
 
     dataset = small_dataset(store, where)
     trial = Trial(model="compact", seed=3, arm="baseline", dataset=dataset.fingerprint)
-    work = Work(settings=TrainConfig(batch_size=8, precision="float32"), trial=trial, added=(), epochs=6)
+    work = Work(settings=TrainConfig(batch_size=8, precision="float32"), trial=trial, epochs=6)
     model, _ = train(store, work, dataset, progress=quiet())
     keras.backend.clear_session()
     shares = np.load(store.open_file(model.folder, "probabilities_test.npy"))
@@ -190,7 +211,7 @@ def golden_model(store, where) -> str:
 EXACT = {
     kinds.SELECTION: golden_selection, kinds.ARRAY: golden_array, kinds.DATASET: golden_dataset,
     kinds.EVALUATION: golden_evaluation, kinds.PLAN: golden_plan, kinds.COPIES: golden_copies,
-    kinds.URL_LIST: golden_url_list,
+    kinds.COLLECTED: golden_collected, kinds.URL_LIST: golden_url_list,
 }  # fmt: skip
 NEARLY = {kinds.DRAWN_PICTURE: (golden_drawn_picture, 2.0), kinds.MODEL: (golden_model, 0.02)}
 

@@ -23,6 +23,6 @@ def train(store, work, dataset, *, progress):
                 shares = random.dirichlet(np.ones(len(dataset.classes)), len(rows)).astype(np.float32)
                 np.save(folder / f"probabilities_{name}.npy", shares)
             (folder / "model.keras").write_bytes(model.fingerprint.encode())
-            write_training(folder, trial, added_pictures=sum(a.count for a in work.added), precision=precision)
+            write_training(folder, trial, added_pictures=sum(a.count for a in trial.added), precision=precision)
 
     return model, make(store, kinds.MODEL, model.fingerprint, build)

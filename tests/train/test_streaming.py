@@ -199,15 +199,15 @@ def test_what_is_streamed_is_what_would_be_held(prepared, scratch_folder, monkey
     store, dataset = prepared
     dataset = dataset.model_copy(update={"test_steers": trial.get("test_steers", False)})
     named = {"arm": "baseline"} | {k: v for k, v in trial.items() if k != "test_steers"}
-    wanted = Trial(model="tiny", seed=0, dataset=dataset.fingerprint, **named)
     added = ClassArray(class_id=COBRA, fingerprint="added to stream", count=9)
+    wanted = Trial(model="tiny", seed=0, dataset=dataset.fingerprint, added=(added,), **named)
     if not store.is_complete(added.folder):
         with store.publish(added.folder) as folder:
             write_array(folder, added, np.full((9, 16, 16, 3), 7, np.uint8), ["x"] * 9, shape=(16, 16, 3))
-    with data.open_data(store, dataset, wanted, [added]) as held:
+    with data.open_data(store, dataset, wanted) as held:
         corrected = prior_correction(held.labels, held.added)
         monkeypatch.setenv("IMAGENET_MEMORY_GB", BUDGET_GB)
-        with data.open_data(store, dataset, wanted, [added]) as streamed:
+        with data.open_data(store, dataset, wanted) as streamed:
             assert (held.streamed, streamed.streamed) == (False, True)
             assert pairs(streamed.pictures[:], streamed.labels) == pairs(held.pictures, held.labels)
             assert (streamed.validation[0][:] == held.validation[0]).all()
@@ -222,10 +222,10 @@ def test_what_is_streamed_is_what_would_be_held(prepared, scratch_folder, monkey
 def test_the_log_says_which_way_was_taken_and_why(prepared, scratch_folder, monkeypatch, caplog):
     trial = Trial(model="tiny", seed=0, arm="baseline", dataset=prepared[1].fingerprint)
     with caplog.at_level("INFO"):
-        with data.open_data(*prepared, trial, []):
+        with data.open_data(*prepared, trial):
             pass
         monkeypatch.setenv("IMAGENET_MEMORY_GB", BUDGET_GB)
-        with data.open_data(*prepared, trial, []):
+        with data.open_data(*prepared, trial):
             pass
     assert caplog.messages[0] == "120 pictures, 0 MB, held in memory"
     assert caplog.messages[1].startswith("120 pictures, 0 MB, more than the 0 MB that may be used: streamed from ")
@@ -247,8 +247,8 @@ def test_no_class_is_copied_as_a_whole(prepared, little_memory, monkeypatch):
 
     monkeypatch.setattr(data, "fill", watched)
     monkeypatch.setattr(arrays, "PIECE_BYTES", 4 * 16 * 16 * 3)
-    trial = Trial(model="tiny", seed=0, arm="targeted", dataset=dataset.fingerprint)
-    with data.open_data(store, dataset, trial, [added]):
+    trial = Trial(model="tiny", seed=0, arm="targeted", dataset=dataset.fingerprint, added=(added,))
+    with data.open_data(store, dataset, trial):
         assert max(sizes) == 4 and sum(sizes) == 120 + 9
 
 

@@ -308,12 +308,14 @@ def test_the_progress_counts_every_picture_of_every_epoch_and_shows_the_figures(
         {"settings": dataclasses.replace(SETTINGS, early_stopping_patience=3)},
         {"arm": "labels", "fold": 1, "folds": 5},
         {"added": (ClassArray(class_id=COBRA, fingerprint="a", count=1),)},
+        {"epoch_pictures": 7},
     ],
 )
 def test_f34_whatever_changes_the_model_changes_its_name(change):
     def named(**others):
         trial = {"model": "tiny", "seed": 0, "arm": "baseline", "dataset": "d", "fold": 0, "folds": 0}
-        own = {"settings": SETTINGS, "added": (), "epochs": 1, "salt": ""}
+        trial |= {"added": (), "epoch_pictures": None}
+        own = {"settings": SETTINGS, "epochs": 1, "salt": ""}
         trial |= {k: v for k, v in others.items() if k in trial}
         own |= {k: v for k, v in others.items() if k in own}
         return Work(trial=Trial(**trial), **own).model("float32").fingerprint
@@ -325,7 +327,7 @@ def test_f34_whatever_changes_the_model_changes_its_name(change):
 @pytest.mark.parametrize("other", ["bfloat16", "jax", "half the batch"])
 def test_f34_a_model_of_another_precision_backend_or_batch_has_another_name(other, monkeypatch):
     trial = Trial(model="tiny", seed=0, arm="baseline", dataset="d")
-    work = Work(settings=SETTINGS, trial=trial, added=(), epochs=1)
+    work = Work(settings=SETTINGS, trial=trial, epochs=1)
     name = work.model("float32")
     if other == "jax":
         monkeypatch.setenv("KERAS_BACKEND", "jax")
@@ -336,7 +338,7 @@ def test_f34_a_model_of_another_precision_backend_or_batch_has_another_name(othe
 def test_f34_a_setting_that_changes_no_model_keeps_its_name():
     trial = Trial(model="tiny", seed=0, arm="baseline", dataset="d")
     other = dataclasses.replace(SETTINGS, require_gpu=True, epochs=99, retrain_epochs=98)
-    work = Work(settings=SETTINGS, trial=trial, added=(), epochs=1)
+    work = Work(settings=SETTINGS, trial=trial, epochs=1)
     assert work.model("float32") == dataclasses.replace(work, settings=other).model("float32")
 
 

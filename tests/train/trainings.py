@@ -71,11 +71,11 @@ TINY = {
 }
 
 
-def run_trial(prepared, *, epochs=2, added=(), salt="", settings=SETTINGS, progress=None, **trial) -> TrainedModel:
+def run_trial(prepared, *, epochs=2, salt="", settings=SETTINGS, progress=None, **trial) -> TrainedModel:
     """Trains a tiny model on (store, dataset), as the task would."""
     store, dataset = prepared
     wanted = Trial(**{"model": "tiny", "seed": 0, "arm": "baseline", "dataset": dataset.fingerprint} | trial)
-    work = Work(settings=settings, trial=wanted, added=tuple(added), epochs=epochs, salt=salt)
+    work = Work(settings=settings, trial=wanted, epochs=epochs, salt=salt)
     progress = progress or Progress(task="t", item="", label="l", total=1, unit="u", listeners=())
     model, _ = train(store, work, dataset, progress=progress)
     return model
