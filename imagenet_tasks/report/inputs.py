@@ -38,12 +38,11 @@ class Round:
 
     def added_by(self, arm: str) -> dict[str, int]:
         """Returns how many pictures an arm added in this round, by class id."""
-        return {a.array.class_id: a.array.count for a in self.added if arm in a.arms}
+        return {array.class_id: array.count for array in self.arrays_of(arm)}
 
-    @property
-    def copies(self) -> tuple[ClassArray, ...]:
-        """The changed copies of the arm 'targeted'."""
-        return tuple(a.array for a in self.added if "targeted" in a.arms)
+    def arrays_of(self, arm: str) -> tuple[ClassArray, ...]:
+        """Returns the pictures that an arm added in this round."""
+        return tuple(a.array for a in self.added if arm in a.arms)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ CLASSES_PER_CHART = 30
 
 def render(
     figures: dict[str, Any], config: RunConfig, *, samples: dict[str, list[Place]],
-    changes: dict[str, list[dict[str, Any]]], pictures: dict[Place, str],
+    changes: dict[str, list[dict[str, Any]]], collected: dict[str, list[str]], pictures: dict[Place, str],
 ) -> str:  # fmt: skip
     """Returns the report as one HTML page without scripts that needs nothing from anywhere.
 
@@ -28,6 +28,7 @@ def render(
         config: the run's settings.
         samples: by class id, the places of training pictures.
         changes: by class id, originals' places, and their changed copies as data: addresses.
+        collected: by class id, new pictures as data: addresses.
         pictures: by place, data: addresses of all pictures of the dataset that are shown.
     """
     classes = figures["classes"]
@@ -42,7 +43,7 @@ def render(
         changed_answers=[
             row for row in _answers(figures["confusion_difference"] or [], by_label) if row["right"] or row["wrong"]
         ],
-        samples=samples, changes=changes, pictures=pictures, rows=settings.setting_rows(config),
+        samples=samples, changes=changes, collected=collected, pictures=pictures, rows=settings.setting_rows(config),
         most_classes=matrices.MOST_CLASSES, side_names=SIDES, reasons=list(figures["data"]["totals"]["rejected"]),
     )  # fmt: skip
 

@@ -1,6 +1,6 @@
 """Small pictures for the page, as data: addresses, so that the page asks nobody for anything."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from PIL import Image
@@ -15,6 +15,7 @@ MOST_PICTURES = 240  # about 2 kB each: the page stays far below 5 MB with any n
 MOST_CHANGED_CLASSES = 12
 ORIGINALS = 6
 COPIES = 2
+NEW_PICTURES = 10
 MOST_SUSPECTS = 24
 
 
@@ -54,6 +55,16 @@ def augmentation_samples(
             if (array.class_id, source) in place_of
         ]
     return samples
+
+
+def new_samples(store: Store, collected: Sequence[ClassArray]) -> dict[str, list[str]]:
+    """Returns a few new pictures of the first chosen classes, as data: addresses, by class id."""
+    return {
+        array.class_id: [
+            images.data_address(Image.fromarray(picture)) for picture in read_pixels(store, array)[:NEW_PICTURES]
+        ]
+        for array in collected[:MOST_CHANGED_CLASSES]
+    }
 
 
 def addresses(store: Store, dataset: Dataset, places: Iterable[Place]) -> dict[Place, str]:

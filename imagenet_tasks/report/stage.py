@@ -39,11 +39,17 @@ def write_report(inputs: ReportInputs) -> dict[str, Any]:
     Report.from_json(json.dumps(content, allow_nan=False).encode(), where=JSON)
     training = files.places(dataset).get("train", [])
     samples = pictures.class_samples(dataset, training)
-    changes = pictures.augmentation_samples(store, training, kept.copies if kept else ())
+    changes = pictures.augmentation_samples(store, training, kept.arrays_of("targeted") if kept else ())
+    collected = pictures.new_samples(store, kept.arrays_of("collect") if kept else ())
     shown = pictures.places_in(figures) + [place for places in samples.values() for place in places]
     shown += [group["original"] for groups in changes.values() for group in groups]
     page = render(
-        figures, inputs.config, samples=samples, changes=changes, pictures=pictures.addresses(store, dataset, shown)
+        figures,
+        inputs.config,
+        samples=samples,
+        changes=changes,
+        collected=collected,
+        pictures=pictures.addresses(store, dataset, shown),
     )
     store.write_json(run.key(JSON), content)
     store.write_bytes(run.key(HTML), page.encode())

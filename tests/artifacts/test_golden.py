@@ -146,7 +146,11 @@ def planned(store, where):
     dataset = small_dataset(store, where)
     measured, _ = evaluate_baseline(store, dataset, [trained(store, dataset, validation=0.4, test=0.5)])
     settings = AugmentConfig(classes_to_augment=1, pictures_to_add=7, policy="colour")
-    return dataset, settings, plan_augmentation(store, settings, dataset, measured, arms=["collect", "targeted", "more"])[0]
+    return (
+        dataset,
+        settings,
+        plan_augmentation(store, settings, dataset, measured, arms=["collect", "targeted", "more"])[0],
+    )
 
 
 def golden_plan(store, where) -> str:

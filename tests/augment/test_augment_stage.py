@@ -113,26 +113,39 @@ def test_correlated_adds_to_the_worst_class_and_to_what_it_is_confused_with(prep
     assert added(plan(prepared, evaluation, "targeted", "correlated"), "correlated") == {COW: 50, COBRA: 50}
 
 
-def test_none_adds_nothing(prepared, evaluation):
-    made = plan(prepared, evaluation, "targeted", "none")
-    assert added(made, "none") == {}
+def test_the_control_adds_nothing(prepared, evaluation):
+    made = plan(prepared, evaluation, "targeted", "longer")
+    assert added(made, "longer") == {}
     assert added(made, "targeted") == {COW: 50}
 
 
+def test_what_is_collected_and_what_is_copied_are_planned_apart(prepared, evaluation):
+    made = plan(prepared, evaluation, "collect", "collect-all", "targeted")
+    assert [(c.class_id, c.pictures_to_add, c.arms) for c in made.of(new=True)] == [
+        (COW, 50, ("collect",)), (COBRA, 17, ("collect-all",)), (COW, 17, ("collect-all",)),
+        (PANDA, 16, ("collect-all",)),
+    ]  # fmt: skip
+    assert made.of(new=False) == made.targeted
+
+
+def test_a_plan_says_which_training_it_repairs(prepared, evaluation):
+    assert plan(prepared, evaluation, "targeted").before == evaluation.model.trial
+
+
 def test_what_several_arms_add_to_a_class_is_planned_once_with_all_of_their_reasons(prepared, evaluation):
-    made = plan(prepared, evaluation, *reversed(ARMS))
-    assert [(c.class_id, c.pictures_to_add, c.arms) for c in made.chosen] == [
+    chosen = plan(prepared, evaluation, *reversed(ARMS)).of(new=False)
+    assert [(c.class_id, c.pictures_to_add, c.arms) for c in chosen] == [
         (COW, 50, ("targeted", "correlated")),
         (COW, 100, ("more",)),
         (COBRA, 50, ("correlated",)),
         (COBRA, 17, ("untargeted",)), (COW, 17, ("untargeted",)), (PANDA, 16, ("untargeted",)),
     ]  # fmt: skip
-    assert len({c.key for c in made.chosen}) == len(made.chosen)
-    assert made.chosen[0].why.count("from below") == 1
-    assert "cow is most confused with" in made.chosen[2].why
+    assert len({c.key for c in chosen}) == len(chosen)
+    assert chosen[0].why.count("from below") == 1
+    assert "cow is most confused with" in chosen[2].why
     everywhere = plan(prepared, evaluation, *ARMS, classes_to_augment=3)
     assert [c.arms for c in everywhere.targeted] == [("targeted", "correlated", "untargeted")] * 3
-    assert all("from below" in c.why and "a control" not in c.why for c in everywhere.targeted)
+    assert all("from below" in c.why and "over all classes" not in c.why for c in everywhere.targeted)
 
 
 def test_a_repaired_class_has_its_own_reason_and_not_those_of_the_other_arms(prepared, evaluation):
@@ -156,16 +169,16 @@ def test_the_plan_is_made_from_all_of_the_evaluations_models(prepared):
 def test_f34_a_plan_is_reused_until_its_settings_change(prepared, evaluation):
     store, dataset = prepared
 
-    def again(arms=("targeted", "none"), **settings):
+    def again(arms=("targeted", "longer"), **settings):
         return plan_augmentation(
             store, dataclasses.replace(SETTINGS, zoom_share=0.1, **settings), dataset, evaluation, arms=arms
         )
 
     settings = dataclasses.replace(SETTINGS, pictures_to_add=33)
-    made, reused = plan_augmentation(store, settings, dataset, evaluation, arms=("targeted", "none"))
+    made, reused = plan_augmentation(store, settings, dataset, evaluation, arms=("targeted", "longer"))
     assert not reused
     assert again(pictures_to_add=33) == (made, True)
-    assert again(("none", "targeted"), pictures_to_add=33) == (made, True)
+    assert again(("longer", "targeted"), pictures_to_add=33) == (made, True)
     assert again(("targeted",), pictures_to_add=33)[1] is False
     for change in ({"classes_to_augment": 2}, {"strategy": "confused"}, {"pictures_to_add": 7}):
         assert again(**{"pictures_to_add": 33} | change)[1] is False

@@ -48,7 +48,7 @@ def why(strategy, validation, name, count=1, *, suspects=(), **settings) -> str:
 
 def described(validation, label, reasons=("because",), *, suspects=()):
     return describe(
-        validation, label, reasons, pictures_to_add=10, arms=["targeted"], suspects=suspects, round_number=1
+        validation, label, reasons, pictures_to_add=10, arms=["targeted"], new=False, suspects=suspects, round_number=1
     )
 
 

@@ -38,8 +38,27 @@ def baseline_of(prepared, name, accuracies, **trial):
     return evaluate_baseline(*prepared, models_of(prepared, name, accuracies, **trial))[0]
 
 
-def repair(prepared, models, baseline, **others):
-    return evaluate_repair(*prepared, models, baseline=baseline, **{"previous": baseline} | others)
+def repair(prepared, models, baseline, *, control=None, **others):
+    """Measures a repair, beside a control that is as good as the baseline, unless another is given."""
+    if control is None:
+        trial = models[0].trial
+        control = [
+            publish_model(
+                *prepared, f"longer {m.fingerprint} {trial.round}", **answers_of(prepared, m),
+                trial=m.trial.model_copy(update={"arm": "longer", "round": trial.round}),
+            )
+            for m in baseline.models
+        ]  # fmt: skip
+    given = {"previous": baseline, "repaired": [0, 1]} | others
+    return evaluate_repair(*prepared, [*models, *control], baseline=baseline, **given)
+
+
+def answers_of(prepared, model):
+    store, dataset = prepared
+    return {
+        split: np.load(store.open_file(model.folder, f"probabilities_{split}.npy")).argmax(axis=1)
+        for split in ("validation", "test")
+    }
 
 
 # The baseline
@@ -156,7 +175,7 @@ def test_a_repair_hands_on_the_suspects_of_the_round_before(prepared):
     shares = np.full((len(labels_of(store, dataset, "train")), 3), 1 / 3)
     judges = judges_of_labels(store, dataset, "handed", shares, folds=2)
     before, _ = evaluate_baseline(store, dataset, [*models_of(prepared, "hand", [0.5]), *judges])
-    after, _ = repair(prepared, models_of(prepared, "hander", [0.6], arm="targeted"), before)
+    after, _ = repair(prepared, models_of(prepared, "hander", [0.6], arm="targeted", round=1), before)
     assert read(store, after, "suspects.json") == read(store, before, "suspects.json")
 
 
@@ -177,17 +196,44 @@ def test_without_judges_there_is_no_list_of_suspects(prepared):
 # A repair
 
 
-def test_a_repair_is_compared_with_the_baseline_on_the_same_pictures(prepared):
+def test_a_repair_is_compared_with_the_baseline_and_with_the_control_on_the_same_pictures(prepared):
     store = prepared[0]
-    baseline = baseline_of(prepared, "f", [0.3])
-    evaluation, _ = repair(prepared, models_of(prepared, "f-t", [1.0], arm="targeted", round=1), baseline)
+    baseline = baseline_of(prepared, "f", [0.3, 0.3])
+    targeted = models_of(prepared, "f-t", [1.0, 1.0], arm="targeted", round=1)
+    control = models_of(prepared, "f-l", [0.5, 0.5], arm="longer", round=1)
+    evaluation, _ = repair(prepared, targeted, baseline, control=control)
     comparison = read(store, evaluation, "comparison.json")
-    assert comparison["test"]["verdict"] == "helped"
+    assert comparison["test"]["verdict"] == comparison["control"]["verdict"] == "helped"
     assert comparison["test"]["before"] == pytest.approx(baseline.test_accuracy)
+    assert comparison["control"]["before"] == pytest.approx(0.5, abs=0.02)
     assert (comparison["validation"]["after"], evaluation.round) == (1.0, 1)
     assert [c["support"] for c in comparison["test"]["per_class"]] == [
         c["support"] for c in read(store, evaluation, "metrics.json")["test"]["per_class"]
     ]
+
+
+def test_the_best_arm_on_validation_is_chosen_whatever_test_says(prepared):
+    store, dataset = prepared
+    baseline = baseline_of(prepared, "choice", [0.3])
+    arms = {"longer": (0.4, 0.9), "collect": (0.6, 0.2), "targeted": (0.5, 1.0)}
+    models = [
+        fake_model(store, dataset, f"choice-{arm}", validation=v, test=t, trial=trial_of(dataset, arm=arm, round=1))
+        for arm, (v, t) in arms.items()
+    ]
+    evaluation, _ = repair(prepared, models, baseline, control=[])
+    comparison = read(store, evaluation, "comparison.json")
+    assert comparison["chosen"] == evaluation.model.trial.arm == "collect"
+    assert list(comparison["against"]) == ["longer", "targeted"]
+
+
+def test_where_no_arm_beats_the_control_on_validation_the_control_is_chosen(prepared):
+    baseline = baseline_of(prepared, "beaten", [0.3, 0.3])
+    targeted = models_of(prepared, "beaten-t", [0.5, 0.5], arm="targeted", round=1)
+    control = models_of(prepared, "beaten-l", [0.5, 0.5], arm="longer", round=1)
+    evaluation, _ = repair(prepared, targeted, baseline, control=control)
+    comparison = read(prepared[0], evaluation, "comparison.json")
+    assert comparison["chosen"] == "longer" and comparison["control"] is None
+    assert comparison["repaired"]["recall"]["before"] == pytest.approx(0.3, abs=0.1)  # the baseline's
 
 
 def test_seeds_are_paired_by_their_number_whatever_their_order(prepared):
@@ -208,20 +254,20 @@ def test_different_seeds_on_both_sides_cannot_be_compared(prepared):
         repair(prepared, targeted, baseline)
 
 
-def test_each_arm_is_compared_with_the_baseline_and_with_the_targeted_one(prepared):
+def test_each_arm_is_compared_with_the_baseline_and_with_the_chosen_one(prepared):
     store = prepared[0]
     baseline = baseline_of(prepared, "arms", [0.2])
     targeted = models_of(prepared, "arms-t", [0.9], arm="targeted", round=1)
-    none = models_of(prepared, "arms-n", [0.6], arm="none", round=1)
-    evaluation, _ = repair(prepared, [*none, *targeted], baseline)
+    control = models_of(prepared, "arms-n", [0.6], arm="longer", round=1)
+    evaluation, _ = repair(prepared, targeted, baseline, control=control)
     comparison = read(store, evaluation, "comparison.json")
-    assert list(comparison["arms"]) == ["none", "targeted"] and list(comparison["against"]) == ["none"]
-    pairs = [comparison["arms"]["none"], comparison["arms"]["targeted"], comparison["against"]["none"]]
+    assert list(comparison["arms"]) == ["targeted", "longer"] and list(comparison["against"]) == ["longer"]
+    pairs = [comparison["arms"]["longer"], comparison["arms"]["targeted"], comparison["against"]["longer"]]
     found = [(c["test"]["before"], c["test"]["after"]) for c in pairs]
     assert [pytest.approx(p, abs=0.03) for p in ((0.2, 0.6), (0.2, 0.9), (0.6, 0.9))] == found
     assert evaluation.models == tuple(targeted)
     groups = read(store, evaluation, "metrics.json")["groups"]
-    assert [(g["arm"], g["seeds"]) for g in groups] == [("none", [0]), ("targeted", [0])]
+    assert [(g["arm"], g["seeds"]) for g in groups] == [("targeted", [0]), ("longer", [0])]
 
 
 def test_a_later_round_is_compared_with_the_baseline_and_with_the_round_before(prepared):
@@ -236,29 +282,39 @@ def test_a_later_round_is_compared_with_the_baseline_and_with_the_round_before(p
     assert second.round == 2
 
 
-def test_without_the_targeted_arm_there_is_nothing_to_judge(prepared):
-    baseline = baseline_of(prepared, "no-t", [0.2])
-    with pytest.raises(ArtifactError, match="with the arm 'targeted' among them; received none-compact-seed0"):
-        repair(prepared, models_of(prepared, "no-t-n", [0.5], arm="none", round=1), baseline)
+def test_without_the_control_there_is_nothing_to_judge_by(prepared):
+    baseline = baseline_of(prepared, "no-c", [0.2])
+    with pytest.raises(ArtifactError, match="with the control 'longer' among them; received targeted-compact-seed0"):
+        repair(prepared, models_of(prepared, "no-c-t", [0.5], arm="targeted", round=1), baseline, control=[])
 
 
 def test_a_model_that_lost_a_class_has_exactly_that_class_as_collateral(prepared):
     store, dataset = prepared
     right = {s: labels_of(store, dataset, s) for s in ("validation", "test")}
-    lost = {s: np.where(labels == 1, 0, labels) for s, labels in right.items()}  # every cow is taken for a cobra
-    before = publish_model(store, dataset, "whole", **right)
-    after = publish_model(store, dataset, "lossy", trial=trial_of(dataset, arm="targeted", round=1), **lost)
-    baseline, _ = evaluate_baseline(store, dataset, [before])
-    comparison = read(store, repair(prepared, [after], baseline)[0], "comparison.json")
+    lost = right | {"test": np.where(right["test"] == 1, 0, right["test"])}  # every cow is taken for a cobra
+    worse = {s: np.where(np.arange(len(labels)) < 3, 2, labels) for s, labels in right.items()}
+    before, control, after = [], [], []
+    for seed in range(2):
+        trial = trial_of(dataset, seed=seed)
+        before.append(publish_model(store, dataset, f"whole{seed}", trial=trial, **worse))
+        repaired = trial.model_copy(update={"round": 1})
+        control.append(
+            publish_model(store, dataset, f"c{seed}", trial=repaired.model_copy(update={"arm": "longer"}), **worse)
+        )
+        after.append(
+            publish_model(store, dataset, f"l{seed}", trial=repaired.model_copy(update={"arm": "targeted"}), **lost)
+        )
+    baseline, _ = evaluate_baseline(store, dataset, before)
+    comparison = read(store, repair(prepared, after, baseline, control=control)[0], "comparison.json")
     assert comparison["collateral"] == [COW]
-    changed = {c["class_id"]: c["changed"] for c in comparison["test"]["per_class"] if c["changed"]}
+    changed = {c["class_id"]: c["changed"] for c in comparison["control"]["per_class"] if c["changed"]}
     assert changed == {COW: "lost"}
-    assert comparison["test"]["per_class"][0]["class_id"] == COBRA
+    assert comparison["control"]["per_class"][0]["class_id"] == COBRA
 
 
 def test_a_repair_that_changed_nothing_has_no_collateral(prepared):
-    baseline = baseline_of(prepared, "same", [0.6])
-    evaluation, _ = repair(prepared, models_of(prepared, "same-t", [0.6], arm="targeted", round=1), baseline)
+    baseline = baseline_of(prepared, "same", [0.6, 0.6])
+    evaluation, _ = repair(prepared, models_of(prepared, "same-t", [0.6] * 2, arm="targeted", round=1), baseline)
     comparison = read(prepared[0], evaluation, "comparison.json")
     assert (comparison["collateral"], comparison["test"]["verdict"]) == ([], "no difference shown")
 
@@ -276,12 +332,12 @@ def test_f34_an_evaluation_is_reused_until_its_models_change(prepared):
 
 def test_f34_a_repair_is_reused_until_what_it_is_compared_with_changes(prepared):
     targeted = models_of(prepared, "e-t", [0.7], arm="targeted", round=1)
+    control = models_of(prepared, "e-l", [0.6], arm="longer", round=1)
     one, other = baseline_of(prepared, "e-one", [0.5]), baseline_of(prepared, "e-other", [0.4])
-    first, _ = repair(prepared, targeted, one)
-    assert repair(prepared, targeted, one) == (first, True)
-    assert repair(prepared, targeted, other)[1] is False
-    assert repair(prepared, targeted, one, previous=other)[1] is False
-    assert repair(prepared, targeted, one, salt="forced")[1] is False
+    first, _ = repair(prepared, targeted, one, control=control)
+    assert repair(prepared, targeted, one, control=control) == (first, True)
+    for baseline, change in ((other, {}), (one, {"previous": other}), (one, {"salt": "x"}), (one, {"repaired": [2]})):
+        assert repair(prepared, targeted, baseline, control=control, **change)[1] is False
 
 
 def test_each_file_of_probabilities_is_opened_once(prepared, monkeypatch):
@@ -294,10 +350,10 @@ def test_each_file_of_probabilities_is_opened_once(prepared, monkeypatch):
 
     baseline = baseline_of(prepared, "once", [0.3, 0.4])
     models = [
-        m for arm in ("targeted", "none") for m in models_of(prepared, f"once-{arm}", [0.5, 0.6], arm=arm, round=1)
+        m for arm in ("targeted", "longer") for m in models_of(prepared, f"once-{arm}", [0.5, 0.6], arm=arm, round=1)
     ]
     monkeypatch.setattr(Store, "open_file", counted)
-    repair(prepared, models, baseline)
+    repair(prepared, models, baseline, control=[])
     files = [name for name in opened if "probabilities" in name]
     assert len(files) == len(set(files)) == 2 * (len(models) + len(baseline.models))
 

@@ -13,7 +13,9 @@ from fakes.records import write_training
 from imagenet_tasks.artifacts.arrays import fold_of, read_split, write_array
 from imagenet_tasks.artifacts.decision import Decision
 from imagenet_tasks.artifacts.references import (
+    AddedPictures,
     AugmentationPlan,
+    ChosenClass,
     ClassArray,
     Dataset,
     Evaluation,
@@ -42,9 +44,10 @@ BuildRun = Callable[..., ReportInputs]
 def build_run(tmp_path_factory: pytest.TempPathFactory) -> BuildRun:
     """Returns a function that builds a run: `after` is the retrained model's accuracy, None where none was tried.
 
-    The same arguments give the same run, which is built once. `rounds` are the accuracies of the repairs where there
-    are several, `arms` those of the first repair's other arms, `models` those of further baselines. The retrained
-    models get the class with the label `losing` wrong. The first two classes share `conflicts` pictures.
+    The same arguments give the same run, which is built once. `after` is the accuracy of the arm 'targeted', on test
+    `tested`, and `before` also that of the control; `rounds` are those of 'targeted' where there are several repairs,
+    `arms` those of the other arms, `models` those of further baselines. The models of 'targeted' get the class with
+    the label `losing` wrong on test. The first two classes share `conflicts` pictures.
     `suspects` training pictures of the first class look like the second (None: labels are not judged).
     """
 
@@ -56,7 +59,7 @@ def build_run(tmp_path_factory: pytest.TempPathFactory) -> BuildRun:
         rounds: tuple[float, ...] = (), arms: tuple[tuple[Any, float], ...] = (), model: Any = "compact",
         retrain: Any = "compact", models: tuple[tuple[Any, float], ...] = (), losing: int | None = None,
         suspects: int | None = None, steers: bool = False, spread: float = 0.02, profile: str = "best",
-        conflicts: int = 0,
+        conflicts: int = 0, tested: float | None = None,
     ) -> ReportInputs:  # fmt: skip
         store = Store(tmp_path_factory.mktemp("home"))
         config = _config(names, source, terms)
@@ -68,7 +71,7 @@ def build_run(tmp_path_factory: pytest.TempPathFactory) -> BuildRun:
             ),
             train=replace(
                 config.train, model=model, more_models=tuple(name for name, _ in models), seeds=seeds,
-                arms=("targeted", *(arm for arm, _ in arms)), rounds=max(1, len(rounds)),
+                arms=tuple(arm for arm, _ in arms), rounds=max(1, len(rounds)),
                 label_check_folds=0 if suspects is None else 2,
             ),
         )  # fmt: skip
@@ -90,20 +93,27 @@ def build_run(tmp_path_factory: pytest.TempPathFactory) -> BuildRun:
         decision = _gate(baseline, goal=0.25 if after is None else 0.99)
         for number, accuracy in enumerate(rounds or ([] if after is None else [after]), start=1):
             previous = tried[-1].evaluation if tried else baseline
-            others = dict(arms) if number == 1 else {}
-            plan, _ = plan_augmentation(
-                store, config.augment, dataset, previous, arms=config.train.arms if number == 1 else ("targeted",)
-            )
+            shares = {"targeted": accuracy, "longer": before} | dict(arms)
+            plan, _ = plan_augmentation(store, config.augment, dataset, previous, arms=tuple(shares))
             trained = [
                 planted(
-                    share + spread * (seed - 1) * (seeds > 1), model=retrain, seed=seed, arm=arm,
-                    round_number=number, losing=losing,
-                    added=_added(plan, arm) + sum(_added(each.plan, "targeted") for each in tried),
+                    share + spread * (seed - 1) * (seeds > 1), model=retrain, seed=seed, arm=arm, round_number=number,
+                    **({"losing": losing, "tested": tested} if arm == "targeted" else {}),
+                    added=_added(plan, arm) + sum(_added(each.plan, each.arm) for each in tried),
                 )
-                for arm, share in ({"targeted": accuracy} | others).items() for seed in range(seeds)
+                for arm, share in shares.items() for seed in range(seeds)
             ]  # fmt: skip
-            evaluation, _ = evaluate_repair(store, dataset, trained, baseline=baseline, previous=previous)
-            added = tuple(_changed(store, dataset, chosen.class_id) for chosen in plan.targeted)
+            evaluation, _ = evaluate_repair(
+                store, dataset, trained, baseline=baseline, previous=previous,
+                repaired=[chosen.label for chosen in plan.targeted],
+            )  # fmt: skip
+            added = tuple(
+                AddedPictures(
+                    array=_changed(store, dataset, chosen), arms=chosen.arms,
+                    selection=selection_of(dataset.classes[chosen.label]) if chosen.new else None,
+                )
+                for chosen in plan.chosen
+            )  # fmt: skip
             tried.append(Round(number=number, plan=plan, added=added, evaluation=evaluation, decision=decision))
             if number < len(rounds):
                 decision = _gate(evaluation, goal=0.99)
@@ -184,8 +194,12 @@ def _dataset(
 def _model(
     store: Store, dataset: Dataset, accuracy: float, *, model: Any, seed: int, arm: Any = "baseline",
     round_number: int = 0, added: int = 0, never_answered: int | None = None, losing: int | None = None,
+    tested: float | None = None,
 ) -> TrainedModel:  # fmt: skip
-    """Publishes a model whose answers are right for the first `accuracy` of the pictures, in a fixed order."""
+    """Publishes a model whose answers are right for the first `accuracy` of the pictures, in a fixed order.
+
+    On test that is `tested`, where given.
+    """
     trial = Trial(model=model, seed=seed, arm=arm, dataset=dataset.fingerprint, round=round_number)
     trained = TrainedModel(trial=trial, fingerprint=f"d0de1{trial.key}")
     count = len(dataset.classes)
@@ -193,7 +207,9 @@ def _model(
         for split in ("validation", "test"):
             labels = np.array([row.label for row in read_split(store, dataset, split)])
             places = np.random.default_rng(1).permutation(len(labels)) / len(labels)
-            answers = np.where((places < accuracy) & (labels != losing), labels, (labels + 1) % count)
+            on_test = split == "test"
+            share, lost = (accuracy if tested is None else tested, losing) if on_test else (accuracy, None)
+            answers = np.where((places < share) & (labels != lost), labels, (labels + 1) % count)
             if never_answered is not None:
                 answers[answers == never_answered] = (never_answered + 1) % count
             probabilities = np.full((len(labels), count), 0.01, np.float32)
@@ -221,10 +237,13 @@ def _judge(store: Store, dataset: Dataset, fold: int, suspects: int) -> TrainedM
     return trained
 
 
-def _changed(store: Store, dataset: Dataset, class_id: str) -> ClassArray:
-    ids = [row.image_id for row in read_split(store, dataset, "train") if row.class_id == class_id][:4]
-    array = ClassArray(class_id=class_id, fingerprint=f"cafe{class_id}", count=5)
-    pictures = [np.full((ROWS, COLUMNS, 3), 40 * i, np.uint8) for i in range(5)]
+def _changed(store: Store, dataset: Dataset, chosen: ChosenClass) -> ClassArray:
+    """Publishes the pictures that a class gets; of copies, the first is one of the same picture as the last."""
+    ids = [row.image_id for row in read_split(store, dataset, "train") if row.class_id == chosen.class_id][:4]
+    count = chosen.pictures_to_add
+    fingerprint = f"cafe{chosen.class_id}{count}{'new' if chosen.new else ''}"
+    array = ClassArray(class_id=chosen.class_id, fingerprint=fingerprint, count=count)
+    pictures = [np.full((ROWS, COLUMNS, 3), 10 * i, np.uint8) for i in range(count)]
     with store.publish(array.folder) as folder:
-        write_array(folder, array, pictures, [*ids, ids[0]], shape=(ROWS, COLUMNS, 3))
+        write_array(folder, array, pictures, [ids[i % len(ids)] for i in range(count)], shape=(ROWS, COLUMNS, 3))
     return array

@@ -14,44 +14,66 @@ ADDRESSES = {"src", "href", "xlink:href", "action", "formaction", "data", "poste
 
 
 def test_a_gain_is_said_with_the_numbers_of_the_comparison(build_run):
-    inputs = build_run(before=0.3, after=0.8)
+    inputs = build_run(before=0.3, after=0.8, seeds=2)
     result, page, figures = report(inputs)
     folder = inputs.kept.evaluation.folder
-    test = json.loads(inputs.run.store.open_file(folder, "comparison.json").read_bytes())["test"]
-    assert result["verdict"] == test["verdict"] == "helped"
+    comparison = json.loads(inputs.run.store.open_file(folder, "comparison.json").read_bytes())
+    test, control = comparison["test"], comparison["control"]
+    assert result["verdict"] == control["verdict"] == "helped"
     assert "The repair helped" in page.text
     assert (result["test_before"], result["test_after"]) == (test["before"], test["after"])
     assert page.text_of["test-before"] == wording.percent(test["before"])
+    assert page.text_of["test-control"] == wording.percent(control["before"])
     assert page.text_of["test-after"] == wording.percent(test["after"])
-    assert page.text_of["test-difference"].startswith(wording.points(test["difference"]))
+    assert page.text_of["test-difference"].startswith(wording.points(control["difference"]))
     numbers = test.keys() - {"verdict", "per_class"}
     assert {k: figures["verdict"]["test"][k] for k in numbers} == {k: test[k] for k in numbers}
-    low, high = test["interval"]
+    assert figures["verdict"]["gain"] == {k: v for k, v in control.items() if k != "per_class"}
+    (low, high), (seeds_low, seeds_high) = control["interval"], control["seed_interval"]
     assert result["headline"] == (
-        f"Test accuracy {100 * test['before']:.1f} % -> {100 * test['after']:.1f} % ({100 * test['difference']:+.1f} "
-        f"points, 95 % interval {100 * low:+.1f} to {100 * high:+.1f}): helped"
+        f"Test accuracy {100 * test['before']:.1f} % -> {100 * test['after']:.1f} % (targeted); beside training longer "
+        f"{100 * control['difference']:+.1f} points (mean of 2 seeds, 95 % interval {100 * low:+.1f} to "
+        f"{100 * high:+.1f} over pictures, {100 * seeds_low:+.1f} to {100 * seeds_high:+.1f} over seeds): helped"
     )
-    assert result["chosen"] == [c.class_id for c in inputs.kept.plan.targeted]
+    assert result["chosen"] == [c.class_id for c in inputs.kept.plan.targeted] and result["arm"] == "targeted"
 
 
 def test_a_loss_is_said_as_plainly(build_run):
-    result, page, _ = report(build_run(before=0.8, after=0.3))
+    """Better on validation, which chose it, and worse on test."""
+    result, page, _ = report(build_run(before=0.8, after=0.9, tested=0.3, seeds=2))
     assert result["verdict"] == "hurt"
     assert "The repair hurt" in page.text
-    assert "Keep the baseline" in page.text
+    assert "Keep the model that was trained longer" in page.text
 
 
 def test_no_difference_shown_claims_neither(build_run):
-    result, page, _ = report(build_run(before=0.5, after=0.54))
+    result, page, _ = report(build_run(before=0.5, after=0.54, seeds=2))
     assert result["verdict"] == "no difference shown"
     assert "No difference shown" in page.text
     assert "it is not shown that the repair helped" in page.text
 
 
-def test_two_models_with_the_same_answers_show_no_difference(build_run):
-    result, page, _ = report(build_run(before=0.5, after=0.5))
-    assert result["verdict"] == "no difference shown"
-    assert page.text_of["test-difference"].startswith("0.0")
+def test_where_no_repair_did_better_on_validation_that_is_the_verdict(build_run):
+    result, page, figures = report(build_run(before=0.5, after=0.5, seeds=2, arms=(("more", 0.4),)))
+    assert result["verdict"] == "nothing helped" and result["arm"] == "longer"
+    assert figures["verdict"]["gain"] is None and page.text_of["test-difference"].startswith("−1.0")  # to the baseline
+    assert "No repair helped" in page.text and "were tried, and none of them did better on validation" in page.text
+    assert "Test accuracy" in result["headline"] and result["headline"].endswith(": nothing helped")
+
+
+def test_one_training_of_each_is_never_enough_to_tell(build_run):
+    result, page, figures = report(build_run(before=0.3, after=0.9))
+    assert result["verdict"] == "not enough to tell" and figures["verdict"]["gain"]["p_value"] < 0.001
+    assert "One training each: not enough to tell" in page.text
+    assert "another seed may differ by more, so set seeds to 3 or more" in page.text
+
+
+def test_the_repaired_classes_and_the_smallest_gain_that_could_be_shown_stand_at_the_top(build_run):
+    _, page, figures = report(build_run(before=0.3, after=0.8, seeds=2))
+    f1, smallest = figures["verdict"]["repaired"]["f1"], figures["verdict"]["gain"]["smallest_gain"]
+    assert f"F1 of the 2\u00a0repaired classes: {wording.percent(f1['before'])} trained longer" in page.text
+    assert f1["interval"][0] > 0 and wording.span(f1["interval"]) in page.text
+    assert f"a gain of {wording.number(100 * smallest, 1)} points would be shown in four of five cases" in page.text
 
 
 def test_without_a_repair_each_section_of_the_second_model_says_so(build_run):
@@ -203,10 +225,11 @@ def test_real_pictures_are_not_called_drawn(build_run):
 @pytest.mark.parametrize("count", [2, 20, 200])
 def test_few_and_many_classes_fit(build_run, count):
     inputs = build_run(names=tuple(f"a class with a long name {i}" for i in range(count)))
+    trainings = 2 * 3  # accuracy and loss of the baseline, the control and the repair
     result, page, figures = report(inputs)
     assert len(inputs.run.store.read_bytes(result["report"])) < 15_000_000
     # The difference, two of curves, three matrices, the funnel, and 30 classes in each of those of recall.
-    assert len(page.charts) == 7 + -(-count // 30)
+    assert len(page.charts) == 7 + trainings + -(-count // 30)
     assert len(figures["classes"]) == count
     shown = [row for row in page.rows if len(row) == 13 and "a class with a long name" in row[0]]
     assert len(shown) == count

@@ -15,7 +15,7 @@ NAMES = ("cow", "cobra", "palm", "anchor")
 
 
 @pytest.mark.parametrize(
-    "run", [{"after": None}, {"names": NAMES, "seeds": 2, "rounds": (0.5, 0.8), "arms": (("none", 0.4),)}]
+    "run", [{"after": None}, {"names": NAMES, "seeds": 2, "rounds": (0.5, 0.8), "arms": (("more", 0.4),)}]
 )
 def test_every_chart_has_a_table_and_an_accessible_name(build_run, run):
     _, page, _ = report(build_run(**run))
@@ -36,20 +36,20 @@ def test_every_table_header_says_what_it_heads(build_run):
 
 
 def test_the_curves_of_every_training_are_drawn_and_listed(build_run):
-    inputs = build_run(names=NAMES, before=0.3, after=0.8, seeds=2, arms=(("none", 0.5),))
+    inputs = build_run(names=NAMES, before=0.3, after=0.8, seeds=2, arms=(("more", 0.5),))
     _, page, figures = report(inputs)
     assert all([entry["epoch"] for entry in t["history"]] == [1, 2, 3] for t in figures["repair"]["trials"])
     drawn = [name for name in page.text_of if name.startswith("curves-") and name.endswith("-title")]
-    assert len(drawn) == 2 + 2 * 3  # before and after together, then accuracy and loss of each group
+    assert len(drawn) == 2 + 2 * 4  # before and after together, then accuracy and loss of each group
     for name in ("curves-1-accuracy-description", "curves-1-loss-description"):
         assert "seed 0: after epoch 3" in page.text_of[name] and "seed 1: after epoch 3" in page.text_of[name]
     best = ["2, best", "20.0\u00a0%", "18.0\u00a0%", "1.500", "1.600"]
     assert sum(row == best for row in page.rows) == 2  # of the two models
-    assert sum(row[1:] == best for row in page.rows) == 6  # of three groups with two seeds
+    assert sum(row[1:] == best for row in page.rows) == 8  # of four groups with two seeds
 
 
-def test_where_two_trainings_are_all_there_are_none_is_drawn_twice(build_run):
-    _, page, _ = report(build_run())
+def test_where_one_training_is_all_there_is_none_is_drawn_twice(build_run):
+    _, page, _ = report(build_run(after=None))
     assert "These are all trainings of this run." in page.text
     assert sum(name.startswith("curves-") and name.endswith("-title") for name in page.text_of) == 2
 

@@ -28,7 +28,14 @@ def browser():
 @pytest.fixture(scope="module")
 def repaired(browser, build_run):
     inputs = build_run(
-        names=NAMES, before=0.4, rounds=(0.7, 0.3), arms=(("none", 0.5),), suspects=3, copies=3, conflicts=3, losing=1
+        names=NAMES,
+        before=0.4,
+        rounds=(0.7, 0.3),
+        arms=(("collect", 0.5),),
+        suspects=3,
+        copies=3,
+        conflicts=3,
+        losing=1,
     )
     yield from _opened(browser, inputs)
 

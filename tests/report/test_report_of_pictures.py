@@ -134,7 +134,7 @@ def test_the_pictures_of_a_confused_pair_are_of_the_true_class_and_were_taken_fo
 
 
 def test_a_pair_that_only_the_repair_confuses_is_listed_too(build_run):
-    _, _, figures = report(build_run(names=NAMES, before=0.9, after=0.9, losing=1))
+    _, _, figures = report(build_run(names=NAMES, before=0.9, after=0.95, losing=1))
     first = figures["confused_pairs"][0]
     assert (first["true"], first["before"] < first["after"]) == ("cobra", True)
 

@@ -15,7 +15,7 @@ from imagenet_tasks.settings.config import ARMS as ARM_NAMES
 from imagenet_tasks.settings.config import POLICIES, STRATEGIES, TRANSFORMS
 
 NAMES = ("cow", "cobra", "palm", "anchor")
-ARMS = (("more", 0.82), ("correlated", 0.8), ("untargeted", 0.8), ("none", 0.3))
+ARMS = (("more", 0.78), ("correlated", 0.7), ("untargeted", 0.7), ("collect", 0.6))
 HOSTILE = "</p><img src=x onerror=alert(1)>"
 
 
@@ -28,13 +28,14 @@ def test_over_several_seeds_the_numbers_are_means_with_both_intervals(build_run)
     inputs = build_run(names=NAMES, before=0.3, after=0.8, seeds=3)
     result, page, figures = report(inputs)
     path = inputs.run.store.open_file(inputs.kept.evaluation.folder, "comparison.json")
-    test = json.loads(path.read_bytes())["test"]
+    comparison = json.loads(path.read_bytes())
+    test, gain = comparison["test"], comparison["control"]
     assert result["seeds"] == 3 and result["test_after"] == test["after"] == pytest.approx(0.8, abs=0.02)
-    pictures, seeds = wording.span(test["interval"]), wording.span(test["seed_interval"])
+    pictures, seeds = wording.span(gain["interval"]), wording.span(gain["seed_interval"])
     assert f"over pictures {pictures}over seeds {seeds}" in page.text_of["test-difference"] + page.text
-    assert "mean of 3 trainings of each model" in text(page) and "another seed may differ" not in text(page)
+    assert "mean of 3 trainings of each" in text(page) and "another seed may differ" not in text(page)
     assert f"mean of 3 seeds, 95 % interval {pictures} over pictures, {seeds} over seeds" in result["headline"]
-    assert test["rule"] in page.text
+    assert gain["rule"] in page.text
     spread = figures["models"]["after"]["test"]["over_seeds"]
     assert figures["verdict"]["test"]["after_interval"] == spread["interval"]
 
@@ -54,7 +55,8 @@ def test_pictures_that_agree_and_seeds_that_do_not_are_said_as_such():
         "pictures": 100, "before": 0.5, "after": 0.6, "difference": 0.1, "interval": [0.02, 0.18], "p_value": 0.01,
         "seed_interval": [-0.1, 0.3],
     }  # fmt: skip
-    said = wording.sentence({"word": "no difference shown", "test": test, "seeds": [0, 1, 2]})
+    verdict = {"word": "no difference shown", "test": test, "gain": test, "seeds": [0, 1, 2], "chosen": "collect"}
+    said = wording.sentence(verdict)
     assert "from seed to seed it varies too much, so it is not shown that the repair helped" in said
     assert "with other trainings −10.0 to +30.0" in said
 
@@ -66,12 +68,12 @@ def test_without_test_pictures_no_difference_is_claimed():
 
 def test_all_arms_stand_beside_the_baseline_with_what_was_added(build_run):
     result, page, figures = report(build_run(names=NAMES, after=0.8, arms=ARMS, seeds=2))
-    assert result["arms"] == ["baseline", "correlated", "more", "none", "targeted", "untargeted"]
+    assert result["arms"] == ["baseline", "collect", "correlated", "longer", "more", "targeted", "untargeted"]
     arms = {row["arm"]: row for row in figures["repair"]["arms"]}
     assert arms["baseline"]["comparison"] is None
     assert {arm: row["added_pictures"] for arm, row in arms.items()} == {
         "baseline": 0, "targeted": 10, "more": 20, "correlated": arms["correlated"]["added_pictures"],
-        "untargeted": 10, "none": 0,
+        "untargeted": 10, "longer": 0, "collect": 10,
     }  # fmt: skip
     for arm, row in arms.items():
         if arm == "baseline":
@@ -86,24 +88,30 @@ def test_all_arms_stand_beside_the_baseline_with_what_was_added(build_run):
 
 
 @pytest.mark.parametrize(
-    ("arm", "accuracy", "said"),
+    ("other", "accuracy", "tested", "said"),
     [
-        ("untargeted", 0.8, "that the choice of classes mattered is not shown"),
-        ("untargeted", 0.3, "which classes got them mattered"),
-        ("untargeted", 1.0, "choosing these classes was the worse choice"),
-        ("none", 0.8, "that the pictures mattered is not shown"),
-        ("none", 0.3, "it was the pictures, not the second training"),
-        ("none", 1.0, "the added pictures did harm"),
+        ("untargeted", 0.75, 0.8, "that the choice of classes mattered is not shown"),
+        ("untargeted", 0.3, 0.8, "which classes got them mattered"),
+        ("untargeted", 0.7, 0.4, "choosing these classes was the worse choice"),
+        ("more", 0.3, 0.3, "that the repair mattered is not shown"),
+        ("more", 0.3, 0.8, "it was the repair, not the longer training"),
+        ("more", 0.3, 0.05, "the repair did harm"),
     ],
 )
-def test_what_a_control_means_is_said(build_run, arm, accuracy, said):
-    _, page, _ = report(build_run(after=0.8, arms=((arm, accuracy),)))
+def test_what_an_arm_means_beside_the_chosen_one_is_said(build_run, other, accuracy, tested, said):
+    """The one with the highest validation accuracy, 80 %, is chosen; `tested` is its test accuracy."""
+    _, page, _ = report(build_run(before=0.3, after=0.8, tested=tested, seeds=2, arms=((other, accuracy),)))
     assert said in page.text_of["against"]
 
 
-def test_without_controls_the_page_says_what_it_cannot_say(build_run):
-    _, page, _ = report(build_run(after=0.8))
-    assert "just more pictures, or the second training, this run cannot say" in text(page)
+def test_an_arm_that_the_source_had_nothing_new_for_is_said(build_run):
+    inputs = build_run(before=0.3, after=0.3, seeds=2)
+    config = replace(inputs.config, train=replace(inputs.config.train, arms=("collect",)))
+    result = write_report(replace(inputs, config=config))
+    page = " ".join(inputs.run.store.read_bytes(result["report"]).decode().split())
+    assert "Not trained, since the source has no new picture of its classes: collect." in page
+    assert "was tried, and it did no better on validation" in page
+    assert "The source has no new pictures of these classes." in page
 
 
 def test_the_best_baseline_on_validation_is_taken_and_said(build_run):
@@ -112,7 +120,7 @@ def test_the_best_baseline_on_validation_is_taken_and_said(build_run):
     taken = {row["model"]: row["taken"] for row in figures["repair"]["baselines"]}
     assert taken == {"compact": False, "convnet1": True}
     assert "convnet1 was taken: its validation accuracy is the highest, or the first of the highest." in text(page)
-    assert [row["model"] for row in figures["repair"]["arms"]] == ["convnet1", "compact"]
+    assert [row["model"] for row in figures["repair"]["arms"]] == ["convnet1", "compact", "compact"]
 
 
 def test_of_several_rounds_the_best_on_validation_is_kept(build_run):
@@ -122,12 +130,20 @@ def test_of_several_rounds_the_best_on_validation_is_kept(build_run):
     assert inputs.kept is first and result["rounds"] == 2
     assert result["test_after"] == first.evaluation.test_accuracy
     assert result["chosen"] == [c.class_id for c in first.plan.targeted]
-    rows = {row[0]: row for row in page.rows if len(row) == 7 and row[0][:1] in "12"}
-    assert rows["1 kept"][3] == wording.percent(first.evaluation.validation_accuracy)
-    assert rows["1 kept"][6] == second.decision.why
-    assert rows["2"][6] == "no further round: at most 2 were asked for"
+    rows = {row[0]: row for row in page.rows if len(row) == 8 and row[0][:1] in "12"}
+    assert rows["1 kept"][4] == wording.percent(first.evaluation.validation_accuracy)
+    assert rows["1 kept"][7] == second.decision.why
+    assert rows["2"][7] == "no further round: at most 2 were asked for"
     assert "Round 1 is kept: validation accuracy decides, test accuracy has no say." in text(page)
     assert [r["kept"] for r in figures["augmentation"]["rounds"]] == [True, False]
+
+
+def test_a_round_in_which_no_repair_beat_the_control_is_not_kept(build_run):
+    inputs = build_run(names=NAMES, before=0.6, rounds=(0.7, 0.5))
+    assert [each.arm for each in inputs.rounds] == ["targeted", "longer"]
+    first, second = (each.evaluation for each in inputs.rounds)
+    better = replace(inputs.rounds[1], evaluation=second.model_copy(update={"validation_accuracy": 0.99}))
+    assert replace(inputs, rounds=(inputs.rounds[0], better)).kept.evaluation is first
 
 
 def test_a_gate_that_stopped_the_rounds_says_why(build_run):
@@ -160,7 +176,7 @@ def test_a_decision_for_a_round_that_was_not_evaluated_is_an_error(build_run):
 
 
 def test_a_class_that_lost_is_marked_and_said(build_run):
-    _, page, figures = report(build_run(names=NAMES, before=0.9, after=0.9, losing=1))
+    _, page, figures = report(build_run(names=NAMES, before=0.9, after=0.95, losing=1, seeds=2))
     assert figures["verdict"]["collateral"] == ["n00000001"]
     assert "1 class lost. cobra got worse by more than chance explains" in text(page).replace("\u00a0", " ")
     row = next(row for row in page.rows if len(row) == 13 and class_of(row) == "cobra")
@@ -202,7 +218,7 @@ def test_of_many_suspect_labels_the_strongest_are_shown(build_run):
 
 
 def test_where_the_test_pictures_steer_every_test_figure_says_so(build_run):
-    inputs = build_run(names=NAMES, after=0.8, steers=True, model="convnet1", retrain="convnet5")
+    inputs = build_run(names=NAMES, after=0.8, steers=True, model="convnet1", retrain="convnet5", seeds=2)
     result, page, figures = report(inputs)
     assert "also chose which epoch of a training is kept and which classes are repaired" in page.text_of["steers"]
     assert result["headline"].endswith(": helped; optimistic, since the test pictures also steered")
@@ -246,14 +262,16 @@ def test_the_plans_of_the_other_arms_and_denied_changes_are_said(build_run):
     page = inputs.run.store.read_bytes(result["report"]).decode()
     assert "Denied: cow (no turning upside down or zoom)." in page
     assert "<strong>untargeted</strong>: 10\u00a0pictures of all 4\u00a0classes (2 to 3 each)" in page
-    assert "<strong>nothing added</strong>: no picture." in page
+    assert "New pictures are training pictures that the source has" in page
+    assert page.count('alt="new picture of ') == 10
     for chosen in inputs.rounds[0].plan.targeted:
         assert chosen.why.replace("'", "&#39;") in page
 
 
 def test_there_is_a_word_for_each_arm_strategy_policy_and_transform():
     assert set(wording.TRANSFORMS) == set(TRANSFORMS)
-    assert set(wording.ARM_GLOSSES) == {"baseline", *ARM_NAMES}
+    assert set(wording.ARM_GLOSSES) == set(wording.ARM_NAMES) == {"baseline", *ARM_NAMES}
+    assert set(wording.ARM_DEEDS) == set(ARM_NAMES)
     assert set(wording.STRATEGIES) == set(STRATEGIES)
     assert set(wording.POLICIES) == set(POLICIES)
 

@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from imagenet_tasks.artifacts.references import Trial
 from imagenet_tasks.errors import ConfigError
 from imagenet_tasks.settings.classes import STUDY_CLASSES, find_class
 from imagenet_tasks.settings.config import from_json, own_epochs, to_json
@@ -259,7 +260,7 @@ def test_the_study_profile_does_all_that_the_study_did_by_its_own_protocol():
     config = PROFILES["study"]
     assert config.train.models == ("convnet1", "convnet2", "convnet3", "convnet4")
     assert [own_epochs(m, 12_800) for m in config.train.models] == [32, 48, 64, 84]
-    assert config.train.arms == ("targeted", "more", "correlated")
+    assert config.train.arms == ("longer", "targeted", "more", "correlated")
     assert (config.preprocess.test_steers, config.preprocess.test_share, config.preprocess.validation_share) == (
         True,
         0.2,
@@ -354,9 +355,16 @@ def test_named_classes_that_the_profile_lacks_are_looked_for_in_the_folder():
     assert config.classes == STUDY_CLASSES
 
 
-def test_the_repair_itself_is_always_among_the_arms():
-    assert make_config("sample", {"arms": "untargeted, none"}).train.arms == ("targeted", "untargeted", "none")
-    assert make_config("sample", {"arms": ["none", "targeted"]}).train.arms == ("none", "targeted")
+def test_the_control_and_the_studys_repair_are_always_among_the_arms():
+    assert make_config("sample", {"arms": "untargeted, collect"}).train.arms == (
+        "longer", "collect", "targeted", "untargeted"
+    )  # fmt: skip
+    assert make_config("sample", {"arms": ["targeted", "longer"]}).train.arms == ("longer", "targeted")
+
+
+def test_the_controls_earlier_name_still_means_it():
+    assert make_config("sample", {"arms": "none"}).train.arms == ("longer", "targeted")
+    assert Trial(model="compact", seed=0, arm="none", dataset="d").arm == "longer"
 
 
 def test_a_denied_transform_of_a_class_that_the_source_lacks_is_refused_once_its_classes_are_known():

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from fakes.models import fake_model, judges_of_labels
-from fakes.pictures import COBRA, PANDA, load_split, picture, small_dataset
+from fakes.pictures import COBRA, COW, load_split, picture, small_dataset
 from fakes.records import comparison_of, suspects_of
 
 from imagenet_tasks.artifacts import champions
@@ -46,16 +46,35 @@ def start(tmp_path):
     return begin
 
 
-def evaluated(store: Store, gain: tuple[float, float] = (0.0, 0.0), *, accuracy: float = 0.3) -> dict:
-    """A repair's evaluation whose gain on validation has this interval."""
-    trial = Trial(model="convnet2", seed=0, arm="targeted", dataset="d", round=1)
+def evaluated(store: Store, chosen: str = "targeted", *, accuracy: float = 0.3) -> dict:
+    """A repair's evaluation, of which this arm was the best on validation."""
+    trial = Trial(model="convnet2", seed=0, arm=chosen, dataset="d", round=1)
     evaluation = Evaluation(
-        fingerprint=f"e{gain[0]}{gain[1]}", models=(TrainedModel(trial=trial, fingerprint="m"),),
+        fingerprint=f"e{chosen}", models=(TrainedModel(trial=trial, fingerprint="m"),),
         validation_accuracy=accuracy, test_accuracy=0.9, round=1,
     )  # fmt: skip
     with store.publish(evaluation.folder) as folder:
-        comparison_of(gain).write_to(folder)
+        comparison_of(chosen).write_to(folder)
     return evaluation.as_dict()
+
+
+ADDED_BEFORE = ClassArray(class_id=COW, fingerprint="before", count=3)
+
+
+def planned(run: Run, where, *, before: str = "baseline") -> tuple[Dataset, list[dict]]:
+    """A dataset, and a plan for it; the model that is repaired was trained with pictures of the round before."""
+    dataset = small_dataset(run.store, where)
+    added = (ADDED_BEFORE,) if before != "baseline" else ()
+    trial = Trial(model="convnet2", seed=0, arm=before, dataset=dataset.fingerprint, added=added)
+    plan = AugmentationPlan(fingerprint=f"p{before}", strategy="recall", chosen=(), before=trial)
+    with run.store.publish(plan.folder) as folder:
+        plan.write_to(folder)
+    return dataset, [{"name": "n", "plan": plan.fingerprint, "chosen": []}]
+
+
+def pictures_of(count: int, *arms: str) -> dict:
+    array = ClassArray(class_id=COBRA, fingerprint=f"{arms[0]}{count}", count=count)
+    return AddedPictures(array=array, arms=arms).as_dict()
 
 
 def test_the_first_round_trains_each_model_with_each_seed_and_each_part_of_the_labels():
@@ -67,68 +86,77 @@ def test_the_first_round_trains_each_model_with_each_seed_and_each_part_of_the_l
     ]  # fmt: skip
 
 
-def test_a_repair_trains_each_arm_with_each_seed_and_what_was_the_best_baseline(start):
-    run = start(seeds=2, arms="targeted,none")
-    trials = repair.plan_retraining(run, evaluated(run.store))
+def test_a_repair_trains_each_arm_with_each_seed_and_what_was_the_best_baseline(start, tmp_path):
+    run = start(seeds=2, arms="targeted")
+    _, groups = planned(run, tmp_path / "data")
+    trials = repair.plan_retraining(run, groups, [[pictures_of(5, "targeted")]], [])
     assert [(t["arm"], t["seed"], t["model"], t["round"]) for t in trials] == [
+        ("longer", 0, "convnet2", 1), ("longer", 1, "convnet2", 1),
         ("targeted", 0, "convnet2", 1), ("targeted", 1, "convnet2", 1),
-        ("none", 0, "convnet2", 1), ("none", 1, "convnet2", 1),
     ]  # fmt: skip
 
 
-def test_a_repair_trains_the_model_that_the_settings_name(start):
-    run = start(retrain_model="convnet5")
-    assert [t["model"] for t in repair.plan_retraining(run, evaluated(run.store))] == ["convnet5"]
+def test_a_repair_trains_the_model_that_the_settings_name(start, tmp_path):
+    run = start(retrain_model="convnet5", seeds=1)
+    _, groups = planned(run, tmp_path / "data")
+    trials = repair.plan_retraining(run, groups, [], [[pictures_of(5, "collect")]])
+    assert {t["model"] for t in trials} == {"convnet5"}
 
 
-def test_a_second_repair_trains_the_repair_alone(start):
-    run = start(arms="targeted,untargeted,none", rounds=2)
-    trials = [Trial.from_dict(t) for t in repair.plan_retraining(run, evaluated(run.store), round_number=2)]
-    assert [t.key for t in trials] == ["targeted-convnet2-seed0-round2"]
+def test_a_later_repair_goes_on_with_the_pictures_of_the_best_arm_in_each_of_its_arms(start, tmp_path):
+    run = start(arms="collect", rounds=2, seeds=1)
+    _, groups = planned(run, tmp_path / "data", before="collect")
+    added = [[pictures_of(5, "targeted")]], [[pictures_of(4, "collect")]]
+    trials = [Trial.from_dict(t) for t in repair.plan_retraining(run, groups, *added, round_number=2)]
+    assert {t.arm: [a.count for a in t.added] for t in trials} == {"longer": [3], "collect": [3, 4], "targeted": [3, 5]}
+    assert trials[0].key == "longer-convnet2-seed0-round2"
 
 
-def test_all_arms_are_trained_for_as_many_steps_as_the_repair(start, tmp_path):
-    run = start(retrain_epochs=10)
-    dataset = small_dataset(run.store, tmp_path / "data")
-    train = sum(c.train for c in dataset.classes)
-    array = ClassArray(class_id=COBRA, fingerprint="a", count=train // 2)
-    others = ClassArray(class_id=PANDA, fingerprint="b", count=train)
-    added = [AddedPictures(array=array, arms=("targeted", "more")), AddedPictures(array=others, arms=("untargeted",))]
-    trial = {"model": "compact", "seed": 0, "dataset": dataset.fingerprint, "round": 1}
-    works = {arm: models._retraining(run, Trial(arm=arm, **trial), added) for arm in ("targeted", "none", "untargeted")}
-    assert {arm: [a.count for a in work.added] for arm, work in works.items()} == {
-        "targeted": [train // 2], "none": [], "untargeted": [train],
-    }  # fmt: skip
-    assert {(work.epochs, work.epoch_pictures) for work in works.values()} == {(10, train + train // 2)}
+def test_all_arms_are_trained_for_as_many_steps_as_the_studys_repair(start, tmp_path):
+    run = start(arms="collect,untargeted", seeds=1)
+    dataset, groups = planned(run, tmp_path / "data")
+    added = [[pictures_of(30, "targeted"), pictures_of(9, "untargeted")]], [[pictures_of(7, "collect")]]
+    trials = repair.plan_retraining(run, groups, *added)
+    assert {t["epoch_pictures"] for t in trials} == {sum(c.train for c in dataset.classes) + 30}
+
+
+@pytest.mark.parametrize("collected", [[], [[]], [[pictures_of(0, "collect")]]])
+def test_an_arm_that_found_no_new_picture_is_left_out_and_that_is_said(start, tmp_path, caplog, collected):
+    run = start(arms="collect", seeds=1)
+    _, groups = planned(run, tmp_path / "data")
+    trials = repair.plan_retraining(run, groups, [[pictures_of(5, "targeted")]], collected)
+    assert [t["arm"] for t in trials] == ["longer", "targeted"]
+    assert "Arm collect is left out: the source has no new picture" in caplog.text
 
 
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [({}, 48), ({"epochs": 5}, 5), ({"epochs": 5, "retrain_epochs": 7}, 7), ({"retrain_epochs": 7}, 7)],
 )
-def test_a_repair_trains_as_long_as_a_baseline_that_was_told_how_long(tmp_path, settings, expected):
+def test_a_repair_trains_as_long_as_a_baseline_that_was_told_how_long(tmp_path, monkeypatch, settings, expected):
     run = Run(Store(tmp_path / "home"), "dag", "run")
     run.write_config(make_config("seed", settings))
-    dataset = small_dataset(run.store, tmp_path / "data")
+    dataset, works = small_dataset(run.store, tmp_path / "data"), []
+    monkeypatch.setattr(models, "_train", lambda run, name, work, *_: works.append(work))
     trial = Trial(model="convnet5", seed=0, arm="targeted", dataset=dataset.fingerprint, round=1)
-    assert models._retraining(run, trial, []).epochs == expected
+    models.train_augmented(run, trial.as_dict())
+    assert works[0].epochs == expected
 
 
 @pytest.mark.parametrize(
-    ("rounds", "accuracy", "gain", "branch", "why"),
+    ("rounds", "accuracy", "chosen", "branch", "why"),
     [
-        (2, 0.3, (-0.01, 0.05), "augment", "interval -1.0 to +5.0 points: repair 2 of 2 follows"),
-        (2, 0.3, (-0.05, -0.01), "report", "which excludes progress"),
-        (2, 0.3, (0.0, 0.0), "report", "which excludes progress"),
-        (1, 0.3, (-0.01, 0.05), "report", "the one repair that may be tried"),
-        (2, 0.5, (-0.01, 0.05), "report", "meets the goal"),
+        (2, 0.3, "collect", "augment", "nothing added, by 2.0 points: repair 2 of 2 follows"),
+        (2, 0.3, "longer", "report", "on validation no repair did better than training as long with nothing added"),
+        (1, 0.3, "collect", "report", "the one repair that may be tried"),
+        (2, 0.5, "collect", "report", "meets the goal"),
     ],
 )
-def test_another_repair_follows_below_the_goal_while_rounds_are_left_and_progress_is_possible(
-    start, rounds, accuracy, gain, branch, why
+def test_another_repair_follows_below_the_goal_while_rounds_are_left_and_the_last_one_beat_the_control(
+    start, rounds, accuracy, chosen, branch, why
 ):
     run = start(rounds=rounds)
-    assert models.check_accuracy(run, evaluated(run.store, gain, accuracy=accuracy), round_number=2) == branch
+    assert models.check_accuracy(run, evaluated(run.store, chosen, accuracy=accuracy), round_number=2) == branch
     decision = run.store.read_json(run.key("decision_round_2.json"))
     assert (decision["branch"], decision["round"]) == (branch, 2)
     assert why in decision["why"]
@@ -173,7 +201,7 @@ def baseline_of(run: Run, where) -> tuple[Dataset, Evaluation]:
 
 
 def test_the_changed_pictures_are_made_of_the_plans_entries_and_no_image_ids_are_handed_on(start, tmp_path):
-    run = start(arms="targeted,none", classes_to_augment=2, pictures_to_add=5)
+    run = start(arms="targeted", classes_to_augment=2, pictures_to_add=5)
     dataset, measured = baseline_of(run, tmp_path / "data")
     doubtful = [row.image_id for row in read_split(run.store, dataset, "train") if row.class_id == COBRA][:3]
     suspects = suspects_of((COBRA, i, 0.9) for i in doubtful)
