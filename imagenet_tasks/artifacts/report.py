@@ -271,8 +271,9 @@ class Report(JsonArtifact):
     @classmethod
     def upgraded(cls, fields: dict[str, Any], version: int) -> dict[str, Any]:
         """Drops what version 1 said of two arms that were controls then."""
-        repair = {name: value for name, value in fields["repair"].items() if name != "controls"}
-        return fields | {"repair": repair}
+        if isinstance(repair := fields.get("repair"), dict):
+            fields = fields | {"repair": {name: value for name, value in repair.items() if name != "controls"}}
+        return fields
 
     @property
     def model(self) -> Model:

@@ -29,7 +29,7 @@ CHANGED = {
     "columns_px": 20, "validation_share": 0.2, "test_share": 0.2, "min_images_per_class": 25,
     "near_duplicate_bits": 3, "test_steers": True, "model": "convnet1", "more_models": ["convnet1"],
     "retrain_model": "convnet1", "epochs": 3, "retrain_epochs": 3, "batch_size": 32, "precision": "bfloat16",
-    "require_gpu": True, "seed": 1, "seeds": 2, "arms": ["targeted", "none"], "rounds": 2,
+    "require_gpu": True, "seed": 1, "seeds": 2, "arms": ["collect", "more"], "rounds": 2,
     "correct_prior": False, "early_stopping_patience": 3, "label_check_folds": 2, "accuracy_goal": 0.0,
     "strategy": "correlated",
     "augment_classes": [COW], "classes_to_augment": 2, "pictures_to_add": 5, "policy": "colour", "rotation_deg": 5.0,
@@ -114,9 +114,14 @@ def walk(tmp_path_factory):
     patch.undo()
 
 
+def named(kind) -> set[str]:
+    """The names of the kinds that one is made from."""
+    return {name for value in kind.inputs.values() for name in value.split(", ")}
+
+
 def reached(kinds: set) -> set:
     """The kinds and all that is made from them."""
-    while more := {k for k in KINDS if k not in kinds and {kind.name for kind in kinds} & set(k.inputs.values())}:
+    while more := {k for k in KINDS if k not in kinds and {kind.name for kind in kinds} & named(k)}:
         kinds = kinds | more
     return kinds
 

@@ -191,7 +191,7 @@ def test_pictures_whose_label_is_in_doubt_are_skipped_in_every_arm(prepared):
     suspects = [(COW, i, 0.8) for i in (*doubtful, held_out)] + [(COW, hard, 0.5)]
     suspects += [(PANDA, i, 0.8) for i in train_ids(prepared, PANDA)]
     made = plan(prepared, evaluation_of(prepared, "doubt", suspects=suspects), *ARMS)
-    skipped = {(c.class_id, c.skipped) for c in made.chosen}
+    skipped = {(c.class_id, c.skipped) for c in made.of(new=False)}
     assert skipped == {(COW, tuple(doubtful)), (COBRA, ()), (PANDA, ())}
     assert "no copies of 2 of its" in made.targeted[0].why
 

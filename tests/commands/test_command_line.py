@@ -191,7 +191,14 @@ def home(tmp_path_factory):
 
 def workflow(home, pictures, *arguments) -> tuple[dict, str]:
     few = {"images_per_class": 30, "epochs": 1, "retrain_epochs": 1, "batch_size": 32}
-    few |= {"accuracy_goal": 1.0, "classes_to_augment": 1, "pictures_to_add": 10, "rows_px": 32, "columns_px": 32}
+    few |= {
+        "accuracy_goal": 1.0,
+        "classes_to_augment": 1,
+        "pictures_to_add": 10,
+        "seeds": 1,
+        "rows_px": 32,
+        "columns_px": 32,
+    }
     settings = [text for name, value in few.items() for text in ("--set", f"{name}={value}")]
     place = ["--source", "folder", "--location", str(pictures), "--home", str(home)]
     done = command("run", "--profile", "sample", *place, *settings, *arguments)
@@ -235,7 +242,7 @@ def test_force_redoes_the_named_step_and_nothing_before_it(first, home, picture_
     summary, _ = workflow(home, picture_folder, "--set", "force=augment")
     records = Run(Store(home), "imagenet_tasks", summary["run_id"]).task_records()
     redone = {r["task"] for r in records if not r.get("reused") and makes_artifact(r["task"])}
-    assert redone == {"plan_augmentation", "augment_class", "train_augmented", "evaluate_augmented"}
+    assert redone == {"plan_augmentation", "augment_class", "collect_class", "train_augmented", "evaluate_augmented"}
 
 
 REUSE = """

@@ -6,7 +6,7 @@ from tools.local_airflow import LocalAirflow
 
 CLASSES = ["giant panda", "n01910747", "acropolis", "n02709367"]
 SETTINGS = {
-    "profile": "sample", "classes": CLASSES, "images_per_class": 30, "epochs": 2, "retrain_epochs": 2,
+    "profile": "sample", "classes": CLASSES, "images_per_class": 30, "epochs": 2, "retrain_epochs": 2, "seeds": 1,
     "accuracy_goal": 1.0, "classes_to_augment": 2, "pictures_to_add": 10,
 }  # fmt: skip
 RUN_TIMEOUT_S = 400

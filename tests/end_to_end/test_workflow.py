@@ -31,13 +31,15 @@ def test_every_task_succeeds_at_the_first_try(instances: list[dict[str, Any]]) -
 def test_there_is_a_mapped_task_for_each_class_and_trial(instances: list[dict[str, Any]]) -> None:
     counts = Counter(i["task_id"] for i in instances)
     assert counts["download_class"] == counts["preprocess_class"] == len(CLASSES)
-    assert counts["augment_class"] == 2
-    assert counts["train_baseline"] == counts["train_augmented"] == 1
+    assert counts["augment_class"] == counts["collect_class"] == 2
+    assert (counts["train_baseline"], counts["train_augmented"]) == (1, 3)  # longer, collect and targeted
 
 
 def test_mapped_tasks_are_named_by_their_class(instances: list[dict[str, Any]]) -> None:
     names = {i["rendered_map_index"] for i in instances if i["task_id"] in ("download_class", "preprocess_class")}
     assert names == {"giant panda", "jellyfish", "acropolis", "anchor"}
+    collected = {i["rendered_map_index"] for i in instances if i["task_id"] == "collect_class"}
+    assert collected <= {f"{name} (collect)" for name in names} and len(collected) == 2
 
 
 def test_training_ran_in_the_pool_that_the_set_up_made(airflow: LocalAirflow, instances: list[dict[str, Any]]) -> None:
@@ -79,8 +81,21 @@ def test_the_added_pictures_joined_the_training_side_alone(run: Run) -> None:
     assert augmented
     folder = f"models/{augmented['models'][0]['fingerprint']}"
     training = json.loads(run.store.open_file(folder, "training.json").read_bytes())
-    assert training["added_pictures"] == 20
-    assert training["training_pictures"] == dataset["train"] + 20
+    added = 0 if augmented["models"][0]["trial"]["arm"] == "longer" else 20
+    assert training["added_pictures"] == added
+    assert training["training_pictures"] == dataset["train"] + added
+
+
+def test_new_pictures_are_none_of_those_that_the_dataset_has(run: Run) -> None:
+    dataset = run.result_of("build_dataset")
+    assert dataset
+    table = run.store.open_file(f"datasets/{dataset['fingerprint']}", "split.csv").read_text()
+    known = {row["image_id"] for row in csv.DictReader(io.StringIO(table))}
+    collected = [r["result"]["array"] for r in run.task_records() if r["task"] == "collect_class"]
+    assert [array["count"] for array in collected] == [10, 10]
+    for array in collected:
+        ids = json.loads(run.store.open_file(f"arrays/{array['fingerprint']}", "ids.json").read_bytes())
+        assert len(set(ids)) == 10 and not set(ids) & known
 
 
 def test_the_task_log_shows_epochs_and_none_of_the_start_up_noise(airflow: LocalAirflow, run: Run) -> None:
@@ -178,7 +193,9 @@ def test_the_assets_events_carry_the_figures(airflow: LocalAirflow, run: Run) ->
         "classes": [c["class_id"] for c in champion["classes"]],
         **{name: champion[name] for name in ("validation_accuracy", "test_accuracy", "drawn", "run_id")},
     }
-    assert events["imagenet_champion"]["trial"] in ("baseline-compact-seed0", "targeted-compact-seed0")
+    assert events["imagenet_champion"]["trial"] in {
+        f"{arm}-compact-seed0" for arm in ("baseline", "longer", "collect", "targeted")
+    }
     assert str(airflow.imagenet_home) not in json.dumps(events)
 
 

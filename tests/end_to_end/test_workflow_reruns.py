@@ -31,7 +31,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run_again(airflow: LocalAirflow, pictures: Path) -> Run:
     run_id = airflow.trigger(
         profile="sample", source="folder", location=str(pictures), classes=[COBRA, COW, PANDA], images_per_class=40,
-        epochs=1, accuracy_goal=0.0,
+        epochs=1, seeds=1, accuracy_goal=0.0,
     )  # fmt: skip
     assert finished(airflow, run_id) == "success"
     return Run(Store(airflow.imagenet_home), DAG_ID, run_id)

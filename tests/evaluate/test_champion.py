@@ -84,10 +84,10 @@ def test_the_candidate_is_the_best_single_training_over_all_rounds_and_arms(prep
         fake_model(
             store, dataset, f"{arm}{seed}", validation=a, test=a, trial=trial_of(dataset, seed=seed, arm=arm, round=1)
         )
-        for arm, accuracies in (("targeted", (0.5, 0.6)), ("none", (0.9, 0.2)))
+        for arm, accuracies in (("targeted", (0.5, 0.6)), ("longer", (0.9, 0.2)))
         for seed, a in enumerate(accuracies)
     ]
-    repair, _ = evaluate_repair(store, dataset, repaired, baseline=baseline, previous=baseline)
+    repair, _ = evaluate_repair(store, dataset, repaired, baseline=baseline, previous=baseline, repaired=[0])
     promoted(prepared, [baseline, repair])
     assert entry(prepared).model == repaired[2]
 

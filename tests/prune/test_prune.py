@@ -33,14 +33,14 @@ from imagenet_tasks.workflow.run import Run
 DAY_S = 86_400
 SETTINGS = {
     "source": "folder", "rows_px": 16, "columns_px": 16, "validation_share": 0.25, "test_share": 0.25,
-    "min_images_per_class": 1, "classes_to_augment": 1, "pictures_to_add": 2, "accuracy_goal": 0.99,
+    "min_images_per_class": 1, "seeds": 1, "arms": "targeted", "classes_to_augment": 1, "pictures_to_add": 2, "accuracy_goal": 0.99,
 }  # fmt: skip
 
 
-def make_run(store, pictures: Path, name: str, *, images: int, accuracy: float, champion: bool = False):
+def make_run(store, pictures: Path, name: str, *, images: int, accuracy: float, champion: bool = False, **settings):
     """A run of all tasks but the trainings, whose models are made up, and the report, of which only the index is."""
     run = Run(store, "dag", name)
-    overrides = SETTINGS | {"location": str(pictures), "images_per_class": images, "seed": len(name)}
+    overrides = SETTINGS | {"location": str(pictures), "images_per_class": images, "seed": len(name)} | settings
     prepared = [
         picture_tasks.preprocess_class(run, picture_tasks.download_class(run, g))
         for g in picture_tasks.plan_run(run, "best", overrides)
@@ -58,10 +58,11 @@ def make_run(store, pictures: Path, name: str, *, images: int, accuracy: float, 
 
     baseline = models.evaluate_baseline(run, [train("train_baseline", trial) for trial in trials])
     models.check_accuracy(run, baseline)
-    for group in repair.plan_augmentation(run, baseline):
-        repair.augment_class(run, group)
-    retrained = [train("train_augmented", trial) for trial in repair.plan_retraining(run, baseline)]
-    models.evaluate_augmented(run, baseline, baseline, retrained)
+    groups = repair.plan_augmentation(run, baseline)
+    copied = [repair.augment_class(run, group) for group in groups]
+    collected = [repair.collect_class(run, group) for group in repair.plan_collection(run, groups)]
+    retrained = [train("train_augmented", trial) for trial in repair.plan_retraining(run, groups, copied, collected)]
+    models.evaluate_augmented(run, baseline, baseline, groups, retrained)
     if champion:
         promote(store, dataset, [Evaluation.from_dict(baseline)], run, profile="best", drawn=False)
     run.store.write_json(run.key("run.json"), {"written_s": time.time()})
@@ -205,7 +206,7 @@ def test_what_no_run_refers_to_goes_of_every_kind(home):
 def test_a_run_that_goes_takes_along_what_it_alone_referred_to(home):
     mine, others = folders_of(home, "second"), [folders_of(home, name) for name in ("first", "third")]
     assert {kind: len(found) for kind, found in mine.items()} == {
-        "selections": 2, "arrays": 3, "datasets": 1, "models": 2, "evaluations": 2, "plans": 1
+        "selections": 2, "arrays": 3, "datasets": 1, "models": 3, "evaluations": 2, "plans": 1
     }  # fmt: skip
     prune(home, keep_runs=1)
     left = keys(home)
@@ -215,6 +216,25 @@ def test_a_run_that_goes_takes_along_what_it_alone_referred_to(home):
         for kind, folders in found.items():
             for folder in folders:
                 assert folder in left if kind == "selections" else home.is_complete(folder), folder
+
+
+def test_new_pictures_stay_with_the_run_that_collected_them_and_go_with_it(tmp_path):
+    store, where = Store(tmp_path / "home"), tmp_path / "pictures"
+    for class_id, seed in ((COBRA, 0), (COW, 1000)):
+        fill(where / class_id, range(seed, seed + 30))
+    made = {
+        name: make_run(store, where, name, images=16, accuracy=0.6, arms="collect", pictures_to_add=count)
+        for name, count in (("old", 1), ("newest", 3))
+    }
+    set_age(store, 30)
+    set_written(store, old=20, newest=10)
+    found = {
+        name: {r["result"]["array"]["fingerprint"] for r in run.task_records() if r["task"] == "collect_class"}
+        for name, run in made.items()
+    }
+    assert len(found["old"] | found["newest"]) == 2
+    prune(store, keep_runs=1)
+    assert [store.is_complete(f"arrays/{mark}") for mark in (*found["old"], *found["newest"])] == [False, True]
 
 
 def test_the_champion_stays_with_its_run_and_all_that_this_refers_to(home):
@@ -501,7 +521,7 @@ def test_pictures_that_no_kept_selection_names_go_and_so_do_their_records(home):
     said = [json.loads(line) for line in home.read_bytes(records).splitlines()]
     assert len(said) == lines - 4 and rejected in said
     assert {r["file"] for r in said if r["state"] == "accepted"} == pictures_of(home, COW)
-    assert removed.count == 8 + 1 + 11 and removed.busy == []
+    assert removed.count == 8 + 1 + 12 and removed.busy == []
 
 
 def test_pictures_that_came_lately_stay(local):
@@ -875,12 +895,12 @@ def test_the_command_removes_nothing_unless_told_and_says_how(said, local):
     row = next(line for line in told.out.splitlines() if " pictures " in line)
     assert row.split()[:2] == ["pictures", "8"] and row.split()[4] == "56" and "no kept selection names them" in row
     assert "older than 7.5 days" in told.out and "changed in the last 2 days stays" in told.out
-    assert told.out.splitlines()[-1].startswith("Nothing was removed. --delete removes 20 pieces (")
+    assert told.out.splitlines()[-1].startswith("Nothing was removed. --delete removes 21 pieces (")
 
 
 def test_the_command_removes_when_told_and_then_has_nothing_to_do(said, local):
     told = said("--older-than-days", "7.5", "--delete")
-    assert told.out.splitlines()[-1].startswith("Removed 12 pieces: ")
+    assert told.out.splitlines()[-1].startswith("Removed 13 pieces: ")
     assert not local.exists(Run(local, "dag", "second").folder)
     assert said("--delete").out.splitlines()[-1] == "There is nothing to remove."
 
