@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
     settings = {
-        "profile": "sample", "images_per_class": options.pictures, "epochs": 1, "retrain_epochs": 1,
+        "profile": "sample", "images_per_class": options.pictures, "epochs": 1, "retrain_epochs": 1, "seeds": 1,
         "accuracy_goal": 1.0, "classes_to_augment": 3, "pictures_to_add": 10,
     }  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="bench-overhead-") as folder:

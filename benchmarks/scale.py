@@ -58,6 +58,7 @@ def measure(classes: int, pictures: int) -> dict[str, Any]:
             params = {
                 "profile": "sample", "source": "folder", "location": str(home / "pictures"),
                 "images_per_class": pictures, "min_images_per_class": 2, "epochs": 1, "retrain_epochs": 1,
+                "seeds": 1,
                 "accuracy_goal": 1.0, "classes_to_augment": 3, "pictures_to_add": pictures,
             }  # fmt: skip
             run = run_to_end(airflow, DAG_ID, params)

@@ -24,8 +24,9 @@ DOC = """
 ### Train, find what is confused, repair it, and show whether that helped
 
 Gets pictures of the chosen classes, trains a baseline, and evaluates it. Where **validation** accuracy is below the
-goal (50 %), it makes more training pictures of just the classes that the model is worst at, trains again from
-scratch, and compares both models on the **test** pictures, which decide nothing.
+goal (50 %), it gets more training pictures of just the classes that the model is worst at: new ones from the source,
+and changed copies. It trains again from scratch with each, and once for as long with nothing added, takes what is best
+on validation, and compares that with the longer training on the **test** pictures, which decide nothing.
 
 | to ... | do |
 |---|---|
@@ -33,7 +34,7 @@ scratch, and compares both models on the **test** pictures, which decide nothing
 | use your pictures | profile `best` or `seed`, location: a directory or URL with a folder or .tar per class |
 | use ImageNet's | profile `best` or `seed`, source `synset-archives` or `url-list`, and accept ImageNet's terms |
 | repeat the study | profile `study`: ConvNets 1 to 5 and its augmentations, by its own protocol |
-| know what helped | seeds 3 or more, and arms `untargeted` and `none` beside `targeted` |
+| know what helped | seeds 3 or more: one training each is not enough to tell. More arms say more |
 | read the result | the run's *Report* tab, or the last lines of the log of `write_report` |
 | see why it branched | the log of `check_accuracy` |
 | run again | the same settings reuse all finished work; `force` redoes it from a step on |
@@ -162,7 +163,7 @@ PARAMS: dict[str, Param] = {
         "integer",
         "Seeds",
         "So many trainings of each model and arm, from consecutive seeds: with three and more the verdict says whether "
-        "the gain is more than the luck of one training. Empty: 1.",
+        "the gain is more than the luck of one training. With one it never says so. Empty: as the profile says.",
         "Training",
         minimum=1,
         maximum=20,
@@ -221,7 +222,7 @@ PARAMS: dict[str, Param] = {
     "pictures_to_add": _override(
         "integer",
         "Pictures to add per class",
-        "Changed copies of training pictures. Empty: as the profile says.",
+        "New ones, and in another arm as many changed copies. Empty: as the profile says.",
         "Repair",
         minimum=1,
         maximum=100_000,
@@ -244,10 +245,13 @@ PARAMS: dict[str, Param] = {
     ),
     "arms": _override(
         "array",
-        "Arms",
-        "What is trained beside **targeted**, to see what helped: **untargeted** (as many pictures, over all classes), "
-        "**none** (as long, no pictures), **more** (twice the pictures), **correlated** (the worst and those that they "
-        "are confused with). Empty: as the profile says.",
+        "Repairs that compete",
+        "What competes in a repair, each for as many steps; validation picks the best. Always: **longer** (nothing "
+        "added: the control) and **targeted** (changed copies of the chosen classes).\n"
+        "- **collect**: new pictures of the chosen classes from the source\n"
+        "- **collect-all**: as many new ones over all classes\n- **more**: twice as many copies\n"
+        "- **correlated**: copies also of what they are confused with\n"
+        "- **untargeted**: as many copies over all classes\n\nEmpty: as the profile says.",
         "Repair",
         items={"type": "string", "enum": list(ARMS)},
         uniqueItems=True,
@@ -255,7 +259,8 @@ PARAMS: dict[str, Param] = {
     "rounds": _override(
         "integer",
         "Repairs at most",
-        "Each chooses anew and adds to the one before, until the goal is met or progress is excluded. Empty: 1.",
+        "Each chooses anew and goes on from the best arm of the one before, until the goal is met or no arm beats "
+        "**longer**. Empty: 1.",
         "Repair",
         minimum=1,
         maximum=MAX_ROUNDS,

@@ -185,7 +185,7 @@ def _pages_of_files() -> dict[str, Callable[..., "Response"]]:
         place = int(map_index) if re.fullmatch(r"\d{1,6}", map_index, re.ASCII) else -1
         classes, all_runs = classes_of_task(run, task_id, place), of == "all"
         view = view_class(
-            run, classes, class_id, outcome=outcome, all_runs=all_runs, picture_page=page, record_page=records
+            run, task_id, classes, class_id, outcome=outcome, all_runs=all_runs, picture_page=page, record_page=records
         )
         if view is None and class_id:
             not_found("This task has no such class.")

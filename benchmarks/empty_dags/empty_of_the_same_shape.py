@@ -12,7 +12,7 @@ GPU = {"queue": "gpu", "pool": "gpu"}
 
 @dag(
     schedule=None,
-    params={"classes": 20, "augmented": 3},
+    params={"classes": 20, "augmented": 3, "retrained": 3},
     default_args={"retries": 3, "execution_timeout": timedelta(minutes=30), "show_return_value_in_logs": False},
 )
 def empty_of_the_same_shape() -> None:
@@ -66,23 +66,31 @@ def _repair(number: int, previous: Any, report: Any) -> Any:
         return group
 
     @task
-    def plan_retraining(evaluation: int) -> list[int]:
-        return [evaluation]
+    def plan_collection(planned: list[int]) -> list[int]:
+        return list(planned)
+
+    @task
+    def collect_class(group: int) -> int:
+        return group
+
+    @task
+    def plan_retraining(planned: list[int], copied: list[int], collected: list[int]) -> list[int]:
+        return list(range(get_current_context()["params"]["retrained"]))
 
     @task(**GPU)
-    def train_augmented(trial: int, added: list[int]) -> int:
+    def train_augmented(trial: int) -> int:
         return trial
 
     @task
     def evaluate_augmented(models: list[int]) -> int:
         return len(list(models))
 
-    gate, groups, retraining = check_accuracy(previous), plan_augmentation(previous), plan_retraining(previous)
-    gate >> groups >> retraining
+    gate, groups = check_accuracy(previous), plan_augmentation(previous)
+    gate >> groups
     gate >> report
-    evaluation = evaluate_augmented(
-        train_augmented.partial(added=augment_class.expand(group=groups)).expand(trial=retraining)
-    )
+    collected = collect_class.expand(group=plan_collection(groups))
+    retraining = plan_retraining(groups, augment_class.expand(group=groups), collected)
+    evaluation = evaluate_augmented(train_augmented.expand(trial=retraining))
     evaluation >> report
     return evaluation
 

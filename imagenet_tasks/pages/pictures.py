@@ -4,13 +4,15 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from imagenet_tasks.artifacts.arrays import read_ids
 from imagenet_tasks.artifacts.json_file import JsonArtifact
-from imagenet_tasks.artifacts.references import Selection, SelectionRef
+from imagenet_tasks.artifacts.kinds import COLLECTED
+from imagenet_tasks.artifacts.references import AddedPictures, Selection, SelectionRef
 from imagenet_tasks.errors import Rejected, without_secrets
 from imagenet_tasks.pages.files import UNREADABLE, read_plain
 from imagenet_tasks.pages.records import Moment, read_config, read_records
 from imagenet_tasks.settings.classes import ImageClass
-from imagenet_tasks.workflow.graph import parse_task_id
+from imagenet_tasks.workflow.graph import parse_task_id, task_id
 from imagenet_tasks.workflow.run import Run
 
 PICTURES_PER_PAGE = 48
@@ -52,7 +54,8 @@ class Thumbnail:
 class ClassView:
     """One page of a class's pictures and records.
 
-    `selected` says whether the pictures are those that the run uses, or all that were accepted so far, in any run.
+    `selected` says whether the pictures are those that the run uses, or all that were accepted so far, in any run;
+    `new` that they are those which a repair collected.
     `own` says whether the candidates are those that this run looked at, or all of the class; `outcomes` counts them by
     what became of them.
     """
@@ -60,6 +63,7 @@ class ClassView:
     image_class: ImageClass
     others: tuple[ImageClass, ...]
     ref: SelectionRef | None
+    new: bool
     selected: bool
     own: bool
     pictures: int
@@ -70,49 +74,59 @@ class ClassView:
     damaged: int
 
 
-def classes_of_task(run: Run, task: str, map_index: int) -> list[ImageClass]:
-    """Returns the classes that a mapped task handles; [] where it handles none or they cannot be told."""
+def classes_of_task(run: Run, task: str, map_index: int) -> dict[str, ImageClass]:
+    """Returns the classes that a mapped task handles, by the names of their records; {} where none can be told."""
     config, (records, _) = read_config(run), read_records(run)
-    known, _ = parse_task_id(task)
-    plan = next((r.result for r in records if r.task == "plan_run" and isinstance(r.result, dict)), None)
-    size = plan.get("classes_per_task") if plan else None
-    if config is None or known is None or known.is_repair or known.item != "class" or map_index < 0:
-        return []
+    known, number = parse_task_id(task)
+    if config is None or known is None or known.item != "class" or map_index < 0:
+        return {}
+    planner = task_id("plan_collection", number) if known.makes is COLLECTED else "plan_run"
+    plan = next((r.result for r in records if r.task == planner and isinstance(r.result, dict)), {})
+    if known.makes is COLLECTED:
+        groups, by_id = plan.get("groups"), {c.class_id: c for c in config.classes}
+        keys = groups[map_index] if isinstance(groups, list) and map_index < len(groups) else []
+        return {key: by_id[key.rpartition(".")[0]] for key in keys if key.rpartition(".")[0] in by_id}
+    size = plan.get("classes_per_task")
+    if known.is_repair:
+        return {}
     if not isinstance(size, int) or size < 1:  # a run of an earlier version
         size = 1
-    return list(config.classes[map_index * size : (map_index + 1) * size])
+    return {c.class_id: c for c in config.classes[map_index * size : (map_index + 1) * size]}
 
 
 def view_class(
-    run: Run, classes: list[ImageClass], class_id: str, *, outcome: str, all_runs: bool, picture_page: int,
-    record_page: int,
+    run: Run, task: str, classes: dict[str, ImageClass], class_id: str, *, outcome: str, all_runs: bool,
+    picture_page: int, record_page: int,
 ) -> ClassView | None:  # fmt: skip
     """Returns what is known of one of a task's classes; None where the task has no such class.
 
     Args:
         run: whose.
-        classes: the task's.
+        task: its id.
+        classes: the task's, by the names of their records.
         class_id: which of them; '' for the first.
         outcome: only candidates of which this became; '' for all.
         all_runs: candidates of all runs, and not only those that this one looked at.
         picture_page: of the thumbnails, from 1.
         record_page: of the records, from 1.
     """
-    image_class = next((c for c in classes if class_id in ("", c.class_id)), None)
+    item, image_class = next(((i, c) for i, c in classes.items() if class_id in ("", c.class_id)), ("", None))
     if image_class is None:
         return None
     candidates, damaged = _candidates(run, image_class.class_id)
-    ref = _selection_ref(run, image_class.class_id)
+    ref, new = _handed_on(run, task, item)
     selection = _selection(run, ref)
     found = {c.file: c for c in candidates if c.file and c.state == "accepted"}
     shown = list(selection.files if selection else found)
+    if new is not None:
+        shown = [file for file in shown if file.partition(".")[0] in new]
     if own := bool(selection and selection.asked and not all_runs):
         asked = set(selection.asked if selection else ())
         candidates = [c for c in candidates if c.candidate in asked]
     wanted = [c for c in candidates if outcome in ("", c.outcome)]
     return ClassView(
-        image_class=image_class, others=tuple(classes), ref=ref, selected=selection is not None, own=own,
-        pictures=len(shown),
+        image_class=image_class, others=tuple(classes.values()), ref=ref, new=new is not None,
+        selected=selection is not None, own=own, pictures=len(shown),
         thumbnails=tuple(
             _thumbnail(run, image_class.class_id, file, found.get(file))
             for file in _page(shown, picture_page, PICTURES_PER_PAGE)
@@ -149,14 +163,21 @@ def _candidates(run: Run, class_id: str) -> tuple[list[Candidate], int]:
     return list(found.values()), damaged
 
 
-def _selection_ref(run: Run, class_id: str) -> SelectionRef | None:
-    for record in read_records(run)[0]:
-        if (record.task, record.item, record.state) == ("download_class", class_id, "success"):
-            try:
-                return SelectionRef.from_dict(record.result)
-            except UNREADABLE:
-                return None
-    return None
+def _handed_on(run: Run, task: str, item: str) -> tuple[SelectionRef | None, set[str] | None]:
+    """Returns what was selected of a class, and the ids of those that are new, where a repair collected some."""
+    known, _ = parse_task_id(task)
+    collects = known is not None and known.makes is COLLECTED
+    wanted = (task if collects else "download_class", item, "success")
+    record = next((r for r in read_records(run)[0] if (r.task, r.item, r.state) == wanted), None)
+    try:
+        if record is None:
+            return None, set() if collects else None
+        if not collects:
+            return SelectionRef.from_dict(record.result), None
+        added = AddedPictures.from_dict(record.result)
+        return added.selection, set(read_ids(run.store, added.array))
+    except UNREADABLE:
+        return None, set() if collects else None
 
 
 def _selection(run: Run, ref: SelectionRef | None) -> Selection | None:

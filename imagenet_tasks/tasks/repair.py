@@ -66,8 +66,8 @@ def plan_collection(
     with run.task(task_id("plan_collection", round_number)) as record:
         plan = AugmentationPlan.find(run.store, planned[0]["plan"])
         groups = _groups(plan, plan.of(new=True), max_tasks)
-        record["result"] = {"classes": sum(len(group["chosen"]) for group in groups)}
-        log.info("New pictures to collect: %d classes", record["result"]["classes"])
+        record["result"] = {"groups": [group["chosen"] for group in groups]}  # by which a page finds a task's classes
+        log.info("New pictures to collect: %d classes", sum(len(group["chosen"]) for group in groups))
     return groups
 
 

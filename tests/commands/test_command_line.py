@@ -218,7 +218,7 @@ def test_the_last_line_of_a_run_says_how_it_ended_and_where_its_report_is(first)
     shares = [summary[f"{split}_{when}"] for split in ("validation", "test") for when in ("before", "after")]
     assert all(0 <= share <= 1 for share in shares)
     assert Path(summary["report"]).is_file()
-    assert (summary["tasks"], summary["tasks_reused"]) == (13, 0)
+    assert (summary["tasks"], summary["tasks_reused"]) == (15, 0)
 
 
 def test_a_run_leaves_its_records_and_decision(first, home, picture_folder):
@@ -231,7 +231,7 @@ def test_a_run_leaves_its_records_and_decision(first, home, picture_folder):
 
 def test_f34_a_second_run_has_nothing_to_do_and_says_so(first, home, picture_folder):
     again, said = workflow(home, picture_folder)
-    assert (again["tasks"], again["tasks_reused"]) == (13, 13)
+    assert (again["tasks"], again["tasks_reused"]) == (15, 15)
     assert "nothing to do" in said
     assert first[0]["champion"]["trial"] and again["champion"] is None  # only a new champion is told of
     own = ("run_id", "report", "seconds", "tasks_reused", "champion")

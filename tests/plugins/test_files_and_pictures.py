@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from report_runs import DAG_ID, RUN_ID, address, write_record
 
-from imagenet_tasks.artifacts.references import Selection, SelectionRef
+from imagenet_tasks.artifacts.references import AddedPictures, ClassArray, Selection, SelectionRef
 from imagenet_tasks.settings.profiles import PROFILES, make_config
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.workflow.run import Run
@@ -270,8 +270,23 @@ def test_a_task_s_classes_are_those_that_the_plan_gave_it(store, tmp_path, most)
     settings = {"source": "folder", "location": str(tmp_path / "pictures")}
     groups = plan_run(run, "best", settings, max_tasks=most)
     for place, group in enumerate(groups):
-        assert [c.class_id for c in classes_of_task(run, "download_class", place)] == group["class_ids"]
-    assert classes_of_task(run, "download_class", len(groups)) == []
+        assert list(classes_of_task(run, "download_class", place)) == group["class_ids"]
+    assert classes_of_task(run, "download_class", len(groups)) == {}
+
+
+def test_the_new_pictures_of_a_repair_are_shown_on_the_task_that_collected_them(viewer, run):
+    write_class(run, PICTURES, RECORDS, selected=["red.jpg", "blue.jpg"])
+    array = ClassArray(class_id=CLASS_ID, fingerprint="c" * 16, count=1)
+    with run.store.publish(array.folder) as folder:
+        (folder / "ids.json").write_text('["blue"]')
+    ref = next(r["result"] for r in run.task_records() if r["task"] == "download_class")
+    added = AddedPictures(array=array, arms=("collect",), selection=SelectionRef.from_dict(ref)).as_dict()
+    write_record(run, "plan_collection", result={"groups": [["n02403454.5"], [f"{CLASS_ID}.5"]]})
+    write_record(run, "collect_class", f"{CLASS_ID}.5", result=added)
+    html = shown(viewer, "pictures/collect_class/1")
+    assert "New pictures that the repair trains with" in html and html.count("data:image") == 1
+    assert "<h1>cow</h1>" in shown(viewer, "pictures/collect_class/0")
+    assert "No pictures here" in shown(viewer, "pictures/collect_class/2")
 
 
 @pytest.fixture

@@ -33,7 +33,8 @@ from imagenet_tasks.workflow.run import Run
 DAY_S = 86_400
 SETTINGS = {
     "source": "folder", "rows_px": 16, "columns_px": 16, "validation_share": 0.25, "test_share": 0.25,
-    "min_images_per_class": 1, "seeds": 1, "arms": "targeted", "classes_to_augment": 1, "pictures_to_add": 2, "accuracy_goal": 0.99,
+    "min_images_per_class": 1, "seeds": 1, "arms": "targeted", "classes_to_augment": 1, "pictures_to_add": 2,
+    "accuracy_goal": 0.99,
 }  # fmt: skip
 
 
