@@ -19,8 +19,12 @@ class StudyFigures(JsonArtifact):
 
 
 class Model(JsonArtifact):
-    """A model of the verdict: the first seed's of the baseline taken, or of the repair kept."""
+    """A model of the verdict: the first seed's of the baseline taken, or of the repair kept.
 
+    `trained` says from its curves whether it was trained enough, too long, or is limited by its data.
+    """
+
+    trained: str = ""
     trial: str
     model: str
     seed: int

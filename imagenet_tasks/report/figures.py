@@ -6,7 +6,7 @@ from typing import Any
 from imagenet_tasks.artifacts.figures import Metrics, RepairComparison
 from imagenet_tasks.artifacts.quality import Suspects
 from imagenet_tasks.artifacts.references import Dataset, Evaluation
-from imagenet_tasks.artifacts.training import TrainingRecord
+from imagenet_tasks.artifacts.training import Epoch, TrainingRecord
 from imagenet_tasks.errors import ArtifactError
 from imagenet_tasks.report import settings, wording
 from imagenet_tasks.report.data import collect_data
@@ -16,6 +16,7 @@ from imagenet_tasks.report.mistakes import collect_mistakes
 from imagenet_tasks.report.path import collect_path, collect_tasks
 from imagenet_tasks.report.repair import collect_augmentation, collect_repair, without_classes
 from imagenet_tasks.report.study import FIGURES, PROFILES
+from imagenet_tasks.report.trained import judge_training
 from imagenet_tasks.settings.config import ARMS
 
 
@@ -71,11 +72,13 @@ def collect(inputs: ReportInputs, files: Files) -> dict[str, Any]:
 def _model(files: Files, evaluation: Evaluation, profile: str) -> dict[str, Any]:
     """Returns what a round's first model did, and how its accuracy spreads over the round's seeds."""
     model = evaluation.model
-    metrics = files.read(evaluation.folder, Metrics)
+    metrics, training = files.read(evaluation.folder, Metrics), files.read(model.folder, TrainingRecord)
+    history = files.history(model)
     group = next(g for g in metrics.groups if (g.arm, g.model) == (model.trial.arm, model.trial.model))
     return {
         "trial": model.trial.key, **picked(model.trial, "model", "seed"), "seeds": list(group.seeds),
-        "training": files.read(model.folder, TrainingRecord).as_dict(), "history": files.history(model),
+        "training": training.as_dict(), "history": history,
+        "trained": judge_training([Epoch.from_dict(e) for e in history], training.best_epoch),
         "validation": metrics.validation.as_dict() | {"over_seeds": group.validation.as_dict()},
         "test": metrics.test.as_dict() | {"over_seeds": group.test.as_dict()},
         "study": FIGURES.get(model.trial.model) if profile in PROFILES else None,

@@ -1,0 +1,38 @@
+"""Whether a model was trained enough, too long, or is limited by its data: told from its curves."""
+
+from collections.abc import Sequence
+
+from imagenet_tasks.artifacts.training import Epoch
+from imagenet_tasks.report.wording import percent, plural
+
+KNOWN = 0.9  # of the training pictures: a model that has these right has learned what there is
+GAP = 0.1  # between training and validation
+FELL = 0.03  # below the best epoch, at the end
+EARLY, LATE = 0.8, 0.9  # of the epochs
+
+
+def judge_training(history: Sequence[Epoch], best_epoch: int) -> str:
+    """Returns in a sentence what the curves say of a training's length; '' without validation pictures.
+
+    Args:
+        history: its epochs.
+        best_epoch: the one on validation, counted from 1.
+    """
+    last, best, epochs = history[-1], history[best_epoch - 1], len(history)
+    if last.val_accuracy is None or best.val_accuracy is None:
+        return ""
+    gap = last.accuracy - last.val_accuracy
+    figures = f"{percent(last.accuracy)} of its training pictures and {percent(last.val_accuracy)} of validation"
+    if best.val_accuracy - last.val_accuracy >= FELL and best_epoch <= EARLY * epochs:
+        return (
+            f"Trained too long: on validation, epoch {best_epoch} of {epochs} had {percent(best.val_accuracy)} and the "
+            f"last one {percent(last.val_accuracy)}. Set epochs to about {best_epoch}."
+        )
+    if last.accuracy >= KNOWN and gap >= GAP:
+        return f"Limited by its data: at the end it has {figures} right. New pictures do more than a longer training."
+    if last.accuracy < KNOWN and best_epoch > LATE * epochs:
+        return (
+            f"Not trained enough: after {plural(epochs, 'epoch')} it has {figures} right, and was still getting better. "
+            "Set more epochs."
+        )
+    return f"Trained enough: at the end it has {figures} right, and more epochs brought nothing."

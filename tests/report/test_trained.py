@@ -1,0 +1,33 @@
+"""What the curves say of a training's length."""
+
+import pytest
+from fakes.records import epoch_of
+from report_page import report
+
+from imagenet_tasks.report.trained import judge_training
+
+
+def history(*accuracies):
+    """Epochs with these accuracies on training and on validation."""
+    return [epoch_of(n, accuracy=a, val_accuracy=v) for n, (a, v) in enumerate(accuracies, start=1)]
+
+
+@pytest.mark.parametrize(
+    ("epochs", "best", "said"),
+    [
+        (history((0.3, 0.3), (0.9, 0.6), (0.99, 0.59), (1.0, 0.55)), 2, "Trained too long: on validation, epoch 2 of 4"),
+        (history((0.3, 0.3), (0.8, 0.5), (0.97, 0.55)), 3, "Limited by its data"),
+        (history((0.3, 0.3), (0.5, 0.5), (0.6, 0.58)), 3, "Not trained enough"),
+        (history((0.3, 0.3), (0.85, 0.84), (0.86, 0.83), (0.86, 0.83)), 2, "Trained enough"),
+        (history((0.3, None), (0.9, None)), 2, ""),
+    ],
+)
+def test_the_curves_tell_whether_a_training_was_long_enough(epochs, best, said):
+    told = judge_training(epochs, best)
+    assert told.startswith(said) and bool(told) is bool(said)
+
+
+def test_the_report_says_it_of_both_models(build_run):
+    _, page, figures = report(build_run())
+    for role in ("before", "after"):
+        assert figures["models"][role]["trained"] in " ".join(page.text_of[f"trained-{role}"].split("\n"))
