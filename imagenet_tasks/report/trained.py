@@ -32,7 +32,7 @@ def judge_training(history: Sequence[Epoch], best_epoch: int) -> str:
         return f"Limited by its data: at the end it has {figures} right. New pictures do more than a longer training."
     if last.accuracy < KNOWN and best_epoch > LATE * epochs:
         return (
-            f"Not trained enough: after {plural(epochs, 'epoch')} it has {figures} right, and was still getting better. "
-            "Set more epochs."
+            f"Not trained enough: after {plural(epochs, 'epoch')} it has {figures} right, and was still getting "
+            "better. Set more epochs."
         )
     return f"Trained enough: at the end it has {figures} right, and more epochs brought nothing."

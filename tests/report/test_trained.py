@@ -15,7 +15,11 @@ def history(*accuracies):
 @pytest.mark.parametrize(
     ("epochs", "best", "said"),
     [
-        (history((0.3, 0.3), (0.9, 0.6), (0.99, 0.59), (1.0, 0.55)), 2, "Trained too long: on validation, epoch 2 of 4"),
+        (
+            history((0.3, 0.3), (0.9, 0.6), (0.99, 0.59), (1.0, 0.55)),
+            2,
+            "Trained too long: on validation, epoch 2 of 4",
+        ),
         (history((0.3, 0.3), (0.8, 0.5), (0.97, 0.55)), 3, "Limited by its data"),
         (history((0.3, 0.3), (0.5, 0.5), (0.6, 0.58)), 3, "Not trained enough"),
         (history((0.3, 0.3), (0.85, 0.84), (0.86, 0.83), (0.86, 0.83)), 2, "Trained enough"),

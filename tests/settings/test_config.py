@@ -31,7 +31,7 @@ def test_the_seed_profile_is_the_run_that_was_asked_for():
 def test_the_sample_profile_needs_no_data_and_little_time():
     config = make_config("sample")
     assert (config.download.source, config.download.images_per_class) == ("sample", 100)
-    assert (config.train.model, config.train.epochs, config.train.require_gpu) == ("compact", 8, False)
+    assert (config.train.model, config.train.epochs, config.train.require_gpu) == ("compact", 6, False)
     assert config.classes == STUDY_CLASSES
 
 
