@@ -179,7 +179,7 @@ def imagenet_targeted_augmentation() -> None:
     @task(
         map_index_template="{{ task.op_kwargs['group']['name'] }}",
         execution_timeout=timedelta(hours=4),
-        doc_md="Decodes one class's pictures and resizes them to 68 rows by 45 columns, once.",
+        doc_md="Decodes one class's pictures and resizes them, once.",
     )
     def preprocess_class(group: dict[str, Any]) -> list[dict[str, Any]]:
         from imagenet_tasks.tasks.pictures import preprocess_class

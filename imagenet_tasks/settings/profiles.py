@@ -43,8 +43,8 @@ _profile = functools.partial(
 PROFILES: dict[str, RunConfig] = {
     "sample": _profile(
         profile="sample",
-        description="Drawn pictures from the built-in source at half the size, the compact model, three seeds: minutes on "
-        "two cores",
+        description="Drawn pictures from the built-in source at half the size, the compact model, three seeds: minutes "
+        "on two cores",
         download=DownloadConfig(source="sample", images_per_class=100, total_timeout_s=6.0),
         preprocess=PreprocessConfig(rows_px=34, columns_px=23, validation_share=0.2, test_share=0.2),
         train=TrainConfig(model="compact", epochs=6, retrain_epochs=6, seeds=3, batch_size=64, arms=("collect",)),
