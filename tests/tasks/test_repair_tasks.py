@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from fakes.models import fake_model, judges_of_labels
-from fakes.pictures import COBRA, COW, load_split, picture, small_dataset
+from fakes.pictures import COBRA, COW, PANDA, load_split, picture, small_dataset
 from fakes.records import comparison_of, suspects_of
 
 from imagenet_tasks.artifacts import champions
@@ -97,7 +97,7 @@ def test_a_repair_trains_each_arm_with_each_seed_and_what_was_the_best_baseline(
 
 
 def test_a_repair_trains_the_model_that_the_settings_name(start, tmp_path):
-    run = start(retrain_model="convnet5", seeds=1)
+    run = start(retrain_model="convnet5", seeds=1, rows_px=68, columns_px=45)
     _, groups = planned(run, tmp_path / "data")
     trials = repair.plan_retraining(run, groups, [], [[pictures_of(5, "collect")]])
     assert {t["model"] for t in trials} == {"convnet5"}
@@ -267,3 +267,43 @@ def test_a_run_that_is_planned_again_counts_nothing_that_an_earlier_attempt_left
     assert run.store.names(run.folder) == ["config.json", "progress", "tasks"]
     assert run.store.names(run.key("progress")) == []
     assert pictures.plan_run(run, "sample", source) == groups  # and nothing happens where there is nothing
+
+
+# New pictures from the source
+
+
+def collected(start, tmp_path, have: int, **settings) -> tuple[Run, list[AddedPictures]]:
+    """What collect_class hands on where the folder has `have` more pictures than the dataset's 40 of each class."""
+    where = tmp_path / "data"
+    shares = {"validation_share": 0.25, "test_share": 0.25}
+    source = {"source": "folder", "location": str(where), "classes": [COBRA, COW, PANDA], "images_per_class": 40}
+    run = start(arms="collect", classes_to_augment=1, **shares | source | settings)
+    _, measured = baseline_of(run, where)
+    for place, class_id in enumerate((COBRA, COW, PANDA)):
+        for seed in range(have):
+            data = picture(5000 + 1000 * place + seed, rows=24, columns=32, kind="PNG")
+            (where / class_id / f"later{seed}.png").write_bytes(data)
+    groups = repair.plan_augmentation(run, measured.as_dict())
+    handed_on = [repair.collect_class(run, g, listeners=()) for g in repair.plan_collection(run, groups)]
+    return run, [AddedPictures.from_dict(a) for group in handed_on for a in group]
+
+
+def test_so_many_new_pictures_are_collected_as_are_wanted_and_no_more_are_asked_for_than_it_takes(start, tmp_path):
+    _, (added,) = collected(start, tmp_path, have=60, pictures_to_add=10)
+    assert added.array.count == 10 and added.arms == ("collect",)
+    assert added.selection is not None and 60 <= added.selection.accepted < 100
+
+
+def test_where_the_source_has_fewer_all_of_them_are_taken_and_that_is_said(start, tmp_path, caplog):
+    with caplog.at_level("INFO"):
+        _, (added,) = collected(start, tmp_path, have=20, pictures_to_add=50)
+    assert 0 < added.array.count < 20
+    assert f"{added.array.count} of 50 new training pictures; the source has no more (60 candidates)" in caplog.text
+
+
+def test_new_pictures_that_are_collected_already_are_not_asked_for_again(start, tmp_path):
+    run, first = collected(start, tmp_path, have=60, pictures_to_add=10)
+    groups = repair.plan_collection(run, [{"plan": run.result_of("plan_augmentation")["fingerprint"]}])
+    again = [AddedPictures.from_dict(a) for g in groups for a in repair.collect_class(run, g, listeners=())]
+    assert again == first
+    assert next(r["reused"] for r in run.task_records() if r["task"] == "collect_class")
