@@ -84,6 +84,8 @@ def _verdict(dag_run: "DagRun", connection: "Connection") -> str:
     report: dict[str, Any] = XComModel.deserialize_value(row)
     measured = [report[name] for name in ("test_before", "test_after") if report[name] is not None]
     figures = " -> ".join(f"{100 * accuracy:.1f} %" for accuracy in measured) or "not measured"
+    if (control := report.get("test_control")) is not None:
+        figures += f" (trained longer: {100 * control:.1f} %)"
     tried = report["branch"] == "augment"
     return f"{figures} on test: {report['verdict'] if tried else 'goal met, no repair tried'}"
 

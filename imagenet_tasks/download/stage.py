@@ -6,8 +6,9 @@ import os
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Literal
 
@@ -102,6 +103,7 @@ def download_class(
     force_before_s: float = 0.0,
     credentials: Credentials | None = None,
     accept: Accept = "none",
+    beyond: int = 0,
 ) -> tuple[SelectionRef, bool]:
     """Gets the pictures of one class and writes which of them the run uses.
 
@@ -114,6 +116,8 @@ def download_class(
         credentials: what the source's server asks for.
         accept: which shortfalls to hand on although a later attempt could bring more: none; those of a few late
             candidates; any.
+        beyond: only candidates behind those of the first so many pictures are asked for, so that a download of so many
+            gives the same ones afterwards.
 
     Returns:
         The selection, and whether it was there already (nothing had to be asked for).
@@ -134,7 +138,7 @@ def download_class(
             if outdated or (file and file[0] not in present) or forced:
                 records.drop(candidate)
         records.drop_lone_duplicates(offer.bases)
-        download = _Download(store, settings, image_class, offer, records, progress)
+        download = _Download(store, settings, image_class, offer, records, progress, beyond)
         asked = download.run(accept)
         if progress.done < progress.total:  # the class falls short; else the last picture told it
             progress.tell()
@@ -151,6 +155,7 @@ class _Download:
     offer: Offer
     records: Records
     progress: Progress
+    beyond: int = 0
 
     def __post_init__(self) -> None:
         self._wanted = self.settings.images_per_class
@@ -167,11 +172,31 @@ class _Download:
             if file := record.get("file") or record.get("duplicate_of"):
                 self._sightings[file].append(record["candidate"])
         self._place = {locator: place for place, locator in enumerate(self._bases)}
+        self._first = self._first_beyond()
         self._have = len(self.records.accepted_files(self._bases))
         self._final = {record["candidate"] for record in records if record["state"] != "open"}
         self._open: set[str] = set()  # what failed since then and may still come
         known = min(self._have, self._wanted)
         self.progress.resume(known - self.progress.done, rejected=len(self._final) - self._have)
+
+    def _first_beyond(self) -> int:
+        """Returns the place of the first candidate that may be asked for."""
+        left = set(self.records.accepted_files(self._bases, self.beyond)) if self.beyond else set()
+        for locator, place in self._place.items():
+            if not left:
+                return place
+            left -= set(self.records.accepted_files([locator]))
+        return len(self._place) if self.beyond else 0
+
+    def _open_ones(self) -> Generator[Candidate]:
+        with closing(self.offer.open_ones()) as candidates:
+            for candidate in candidates:
+                if self._place.get(candidate.locator, self._first) >= self._first:
+                    yield candidate
+
+    def _known(self) -> list[Record]:
+        """Returns the records of the candidates that may be asked for."""
+        return self.records.of(list(self.offer.bases)[self._first :])
 
     def run(self, accept: Accept) -> bool:
         """Asks for candidates in order until enough are accepted; returns whether any was asked for.
@@ -185,7 +210,7 @@ class _Download:
             if self._have >= self._wanted or (number and not self.offer.look_again()):
                 break
             asked_ever += self._run_once()
-            known = self.records.of(self.offer.bases)
+            known = self._known()
             passing = sum(record["state"] == "open" for record in known)
             if self._have < self._wanted and passing > len(known) / 2:
                 self._lacking(f"{passing} of {len(known)} candidates failed for reasons that may pass", accept == "any")
@@ -202,7 +227,7 @@ class _Download:
         not depend on who answered first.
         """
         wanted, asked = self._wanted, 0
-        candidates = self.offer.open_ones()
+        candidates = self._open_ones()
         running: set[Future[Record]] = set()
         pool = ThreadPoolExecutor(self.settings.download_threads)
         try:
@@ -300,7 +325,7 @@ class _Download:
 
     def _late(self) -> list[str]:
         """Returns the candidates that may still come, of hosts that gave pictures."""
-        records = self.records.of(self.offer.bases)
+        records = self._known()
         hosts = {self.offer.host(r["candidate"]) for r in records if r["state"] == "accepted"} - {""}
         return [r["candidate"] for r in records if r["state"] == "open" and self.offer.host(r["candidate"]) in hosts]
 

@@ -17,7 +17,7 @@ from imagenet_tasks.report.path import collect_path, collect_tasks
 from imagenet_tasks.report.repair import collect_augmentation, collect_repair, without_classes
 from imagenet_tasks.report.study import FIGURES, PROFILES
 from imagenet_tasks.report.trained import judge_training
-from imagenet_tasks.settings.config import ARMS
+from imagenet_tasks.settings.config import COLLECTING, CONTROL
 
 
 def collect(inputs: ReportInputs, files: Files) -> dict[str, Any]:
@@ -94,14 +94,16 @@ def _verdict(
     targeted = [row for row in classes if row["targeted"]]
     kept, word = inputs.kept, "not tried"
     if comparison:
-        word = comparison.control.verdict if comparison.control else "nothing helped"
-    trained = sorted(comparison.arms, key=ARMS.index) if comparison else []
+        word = "nothing helped" if comparison.chosen == CONTROL else (comparison.control or comparison.test).verdict
+    trained = list(comparison.arms) if comparison else []
     verdict = {
         "word": word, "goal": goal, "chosen": comparison and comparison.chosen,
         "gain": without_classes(comparison.control) if comparison and comparison.control else None,
         "repaired": comparison.repaired.as_dict() if comparison and comparison.repaired else None,
         "arms": trained,
-        "empty_arms": [arm for arm in inputs.config.train.arms if comparison and arm not in trained],
+        "empty_arms": [
+            arm for arm in COLLECTING if comparison and arm in inputs.config.train.arms and arm not in trained
+        ],
         "chance": baseline["chance_accuracy"], "majority": baseline["majority_accuracy"],
         "seeds": models["before"]["seeds"], "rounds": len(inputs.rounds), "kept": kept and kept.number,
         "validation": validation, "test": _on_split("test", models, comparison),

@@ -19,10 +19,10 @@ _CHOICE = {
     "that the choice of classes mattered is not shown.",
 }
 _CONTROL = {
-    "helped": "The same training with nothing added did less: it was the repair, not the longer training.",
-    "hurt": "The same training with nothing added did more: the repair did harm.",
-    "no difference shown": "The same training with nothing added did as well, as far as these test pictures show: that "
-    "the repair mattered is not shown.",
+    "helped": "The same training with nothing more added did less: it was the repair, not the longer training.",
+    "hurt": "The same training with nothing more added did more: the repair did harm.",
+    "no difference shown": "The same training with nothing more added did as well, as far as these test pictures show: "
+    "that the repair mattered is not shown.",
 }
 _KIND = {
     "helped": "New pictures did more than changed copies.",
@@ -50,7 +50,7 @@ def collect_repair(inputs: ReportInputs, files: Files) -> dict[str, Any]:
     against: list[dict[str, Any]] = []
     for each in inputs.rounds:
         comparison = files.read(each.evaluation.folder, RepairComparison)
-        tests = {arm: own.test for arm, own in comparison.arms.items()} | {comparison.chosen: comparison.test}
+        tests = {arm: own.test for arm, own in comparison.arms.items()}
         differences = {(arm, row.seed): row.difference for arm, test in tests.items() for row in test.by_seed}
         groups, more = _groups(files, each.evaluation, differences)
         trials += more

@@ -19,9 +19,9 @@ def write_report(inputs: ReportInputs) -> dict[str, Any]:
     Returns:
         The figures that matter as small plain JSON: 'headline', 'verdict', 'branch' (the path that the run took),
         accuracies (None where not tried), on test with intervals; of the difference that the verdict speaks of
-        'interval', 'seed_interval' and 'p_value'; 'chosen' (the kept round's classes), 'arm' (its best), 'rounds' and
-        'seeds' (how many), 'kept_round', 'lost' (classes, significantly), 'arms' (the names of those trained), and the
-        storage keys of both files.
+        'interval', 'seed_interval' and 'p_value', and 'test_control', what it is a difference to; 'chosen' (the kept
+        round's classes), 'arm' (its best), 'rounds' and 'seeds' (how many), 'kept_round', 'lost' (classes,
+        significantly), 'arms' (the names of those trained), and the storage keys of both files.
 
     Raises:
         ArtifactError: where an artifact is missing or damaged, or the figures are not what `Report` describes, which is
@@ -64,7 +64,7 @@ def write_report(inputs: ReportInputs) -> dict[str, Any]:
         "kept_round": kept.number if kept else None, "lost": verdict["collateral"] or [],
         "test_before_interval": test["before_interval"], "test_after_interval": test["after_interval"],
         "interval": judged["interval"], "seed_interval": judged["seed_interval"], "p_value": judged["p_value"],
-        "arm": verdict["chosen"] or "",
+        "arm": verdict["chosen"] or "", "test_control": verdict["gain"] and verdict["gain"]["before"],
         "seeds": len(inputs.baseline.models), "arms": sorted({row["arm"] for row in figures["repair"]["arms"]}),
         "report": run.key(HTML), "report_json": run.key(JSON),
     }  # fmt: skip

@@ -8,7 +8,8 @@ from imagenet_tasks.report.wording import percent, plural
 KNOWN = 0.9  # of the training pictures: a model that has these right has learned what there is
 GAP = 0.1  # between training and validation
 FELL = 0.03  # below the best epoch, at the end
-EARLY, LATE = 0.8, 0.9  # of the epochs
+EARLY = 0.8  # of the epochs
+GAINED = 0.01  # on validation in the epochs after that: still learning
 
 
 def judge_training(history: Sequence[Epoch], best_epoch: int) -> str:
@@ -26,13 +27,16 @@ def judge_training(history: Sequence[Epoch], best_epoch: int) -> str:
     if best.val_accuracy - last.val_accuracy >= FELL and best_epoch <= EARLY * epochs:
         return (
             f"Trained too long: on validation, epoch {best_epoch} of {epochs} had {percent(best.val_accuracy)} and the "
-            f"last one {percent(last.val_accuracy)}. Set epochs to about {best_epoch}."
+            f"last one {percent(last.val_accuracy)}. Fewer epochs do as well."
         )
     if last.accuracy >= KNOWN and gap >= GAP:
         return f"Limited by its data: at the end it has {figures} right. New pictures do more than a longer training."
-    if last.accuracy < KNOWN and best_epoch > LATE * epochs:
+    before = [e.val_accuracy for e in history[: int(EARLY * epochs)] if e.val_accuracy is not None]
+    if last.accuracy < KNOWN and best.val_accuracy - max(before, default=0.0) >= GAINED:
         return (
             f"Not trained enough: after {plural(epochs, 'epoch')} it has {figures} right, and was still getting "
             "better. Set more epochs."
         )
-    return f"Trained enough: at the end it has {figures} right, and more epochs brought nothing."
+    if last.accuracy < KNOWN:
+        return f"Levelled off: at the end it has {figures} right, and the last fifth of its epochs brought little."
+    return f"Trained enough: at the end it has {figures} right."

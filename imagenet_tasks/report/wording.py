@@ -26,7 +26,7 @@ ARM_NAMES = {
     "targeted": "Targeted", "more": "More", "correlated": "Correlated", "untargeted": "Untargeted",
 }  # fmt: skip
 ARM_GLOSSES = {
-    "baseline": "before the repair", "longer": "nothing added, the control",
+    "baseline": "before the repair", "longer": "nothing more added, the control",
     "collect": "new pictures of the chosen classes", "collect-all": "as many new ones, spread over all classes",
     "targeted": "changed copies of the chosen classes", "more": "twice as many copies",
     "correlated": "copies also of the classes they are confused with",
@@ -101,7 +101,9 @@ def steers(*, models: int, repaired: bool, rounds: int) -> str:
     """
     chose = ["which epoch of a training is kept"]
     chose += [f"which of {models} baselines is taken"] * (models > 1)
-    chose += ["which classes are repaired"] * repaired + ["which round is kept"] * (rounds > 1)
+    chose += ["which classes are repaired", "which repair is the best"] * repaired + ["which round is kept"] * (
+        rounds > 1
+    )
     return (
         f"The test pictures also chose {_listed(chose)}. So every test figure here is optimistic, as in the study: "
         "pictures that chose nothing would give a lower one."
@@ -173,9 +175,11 @@ def _nothing_helped(verdict: dict[str, Any]) -> str:
     several = len(tried) > 1
     said = _listed([ARM_DEEDS[arm] for arm in tried]).capitalize()
     said += " were tried, and none of them did" if several else " was tried, and it did no"
-    said += " better on validation than training as long with nothing added."
+    said += " better on validation than training as long with nothing more added."
     if verdict["empty_arms"]:
-        said += " The source has no new pictures of these classes."
+        said += (
+            f" The source has no new pictures for {_listed([ARM_NAMES[arm].lower() for arm in verdict['empty_arms']])}."
+        )
     if test["difference"] is not None:
         same = plural(test["pictures"], "test picture")
         said += f" That longer training takes accuracy from {percent(test['before'])} to {percent(test['after'])} "
@@ -187,11 +191,9 @@ def _compared(verdict: dict[str, Any]) -> str:
     test, gain, word, several = verdict["test"], verdict["gain"], verdict["word"], len(verdict["seeds"]) > 1
     deed = ARM_DEEDS[verdict["chosen"]]
     same = f"of the same {plural(test['pictures'], 'test picture')}"
-    figures = (
-        f"{percent(gain['after'])} {same} are right, {percent(gain['before'])} with as long a training and nothing "
-    )
-    figures += "added" + (f", as the mean of {len(verdict['seeds'])} trainings of each" if several else "")
-    figures += f" (the baseline: {percent(test['before'])})"
+    control = f"{percent(gain['before'])} with as long a training and nothing more added"
+    control += f", as the mean of {len(verdict['seeds'])} trainings of each" if several else ""
+    figures = f"{percent(gain['after'])} {same} are right, {control} (the baseline: {percent(test['before'])})"
     chance = p_value(gain["p_value"])
     if word == "helped":
         rare = f"Chance alone rarely gives a gain this large ({chance})."

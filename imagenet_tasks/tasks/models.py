@@ -132,9 +132,9 @@ def _go_on(run: Run, evaluation: Evaluation, round_number: int) -> tuple[Branch,
         return "report", f"; {done}"
     comparison = RepairComparison.read(run.store, evaluation.folder)
     if comparison.chosen == CONTROL:
-        return "report", "; on validation no repair did better than training as long with nothing added"
+        return "report", "; on validation no repair did better than training as long with nothing more added"
     gain = comparison.against[CONTROL].validation.difference or 0.0
-    said = f"on validation {comparison.chosen!r} did better than training as long with nothing added, by "
+    said = f"on validation {comparison.chosen!r} did better than training as long with nothing more added, by "
     return "augment", f"; {said}{100 * gain:.1f} points: repair {round_number} of {rounds} follows"
 
 

@@ -103,7 +103,7 @@ def download_class(
             may_pass = isinstance(error, SourceUnavailable) and not last_attempt
             if config.preprocess.min_classes and not may_pass:  # how many may be lost is for build_dataset to say
                 log.error("%s (%s): %s", classes[class_id].name, class_id, error)
-                selections.append(_nothing(run, config, classes[class_id], error))
+                selections.append(nothing_of(run, config, classes[class_id], error).as_dict())
             elif held is None or may_pass:
                 held = error
     if held:
@@ -118,7 +118,7 @@ NOTHING = {
 }
 
 
-def _nothing(run: Run, config: RunConfig, image_class: ImageClass, error: Exception) -> Json:
+def nothing_of(run: Run, config: RunConfig, image_class: ImageClass, error: Exception) -> SelectionRef:
     """Returns the selection of a class that could not be had."""
     selection = Selection(class_id=image_class.class_id, files=())
     ref = SelectionRef(
@@ -127,7 +127,7 @@ def _nothing(run: Run, config: RunConfig, image_class: ImageClass, error: Except
         rejected={next(reason for kind, reason in NOTHING.items() if isinstance(error, kind)): 1},
     )  # fmt: skip
     run.store.write_bytes(ref.key, selection.content())
-    return ref.as_dict()
+    return ref
 
 
 def _download(

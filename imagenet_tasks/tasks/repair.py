@@ -11,13 +11,14 @@ from imagenet_tasks.artifacts.references import (
     ChosenClass,
     ClassArray,
     Dataset,
+    DatasetClass,
     Evaluation,
     Trial,
 )
-from imagenet_tasks.errors import ArtifactError
+from imagenet_tasks.errors import ArtifactError, ConfigError, DataError, SourceUnavailable
 from imagenet_tasks.settings.config import COLLECTING, MAX_IMAGES_PER_CLASS, ArmName, Credentials
 from imagenet_tasks.tasks.common import LOG, MOST_TASKS, Json, in_groups, log, progress_of, salt_of, say
-from imagenet_tasks.tasks.pictures import Unlock, no_credentials, unlock
+from imagenet_tasks.tasks.pictures import Unlock, no_credentials, nothing_of, unlock
 from imagenet_tasks.workflow.graph import task_id
 from imagenet_tasks.workflow.progress import Listener
 from imagenet_tasks.workflow.run import Run
@@ -151,21 +152,28 @@ def _collect(
         dataset = Dataset.find(run.store, chosen.dataset)
         member = dataset.classes[chosen.label]
         share = 1 - config.preprocess.validation_share - config.preprocess.test_share  # of pictures that may train
-        taken = _taken(run, plan, chosen.class_id)
+        taken = _taken(run, plan, member)
         array, draw = ClassArray(class_id=chosen.class_id, fingerprint="", count=0), member.array.count + len(taken)
         progress = progress_of(run, task, chosen.key, chosen.name, 0, "pictures", listeners)
         while True:
             draw = min(draw + math.ceil((wanted - array.count) / share), MAX_IMAGES_PER_CLASS)
             progress.total = draw
-            ref, _ = download(
-                run.store,
-                dataclasses.replace(config.download, images_per_class=draw),
-                image_class,
-                progress=progress,
-                force_before_s=run.started_s("plan_run") if salt_of(run, "collect_class") else 0.0,
-                credentials=credentials,
-                accept="any" if last_attempt else "none",
-            )
+            try:
+                ref, _ = download(
+                    run.store,
+                    dataclasses.replace(config.download, images_per_class=draw),
+                    image_class,
+                    progress=progress,
+                    force_before_s=run.started_s("plan_run") if config.force == "download" else 0.0,
+                    credentials=credentials,
+                    accept="any" if last_attempt else "none",
+                    beyond=member.array.count,
+                )
+            except (SourceUnavailable, ConfigError, DataError) as error:
+                if isinstance(error, SourceUnavailable) and not last_attempt:
+                    raise
+                log.error("%s (%s): no new pictures: %s", chosen.name, chosen.class_id, error)
+                ref = nothing_of(run, config, image_class, error)  # the other arms go on without them
             array, record["reused"] = collect(
                 run.store, config.preprocess, dataset, ref, wanted=wanted, taken=taken,
                 salt=salt_of(run, "collect_class"),
@@ -174,15 +182,21 @@ def _collect(
                 break
         added: Json = AddedPictures(array=array, arms=chosen.arms, selection=ref).as_dict()
         record["result"] = added
-        short = "" if array.count == wanted else f"; the source has no more ({ref.listed} candidates)"
+        short = "" if array.count == wanted else f"; the source gave no more ({ref.listed} candidates)"
         say(record, "%s: %d of %d new training pictures%s", chosen.name, array.count, wanted, short)
     return added
 
 
-def _taken(run: Run, plan: AugmentationPlan, class_id: str) -> set[str]:
-    """Returns the ids of the pictures that the repaired model was trained with beside the dataset's own."""
-    arrays = plan.before.added if plan.before else ()
-    return {image_id for a in arrays if a.class_id == class_id for image_id in read_ids(run.store, a)}
+def _taken(run: Run, plan: AugmentationPlan, member: DatasetClass) -> set[str]:
+    """Returns the ids of a class's new pictures that the repaired model was trained with; copies are none.
+
+    Args:
+        run: whose.
+        plan: of the repair that follows.
+        member: the class.
+    """
+    arrays = [a for a in (plan.before.added if plan.before else ()) if a.class_id == member.class_id]
+    return {image_id for a in arrays for image_id in read_ids(run.store, a)} - set(read_ids(run.store, member.array))
 
 
 def plan_retraining(

@@ -15,7 +15,8 @@ class RunIndex(JsonArtifact):
 
     Accuracies are shares in [0, 1], None where not measured or not tried; `interval` is of the difference on test that
     the verdict speaks of, over pictures, and `seed_interval` over seeds where there are several; so are the intervals
-    of the accuracies then. `arm` is the repair that was the best on validation, '' in version 0 and without a repair.
+    of the accuracies then. `arm` is the repair that was the best on validation, '' in version 0 and without a repair;
+    `test_control` is the control's accuracy, None where no repair beat it.
     `classes` counts those trained on; `chosen` and `lost` are class ids; `seconds` is from the first task's start to
     the report's end; `champion` is what became of its best model (promoted, kept, ...); `artifacts` are the folders of
     all that it made or used again; `split_by` is its dataset's, None of a run of an earlier version.
@@ -50,6 +51,7 @@ class RunIndex(JsonArtifact):
     seeds: int
     arms: tuple[str, ...]
     arm: str = ""
+    test_control: float | None = None
     model: str
     device: str
     precision: str

@@ -55,7 +55,7 @@ class Chosen:
     ref: SelectionRef
 
 
-def get(home, web, wanted, *, force=False, accept="none", **others) -> tuple[Chosen, bool]:
+def get(home, web, wanted, *, force=False, accept="none", beyond=0, **others) -> tuple[Chosen, bool]:
     store = Store(home)
     ref, reused = download_class(
         store,
@@ -64,6 +64,7 @@ def get(home, web, wanted, *, force=False, accept="none", **others) -> tuple[Cho
         progress=quiet(),
         accept=accept,
         force_before_s=time.time() if force else 0.0,
+        beyond=beyond,
     )
     selection = Selection.from_json(store.read_bytes(ref.key), where=ref.key)
     assert (selection.class_id, len(selection.files)) == (ref.class_id, ref.accepted) == (COBRA, ref.accepted)
@@ -579,3 +580,22 @@ def test_f36_credentials_are_in_no_file_of_a_class_and_in_no_log(web, tmp_path, 
     assert web.headers["/p/000.jpg"]["authorization"] == "Bearer hunter2"
     written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert b"hunter2" not in written and "hunter2" not in caplog.text
+
+
+def test_more_pictures_beyond_the_first_ones_leave_these_as_they_are(web, tmp_path):
+    """A candidate among the first that was late would else come now, and take the place of another in the next run."""
+    late = in_turn(answers(b"", status=503), answers(picture(50)))
+    offer(web, {"late": late} | good(5))
+    first, _ = get(tmp_path, web, 2, accept="any")
+    assert first.files == (file_of(0), file_of(1))
+    more, _ = get(tmp_path, web, 4, beyond=2, accept="any")
+    assert more.files == tuple(file_of(i) for i in range(4)) and web.asked()["late"] == 1
+    assert get(tmp_path, web, 2, accept="any")[0].files == first.files
+
+
+def test_beyond_all_that_there_are_nothing_is_asked_for(web, tmp_path):
+    offer(web, {"late": answers(b"", status=503)} | good(2))
+    get(tmp_path, web, 2, accept="any")
+    asked = web.asked()
+    more, reused = get(tmp_path, web, 9, beyond=2, accept="any")
+    assert len(more.files) == 2 and reused and web.asked() == asked

@@ -22,7 +22,8 @@ def history(*accuracies):
         ),
         (history((0.3, 0.3), (0.8, 0.5), (0.97, 0.55)), 3, "Limited by its data"),
         (history((0.3, 0.3), (0.5, 0.5), (0.6, 0.58)), 3, "Not trained enough"),
-        (history((0.3, 0.3), (0.85, 0.84), (0.86, 0.83), (0.86, 0.83)), 2, "Trained enough"),
+        (history((0.3, 0.3), (0.4, 0.38), *[(0.4, 0.38)] * 8), 2, "Levelled off"),
+        (history((0.3, 0.3), *[(0.93, 0.9)] * 9), 2, "Trained enough"),
         (history((0.3, None), (0.9, None)), 2, ""),
     ],
 )

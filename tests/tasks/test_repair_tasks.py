@@ -19,6 +19,7 @@ from imagenet_tasks.artifacts.references import (
     TrainedModel,
     Trial,
 )
+from imagenet_tasks.download import stage as download_stage
 from imagenet_tasks.evaluate.stage import evaluate_baseline
 from imagenet_tasks.evaluate.suspects import find_suspects
 from imagenet_tasks.settings.profiles import make_config
@@ -146,8 +147,14 @@ def test_a_repair_trains_as_long_as_a_baseline_that_was_told_how_long(tmp_path, 
 @pytest.mark.parametrize(
     ("rounds", "accuracy", "chosen", "branch", "why"),
     [
-        (2, 0.3, "collect", "augment", "nothing added, by 2.0 points: repair 2 of 2 follows"),
-        (2, 0.3, "longer", "report", "on validation no repair did better than training as long with nothing added"),
+        (2, 0.3, "collect", "augment", "nothing more added, by 2.0 points: repair 2 of 2 follows"),
+        (
+            2,
+            0.3,
+            "longer",
+            "report",
+            "on validation no repair did better than training as long with nothing more added",
+        ),
         (1, 0.3, "collect", "report", "the one repair that may be tried"),
         (2, 0.5, "collect", "report", "meets the goal"),
     ],
@@ -298,7 +305,7 @@ def test_where_the_source_has_fewer_all_of_them_are_taken_and_that_is_said(start
     with caplog.at_level("INFO"):
         _, (added,) = collected(start, tmp_path, have=20, pictures_to_add=50)
     assert 0 < added.array.count < 20
-    assert f"{added.array.count} of 50 new training pictures; the source has no more (60 candidates)" in caplog.text
+    assert f"{added.array.count} of 50 new training pictures; the source gave no more (60 candidates)" in caplog.text
 
 
 def test_new_pictures_that_are_collected_already_are_not_asked_for_again(start, tmp_path):
@@ -307,3 +314,35 @@ def test_new_pictures_that_are_collected_already_are_not_asked_for_again(start, 
     again = [AddedPictures.from_dict(a) for g in groups for a in repair.collect_class(run, g, listeners=())]
     assert again == first
     assert next(r["reused"] for r in run.task_records() if r["task"] == "collect_class")
+
+
+def test_copies_of_a_round_before_are_no_new_pictures(start, tmp_path):
+    run = start(arms="collect")
+    dataset = small_dataset(run.store, tmp_path / "data")
+    member = dataset.classes[0]
+    own = read_array(run.store, member.array)[1]
+    copies = ClassArray(class_id=member.class_id, fingerprint="copies", count=2)
+    with run.store.publish(copies.folder) as folder:
+        (folder / "ids.json").write_text(json.dumps([own[0], "new"]))
+    trial = Trial(model="compact", seed=0, arm="more", dataset=dataset.fingerprint, added=(copies,))
+    plan = AugmentationPlan(fingerprint="p", strategy="recall", chosen=(), before=trial)
+    assert repair._taken(run, plan, member) == {"new"}
+
+
+def test_where_the_source_is_gone_the_other_arms_go_on(start, tmp_path, caplog):
+    run, _ = collected(start, tmp_path, have=5, pictures_to_add=4)
+    (tmp_path / "data").rename(tmp_path / "elsewhere")
+    groups = repair.plan_collection(run, [{"plan": run.result_of("plan_augmentation")["fingerprint"]}])
+    (added,) = (AddedPictures.from_dict(a) for g in groups for a in repair.collect_class(run, g, listeners=()))
+    assert added.array.count == 0 and "no new pictures: location" in caplog.text
+
+
+def test_forcing_a_later_step_asks_for_no_candidate_again(start, tmp_path, monkeypatch):
+    run, _ = collected(start, tmp_path, have=30, pictures_to_add=4, force="train")
+    asked = []
+    real = download_stage.download_class
+    monkeypatch.setattr(
+        download_stage, "download_class", lambda *a, **o: asked.append(o["force_before_s"]) or real(*a, **o)
+    )
+    groups = repair.plan_collection(run, [{"plan": run.result_of("plan_augmentation")["fingerprint"]}])
+    assert [repair.collect_class(run, g, listeners=()) for g in groups] and asked == [0.0]
