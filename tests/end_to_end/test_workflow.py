@@ -133,7 +133,8 @@ def percent(accuracy: float) -> str:
 def test_the_note_beside_the_run_says_the_verdict(airflow: LocalAirflow, run: Run) -> None:
     index = run.store.read_json(run.key("run.json"))
     before, after = percent(index["test_before"]), percent(index["test_after"])
-    assert note_of(airflow, run.run_id) == f"{before} -> {after} on test: {index['verdict']}"
+    control = f" (trained longer: {percent(index['test_control'])})" if index["test_control"] is not None else ""
+    assert note_of(airflow, run.run_id) == f"{before} -> {after}{control} on test: {index['verdict']}"
 
 
 def test_the_report_task_alone_links_to_the_report_tab(airflow: LocalAirflow, instances: list[dict[str, Any]]) -> None:
