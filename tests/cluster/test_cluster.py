@@ -61,7 +61,8 @@ def test_the_store_is_listed_only_where_a_folder_is_looked_through(run: Run, ask
     TABLE.append(f"requests to the object store: {len(asked)}, of which listings: {dict(listed)}")
     assert set(listed) <= {"images", "runs", "checkpoints", "models"}
     assert listed["models"] <= 1  # the champions' file, where there was none yet
-    assert 1 <= listed["images"] <= 2 * len(CLASSES)
+    downloads = len(CLASSES) + 2 * 3  # two classes are collected, in up to three draws each
+    assert 1 <= listed["images"] <= 2 * downloads
 
 
 def test_the_note_beside_the_run_says_the_verdict_on_postgresql_too(cluster: LocalCluster, run: Run) -> None:
