@@ -29,8 +29,8 @@ def main() -> None:
             draw(pictures, known.class_id, range(options.pictures))
         params = {
             "profile": "best", "source": "folder", "location": str(pictures), "epochs": options.epochs,
-            "seeds": 1,
-            "retrain_epochs": options.epochs, "accuracy_goal": 1.0, "images_per_class": options.pictures + NEW,
+            "retrain_epochs": options.epochs, "seeds": 1, "accuracy_goal": 1.0,
+            "images_per_class": options.pictures + NEW,
         }  # fmt: skip
         with LocalAirflow(home / "airflow", home / "imagenet", api_port=0) as airflow:
             store = Store(home / "imagenet")

@@ -180,6 +180,11 @@ class ChosenClass(JsonArtifact):
         """The name of its task's record; a class may get pictures twice in one round, for two arms."""
         return f"{self.class_id}.{self.pictures_to_add}"
 
+    @staticmethod
+    def class_of(key: str) -> str:
+        """Returns the class id in such a name."""
+        return key.rpartition(".")[0]
+
 
 class AddedPictures(JsonArtifact):
     """New pictures or changed copies of one class, and the arms that train with them.

@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass
@@ -172,21 +172,20 @@ class _Download:
             if file := record.get("file") or record.get("duplicate_of"):
                 self._sightings[file].append(record["candidate"])
         self._place = {locator: place for place, locator in enumerate(self._bases)}
-        self._first = self._first_beyond()
+        # The place of the first candidate that may be asked for.
+        self._first = self._behind(self.records.accepted_files(self._bases, self.beyond)) if self.beyond else 0
         self._have = len(self.records.accepted_files(self._bases))
         self._final = {record["candidate"] for record in records if record["state"] != "open"}
         self._open: set[str] = set()  # what failed since then and may still come
         known = min(self._have, self._wanted)
         self.progress.resume(known - self.progress.done, rejected=len(self._final) - self._have)
 
-    def _first_beyond(self) -> int:
-        """Returns the place of the first candidate that may be asked for."""
-        left = set(self.records.accepted_files(self._bases, self.beyond)) if self.beyond else set()
-        for locator, place in self._place.items():
-            if not left:
-                return place
-            left -= set(self.records.accepted_files([locator]))
-        return len(self._place) if self.beyond else 0
+    def _behind(self, files: Sequence[str]) -> int:
+        """Returns the place behind the candidate that gave the last of these pictures; 0 where there is none."""
+        if not files:
+            return 0
+        last = next(i for i, c in enumerate(self.offer.bases) if self.records.accepted_files([c]) == [files[-1]])
+        return last + 1
 
     def _open_ones(self) -> Generator[Candidate]:
         with closing(self.offer.open_ones()) as candidates:
@@ -350,8 +349,7 @@ class _Download:
         files = tuple(self.records.accepted_files(candidates, self._wanted))
         looked_at = candidates  # of those after the last picture in use, another run may have records
         if len(files) == self._wanted:
-            last = next(i for i, c in enumerate(candidates) if self.records.accepted_files([c]) == [files[-1]])
-            looked_at = candidates[: last + 1]
+            looked_at = candidates[: self._behind(files)]
         records = self.records.of(looked_at)
         rejected = _by_frequency(record for record in records if record["state"] != "accepted")
         kinds = [(host_kind(host), r["state"]) for r in records if (host := self.offer.host(r["candidate"]))]

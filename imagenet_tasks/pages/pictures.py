@@ -7,10 +7,10 @@ from typing import Any
 from imagenet_tasks.artifacts.arrays import read_ids
 from imagenet_tasks.artifacts.json_file import JsonArtifact
 from imagenet_tasks.artifacts.kinds import COLLECTED
-from imagenet_tasks.artifacts.references import AddedPictures, Selection, SelectionRef
+from imagenet_tasks.artifacts.references import AddedPictures, ChosenClass, Selection, SelectionRef
 from imagenet_tasks.errors import Rejected, without_secrets
 from imagenet_tasks.pages.files import UNREADABLE, read_plain
-from imagenet_tasks.pages.records import Moment, read_config, read_records
+from imagenet_tasks.pages.records import Moment, TaskRecord, read_config, read_records
 from imagenet_tasks.settings.classes import ImageClass
 from imagenet_tasks.workflow.graph import parse_task_id, task_id
 from imagenet_tasks.workflow.run import Run
@@ -80,18 +80,23 @@ def classes_of_task(run: Run, task: str, map_index: int) -> dict[str, ImageClass
     known, number = parse_task_id(task)
     if config is None or known is None or known.item != "class" or map_index < 0:
         return {}
-    planner = task_id("plan_collection", number) if known.makes is COLLECTED else "plan_run"
-    plan = next((r.result for r in records if r.task == planner and isinstance(r.result, dict)), {})
     if known.makes is COLLECTED:
-        groups, by_id = plan.get("groups"), {c.class_id: c for c in config.classes}
+        groups = _plan(records, task_id("plan_collection", number)).get("groups")
+        by_id = {c.class_id: c for c in config.classes}
         keys = groups[map_index] if isinstance(groups, list) and map_index < len(groups) else []
-        return {key: by_id[key.rpartition(".")[0]] for key in keys if key.rpartition(".")[0] in by_id}
-    size = plan.get("classes_per_task")
+        found = {key: by_id.get(ChosenClass.class_of(key)) for key in keys}
+        return {key: image_class for key, image_class in found.items() if image_class}
     if known.is_repair:
         return {}
+    size = _plan(records, "plan_run").get("classes_per_task")
     if not isinstance(size, int) or size < 1:  # a run of an earlier version
         size = 1
     return {c.class_id: c for c in config.classes[map_index * size : (map_index + 1) * size]}
+
+
+def _plan(records: list[TaskRecord], task: str) -> dict[str, Any]:
+    """Returns what a task that plans others handed on; {} where it has not."""
+    return next((r.result for r in records if r.task == task and isinstance(r.result, dict)), {})
 
 
 def view_class(

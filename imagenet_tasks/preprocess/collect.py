@@ -1,15 +1,14 @@
 """The stage `collect_class`: pictures of a class that its dataset does not have, to train on."""
 
 from collections.abc import Collection
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from imagenet_tasks import images
 from imagenet_tasks.artifacts import kinds
-from imagenet_tasks.artifacts.arrays import LOOK, read_ids, read_looks, read_picture, reading_threads, write_array
+from imagenet_tasks.artifacts.arrays import LOOK, read_ids, read_looks, write_array
 from imagenet_tasks.artifacts.make import Publish, make
 from imagenet_tasks.artifacts.references import ClassArray, Dataset, Selection, SelectionRef
-from imagenet_tasks.preprocess.split import number_groups, side_of
+from imagenet_tasks.preprocess.split import number_looks, side_of
+from imagenet_tasks.preprocess.stage import prepare_pictures
 from imagenet_tasks.settings.config import PreprocessConfig
 from imagenet_tasks.store.storage import Store
 
@@ -71,17 +70,10 @@ def _new_pictures(
     selection = Selection.from_json(store.read_bytes(ref.key), where=ref.key)
     files = {image_id: file for file in selection.files if (image_id := file.partition(".")[0]) not in old}
 
-    def prepare(file: str) -> tuple["np.ndarray", tuple[int, bool]]:
-        data = read_picture(store, ref.class_id, file)
-        pixels = images.to_array(data, rows_px=dataset.rows_px, columns_px=dataset.columns_px)
-        return pixels, images.look(pixels)
-
-    with ThreadPoolExecutor(reading_threads(store)) as pool:
-        prepared = list(pool.map(prepare, files.values()))
+    size = {"rows_px": dataset.rows_px, "columns_px": dataset.columns_px}
+    prepared = list(prepare_pictures(store, ref.class_id, files.values(), **size))
     looks = np.concatenate([*(looks for _, looks in known), np.array([look for _, look in prepared], LOOK)])
-    numbers = number_groups(looks["hash"], settings.near_duplicate_bits)
-    numbers[looks["flat"]] = len(looks) + np.arange(looks["flat"].sum())  # as in the split: each is its own group
-    groups = numbers.tolist()
+    groups = number_looks(looks, settings.near_duplicate_bits).tolist()
     mine = dict(zip(files, groups[len(groups) - len(files) :], strict=True))
     seen = set(groups[: len(groups) - len(files)])
     seen |= {mine[image_id] for image_id in files if image_id in taken or side_of(image_id, settings) != "train"}

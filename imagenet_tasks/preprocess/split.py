@@ -66,9 +66,7 @@ def place(
 
     ids = [image_id for class_ids, _ in classes for image_id in class_ids]
     looks = np.concatenate([looks for _, looks in classes])
-    numbers = number_groups(looks["hash"], settings.near_duplicate_bits)
-    flat = looks["flat"]  # these look like each other without being copies: each is its own group
-    numbers[flat] = len(ids) + np.arange(flat.sum())
+    numbers, flat = number_looks(looks, settings.near_duplicate_bits), looks["flat"]
     members: dict[int, set[str]] = {}
     for image_id, number in zip(ids, numbers.tolist(), strict=True):
         members.setdefault(number, set()).add(image_id)
@@ -96,6 +94,22 @@ def place(
         ]
         for class_ids, _ in classes
     ]
+
+
+def number_looks(looks: "np.ndarray", max_bits: int) -> "np.ndarray":
+    """Returns a number for each picture, int64 (n,), the same for those that look alike.
+
+    Flat ones look like each other without being copies: each has a number of its own.
+
+    Args:
+        looks: of type arrays.LOOK (n,).
+        max_bits: alike are those whose hashes differ in at most so many bits.
+    """
+    import numpy as np
+
+    numbers, flat = number_groups(looks["hash"], max_bits), looks["flat"]
+    numbers[flat] = len(looks) + np.arange(flat.sum())
+    return numbers
 
 
 def number_groups(hashes: "np.ndarray", max_bits: int) -> "np.ndarray":

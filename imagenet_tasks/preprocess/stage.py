@@ -3,7 +3,7 @@
 import csv
 import io
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
@@ -58,24 +58,43 @@ def preprocess_class(
 
     def build(publish: Publish) -> None:
         selection = Selection.from_json(store.read_bytes(ref.key), where=ref.key)
-        with ThreadPoolExecutor(reading_threads(store)) as pool:  # Pillow works outside the interpreter lock
-            pictures, looks = [], []
-            for picture, look in pool.map(prepare, selection.files):
-                pictures.append(picture)
-                looks.append(look)
-                progress.advance()
+        pictures, looks = [], []
+        size = {"rows_px": settings.rows_px, "columns_px": settings.columns_px}
+        for picture, look in prepare_pictures(store, ref.class_id, selection.files, **size):
+            pictures.append(picture)
+            looks.append(look)
+            progress.advance()
         ids = [file.partition(".")[0] for file in selection.files]
         with publish() as folder:
             write_array(folder, array, pictures, ids, shape=(settings.rows_px, settings.columns_px, 3), looks=looks)
 
-    def prepare(file: str) -> "tuple[np.ndarray, tuple[int, bool]]":
-        data = read_picture(store, ref.class_id, file)
-        pixels = images.to_array(data, rows_px=settings.rows_px, columns_px=settings.columns_px)
-        return pixels, images.look(pixels)
-
     if reused := make(store, kinds.ARRAY, mark, build):
         progress.advance(array.count)
     return array, reused
+
+
+def prepare_pictures(
+    store: Store, class_id: str, files: Iterable[str], *, rows_px: int, columns_px: int
+) -> "Iterator[tuple[np.ndarray, tuple[int, bool]]]":
+    """Yields a class's stored pictures in order, uint8 (rows, columns, 3), each with how it looks.
+
+    Args:
+        store: where they are.
+        class_id: of the class.
+        files: their names.
+        rows_px: of the arrays.
+        columns_px: of the arrays.
+
+    Raises:
+        ChecksumMismatch: where one no longer has the bytes that were received.
+    """
+
+    def prepare(file: str) -> "tuple[np.ndarray, tuple[int, bool]]":
+        pixels = images.to_array(read_picture(store, class_id, file), rows_px=rows_px, columns_px=columns_px)
+        return pixels, images.look(pixels)
+
+    with ThreadPoolExecutor(reading_threads(store)) as pool:  # Pillow works outside the interpreter lock
+        yield from pool.map(prepare, files)
 
 
 def build_dataset(

@@ -29,8 +29,15 @@ StepName = Literal["", "download", "preprocess", "train", "evaluate", "augment",
 # chosen classes ("targeted"), twice as many of them ("more"), also of those that they are confused with ("correlated"),
 # or as many over all classes ("untargeted").
 _Arm = Literal["longer", "collect", "collect-all", "targeted", "more", "correlated", "untargeted"]
-ArmName = Annotated[_Arm, BeforeValidator(lambda arm: "longer" if arm == "none" else arm)]  # its name in version 0
 CONTROL: _Arm = "longer"
+
+
+def _todays(arm: Any) -> Any:
+    """Returns an arm by the name that it has now: the control was called 'none'."""
+    return CONTROL if arm == "none" else arm
+
+
+ArmName = Annotated[_Arm, BeforeValidator(_todays)]
 COLLECTING: tuple[_Arm, ...] = ("collect", "collect-all")
 StrategyName = Literal["recall", "confused", "correlated", "manual"]
 PolicyName = Literal["study", "colour", "trivial"]
@@ -70,7 +77,7 @@ def _with_control(value: Any) -> Any:
     arms = split_at_commas(value)
     if not isinstance(arms, list | tuple):
         return arms
-    arms = ["longer" if arm == "none" else arm for arm in arms]
+    arms = [_todays(arm) for arm in arms]
     missing = [arm for arm in (CONTROL, "targeted") if arm not in arms]
     return sorted([*arms, *missing], key=lambda arm: ARMS.index(arm) if arm in ARMS else len(ARMS))
 

@@ -36,11 +36,12 @@ def compare_repaired(
         return None
     own = labels == np.array(there)[:, None]  # (classes, n)
     answered = np.stack([before, after])[:, :, None, :] == np.array(there)[:, None]  # (2, seeds, classes, n)
-    counts = np.concatenate([(answered & own).reshape(-1, len(labels)), answered.reshape(-1, len(labels)), own])
+    parts = [(answered & own).reshape(-1, len(labels)), answered.reshape(-1, len(labels)), own]
+    counts = np.concatenate(parts).astype(np.float32)
 
     def figures(weights: np.ndarray) -> np.ndarray:
         """Returns precision, recall and F1, float (3, resamples, 2, seeds), of pictures that are drawn so often."""
-        sums = weights @ counts.T.astype(np.float32)
+        sums = weights @ counts.T
         hits, answers = (part.reshape(-1, *answered.shape[:3]) for part in np.split(sums[:, : -len(there)], 2, axis=1))
         support = sums[:, None, None, -len(there) :]
         shares = (
