@@ -75,7 +75,7 @@ def train_epoch(training: Training) -> float:
     """Trains one epoch and returns its pictures per second."""
     unseen = Progress(task="", item="", label="", total=10**9, unit="pictures", listeners=())
     training.run_epoch(unseen)
-    return float(training.history[-1]["pictures_per_s"])
+    return float(training.history[-1].pictures_per_s)
 
 
 class _Nothing(keras.layers.Layer):
