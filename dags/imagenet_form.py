@@ -249,9 +249,14 @@ PARAMS: dict[str, Param] = {
         "What competes in a repair, each for as many steps; validation picks the best. Always: **longer** (nothing "
         "added: the control) and **targeted** (changed copies of the chosen classes).\n"
         "- **collect**: new pictures of the chosen classes from the source\n"
+        "- **collect-hard**: of three times as many new ones those that the model gets most wrong\n"
         "- **collect-all**: as many new ones over all classes\n- **more**: twice as many copies\n"
         "- **correlated**: copies also of what they are confused with\n"
-        "- **untargeted**: as many copies over all classes\n\nEmpty: as the profile says.",
+        "- **untargeted**: as many copies over all classes\n"
+        "- **mix**: pictures of confused classes are mixed with one another\n"
+        "- **soften**: pictures of the chosen classes are mixed, shifted and mirrored half as much\n"
+        "- **clean**: without the pictures whose label is in doubt (*Check the labels in ... parts*)\n\n"
+        "Empty: as the profile says.",
         "Repair",
         items={"type": "string", "enum": list(ARMS)},
         uniqueItems=True,

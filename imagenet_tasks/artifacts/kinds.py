@@ -146,7 +146,7 @@ PLAN = Kind(
     settings=("arms", "strategy", "augment_classes", "classes_to_augment", "pictures_to_add"),
     choices=("accuracy_goal", "rounds"),
     names_others=("plan.json",),
-    version=4, golden="4:977488a85fbaff4e",
+    version=5, golden="5:",
 )  # fmt: skip
 COPIES = Kind(
     name="copies", folder="arrays", files=ARRAY.files, title=ARRAY.title,
@@ -161,6 +161,10 @@ COLLECTED = Kind(
     inputs={"dataset": "dataset", "selection": "selection", "chosen": "plan"},
     golden="1:c2ddecd1678a937e",
 )  # fmt: skip
+HARDEST = Kind(
+    name="hardest pictures", folder="arrays", files=ARRAY.files, title=ARRAY.title,
+    inputs={"collected": "collected pictures", "models": "model", "label": "", "wanted": ""},
+)  # fmt: skip
 RUN = Kind(
     name="run", folder="runs", key=r"runs/[^/]+/[A-Za-z0-9_-]+-[0-9a-f]{10}", title="The run itself",
     files=r"config\.json|run\.json|decision(_round_\d)?\.json|(tasks|progress)/([^/]+\.json)?"
@@ -168,6 +172,6 @@ RUN = Kind(
 )  # fmt: skip
 # What refers to others comes before these, which is the order of removal. Added pictures lie where arrays do.
 KINDS = (
-    RUN, EVALUATION, PLAN, MODEL, CHECKPOINT, DATASET, ARRAY, COPIES, COLLECTED, URL_LIST, SELECTION, PICTURE,
+    RUN, EVALUATION, PLAN, MODEL, CHECKPOINT, DATASET, ARRAY, COPIES, COLLECTED, HARDEST, URL_LIST, SELECTION, PICTURE,
     DRAWN_PICTURE,
 )  # fmt: skip

@@ -1,13 +1,13 @@
 """What each stage hands to the next: one type per artifact, which points to the folder that it lies in."""
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from imagenet_tasks.artifacts import kinds
 from imagenet_tasks.artifacts.json_file import JsonArtifact, Published
 from imagenet_tasks.artifacts.kinds import Kind
-from imagenet_tasks.settings.config import ArmName
+from imagenet_tasks.settings.config import HARDEST, ArmName
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -99,13 +99,26 @@ class Dataset(Published):
     split_by: SplitBy | None = None
 
 
+class Regime(JsonArtifact):
+    """What a repair changes of a training beside adding pictures; nothing by default.
+
+    `mixed` are pairs of labels whose pictures are mixed with one another (CutMix), `softened` the labels whose pictures
+    are changed less, and `doubted_by` is the fingerprint of the evaluation whose strong suspects are left out.
+    """
+
+    mixed: tuple[tuple[int, int], ...] = ()
+    softened: tuple[int, ...] = ()
+    doubted_by: str = ""
+
+
 class Trial(JsonArtifact):
     """One training: which model, from which seed, on which dataset, with which added pictures (the arm).
 
-    `round` is 0 for a baseline, then the number of the repair. `added` are the pictures beside the dataset's own, of
-    this repair and of those that it goes on from; `epoch_pictures` is how many an epoch shows, the same in all arms of
-    a repair, None for all that there are. A trial of the arm 'labels' judges the labels of the training pictures: it
-    trains on all but those of `fold` (of `folds`) and says what it takes these for.
+    `round` is 0 for a baseline, then the number of the repair. `added` are the pictures beside the dataset's own, and
+    `regime` is how they are trained on, of this repair and of those that it goes on from; `epoch_pictures` is how many
+    an epoch shows, the same in all arms of a repair, None for all that there are. A trial of the arm 'labels' judges
+    the labels of the training pictures: it trains on all but those of `fold` (of `folds`) and says what it takes these
+    for.
     """
 
     model: str
@@ -115,6 +128,7 @@ class Trial(JsonArtifact):
     round: int = 0
     added: tuple[ClassArray, ...] = ()
     epoch_pictures: int | None = None
+    regime: Regime = Regime()
     fold: int = 0
     folds: int = 0
 
@@ -177,8 +191,8 @@ class ChosenClass(JsonArtifact):
 
     @property
     def key(self) -> str:
-        """The name of its task's record; a class may get pictures twice in one round, for two arms."""
-        return f"{self.class_id}.{self.pictures_to_add}"
+        """The name of its task's record; a class may get pictures several times in one round, for several arms."""
+        return f"{self.class_id}.{'hardest-' if HARDEST in self.arms else ''}{self.pictures_to_add}"
 
     @staticmethod
     def class_of(key: str) -> str:
@@ -189,26 +203,41 @@ class ChosenClass(JsonArtifact):
 class AddedPictures(JsonArtifact):
     """New pictures or changed copies of one class, and the arms that train with them.
 
-    `selection` is what was downloaded for new ones, the dataset's own among them; None of copies.
+    `selection` is what was downloaded for new ones, the dataset's own among them; None of copies. Of copies each seed
+    trains with a draw of its own: `array` is that of the first, `more_seeds` are the others'.
     """
 
     array: ClassArray
     arms: tuple[ArmName, ...]
     selection: SelectionRef | None = None
+    more_seeds: tuple[ClassArray, ...] = ()
+
+    def of_seed(self, place: int) -> ClassArray:
+        """Returns what the seed at this place of the run's seeds trains with."""
+        return (self.array, *self.more_seeds)[place] if self.more_seeds else self.array
 
 
 class AugmentationPlan(Published):
     """Which classes get more pictures, over all arms.
 
-    `before` is the training that is repaired, of the first seed: its model is trained again, with its pictures and
-    more.
+    `before` are the models that are repaired, one per seed: they are trained again, with their pictures and more.
+    `pairs` are the labels of the chosen classes with those that they are confused with; `doubted_by` is the evaluation
+    that doubts labels strongly, '' where none does.
     """
 
     KIND: ClassVar[Kind] = kinds.PLAN
+    SCHEMA_VERSION: ClassVar[int] = 2
     FILE: ClassVar[str] = "plan.json"
     strategy: str
     chosen: tuple[ChosenClass, ...]
-    before: Trial | None = None  # in version 0
+    before: tuple[TrainedModel, ...] = ()  # none in earlier versions
+    pairs: tuple[tuple[int, int], ...] = ()
+    doubted_by: str = ""
+
+    @classmethod
+    def upgraded(cls, fields: dict[str, Any], version: int) -> dict[str, Any]:
+        """Returns the fields without the one trial of `before` that version 1 named."""
+        return {name: value for name, value in fields.items() if name != "before"}
 
     @property
     def targeted(self) -> tuple[ChosenClass, ...]:

@@ -85,7 +85,7 @@ class Verdict(JsonArtifact):
     )
     repaired: RepairedClasses | None = None
     arms: tuple[str, ...] = Field(default=(), description="what was trained in that round")
-    empty_arms: tuple[str, ...] = Field(default=(), description="what was not, since the source had nothing new")
+    empty_arms: dict[str, str] = Field(default={}, description="what was not, and why: it would change nothing")
     validation: OnSplit
     test: OnSplit
     goal_met_after: bool | None

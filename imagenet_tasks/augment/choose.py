@@ -74,6 +74,21 @@ class Validation:
         support = int(self.support[label])
         return wilson(float(self.confusion[label, label]), support) if support else None
 
+    @cached_property
+    def between(self) -> np.ndarray:
+        """How often two classes are taken for each other, both ways, float (classes, classes)."""
+        return self.mistakes + self.mistakes.T
+
+    def pairs(self, labels: Sequence[int]) -> tuple[tuple[int, int], ...]:
+        """Returns these classes with those that each is most often confused with, both ways, the lower label first."""
+        found = {
+            (min(label, other), max(label, other))
+            for label in labels
+            for other in np.argsort(-self.between[label], kind="stable")[:MOST_NAMED].tolist()
+            if self.between[label, other]
+        }
+        return tuple(sorted(found))
+
     def taken_for(self, label: int) -> list[tuple[str, float]]:
         """Returns the names of what a class is most often taken for, with mean counts."""
         row = self.mistakes[label]
@@ -140,11 +155,10 @@ def _most_confused(validation: Validation, settings: AugmentConfig) -> Choice:
 
 def _correlated(validation: Validation, settings: AugmentConfig) -> Choice:
     choice = _worst(validation, settings)
-    between = validation.mistakes + validation.mistakes.T
     for label in list(choice):
-        partner = max(validation.able, key=lambda other: between[label, other])
-        if between[label, partner]:
-            name, count = validation.dataset.classes[label].name, number(between[label, partner])
+        partner = max(validation.able, key=lambda other: validation.between[label, other])
+        if between := validation.between[label, partner]:
+            name, count = validation.dataset.classes[label].name, number(between)
             choice.setdefault(partner, []).append(f"what {name} is most confused with ({count} times, both ways)")
     return choice
 

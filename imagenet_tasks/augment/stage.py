@@ -21,7 +21,7 @@ from imagenet_tasks.artifacts.references import (
 )
 from imagenet_tasks.augment.choose import Validation, choose, describe
 from imagenet_tasks.augment.policies import acting, changed_copy, copy_number
-from imagenet_tasks.settings.config import ARMS, COLLECTING, CONTROL, ArmName, AugmentConfig
+from imagenet_tasks.settings.config import ARMS, COLLECTING, CONTROL, HARDEST, REGIMES, ArmName, AugmentConfig
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.workflow.progress import Progress
 
@@ -29,9 +29,7 @@ log = logging.getLogger(__name__)
 # The study had "a further run with more augmented pictures" and does not say how many: twice as many is a choice.
 MORE = 2
 EVERYWHERE: tuple[ArmName, ...] = ("collect-all", "untargeted")
-# A suspect is not copied where another class is more probable by this much. The weaker ones are mostly hard pictures
-# with the right label: in simulations 3 of 4 of all suspects, and half of these, of a model that is right in 62 of 100.
-STRONG = 0.5
+NOTHING: tuple[ArmName, ...] = (CONTROL, *REGIMES, "clean")  # they add none
 
 
 def plan_augmentation(
@@ -66,20 +64,17 @@ def plan_augmentation(
     mark = kinds.PLAN.fingerprint(inputs, settings, salt=salt, arms=sorted(arms))
 
     def build(publish: Publish) -> None:
-        chosen = _choose(store, settings, dataset, evaluation, arms)
+        plan = _plan(store, settings, dataset, evaluation, arms, mark)
         with publish() as folder:
-            plan = AugmentationPlan(
-                fingerprint=mark, strategy=settings.strategy, chosen=chosen, before=evaluation.model.trial
-            )
             plan.write_to(folder)
 
     reused = make(store, kinds.PLAN, mark, build)
     return AugmentationPlan.find(store, mark), reused
 
 
-def _choose(
-    store: Store, settings: AugmentConfig, dataset: Dataset, evaluation: Evaluation, arms: Sequence[ArmName]
-) -> tuple[ChosenClass, ...]:
+def _plan(
+    store: Store, settings: AugmentConfig, dataset: Dataset, evaluation: Evaluation, arms: Sequence[ArmName], mark: str
+) -> AugmentationPlan:
     rows = read_split(store, dataset, "validation")
     validation = Validation(
         dataset=dataset,
@@ -90,14 +85,14 @@ def _choose(
         ],
     )
     suspects = _suspects(store, evaluation, dataset)
-    merged: dict[tuple[int, int, bool], tuple[list[ArmName], list[str]]] = {}
+    merged: dict[tuple[int, int, bool, bool], tuple[list[ArmName], list[str]]] = {}
     for arm in sorted(arms, key=ARMS.index):
         for label, pictures, reasons in _additions(arm, validation, settings):
-            of_arms, why = merged.setdefault((label, pictures, arm in COLLECTING), ([], []))
+            of_arms, why = merged.setdefault((label, pictures, arm in COLLECTING, arm == HARDEST), ([], []))
             if "targeted" not in of_arms:  # the report says why the repair chose a class, not why others did too
                 why.extend(reason for reason in reasons if reason not in why)
             of_arms.append(arm)
-    return tuple(
+    chosen = tuple(
         describe(
             validation,
             label,
@@ -108,7 +103,15 @@ def _choose(
             suspects=[] if new else suspects.get(label, []),
             round_number=evaluation.round + 1,
         )
-        for (label, pictures, new), (of_arms, reasons) in merged.items()
+        for (label, pictures, new, _), (of_arms, reasons) in merged.items()
+    )
+    return AugmentationPlan(
+        fingerprint=mark,
+        strategy=settings.strategy,
+        chosen=chosen,
+        before=evaluation.models,
+        pairs=validation.pairs([c.label for c in chosen if "targeted" in c.arms]),
+        doubted_by=evaluation.fingerprint if suspects else "",
     )
 
 
@@ -116,11 +119,7 @@ def _suspects(store: Store, evaluation: Evaluation, dataset: Dataset) -> dict[in
     """Returns, by label, the image ids of training pictures whose label is strongly in doubt."""
     if Suspects.FILE not in store.read_marker(evaluation.folder)["files"]:
         return {}
-    doubtful = {
-        (suspect.class_id, suspect.image_id)
-        for suspect in Suspects.read(store, evaluation.folder).suspects
-        if suspect.suggested_probability - suspect.given_probability >= STRONG
-    }
+    doubtful = Suspects.read(store, evaluation.folder).strong
     by_label: dict[int, list[str]] = {}
     for row in read_split(store, dataset, "train"):
         if (row.class_id, row.image_id) in doubtful:
@@ -132,7 +131,7 @@ def _additions(
     arm: ArmName, validation: Validation, settings: AugmentConfig
 ) -> Iterator[tuple[int, int, Sequence[str]]]:
     """Yields what an arm adds: a class's label, how many pictures, and the reasons."""
-    if arm == CONTROL:
+    if arm in NOTHING:
         return
     choice = choose("correlated" if arm == "correlated" else settings.strategy, validation, settings)
     if arm not in EVERYWHERE:

@@ -17,7 +17,7 @@ from imagenet_tasks.report.path import collect_path, collect_tasks
 from imagenet_tasks.report.repair import collect_augmentation, collect_repair, without_classes
 from imagenet_tasks.report.study import FIGURES, PROFILES
 from imagenet_tasks.report.trained import judge_training
-from imagenet_tasks.settings.config import COLLECTING, CONTROL
+from imagenet_tasks.settings.config import CONTROL
 
 
 def collect(inputs: ReportInputs, files: Files) -> dict[str, Any]:
@@ -101,9 +101,7 @@ def _verdict(
         "gain": without_classes(comparison.control) if comparison and comparison.control else None,
         "repaired": comparison.repaired.as_dict() if comparison and comparison.repaired else None,
         "arms": trained,
-        "empty_arms": [
-            arm for arm in COLLECTING if comparison and arm in inputs.config.train.arms and arm not in trained
-        ],
+        "empty_arms": kept.empty_arms if kept else {},
         "chance": baseline["chance_accuracy"], "majority": baseline["majority_accuracy"],
         "seeds": models["before"]["seeds"], "rounds": len(inputs.rounds), "kept": kept and kept.number,
         "validation": validation, "test": _on_split("test", models, comparison),

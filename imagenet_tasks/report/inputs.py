@@ -1,7 +1,7 @@
 """What a report is made of: the run's artifacts, as its tasks handed them on."""
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from imagenet_tasks.artifacts.decision import Decision
@@ -22,7 +22,7 @@ from imagenet_tasks.workflow.run import Run
 class Round:
     """One repair: what was added to the training pictures in its arms, and what came of it.
 
-    `decision` is the gate's that led to the round.
+    `decision` is the gate's that led to the round; `empty_arms` were not trained, and why.
     """
 
     number: int
@@ -30,6 +30,7 @@ class Round:
     added: tuple[AddedPictures, ...]
     evaluation: Evaluation
     decision: Decision
+    empty_arms: dict[str, str] = field(default_factory=dict)
 
     @property
     def arm(self) -> ArmName:

@@ -23,7 +23,8 @@ VERDICTS = {
 
 ARM_NAMES = {
     "baseline": "Baseline", "longer": "Trained longer", "collect": "Collect", "collect-all": "Collect, all classes",
-    "targeted": "Targeted", "more": "More", "correlated": "Correlated", "untargeted": "Untargeted",
+    "collect-hard": "Collect, the hardest", "targeted": "Targeted", "more": "More", "correlated": "Correlated",
+    "untargeted": "Untargeted", "mix": "Mix", "soften": "Soften", "clean": "Clean",
 }  # fmt: skip
 ARM_GLOSSES = {
     "baseline": "before the repair", "longer": "nothing more added, the control",
@@ -31,6 +32,10 @@ ARM_GLOSSES = {
     "targeted": "changed copies of the chosen classes", "more": "twice as many copies",
     "correlated": "copies also of the classes they are confused with",
     "untargeted": "as many copies, spread over all classes",
+    "collect-hard": "those new ones that the model gets most wrong",
+    "mix": "pictures of confused classes mixed with one another",
+    "soften": "the chosen classes changed less while training",
+    "clean": "without the pictures whose label is in doubt",
 }  # fmt: skip
 # What was done, as the subject of a sentence.
 ARM_DEEDS = {
@@ -39,6 +44,9 @@ ARM_DEEDS = {
     "more": "copying twice as many pictures of the confused classes",
     "correlated": "copying pictures of the confused classes and of what they are confused with",
     "untargeted": "copying pictures of all classes",
+    "collect-hard": "collecting the hardest new pictures of the confused classes",
+    "mix": "mixing pictures of confused classes", "soften": "changing the confused classes less while training",
+    "clean": "leaving out the pictures whose label is in doubt",
 }  # fmt: skip
 
 AGAINST = {
@@ -176,10 +184,7 @@ def _nothing_helped(verdict: dict[str, Any]) -> str:
     said = _listed([ARM_DEEDS[arm] for arm in tried]).capitalize()
     said += " were tried, and none of them did" if several else " was tried, and it did no"
     said += " better on validation than training as long with nothing more added."
-    if verdict["empty_arms"]:
-        said += (
-            f" The source has no new pictures for {_listed([ARM_NAMES[arm].lower() for arm in verdict['empty_arms']])}."
-        )
+    said += "".join(f" {ARM_NAMES[arm]} was not tried: {why}." for arm, why in verdict["empty_arms"].items())
     if test["difference"] is not None:
         same = plural(test["pictures"], "test picture")
         said += f" That longer training takes accuracy from {percent(test['before'])} to {percent(test['after'])} "

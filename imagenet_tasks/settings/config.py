@@ -25,11 +25,17 @@ SourceName = Literal["sample", "folder", "synset-archives", "url-list"]
 ModelName = Literal["compact", "convnet1", "convnet2", "convnet3", "convnet4", "convnet5"]
 StepName = Literal["", "download", "preprocess", "train", "evaluate", "augment", "report"]
 # A repair's trainings, all for as many steps: with nothing added, the control ("longer"); with new pictures of the
-# source, of the chosen classes ("collect") or as many over all classes ("collect-all"); with changed copies, of the
-# chosen classes ("targeted"), twice as many of them ("more"), also of those that they are confused with ("correlated"),
-# or as many over all classes ("untargeted").
-_Arm = Literal["longer", "collect", "collect-all", "targeted", "more", "correlated", "untargeted"]
+# source, of the chosen classes ("collect"), of these what the model gets most wrong of a larger draw ("collect-hard"),
+# or as many over all classes ("collect-all"); with changed copies, of the chosen classes ("targeted"), twice as many of
+# them ("more"), also of those that they are confused with ("correlated"), or as many over all classes ("untargeted");
+# with nothing added, but pictures of confused classes mixed with one another ("mix"), the chosen classes changed less
+# while training ("soften"), or without the pictures whose label is in doubt ("clean").
+_Arm = Literal[
+    "longer", "collect", "collect-hard", "collect-all", "targeted", "more", "correlated", "untargeted", "mix", "soften",
+    "clean",
+]  # fmt: skip
 CONTROL: _Arm = "longer"
+HARDEST: _Arm = "collect-hard"
 
 
 def _todays(arm: Any) -> Any:
@@ -38,7 +44,8 @@ def _todays(arm: Any) -> Any:
 
 
 ArmName = Annotated[_Arm, BeforeValidator(_todays)]
-COLLECTING: tuple[_Arm, ...] = ("collect", "collect-all")
+COLLECTING: tuple[_Arm, ...] = ("collect", HARDEST, "collect-all")
+REGIMES: tuple[_Arm, ...] = ("mix", "soften")  # they change how pictures are fed, which `compact` alone has settings of
 StrategyName = Literal["recall", "confused", "correlated", "manual"]
 PolicyName = Literal["study", "colour", "trivial"]
 TransformName = Literal["rotation", "zoom", "horizontal_flip", "vertical_flip", "colour", "shear", "translation"]
@@ -226,6 +233,19 @@ class TrainConfig:
                 raise ValueError(f"{name}: expected each once, received {', '.join(values)}")
         if self.label_check_folds == 1:
             raise ValueError("label_check_folds: expected 0 (none) or 2 and more, received 1")
+        if "clean" in self.arms and not self.label_check_folds:
+            raise ValueError(
+                "arms: 'clean' leaves out the pictures whose label is in doubt, and nothing judges the labels: set "
+                "label_check_folds to 2 or more, or leave 'clean' out"
+            )
+        regimes = [arm for arm in self.arms if arm in REGIMES]
+        others = {self.retrain_model} if self.retrain_model else set(self.models)
+        if regimes and others != {"compact"}:
+            raise ValueError(
+                f"arms: {', '.join(regimes)} change how 'compact' mixes, shifts and mirrors its pictures; the repair "
+                f"would train {', '.join(sorted(others - {'compact'}))}, which does none of it. Set retrain_model to "
+                "compact, or leave these arms out"
+            )
 
     @property
     def models(self) -> tuple[ModelName, ...]:

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from imagenet_tasks.artifacts.arrays import read_ids
 from imagenet_tasks.artifacts.references import (
@@ -13,15 +14,20 @@ from imagenet_tasks.artifacts.references import (
     Dataset,
     DatasetClass,
     Evaluation,
+    Regime,
     Trial,
 )
 from imagenet_tasks.errors import ArtifactError, ConfigError, DataError, SourceUnavailable
-from imagenet_tasks.settings.config import COLLECTING, MAX_IMAGES_PER_CLASS, ArmName, Credentials
+from imagenet_tasks.settings.config import COLLECTING, HARDEST, MAX_IMAGES_PER_CLASS, ArmName, Credentials
+from imagenet_tasks.tasks.child import run_in_child
 from imagenet_tasks.tasks.common import LOG, MOST_TASKS, Json, in_groups, log, progress_of, salt_of, say
 from imagenet_tasks.tasks.pictures import Unlock, no_credentials, nothing_of, unlock
 from imagenet_tasks.workflow.graph import task_id
 from imagenet_tasks.workflow.progress import Listener
 from imagenet_tasks.workflow.run import Run
+
+DRAW = 3  # times the pictures that are wanted: the hardest third of new ones is trained with
+CHOOSE_TIMEOUT_S = 3600.0
 
 
 def plan_augmentation(run: Run, evaluation: Json, *, round_number: int = 1, max_tasks: int = MOST_TASKS) -> list[Json]:
@@ -102,18 +108,21 @@ def _augment(run: Run, chosen: ChosenClass, task: str, listeners: Sequence[Liste
     with run.task(task, chosen.key) as record:
         from imagenet_tasks.augment.stage import augment_class as augment
 
-        array, record["reused"] = augment(
-            run.store,
-            config.augment,
-            Dataset.find(run.store, chosen.dataset),
-            chosen,
-            seed=config.train.seed,
-            progress=progress_of(run, task, chosen.key, chosen.name, chosen.pictures_to_add, "pictures", listeners),
-            salt=salt_of(run, "augment_class"),
-        )
-        added: Json = AddedPictures(array=array, arms=chosen.arms).as_dict()
+        seeds, pictures = config.train.seeds, chosen.pictures_to_add
+        progress = progress_of(run, task, chosen.key, chosen.name, seeds * pictures, "pictures", listeners)
+        arrays, record["reused"] = [], True
+        for seed in range(config.train.seed, config.train.seed + seeds):
+            array, reused = augment(
+                run.store, config.augment, Dataset.find(run.store, chosen.dataset), chosen, seed=seed,
+                progress=progress, salt=salt_of(run, "augment_class"),
+            )  # fmt: skip
+            arrays.append(array)
+            record["reused"] = record["reused"] and reused
+        first, *others = arrays
+        added: Json = AddedPictures(array=first, arms=chosen.arms, more_seeds=tuple(others)).as_dict()
         record["result"] = added
-        say(record, "%s: %d changed pictures", chosen.name, array.count)
+        each = f" for each of {seeds} seeds" if seeds > 1 else ""
+        say(record, "%s: %d changed pictures%s", chosen.name, pictures, each)
     return added
 
 
@@ -143,7 +152,8 @@ def _collect(
     run: Run, plan: AugmentationPlan, chosen: ChosenClass, credentials: Credentials | None, last_attempt: bool,
     listeners: Sequence[Listener],
 ) -> Json:  # fmt: skip
-    config, task, wanted = run.config, task_id("collect_class", chosen.round), chosen.pictures_to_add
+    config, task, hardest = run.config, task_id("collect_class", chosen.round), HARDEST in chosen.arms
+    wanted = chosen.pictures_to_add * (DRAW if hardest else 1)
     image_class = next(c for c in config.classes if c.class_id == chosen.class_id)
     with run.task(task, chosen.key) as record:
         from imagenet_tasks.download.stage import download_class as download
@@ -180,11 +190,41 @@ def _collect(
             )  # fmt: skip
             if array.count == wanted or ref.accepted < draw or draw == MAX_IMAGES_PER_CLASS:
                 break
+        short = "" if array.count == wanted else f"; the source gave no more ({ref.listed} candidates)"
+        if hardest and array.count:
+            log.info("%s: %d of %d new training pictures to choose from%s", chosen.name, array.count, wanted, short)
+            array, wanted = _hardest(run, plan, chosen, array), chosen.pictures_to_add
+            short = ", those that the model gets most wrong"
         added: Json = AddedPictures(array=array, arms=chosen.arms, selection=ref).as_dict()
         record["result"] = added
-        short = "" if array.count == wanted else f"; the source gave no more ({ref.listed} candidates)"
         say(record, "%s: %d of %d new training pictures%s", chosen.name, array.count, wanted, short)
     return added
+
+
+def _hardest(run: Run, plan: AugmentationPlan, chosen: ChosenClass, draw: ClassArray) -> ClassArray:
+    """Returns those of a draw that the repaired models get most wrong; they are asked in a process of their own."""
+    order = {"plan": plan.fingerprint, "chosen": chosen.key, "draw": draw.as_dict()}
+    return ClassArray.from_dict(run_in_child(run, "repair.choose_hardest", order, timeout_s=CHOOSE_TIMEOUT_S))
+
+
+def choose_hardest(run: Run, plan: str, chosen: str, draw: Json) -> Json:
+    """Returns the ClassArray of the hardest pictures of a draw. Call it in a process of its own: it may load Keras.
+
+    Args:
+        run: whose.
+        plan: the fingerprint of the plan, whose models are asked.
+        chosen: the key of the class in it.
+        draw: a ClassArray of new pictures of the class.
+    """
+    from imagenet_tasks.train.hardest import choose_hardest as choose
+
+    planned = AugmentationPlan.find(run.store, plan)
+    (wanted,) = (c for c in planned.chosen if c.key == chosen)
+    array = ClassArray.from_dict(draw)
+    return choose(
+        run.store, planned.before, array, label=wanted.label, wanted=wanted.pictures_to_add,
+        salt=salt_of(run, "collect_class"),
+    ).as_dict()  # fmt: skip
 
 
 def _taken(run: Run, plan: AugmentationPlan, member: DatasetClass) -> set[str]:
@@ -195,7 +235,8 @@ def _taken(run: Run, plan: AugmentationPlan, member: DatasetClass) -> set[str]:
         plan: of the repair that follows.
         member: the class.
     """
-    arrays = [a for a in (plan.before.added if plan.before else ()) if a.class_id == member.class_id]
+    added = plan.before[0].trial.added if plan.before else ()  # new ones are the same for all seeds
+    arrays = [a for a in added if a.class_id == member.class_id]
     return {image_id for a in arrays for image_id in read_ids(run.store, a)} - set(read_ids(run.store, member.array))
 
 
@@ -203,7 +244,7 @@ def plan_retraining(
     run: Run, planned: Sequence[Json], copied: Sequence[Sequence[Json]], collected: Sequence[Sequence[Json]],
     *, round_number: int = 1,
 ) -> list[Json]:  # fmt: skip
-    """Returns the trials of a repair, each arm with each seed, to map over; an arm that found no picture is left out.
+    """Returns the trials of a repair, each arm with each seed, to map over; an arm that changes nothing is left out.
 
     All take as many steps: an epoch shows as many pictures as 'targeted' trains on.
 
@@ -216,27 +257,53 @@ def plan_retraining(
     """
     train = run.config.train
     with run.task(task_id("plan_retraining", round_number)) as record:
-        before = AugmentationPlan.find(run.store, planned[0]["plan"]).before
-        if before is None:
+        plan = AugmentationPlan.find(run.store, planned[0]["plan"])
+        if not plan.before:
             raise ArtifactError("plan_retraining: the plan is of an earlier version; run plan_augmentation again")
+        before = sorted((model.trial for model in plan.before), key=lambda trial: trial.seed)
         pictures = [AddedPictures.from_dict(a) for group in (*copied, *collected) for a in group]
-        added: dict[ArmName, list[ClassArray]] = {
-            arm: [p.array for p in pictures if arm in p.arms and p.array.count] for arm in train.arms
+        added: dict[ArmName, list[AddedPictures]] = {
+            arm: [p for p in pictures if arm in p.arms and p.array.count] for arm in train.arms
         }
-        dataset = Dataset.find(run.store, before.dataset)
-        shown = sum(c.train for c in dataset.classes) + sum(a.count for a in (*before.added, *added["targeted"]))
-        trials = []
-        for arm in train.arms:
-            if arm in COLLECTING and not added[arm]:
-                log.warning("Arm %s is left out: the source has no new picture of its classes", arm)
-                continue
+        dataset = Dataset.find(run.store, before[0].dataset)
+        shown = sum(c.train for c in dataset.classes)
+        shown += sum(a.count for a in (*before[0].added, *(p.array for p in added["targeted"])))
+        trials: list[Trial] = []
+        empty = {arm: lack for arm in train.arms if (lack := _lack(arm, plan, added[arm]))}
+        for arm, lack in empty.items():
+            log.warning("Arm %s is left out: %s", arm, lack)
+        for arm in (a for a in train.arms if a not in empty):
             trials += [
-                Trial(
-                    model=train.retrain_model or before.model, seed=train.seed + place, arm=arm, dataset=before.dataset,
-                    round=round_number, added=(*before.added, *added[arm]), epoch_pictures=shown,
+                trial.model_copy(
+                    update={
+                        "model": train.retrain_model or trial.model, "arm": arm, "round": round_number,
+                        "added": (*trial.added, *(p.of_seed(place) for p in added[arm])), "epoch_pictures": shown,
+                        "regime": _regime(arm, plan, trial.regime),
+                    }
                 )
-                for place in range(train.seeds)
+                for place, trial in enumerate(before)
             ]  # fmt: skip
-        record["result"] = {"trials": [trial.key for trial in trials]}
+        record["result"] = {"trials": [trial.key for trial in trials], "empty_arms": empty}
         log.info("To train: %s", ", ".join(trial.key for trial in trials))
     return [trial.as_dict() for trial in trials]
+
+
+def _lack(arm: ArmName, plan: AugmentationPlan, added: Sequence[AddedPictures]) -> str:
+    """Returns why an arm would change nothing; '' where it does change something."""
+    if arm in COLLECTING and not added:
+        return "the source has no new picture of its classes"
+    if arm == "mix" and not plan.pairs:
+        return "on validation its classes are confused with none"
+    if arm == "clean" and not plan.doubted_by:
+        return "no label of a training picture is strongly in doubt"
+    return ""
+
+
+def _regime(arm: ArmName, plan: AugmentationPlan, before: Regime) -> Regime:
+    """Returns how an arm trains, on top of how the repaired model was trained."""
+    own: dict[str, dict[str, Any]] = {
+        "mix": {"mixed": tuple(sorted({*before.mixed, *plan.pairs}))},
+        "soften": {"softened": tuple(sorted({*before.softened, *(c.label for c in plan.targeted)}))},
+        "clean": {"doubted_by": plan.doubted_by},
+    }
+    return before.model_copy(update=own.get(arm, {}))

@@ -112,5 +112,10 @@ def _rounds(run: Run, done: Sequence[Json], results: Json) -> "tuple[Round, ...]
         keys = {c.key for c in chosen.chosen}
         added = tuple(AddedPictures.from_dict(r["result"]) for r in done if r["task"] in tasks and r["item"] in keys)
         measured, decided = Evaluation.from_dict(evaluation), Decision.from_dict(decision)
-        rounds.append(Round(number=number, plan=chosen, added=added, evaluation=measured, decision=decided))
+        empty = results.get(task_id("plan_retraining", number), {}).get("empty_arms", {})  # none in earlier versions
+        rounds.append(
+            Round(
+                number=number, plan=chosen, added=added, evaluation=measured, decision=decided, empty_arms=empty
+            )
+        )  # fmt: skip
     return tuple(rounds)

@@ -6,9 +6,10 @@ Importing this package is cheap; its modules import Keras and belong in a proces
 import gc
 import sys
 from dataclasses import dataclass
+from typing import Any
 
 from imagenet_tasks.artifacts import kinds
-from imagenet_tasks.artifacts.references import TrainedModel, Trial
+from imagenet_tasks.artifacts.references import Regime, TrainedModel, Trial
 from imagenet_tasks.settings.config import TrainConfig
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.train.precision import backend_name, precision_here
@@ -51,11 +52,11 @@ class Work:
             halved: whether memory did not hold the batch, and half of it was trained with in the end.
         """
         inputs = {
-            "trial": self.trial.model_dump(mode="json", exclude={"added", "epoch_pictures"}),
+            "trial": self.trial.model_dump(mode="json", exclude={"added", "epoch_pictures", "regime"}) | self._regime,
             "epochs": self.epochs,
             "epoch_pictures": self.trial.epoch_pictures,
             "added": [array.fingerprint for array in self.trial.added],
-            "prior": "corrected" if self.trial.added and self.settings.correct_prior else "",
+            "prior": "corrected" if self.settings.correct_prior and self._other_pictures else "",
             "backend": backend_name(),
         }
         batch_size = [self.settings.batch_size, self.half_batch_size] if halved else self.settings.batch_size
@@ -63,6 +64,16 @@ class Work:
             inputs, self.settings, salt=self.salt, precision=precision, batch_size=batch_size
         )
         return TrainedModel(trial=self.trial, fingerprint=mark)
+
+    @property
+    def _regime(self) -> dict[str, Any]:
+        """What differs from the usual training; a model that was trained as usual keeps the name that it had."""
+        return {"regime": self.trial.regime.as_dict()} if self.trial.regime != Regime() else {}
+
+    @property
+    def _other_pictures(self) -> bool:
+        """Whether it is trained on other pictures than the dataset's."""
+        return bool(self.trial.added or self.trial.regime.doubted_by)
 
     @property
     def half_batch_size(self) -> int:

@@ -9,7 +9,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imagenet_tasks.artifacts.arrays import SplitTable, pictures_by_class, read_pieces, read_pixels, read_table
+from imagenet_tasks.artifacts.arrays import (
+    SplitTable,
+    pictures_by_class,
+    read_pieces,
+    read_pixels,
+    read_split,
+    read_table,
+)
+from imagenet_tasks.artifacts.kinds import EVALUATION
+from imagenet_tasks.artifacts.quality import Suspects
 from imagenet_tasks.artifacts.references import Dataset, Trial
 from imagenet_tasks.store.local_disk import cache_folder
 from imagenet_tasks.store.storage import Store
@@ -31,7 +40,7 @@ class Data:
         pictures: uint8 (n, rows, columns, 3), those that are trained on.
         labels: int32 (n,), theirs.
         validation: pictures and labels that decide which epoch is the best; may be empty.
-        added: how many of the training pictures of each class were added, int (classes,).
+        added: how many more training pictures of each class there are than in the dataset, int (classes,).
         streamed: whether they are read from shards.
         asked: the names of those that the trained model is asked about.
         read: returns these by name.
@@ -91,6 +100,10 @@ class _Parts:
         self._label_of = {member.class_id: label for label, member in enumerate(dataset.classes)}
         self._table = read_table(store, dataset)
         self.sides, self._steering, self._asked = _sides(self._table, trial)
+        if trial.regime.doubted_by:
+            doubted = Suspects.read(store, EVALUATION.folder_of(trial.regime.doubted_by)).strong
+            rows = read_split(store, dataset, "train")
+            self.sides["train"] = self.sides["train"][[(row.class_id, row.image_id) not in doubted for row in rows]]
 
     def count(self, name: str) -> int:
         return len(self.sides[name]) + (sum(array.count for array in self._added) if name == "train" else 0)
@@ -102,7 +115,8 @@ class _Parts:
         return np.concatenate([own, *(np.full(a.count, self._label_of[a.class_id], np.int32) for a in self._added)])
 
     def _added_by_label(self) -> np.ndarray:
-        counts = np.zeros(len(self._dataset.classes), int)
+        own = self._table.labels[self.sides["train"]]
+        counts = np.bincount(own, minlength=len(self._dataset.classes)) - [c.train for c in self._dataset.classes]
         for array in self._added:
             counts[self._label_of[array.class_id]] += array.count
         return counts

@@ -2,22 +2,15 @@
 
 import math
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
 
-from imagenet_tasks.train.batches import cutmix, order_of_epoch, passes_of_epoch
+from imagenet_tasks.train.batches import SOFT, Mixing, cutmix, order_of_epoch, passes_of_epoch
 from imagenet_tasks.train.shards import Shards
 
 WINDOW_SHARDS = 4  # pictures are shuffled within so many shards, which each hold a random part of all
-
-
-class Mixing(NamedTuple):
-    """Of an epoch: the share of the pictures that a box of the next one is pasted into, and from which on none is."""
-
-    share: float
-    first_whole: int
 
 
 def feed(
@@ -41,7 +34,7 @@ def feed(
         epoch_pictures: how many it shows (`batches.passes_of_epoch`).
         batch_size: pictures a step.
         devices: what does not divide by them is left out of the epoch.
-        mixing: which pictures a box of the next one is pasted into; None for no such targets.
+        mixing: which pictures a box of another one is pasted into; None for no such targets.
     """
     count = epoch_pictures - epoch_pictures % devices
     if isinstance(pictures, Shards):
@@ -50,9 +43,16 @@ def feed(
     order = order_of_epoch(len(labels), epoch_pictures, seed=seed, epoch=epoch)[:count]
     shown, targets = pictures[order], labels[order]
     if mixing is not None:
-        random = np.random.default_rng([seed, epoch, 1])
-        targets = cutmix(shown, targets, share=mixing.share, first_whole=mixing.first_whole, random=random)
-    return shown, targets
+        targets = cutmix(shown, targets, mixing, np.random.default_rng([seed, epoch, 1]))
+    return _with_strength(shown, targets, mixing), targets
+
+
+def _with_strength(pictures: np.ndarray, targets: np.ndarray, mixing: Mixing | None) -> Any:
+    """Returns what the network is fed: the pictures, and where some classes are changed less, by how much each is."""
+    if mixing is None or not mixing.softened:
+        return pictures
+    softened = np.isin(targets[:, :1], mixing.softened)
+    return pictures, np.where(softened, SOFT, 1).astype(np.float32)
 
 
 class _Streamed(keras.utils.PyDataset):
@@ -85,7 +85,7 @@ class _Streamed(keras.utils.PyDataset):
     def __len__(self) -> int:
         return math.ceil(self._count / self._batch_size)
 
-    def __getitem__(self, batch: int) -> tuple[np.ndarray, np.ndarray]:
+    def __getitem__(self, batch: int) -> tuple[Any, np.ndarray]:
         start, stop = batch * self._batch_size, min((batch + 1) * self._batch_size, self._count)
         parts = []
         first_window, last_window = np.searchsorted(self._starts, [start, stop - 1], side="right") - 1
@@ -95,7 +95,7 @@ class _Streamed(keras.utils.PyDataset):
         if stop == self._count:
             self._read = {}  # an epoch that is over needs no memory
         pictures, targets = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
-        return pictures, targets
+        return _with_strength(pictures, targets, self._mixing), targets
 
     def _window(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns a window, and has the next one read meanwhile."""
@@ -119,5 +119,5 @@ class _Streamed(keras.utils.PyDataset):
         pictures, labels = pictures[:left], labels[:left]
         if self._mixing is None:
             return pictures, labels
-        share, first_whole = self._mixing.share, self._mixing.first_whole - self._starts[number]
-        return pictures, cutmix(pictures, labels, share=share, first_whole=int(first_whole), random=random)
+        mixing = self._mixing._replace(first_whole=int(self._mixing.first_whole - self._starts[number]))
+        return pictures, cutmix(pictures, labels, mixing, random)

@@ -12,18 +12,20 @@ import keras
 import numpy as np
 from keras import ops
 
+from imagenet_tasks.artifacts.references import Regime
 from imagenet_tasks.artifacts.training import Epoch
 from imagenet_tasks.errors import ArtifactError, NonFiniteLoss, OutOfMemory
-from imagenet_tasks.train.batches import FlipAndShift, mixed_accuracy, mixed_loss
+from imagenet_tasks.train.batches import FlipAndShift, Mixing, mixed_accuracy, mixed_loss
 from imagenet_tasks.train.checkpoints import Checkpoint, Checkpoints, State
 from imagenet_tasks.train.data import Pictures
 from imagenet_tasks.train.devices import Device
-from imagenet_tasks.train.epochs import Mixing, feed
+from imagenet_tasks.train.epochs import feed
 from imagenet_tasks.train.models import Recipe
 from imagenet_tasks.train.schedule import best_epoch, rate_after, stops_early
 from imagenet_tasks.workflow.progress import Progress
 
 log = logging.getLogger(__name__)
+USUAL = Regime()
 MIXED_STEPS = 0.9  # the last ones see whole pictures, as those that are to be classified are
 PART_BYTES = 64 * 2**20  # of answers, and of streamed pictures, that are in memory at a time
 LOOK_S = 1.0  # waiting for the device to count what is done costs nothing that seldom
@@ -48,6 +50,7 @@ class Job:
         prior: what its probabilities are multiplied by, float (classes,); None for nothing (`prior_correction`).
         patience: epochs without a lower validation loss after which it ends; 0 for never.
         device: what it runs on.
+        regime: which classes' pictures are mixed with one another, and which are changed less.
     """
 
     recipe: Recipe
@@ -62,6 +65,7 @@ class Job:
     patience: int
     device: Device
     prior: np.ndarray | None = None
+    regime: Regime = USUAL
 
 
 class _Steps(keras.callbacks.CallbackList):
@@ -115,9 +119,11 @@ class Training:
         _, *shape = job.pictures.shape
         self.network = job.recipe.build(tuple(shape), job.classes)
         pictures = keras.Input(shape, dtype="uint8")
-        shift_px = job.recipe.flip_and_shift_px
-        fed = pictures if shift_px is None else FlipAndShift(shift_px, seed=job.seed)(pictures)
-        self.trainer = keras.Model(pictures, self.network(fed))
+        inputs, shift_px = [pictures], job.recipe.flip_and_shift_px
+        if job.regime.softened:
+            inputs.append(keras.Input((1,)))
+        fed = pictures if shift_px is None else FlipAndShift(shift_px, seed=job.seed)(*inputs)
+        self.trainer = keras.Model(inputs if job.regime.softened else pictures, self.network(fed))
         self._steps = math.ceil((job.epoch_pictures - job.epoch_pictures % devices) / self.batch_size)
         self._optimizer = job.recipe.optimizer(self._steps * job.epochs)
         mixes = bool(job.recipe.cutmix_share)
@@ -190,7 +196,8 @@ class Training:
             part = pictures[start : start + at_once]
             missing = -len(part) % self.job.device.count
             whole = np.concatenate([part, part[:1].repeat(missing, axis=0)]) if missing else part
-            probabilities = self.trainer.predict(whole, batch_size=self.batch_size, verbose=0)
+            given = [whole, np.ones((len(whole), 1), np.float32)] if self.job.regime.softened else whole
+            probabilities = self.trainer.predict(given, batch_size=self.batch_size, verbose=0)
             probabilities = probabilities[: len(part)].astype(np.float32)
             if self._prior is not None:
                 probabilities *= self._prior
@@ -204,7 +211,7 @@ class Training:
             self._optimizer.learning_rate = rate_after(self.history, self._first_rate, job.recipe.plateau)
         started_s = time.monotonic()
         mixed_steps = int(MIXED_STEPS * self._steps * job.epochs) - epoch * self._steps  # of this epoch and later ones
-        share = job.recipe.cutmix_share
+        share, regime = job.recipe.cutmix_share, job.regime
         pictures, targets = feed(
             job.pictures,
             job.labels,
@@ -213,7 +220,7 @@ class Training:
             batch_size=self.batch_size,
             devices=job.device.count,
             epoch_pictures=job.epoch_pictures,
-            mixing=Mixing(share, mixed_steps * self.batch_size) if share else None,
+            mixing=Mixing(share, mixed_steps * self.batch_size, regime.mixed, regime.softened) if share else None,
         )
         logs = self.trainer.fit(
             pictures,

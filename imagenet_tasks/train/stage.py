@@ -68,7 +68,7 @@ def train(store: Store, work: Work, dataset: Dataset, *, progress: Progress) -> 
                 "%s: %d training pictures (%d added), at most %d epochs of %d, batch %d, %s on %d x %s (%s)",
                 trial.key,
                 len(data.labels),
-                data.added.sum(),
+                sum(array.count for array in trial.added),
                 work.epochs,
                 epoch_pictures,
                 batch_size,
@@ -90,6 +90,7 @@ def train(store: Store, work: Work, dataset: Dataset, *, progress: Progress) -> 
                 patience=settings.early_stopping_patience,
                 device=device,
                 prior=prior_correction(data.labels, data.added) if settings.correct_prior else None,
+                regime=trial.regime,
             )
             training = fit(job, checkpoints, progress)
             try:
@@ -133,7 +134,7 @@ def _publish(publish: Publish, trial: Trial, data: Data, training: Training, sta
             resumed_from=training.resumed_from,
             batch_size=training.batch_size,
             training_pictures=len(data.labels),
-            added_pictures=int(data.added.sum()),
+            added_pictures=sum(array.count for array in trial.added),
             epoch_pictures=training.job.epoch_pictures,
             prior_corrected=training.job.prior is not None,
             streamed=data.streamed,

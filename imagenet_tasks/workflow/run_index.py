@@ -74,8 +74,9 @@ def artifact_folders(records: Iterable[Mapping[str, Any]]) -> dict[str, str]:
         result = record.get("result")
         if task is None or task.makes is None or task.makes.key or not isinstance(result, Mapping):
             continue
-        named = result["array"] if isinstance(result.get("array"), Mapping) else result
-        mark = named.get("fingerprint")
-        if isinstance(mark, str) and re.fullmatch(FINGERPRINT, mark):
-            folders.setdefault(task.makes.folder_of(mark), str(record.get("item") or ""))
+        more = result.get("more_seeds")
+        for named in (result.get("array", result), *(more if isinstance(more, list) else ())):
+            mark = named.get("fingerprint") if isinstance(named, Mapping) else None
+            if isinstance(mark, str) and re.fullmatch(FINGERPRINT, mark):
+                folders.setdefault(task.makes.folder_of(mark), str(record.get("item") or ""))
     return folders

@@ -128,8 +128,25 @@ def test_what_is_collected_and_what_is_copied_are_planned_apart(prepared, evalua
     assert made.of(new=False) == made.targeted
 
 
-def test_a_plan_says_which_training_it_repairs(prepared, evaluation):
-    assert plan(prepared, evaluation, "targeted").before == evaluation.model.trial
+def test_a_plan_says_which_models_it_repairs(prepared, evaluation):
+    assert plan(prepared, evaluation, "targeted").before == evaluation.models
+
+
+def test_a_plan_names_what_the_chosen_classes_are_confused_with(prepared, evaluation):
+    made = plan(prepared, evaluation, "targeted", "mix")  # cows are taken for cobras
+    assert [prepared[1].classes[label].class_id for label in made.pairs[0]] == [COBRA, COW] and len(made.pairs) == 1
+
+
+@pytest.mark.parametrize("arm", ["longer", "mix", "soften", "clean"])
+def test_an_arm_that_adds_no_picture_has_no_class_in_the_plan(prepared, evaluation, arm):
+    assert added(plan(prepared, evaluation, "targeted", arm), arm) == {}
+
+
+def test_the_hardest_pictures_are_planned_apart_from_as_many_others(prepared, evaluation):
+    made = plan(prepared, evaluation, "collect", "collect-hard", "targeted")
+    assert [(c.arms, c.pictures_to_add) for c in made.of(new=True)] == [(("collect",), 50), (("collect-hard",), 50)]
+    assert len({c.key for c in made.of(new=True)}) == 2
+    assert {c.class_of(c.key) for c in made.of(new=True)} == {COW}
 
 
 def test_what_several_arms_add_to_a_class_is_planned_once_with_all_of_their_reasons(prepared, evaluation):

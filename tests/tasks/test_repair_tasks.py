@@ -13,9 +13,11 @@ from imagenet_tasks.artifacts.arrays import fold_of, read_array, read_split
 from imagenet_tasks.artifacts.references import (
     AddedPictures,
     AugmentationPlan,
+    ChosenClass,
     ClassArray,
     Dataset,
     Evaluation,
+    Regime,
     TrainedModel,
     Trial,
 )
@@ -62,12 +64,18 @@ def evaluated(store: Store, chosen: str = "targeted", *, accuracy: float = 0.3) 
 ADDED_BEFORE = ClassArray(class_id=COW, fingerprint="before", count=3)
 
 
-def planned(run: Run, where, *, before: str = "baseline") -> tuple[Dataset, list[dict]]:
+def planned(run: Run, where, *, before: str = "baseline", **changes) -> tuple[Dataset, list[dict]]:
     """A dataset, and a plan for it; the model that is repaired was trained with pictures of the round before."""
     dataset = small_dataset(run.store, where)
     added = (ADDED_BEFORE,) if before != "baseline" else ()
     trial = Trial(model="convnet2", seed=0, arm=before, dataset=dataset.fingerprint, added=added)
-    plan = AugmentationPlan(fingerprint=f"p{before}", strategy="recall", chosen=(), before=trial)
+    trained = [
+        TrainedModel(trial=trial.model_copy(update={"seed": seed}), fingerprint=f"m{seed}")
+        for seed in range(run.config.train.seeds)
+    ]
+    plan = AugmentationPlan(
+        **{"fingerprint": f"p{before}", "strategy": "recall", "chosen": (), "before": tuple(trained)} | changes
+    )
     with run.store.publish(plan.folder) as folder:
         plan.write_to(folder)
     return dataset, [{"name": "n", "plan": plan.fingerprint, "chosen": []}]
@@ -119,6 +127,53 @@ def test_all_arms_are_trained_for_as_many_steps_as_the_studys_repair(start, tmp_
     added = [[pictures_of(30, "targeted"), pictures_of(9, "untargeted")]], [[pictures_of(7, "collect")]]
     trials = repair.plan_retraining(run, groups, *added)
     assert {t["epoch_pictures"] for t in trials} == {sum(c.train for c in dataset.classes) + 30}
+
+
+def trials_of(start, tmp_path, *, before: dict | None = None, **settings) -> dict[str, Trial]:
+    """The trials of a repair that copies five pictures, by arm; and the run's record of it."""
+    run = start(seeds=1, **settings)
+    _, groups = planned(run, tmp_path / "data", **before or {})
+    trials = repair.plan_retraining(run, groups, [[pictures_of(5, "targeted")]], [])
+    return {t["arm"]: Trial.from_dict(t) for t in trials}
+
+
+def test_each_arm_without_pictures_of_its_own_changes_one_thing_of_the_training(start, tmp_path):
+    chosen = ChosenClass(
+        dataset="d", class_id=COW, name="cow", label=1, recall=0.1, recall_interval=(0.0, 0.2), support=9,
+        confused_with=(), pictures_to_add=5, why="w",
+    )  # fmt: skip
+    about = {"chosen": (chosen,), "pairs": ((0, 1),), "doubted_by": "e"}
+    trials = trials_of(start, tmp_path, before=about, arms="mix,soften,clean", label_check_folds=2)
+    assert {arm: trial.regime for arm, trial in trials.items()} == {
+        "longer": Regime(), "targeted": Regime(), "mix": Regime(mixed=((0, 1),)), "soften": Regime(softened=(1,)),
+        "clean": Regime(doubted_by="e"),
+    }  # fmt: skip
+    assert {trial.epoch_pictures for trial in trials.values()} == {trials["longer"].epoch_pictures}
+
+
+def test_arms_that_would_change_nothing_are_left_out_and_the_record_says_why(start, tmp_path):
+    assert list(trials_of(start, tmp_path, arms="mix,clean,collect-hard", label_check_folds=2)) == [
+        "longer",
+        "targeted",
+    ]
+    recorded = Run(Store(tmp_path / "home"), "dag", "run").result_of("plan_retraining")
+    assert recorded["empty_arms"] == {
+        "mix": "on validation its classes are confused with none",
+        "clean": "no label of a training picture is strongly in doubt",
+        "collect-hard": "the source has no new picture of its classes",
+    }
+
+
+def test_each_seed_trains_with_copies_of_its_own(start, tmp_path):
+    run = start(seeds=2)
+    _, groups = planned(run, tmp_path / "data")
+    copies = AddedPictures.from_dict(pictures_of(5, "targeted"))
+    second = copies.array.model_copy(update={"fingerprint": "second"})
+    drawn = copies.model_copy(update={"more_seeds": (second,)}).as_dict()
+    trials = repair.plan_retraining(run, groups, [[drawn]], [])
+    assert [[a["fingerprint"] for a in t["added"]] for t in trials if t["arm"] == "targeted"] == [
+        ["targeted5"], ["second"],
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("collected", [[], [[]], [[pictures_of(0, "collect")]]])
@@ -325,7 +380,8 @@ def test_copies_of_a_round_before_are_no_new_pictures(start, tmp_path):
     with run.store.publish(copies.folder) as folder:
         (folder / "ids.json").write_text(json.dumps([own[0], "new"]))
     trial = Trial(model="compact", seed=0, arm="more", dataset=dataset.fingerprint, added=(copies,))
-    plan = AugmentationPlan(fingerprint="p", strategy="recall", chosen=(), before=trial)
+    before = (TrainedModel(trial=trial, fingerprint="m"),)
+    plan = AugmentationPlan(fingerprint="p", strategy="recall", chosen=(), before=before)
     assert repair._taken(run, plan, member) == {"new"}
 
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from imagenet_tasks.train.batches import cutmix, mixed_accuracy, mixed_loss
+from imagenet_tasks.train.batches import Mixing, cutmix, mixed_accuracy, mixed_loss
 
 
 def plain(count: int, rows: int = 20, columns: int = 10) -> tuple[np.ndarray, np.ndarray]:
@@ -16,7 +16,7 @@ def plain(count: int, rows: int = 20, columns: int = 10) -> tuple[np.ndarray, np
 def mixed(count: int, share: float, seed: int = 0, first_whole: int = 1000):
     pictures, labels = plain(count)
     random = np.random.default_rng(seed)
-    return pictures, cutmix(pictures, labels, share=share, first_whole=first_whole, random=random)
+    return pictures, cutmix(pictures, labels, Mixing(share, first_whole), random)
 
 
 def shares(targets: np.ndarray, classes: int) -> np.ndarray:
@@ -70,14 +70,41 @@ def test_the_same_generator_mixes_the_same():
     assert (first == again).all() and (first != other).any()
 
 
+def of_three_classes(mixing: Mixing) -> tuple[np.ndarray, np.ndarray]:
+    """256 pictures, whose levels are their numbers, of the classes 0, 1, 2, 0, ...: what they are then, and show."""
+    pictures, labels = plain(256)[0], np.arange(256) % 3
+    return pictures, cutmix(pictures, labels, mixing, np.random.default_rng(0))
+
+
+def test_pictures_of_a_confused_pair_are_mixed_with_one_another():
+    after, targets = of_three_classes(Mixing(1.0, 256, pairs=((0, 2),)))
+    behind = [(own, other) for own, other, kept in targets[:240] if kept < 1]  # the last ones may find no later picture
+    assert {pair for pair in behind if pair[0] != 1} == {(0, 2), (2, 0)}
+    assert {pair for pair in behind if pair[0] == 1} == {(1, 2)}  # the next one, as before
+    for place, picture in enumerate(after[:240]):
+        pasted = set(np.unique(picture).tolist()) - {place}
+        assert len(pasted) <= 1  # of a picture that was whole
+        assert all(other > place and other % 3 == targets[place, 1] for other in pasted)
+
+
+def test_a_picture_of_a_class_with_several_partners_is_mixed_with_each_of_them():
+    _, targets = of_three_classes(Mixing(1.0, 256, pairs=((0, 1), (1, 2))))
+    assert {other for own, other, kept in targets[:240] if own == 1 and kept < 1} == {0, 2}
+
+
+def test_softened_classes_are_mixed_half_as_often():
+    _, targets = of_three_classes(Mixing(1.0, 256, softened=(1,)))
+    was_mixed = targets[:, 2] < 1
+    assert was_mixed[targets[:, 0] != 1].mean() > 0.9
+    assert 0.3 < was_mixed[targets[:, 0] == 1].mean() < 0.7
+
+
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
 def test_loss_and_accuracy_are_those_of_the_shares(precision):
     """In Keras' own hands, with labels beyond what bfloat16 counts to."""
     random = np.random.default_rng(0)
     probabilities = random.dirichlet(np.full(600, 0.1), 50).astype(np.float32)
-    targets = cutmix(
-        np.zeros((50, 8, 8, 3), np.uint8), random.integers(0, 600, 50), share=0.5, first_whole=50, random=random
-    )
+    targets = cutmix(np.zeros((50, 8, 8, 3), np.uint8), random.integers(0, 600, 50), Mixing(0.5, 50), random)
     probabilities[:20] += 2 * shares(targets, 600)[:20]  # so that some are right
     probabilities /= probabilities.sum(axis=1, keepdims=True)
     keras.config.set_dtype_policy(precision)

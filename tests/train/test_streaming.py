@@ -18,8 +18,8 @@ from imagenet_tasks.artifacts.references import ClassArray, Trial
 from imagenet_tasks.artifacts.training import read_history
 from imagenet_tasks.errors import ConfigError, NonFiniteLoss, OutOfSpace
 from imagenet_tasks.train import data, epochs, loop, shards
-from imagenet_tasks.train.batches import cutmix, order_of_epoch
-from imagenet_tasks.train.epochs import Mixing, feed
+from imagenet_tasks.train.batches import Mixing, cutmix, order_of_epoch
+from imagenet_tasks.train.epochs import feed
 from imagenet_tasks.train.loop import prior_correction
 from imagenet_tasks.train.memory import SHARE, allowed_bytes, free_bytes
 from imagenet_tasks.train.shards import Scratch, Shards, spread
@@ -149,7 +149,7 @@ def test_in_memory_an_epoch_is_what_it_always_was():
     order = order_of_epoch(50, 50, seed=3, epoch=2)[:48]
     expected = pictures[order]
     random = np.random.default_rng([3, 2, 1])
-    expected_targets = cutmix(expected, labels[order], share=0.5, first_whole=48, random=random)
+    expected_targets = cutmix(expected, labels[order], Mixing(0.5, 48), random)
     assert (fed == expected).all() and (targets == expected_targets).all()
     fed, targets = feed(pictures, labels, devices=1, mixing=None, **third)
     assert (targets == order_of_epoch(50, 50, seed=3, epoch=2)).all() and (fed == pictures[targets]).all()
