@@ -85,7 +85,7 @@ def started_in_the_form(airflow: LocalAirflow, run: Run, context: Any) -> tuple[
     for section, values in (
         ("What to run", {"textarea[name=element_classes]": classes}),
         ("Pictures", {"images_per_class": 30}),
-        ("Training", {"epochs": 6}),
+        ("Training", {"epochs": 6, "seeds": 1}),
         ("Repair", {"accuracy_goal": 0}),
     ):  # a section that opens closes the one before
         page.locator("[data-part=item-trigger]", has_text=section).first.click()
@@ -97,7 +97,7 @@ def started_in_the_form(airflow: LocalAirflow, run: Run, context: Any) -> tuple[
     page.goto(f"{airflow.url}/{of_run(run_id, '/plugin/imagenet-report')}")
     texts: list[str] = []
     curves = 0
-    deadline_s = time.monotonic() + 300
+    deadline_s = time.monotonic() + 500
     while time.monotonic() < deadline_s and "In progress" in (text := text_of(page)):
         if text not in texts:
             texts.append(text)

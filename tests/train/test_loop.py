@@ -107,6 +107,22 @@ def test_a_layer_changes_its_pictures_anew_each_time_and_only_in_training():
     assert (np.asarray(FlipAndShift(4, seed=0)(before)) == before).all()
 
 
+@pytest.mark.parametrize(
+    ("strength", "most_px", "least_mirrored", "most_mirrored"), [(1, 4, 0.4, 0.6), (0.5, 2, 0.15, 0.35)]
+)
+def test_a_picture_that_may_be_changed_half_as_much_is_shifted_half_as_far_and_mirrored_half_as_often(
+    strength, most_px, least_mirrored, most_mirrored
+):
+    columns = np.arange(100, dtype=np.uint8)
+    before = np.tile(columns[None, None, :, None], (400, 20, 1, 3))
+    layer, told = FlipAndShift(4, seed=0), np.full((400, 1), strength, np.float32)
+    after = np.asarray(layer(before, told, training=True))[:, 10].astype(int)[..., 0]
+    mirrored = after[:, 50] > after[:, 51]
+    moved = np.where(mirrored, 49 - after[:, 50], after[:, 50] - 50)
+    assert sorted(set(np.abs(moved))) == list(range(most_px + 1))
+    assert least_mirrored < mirrored.mean() < most_mirrored
+
+
 # What follows from a history
 
 

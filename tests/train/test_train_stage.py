@@ -7,16 +7,18 @@ import keras
 import numpy as np
 import pytest
 from fakes.pictures import COBRA, load_split, small_dataset
+from fakes.records import suspects_of
 from trainings import SETTINGS, TINY, run_trial, shares_of, training_of
 
-from imagenet_tasks.artifacts.arrays import SplitTable, fold_of, read_split, write_array
-from imagenet_tasks.artifacts.references import ClassArray, Trial
+from imagenet_tasks.artifacts.arrays import SplitTable, fold_of, read_array, read_split, write_array
+from imagenet_tasks.artifacts.references import ClassArray, Regime, Trial
 from imagenet_tasks.artifacts.training import read_history
 from imagenet_tasks.errors import AcceleratorMissing, ChecksumMismatch, NonFiniteLoss
 from imagenet_tasks.settings.profiles import make_config
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.tasks import models
 from imagenet_tasks.train import Work, loop
+from imagenet_tasks.train.hardest import choose_hardest, hardest
 from imagenet_tasks.train.models import RECIPES
 from imagenet_tasks.workflow.progress import Progress
 from imagenet_tasks.workflow.run import Run
@@ -226,6 +228,46 @@ def test_a_published_model_is_corrected_for_what_was_added_to_its_class(prepared
     assert answers[True] == pytest.approx(expected / expected.sum(axis=1, keepdims=True), abs=1e-5)
 
 
+def test_pictures_whose_label_is_strongly_in_doubt_are_left_out_where_the_regime_says_so(prepared):
+    store, dataset = prepared
+    cobras = [row.image_id for row in read_split(store, dataset, "train") if row.class_id == COBRA]
+    with store.publish("evaluations/doubting") as folder:
+        suspects_of([(COBRA, cobras[0], 0.9), (COBRA, cobras[1], 0.4)]).write_to(folder)  # the second one not strongly
+    model = run_trial(prepared, epochs=1, arm="clean", regime=Regime(doubted_by="doubting"))
+    record, pictures = training_of(store, model), sum(c.train for c in dataset.classes)
+    assert (record.training_pictures, record.added_pictures, record.prior_corrected) == (pictures - 1, 0, True)
+
+
+def test_softened_classes_are_told_to_the_network_while_it_trains_and_not_to_the_published_one(prepared, monkeypatch):
+    store, dataset = prepared
+    monkeypatch.setitem(RECIPES, "mixed", TINY["mixed"])
+    fed, fit = [], keras.Model.fit
+    monkeypatch.setattr(keras.Model, "fit", lambda self, x, y, **o: fed.append((x, y)) or fit(self, x, y, **o))
+    model = run_trial(prepared, epochs=1, model="mixed", arm="soften", regime=Regime(softened=(1,)))
+    (_, strength), targets = fed[0]
+    assert (strength[:, 0] == np.where(targets[:, 0] == 1, 0.5, 1)).all()
+    network = keras.saving.load_model(store.open_file(model.folder, "model.keras"))
+    said = network.predict(load_split(store, dataset, "test")[0], verbose=0)
+    assert shares_of(store, model, "test") == pytest.approx(said, abs=1e-5)
+
+
+def test_of_a_draw_those_are_chosen_that_the_published_models_get_most_wrong(prepared, trained):
+    store, _ = prepared
+    pictures = np.random.default_rng(0).integers(0, 256, (12, 16, 16, 3), np.uint8)
+    draw = ClassArray(class_id=COBRA, fingerprint="draw", count=12)
+    with store.publish(draw.folder) as folder:
+        write_array(folder, draw, pictures, [str(i) for i in range(12)], shape=(16, 16, 3))
+    chosen = choose_hardest(store, [trained], draw, label=0, wanted=3)
+    network = keras.saving.load_model(store.open_file(trained.folder, "model.keras"))
+    expected = hardest(network.predict(pictures, verbose=0), 0)[:3]
+    assert read_array(store, chosen)[1] == [str(i) for i in expected] and chosen.count == len(expected)
+
+
+def test_the_hardest_picture_is_the_one_whose_class_is_least_probable_unless_its_label_is_in_doubt():
+    said = np.array([[0.5, 0.3, 0.2], [0.1, 0.5, 0.4], [0.3, 0.4, 0.3], [0.1, 0.7, 0.2]], np.float32)
+    assert hardest(said, 0) == [1, 2, 0]  # the last one is taken for another class by more than half
+
+
 def test_a_trial_that_judges_labels_publishes_what_it_says_of_the_pictures_it_did_not_see(prepared, monkeypatch):
     store, dataset = prepared
     asked, seen = [], []
@@ -309,12 +351,13 @@ def test_the_progress_counts_every_picture_of_every_epoch_and_shows_the_figures(
         {"arm": "labels", "fold": 1, "folds": 5},
         {"added": (ClassArray(class_id=COBRA, fingerprint="a", count=1),)},
         {"epoch_pictures": 7},
+        {"regime": Regime(mixed=((0, 1),))},
     ],
 )
 def test_f34_whatever_changes_the_model_changes_its_name(change):
     def named(**others):
         trial = {"model": "tiny", "seed": 0, "arm": "baseline", "dataset": "d", "fold": 0, "folds": 0}
-        trial |= {"added": (), "epoch_pictures": None}
+        trial |= {"added": (), "epoch_pictures": None, "regime": Regime()}
         own = {"settings": SETTINGS, "epochs": 1, "salt": ""}
         trial |= {k: v for k, v in others.items() if k in trial}
         own |= {k: v for k, v in others.items() if k in own}
