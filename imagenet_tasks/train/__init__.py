@@ -16,13 +16,14 @@ from imagenet_tasks.train.precision import backend_name, precision_here
 
 
 def load_keras() -> None:
-    """Imports Keras without scikit-learn and matplotlib, which it takes along for parts that are not used here.
+    """Imports Keras without what it and TensorFlow take along, where it is there, for parts that are not used here.
 
-    They cost a quarter of the start of each training; looking for garbage among what only grows costs a sixth of the
-    rest. Keras does without a package that is not there; they can be imported afterwards.
+    scikit-learn and matplotlib cost a quarter of the start of each training, and JAX, where it is not the backend, a
+    seventh; looking for garbage among what only grows costs a sixth of the rest. Both do without a package that is not
+    there; they can be imported afterwards.
     """
     gc.disable()
-    unused = {"sklearn", "matplotlib"} - sys.modules.keys()
+    unused = {"sklearn", "matplotlib", "jax"} - {backend_name()} - sys.modules.keys()
     sys.modules.update(dict.fromkeys(unused))  # type: ignore[arg-type]  # None: an import of it fails
     try:
         import keras  # noqa: F401
