@@ -49,10 +49,10 @@ def choose_hardest(
 
 
 def hardest(probabilities: "np.ndarray", label: int) -> list[int]:
-    """Returns which pictures of a class a model gets most wrong, the worst first.
+    """Returns the pictures of a class in the order in which they are wanted: what a model gets most wrong first.
 
-    One whose label is strongly in doubt is left out: another class is more probable by STRONG. To the model, a picture
-    with the wrong label is the hardest of all.
+    Those whose label is strongly in doubt, where another class is more probable by STRONG, come last, the least doubted
+    of them first: to the model, a picture with the wrong label is the hardest of all.
 
     Args:
         probabilities: float (n, classes).
@@ -61,8 +61,8 @@ def hardest(probabilities: "np.ndarray", label: int) -> list[int]:
     own = probabilities[:, label].copy()
     others = probabilities.copy()
     others[:, label] = 0
-    doubted = others.max(axis=1) - own >= STRONG
-    return [int(i) for i in own.argsort(kind="stable") if not doubted[i]]
+    doubt = others.max(axis=1) - own
+    return sorted(range(len(own)), key=lambda i: own[i] if doubt[i] < STRONG else 1 + doubt[i])
 
 
 def _probabilities(store: Store, models: Sequence[TrainedModel], pictures: "np.ndarray") -> "np.ndarray":

@@ -263,9 +263,9 @@ def test_of_a_draw_those_are_chosen_that_the_published_models_get_most_wrong(pre
     assert read_array(store, chosen)[1] == [str(i) for i in expected] and chosen.count == len(expected)
 
 
-def test_the_hardest_picture_is_the_one_whose_class_is_least_probable_unless_its_label_is_in_doubt():
-    said = np.array([[0.5, 0.3, 0.2], [0.1, 0.5, 0.4], [0.3, 0.4, 0.3], [0.1, 0.7, 0.2]], np.float32)
-    assert hardest(said, 0) == [1, 2, 0]  # the last one is taken for another class by more than half
+def test_the_hardest_picture_is_the_one_whose_class_is_least_probable_and_what_is_in_doubt_comes_last():
+    said = [[0.5, 0.3, 0.2], [0.1, 0.5, 0.4], [0.1, 0.8, 0.1], [0.3, 0.4, 0.3], [0.1, 0.7, 0.2]]
+    assert hardest(np.array(said, np.float32), 0) == [1, 3, 0, 4, 2]
 
 
 def test_a_trial_that_judges_labels_publishes_what_it_says_of_the_pictures_it_did_not_see(prepared, monkeypatch):
