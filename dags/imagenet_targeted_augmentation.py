@@ -226,6 +226,7 @@ def imagenet_targeted_augmentation() -> None:
     @task(
         multiple_outputs=False,
         trigger_rule="none_failed_min_one_success",
+        execution_timeout=timedelta(hours=2),  # the champion may be asked about many pictures (ANSWERS_TIMEOUT_S)
         max_active_tis_per_dag=1,  # the champions' file is read, changed and written
         inlets=[CHAMPION],
         outlets=[REPORT, NEW_CHAMPION],

@@ -44,6 +44,10 @@ class ChecksumMismatch(ArtifactError):
     """A finished artifact no longer holds the bytes that were written."""
 
 
+class NetworkUnusable(ArtifactError):
+    """Keras does not load a network that is as it was written, or it does not fit its record."""
+
+
 class TrainingError(ImagenetTasksError):
     """Training did not end with a usable model."""
 

@@ -20,11 +20,21 @@ ADVICE = (
 )
 
 
+class Compared(JsonArtifact):
+    """Why a model did not take the champion's place: the same question again has the same answer.
+
+    `mark` follows from the model, the dataset, and of how many trainings the model is the best.
+    """
+
+    mark: str
+    why: str
+
+
 class Champion(JsonArtifact):
     """The best model by validation of one list of classes; one of drawn pictures is kept apart from one of photos.
 
     `classes` are in the order of the labels; `training` is the model's record; `replaced` says which model was the
-    champion before, None for the first; `split_by` is its dataset's.
+    champion before, None for the first; `split_by` is its dataset's; `compared` is the last comparison that it stood.
     """
 
     model: TrainedModel
@@ -46,6 +56,7 @@ class Champion(JsonArtifact):
     training: TrainingRecord
     replaced: dict[str, Any] | None
     split_by: SplitBy | None = None
+    compared: Compared | None = None
 
     @property
     def class_ids(self) -> list[str]:

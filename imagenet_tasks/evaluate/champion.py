@@ -2,13 +2,17 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
+
+from imagenet_tasks.artifacts.arrays import read_probabilities, read_split
 from imagenet_tasks.artifacts.champions import (
     KEY,
     Champion,
+    Compared,
     champion_of,
     key_of,
     open_model,
@@ -18,10 +22,11 @@ from imagenet_tasks.artifacts.champions import (
 from imagenet_tasks.artifacts.figures import Metrics
 from imagenet_tasks.artifacts.references import Dataset, Evaluation, TrainedModel
 from imagenet_tasks.artifacts.training import TrainingRecord
-from imagenet_tasks.errors import ArtifactError
+from imagenet_tasks.errors import ArtifactError, ImagenetTasksError, NetworkUnusable, without_secrets
 from imagenet_tasks.settings.classes import ImageClass
-from imagenet_tasks.statistics.intervals import CONFIDENCE, newcombe, wilson
-from imagenet_tasks.store.storage import Store
+from imagenet_tasks.statistics.intervals import CONFIDENCE, wilson
+from imagenet_tasks.statistics.significance import paired_interval
+from imagenet_tasks.store.storage import Store, fingerprint
 from imagenet_tasks.workflow.run import Run
 
 log = logging.getLogger(__name__)
@@ -41,13 +46,22 @@ class _Candidate:
     pictures: int
 
 
+class _Judgement(NamedTuple):
+    """What becomes of the candidate, and why; `mark` names the comparison that says so, '' where there was none."""
+
+    outcome: str
+    why: str
+    mark: str = ""
+
+
 def promote(
-    store: Store, dataset: Dataset, evaluations: Sequence[Evaluation], run: Run, *, profile: str, drawn: bool
-) -> dict[str, Any]:
+    store: Store, dataset: Dataset, evaluations: Sequence[Evaluation], run: Run, *, profile: str, drawn: bool,
+    ask: Callable[[Champion], Sequence[int]],
+) -> dict[str, Any]:  # fmt: skip
     """Makes a run's best model the champion of its classes where it is better than the present one beyond chance.
 
-    The entries of other lists of classes are neither read nor changed. Called again by the same run it says the same
-    again.
+    Both are measured on the run's validation pictures (docs/adr/0026). The entries of other lists of classes are
+    neither read nor changed. Called again by the same run it says the same again, and asks no more.
 
     Args:
         store: where the models and the champions are.
@@ -56,6 +70,9 @@ def promote(
         run: for the record.
         profile: the same.
         drawn: whether the pictures are the built-in source's.
+        ask: returns what a champion takes the dataset's validation pictures for, as the dataset's labels in the split's
+            order. Called at most once, and only where the answers can decide. Where it raises NetworkUnusable the
+            champion is replaced; after any other error of ours the champion stays.
 
     Returns:
         "outcome" (promoted, kept or not eligible), "why" in a sentence, and the champion's entry (None for none).
@@ -70,15 +87,19 @@ def promote(
         present = champion_of(store, entries, key)
         trials = [] if dataset.test_steers else _measured(store, evaluations)
         if not trials:
-            outcome, why = "not eligible", NOT_ELIGIBLE[dataset.test_steers]
+            judged = _Judgement("not eligible", NOT_ELIGIBLE[dataset.test_steers])
         else:
             candidate = max(trials, key=lambda t: t.accuracy)  # the first of equal ones
-            outcome, why = _judge(store, dataset, candidate, present, run, trials=len(trials))
-            if outcome == "promoted" and not _is_by(run, candidate, present):
+            judged = _judge(store, dataset, candidate, present, run, trials=len(trials), ask=ask)
+            before = present
+            if judged.outcome == "promoted" and not _is_by(run, candidate, present):
                 present = _entry(store, dataset, candidate, present, run, profile=profile, drawn=drawn)
+            elif present and judged.mark:
+                present = present.model_copy(update={"compared": Compared(mark=judged.mark, why=judged.why)})
+            if present and present != before:
                 store.write_json(KEY, entries | {key: present.as_file()})
-    log.info("Champion %s: %s", outcome, why)
-    return {"outcome": outcome, "why": why, "champion": present.as_dict() if present else None}
+    log.info("Champion %s: %s", judged.outcome, judged.why)
+    return {"outcome": judged.outcome, "why": judged.why, "champion": present.as_dict() if present else None}
 
 
 def _measured(store: Store, evaluations: Sequence[Evaluation]) -> list[_Candidate]:
@@ -104,53 +125,73 @@ def _is_by(run: Run, candidate: _Candidate, present: Champion | None) -> bool:
 
 
 def _judge(
-    store: Store, dataset: Dataset, candidate: _Candidate, present: Champion | None, run: Run, *, trials: int
-) -> tuple[str, str]:
-    """Returns what becomes of the candidate, the best of so many trials, and why."""
+    store: Store, dataset: Dataset, candidate: _Candidate, present: Champion | None, run: Run, *, trials: int,
+    ask: Callable[[Champion], Sequence[int]],
+) -> _Judgement:  # fmt: skip
+    """Returns what becomes of the candidate, the best of so many trials."""
     said = f"{candidate.model.trial.key}, {100 * candidate.accuracy:.1f} % on validation"
     if present is None:
-        return "promoted", f"{said}, is the first of these classes"
+        return _Judgement("promoted", f"{said}, is the first of these classes")
     try:
         open_model(store, present)
     except ArtifactError as error:
         log.warning("The present champion cannot be used and is replaced: %s", error)
-        return "promoted", f"{said}, replaces a model whose file is gone or damaged"
+        return _Judgement("promoted", f"{said}, replaces a model whose file is gone or damaged")
     if _is_by(run, candidate, present):
-        return "promoted", f"{said}, was made the champion by this run"
+        return _Judgement("promoted", f"{said}, was made the champion by this run")
     if candidate.model.fingerprint == present.model.fingerprint:
-        return "kept", f"{said}, is the champion already"
-    return _compare(dataset, candidate, present, said, trials)
+        return _Judgement("kept", f"{said}, is the champion already")
+    return _compare(store, dataset, candidate, present, said, trials=trials, ask=ask)
 
 
-def _compare(dataset: Dataset, candidate: _Candidate, present: Champion, said: str, trials: int) -> tuple[str, str]:
-    """Returns what becomes of a candidate beside a champion that is another model, and why."""
+def _compare(
+    store: Store, dataset: Dataset, candidate: _Candidate, present: Champion, said: str, *, trials: int,
+    ask: Callable[[Champion], Sequence[int]],
+) -> _Judgement:  # fmt: skip
+    """Returns what becomes of a candidate beside a champion that is another model."""
+    mark = fingerprint(model=candidate.model.fingerprint, dataset=dataset.fingerprint, trials=trials)
+    named = f"the champion ({present.model.trial.key} of run {present.run_id})"
+    not_compared = f"this run's best, {said}, is not compared with {named}"
     if present.split_by not in (None, dataset.split_by):
-        return "kept", (
-            f"this run's best, {said}, is not compared with the champion's {100 * present.validation_accuracy:.1f} % "
-            f"({present.model.trial.key} of run {present.run_id}): the pictures are split by other settings since. To "
-            f"make this run's best the champion, delete the entry of these classes in {KEY} and run again"
-        )
-    low, high = (100 * end for end in _lead(candidate, present, trials))
+        return _Judgement("kept", (
+            f"{not_compared}: the pictures are split by other settings since. To make this run's best the champion, "
+            f"delete the entry of these classes in {KEY} and run again"
+        ))  # fmt: skip
+    if present.compared and present.compared.mark == mark:
+        return _Judgement("kept", present.compared.why)
+    try:
+        answers = np.array(ask(present))
+    except NetworkUnusable as error:
+        log.warning("The present champion cannot be used and is replaced: %s", error)
+        return _Judgement("promoted", f"{said}, replaces a model that can no longer be loaded")
+    except (ImagenetTasksError, OSError) as error:
+        log.warning("The present champion did not answer and stays: %s", error)
+        reason = without_secrets(str(error)).partition(". ")[0].removesuffix(".")
+        return _Judgement("kept", f"{not_compared}, which did not answer: {reason}")
+    labels = np.array([row.label for row in read_split(store, dataset, "validation")])
+    shares = read_probabilities(store, dataset, candidate.model, "validation", len(labels))
+    low, high = _lead(answers == labels, shares.argmax(axis=1) == labels, trials)
     compared = (
-        f"the champion's {100 * present.validation_accuracy:.1f} % ({present.model.trial.key} of run "
-        f"{present.run_id}): the difference's interval is {low:+.1f} to {high:+.1f} points"
+        f"{named}, {100 * (answers == labels).mean():.1f} % on the same {len(labels):,} pictures: the difference's "
+        f"interval is {100 * low:+.1f} to {100 * high:+.1f} points"
     )
     if low > 0:
-        return "promoted", f"{said}, is beyond chance above {compared}"
+        return _Judgement("promoted", f"{said}, is beyond chance above {compared}")
     verb = "is beyond chance below" if high < 0 else "does not differ beyond chance from"
-    return "kept", f"this run's best, {said}, {verb} {compared}"
+    return _Judgement("kept", f"this run's best, {said}, {verb} {compared}", mark)
 
 
-def _lead(candidate: _Candidate, present: Champion, trials: int) -> tuple[float, float]:
-    """Returns the interval of the candidate's accuracy minus the champion's.
+def _lead(champion_right: np.ndarray, candidate_right: np.ndarray, trials: int) -> tuple[float, float]:
+    """Returns the interval of the candidate's accuracy minus the champion's, on the same pictures.
 
     The candidate is the best of several trials, so the chance to be wrong is parted among them (Bonferroni).
+
+    Args:
+        champion_right: bool (n,).
+        candidate_right: bool (n,).
+        trials: how many.
     """
-    return newcombe(
-        candidate.accuracy, candidate.pictures,
-        present.validation_accuracy, present.validation_pictures,
-        confidence=1 - (1 - CONFIDENCE) / trials,
-    )  # fmt: skip
+    return paired_interval(champion_right[None], candidate_right[None], confidence=1 - (1 - CONFIDENCE) / trials)
 
 
 def _entry(

@@ -199,8 +199,8 @@ def _t_test(gains: np.ndarray) -> np.ndarray:
     return p_values
 
 
-def paired_interval(right_before: np.ndarray, right_after: np.ndarray) -> Interval:
-    """Returns the 95 % interval of the accuracies' difference over pictures, after minus before, both in [-1, 1].
+def paired_interval(right_before: np.ndarray, right_after: np.ndarray, *, confidence: float = CONFIDENCE) -> Interval:
+    """Returns the interval of the accuracies' difference over pictures, after minus before, both in [-1, 1].
 
     Newcombe's hybrid score interval of paired shares (Improved Confidence Intervals for the Difference between Binomial
     Proportions Based on Paired Data, 1998, method 10), from Wilson's intervals of both and how far they go together. It
@@ -210,11 +210,12 @@ def paired_interval(right_before: np.ndarray, right_after: np.ndarray) -> Interv
     Args:
         right_before: bool (seeds, n).
         right_after: bool (seeds, n).
+        confidence: of the interval, two-sided.
     """
     seeds, pictures = right_before.shape
     before, after = right_before.mean(axis=0), right_after.mean(axis=0)
-    share, (low, high) = after.mean(), _wilson_of(after, seeds)
-    other, (other_low, other_high) = before.mean(), _wilson_of(before, seeds)
+    share, (low, high) = after.mean(), _wilson_of(after, seeds, confidence)
+    other, (other_low, other_high) = before.mean(), _wilson_of(before, seeds, confidence)
     together = pictures * float(before @ after) - before.sum() * after.sum()
     if together > 0:
         together = max(0.0, together - pictures / 2)
@@ -228,11 +229,11 @@ def paired_interval(right_before: np.ndarray, right_after: np.ndarray) -> Interv
     return difference - below, difference + above
 
 
-def _wilson_of(shares: np.ndarray, seeds: int) -> Interval:
+def _wilson_of(shares: np.ndarray, seeds: int, confidence: float) -> Interval:
     mean, variance = float(shares.mean()), float(shares.var())
     alike = mean * (1 - mean) / variance if variance else 1.0 if mean in (0.0, 1.0) else seeds
     pictures = len(shares) * min(alike, seeds)
-    return wilson(mean * pictures, pictures)
+    return wilson(mean * pictures, pictures, confidence)
 
 
 def _holm(p_values: np.ndarray) -> np.ndarray:

@@ -204,7 +204,7 @@ def _collect(
 def _hardest(run: Run, plan: AugmentationPlan, chosen: ChosenClass, draw: ClassArray) -> ClassArray:
     """Returns those of a draw that the repaired models get most wrong; they are asked in a process of their own."""
     order = {"plan": plan.fingerprint, "chosen": chosen.key, "draw": draw.as_dict()}
-    return ClassArray.from_dict(run_in_child(run, "repair.choose_hardest", order, timeout_s=CHOOSE_TIMEOUT_S))
+    return ClassArray.from_dict(run_in_child(run, "collect_class.choose_hardest", order, timeout_s=CHOOSE_TIMEOUT_S))
 
 
 def choose_hardest(run: Run, plan: str, chosen: str, draw: Json) -> Json:

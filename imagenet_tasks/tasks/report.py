@@ -4,20 +4,25 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from imagenet_tasks.artifacts.champions import Champion
 from imagenet_tasks.artifacts.decision import Decision
 from imagenet_tasks.artifacts.quality import Shortfall
 from imagenet_tasks.artifacts.references import AddedPictures, AugmentationPlan, Dataset, Evaluation, SelectionRef
 from imagenet_tasks.artifacts.training import TrainingRecord
 from imagenet_tasks.errors import ArtifactError, without_secrets
 from imagenet_tasks.settings.config import MAX_ROUNDS
+from imagenet_tasks.tasks.child import run_in_child
 from imagenet_tasks.tasks.common import Json, log
 from imagenet_tasks.tasks.news import new_champion
+from imagenet_tasks.train import load_keras
 from imagenet_tasks.workflow.graph import task_id
 from imagenet_tasks.workflow.run import Run
 from imagenet_tasks.workflow.run_index import RunIndex, artifact_folders
 
 if TYPE_CHECKING:
     from imagenet_tasks.report.inputs import ReportInputs, Round
+
+ANSWERS_TIMEOUT_S = 3600.0  # of the champion's network; in Airflow the whole task has twice as long
 
 
 def write_report(run: Run) -> Json:
@@ -75,15 +80,33 @@ def _champion(run: Run, dataset: Dataset, evaluations: Sequence[Evaluation]) -> 
     """Returns what became of the run's best model; what is wrong with the champions' file never costs the report."""
     from imagenet_tasks.evaluate.champion import promote
 
+    def ask(champion: Champion) -> list[int]:
+        question = {"champion": champion.as_dict(), "dataset": dataset.fingerprint}
+        answers: list[int] = run_in_child(run, "write_report.champion_answers", question, timeout_s=ANSWERS_TIMEOUT_S)
+        return answers
+
     config = run.config
+    drawn = config.download.source == "sample"
     try:
-        return promote(
-            run.store, dataset, evaluations, run, profile=config.profile, drawn=config.download.source == "sample"
-        )
+        return promote(run.store, dataset, evaluations, run, profile=config.profile, drawn=drawn, ask=ask)
     except ArtifactError as error:
         why = without_secrets(str(error))
         log.warning("The champion is not settled: %s", why)
         return {"outcome": "not settled", "why": why.removesuffix("."), "champion": None}
+
+
+def champion_answers(run: Run, champion: Json, dataset: str) -> list[int]:
+    """Returns what a champion takes validation pictures for. Call it in a process of its own: it loads Keras.
+
+    Args:
+        run: whose store has both.
+        champion: its entry.
+        dataset: the fingerprint of the one whose pictures are asked about, and whose labels are answered.
+    """
+    load_keras()
+    from imagenet_tasks.train.predict import predict_validation
+
+    return predict_validation(run.store, Champion.from_dict(champion), Dataset.find(run.store, dataset))
 
 
 def _rounds(run: Run, done: Sequence[Json], results: Json) -> "tuple[Round, ...]":

@@ -21,9 +21,9 @@ PAUSE_S = 10.0  # before a class whose source does not answer is tried for the l
 
 
 def function_of(name: str) -> Callable[..., Any]:
-    """Returns the function that does a task's work; or a part of one, as 'module.function'."""
-    module, _, function = name.rpartition(".")
-    return getattr(importlib.import_module(f"imagenet_tasks.tasks.{module or graph.find_task(name).module}"), function)
+    """Returns the function that does a task's work, or of 'task.function' one that does a part of it in a child."""
+    task, _, part = name.partition(".")
+    return getattr(importlib.import_module(f"imagenet_tasks.tasks.{graph.find_task(task).module}"), part or task)
 
 
 def run_all(run: Run, profile: str, overrides: Mapping[str, Any], *, listeners: Sequence[Listener]) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def choose_device(precision: str, *, require_gpu: bool) -> Device:
     Raises:
         AcceleratorMissing: where a GPU is required and there is none.
     """
-    gpus = _find_gpus()
+    gpus = find_gpus()
     if require_gpu and not gpus:
         raise AcceleratorMissing(
             f"require_gpu: expected a GPU, the {keras.backend.backend()} backend sees none on this worker. Start it "
@@ -86,7 +86,7 @@ def use_devices(devices: Sequence[str], precision: str) -> Device:
     return Device(kind=kind, name=name, count=len(devices), precision=precision, compile_with_xla=use_xla)
 
 
-def _find_gpus() -> list[str]:
+def find_gpus() -> list[str]:
     """Returns the GPUs as Keras names them. TensorFlow takes memory of one GPU from then on, and only as it needs it.
 
     TensorFlow must be told so before anything uses a GPU, which Keras' own list of devices already does. JAX reads it

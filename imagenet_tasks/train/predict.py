@@ -1,7 +1,8 @@
 """What the champion takes pictures for. Importing this module loads Keras."""
 
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,13 @@ import keras
 import numpy as np
 
 from imagenet_tasks import images
+from imagenet_tasks.artifacts.arrays import pictures_by_class, read_picture, read_table, reading_threads
 from imagenet_tasks.artifacts.champions import Champion, open_model
-from imagenet_tasks.errors import ArtifactError, ConfigError, Rejected
+from imagenet_tasks.artifacts.references import Dataset, Selection
+from imagenet_tasks.errors import ConfigError, NetworkUnusable, Rejected
 from imagenet_tasks.settings.config import DownloadConfig
 from imagenet_tasks.store.storage import Store
+from imagenet_tasks.train.devices import find_gpus
 
 BATCH = 256
 LIMITS = DownloadConfig()  # a picture is judged as a downloaded one is
@@ -33,7 +37,8 @@ def predict(store: Store, champion: Champion, files: Sequence[str | Path], *, to
 
     Raises:
         ConfigError: where `top` is below 1.
-        ArtifactError: where its network is gone or does not fit its record.
+        ArtifactError: where its network is gone.
+        NetworkUnusable: where Keras does not load it, or it does not fit its record.
         ChecksumMismatch: where its file is not the one that was promoted; it is then never loaded.
     """
     if top < 1:
@@ -61,16 +66,63 @@ def predict(store: Store, champion: Champion, files: Sequence[str | Path], *, to
     return answers
 
 
+def predict_validation(store: Store, champion: Champion, dataset: Dataset) -> list[int]:
+    """Returns what the champion takes a dataset's validation pictures for: the dataset's labels, in the split's order.
+
+    Args:
+        store: where its model and the pictures are.
+        champion: who answers, at its own size and with its classes in any order.
+        dataset: of the same classes.
+
+    Raises:
+        ArtifactError: where its network or a picture is gone.
+        ChecksumMismatch: where one of these is not what was written.
+        NetworkUnusable: where Keras does not load it, or it does not fit its record.
+    """
+    find_gpus()  # a training may use the GPU at the same time: memory is taken as it is needed
+    network = _load(store, champion)
+    own = [c.class_id for c in dataset.classes]
+    label_of = np.array([own.index(class_id) for class_id in champion.class_ids])
+    answers: list[int] = []
+    for pictures in _validation_pictures(store, champion, dataset):
+        shares = network.predict(pictures, batch_size=BATCH, verbose=0)
+        answers += label_of[np.asarray(shares).argmax(axis=1)].tolist()
+    return answers
+
+
+def _validation_pictures(store: Store, champion: Champion, dataset: Dataset) -> Iterator[np.ndarray]:
+    """Yields a dataset's validation pictures in the champion's size, uint8 (n, rows, columns, 3), some at a time."""
+    table = read_table(store, dataset)
+    places = table.on("validation")
+    size = {"rows_px": champion.rows_px, "columns_px": champion.columns_px}
+    if size == {"rows_px": dataset.rows_px, "columns_px": dataset.columns_px}:
+        for pictures, _ in pictures_by_class(store, dataset, table, places):
+            yield pictures
+        return
+    files: list[tuple[str, str]] = []
+    for label, member in enumerate(dataset.classes):
+        key = Selection.key(member.class_id, member.selection)
+        selected = Selection.from_json(store.read_bytes(key), where=key).files
+        files += [(member.class_id, selected[row]) for row in table.rows[places[table.labels[places] == label]]]
+
+    def prepare(file: tuple[str, str]) -> np.ndarray:
+        return images.to_array(read_picture(store, *file), **size)
+
+    with ThreadPoolExecutor(reading_threads(store)) as pool:
+        for start in range(0, len(files), BATCH):
+            yield np.stack(list(pool.map(prepare, files[start : start + BATCH])))
+
+
 def _load(store: Store, champion: Champion) -> keras.Model:
     """Returns the champion's network: its file's hash first, then no code from it (safe mode), no optimiser."""
     path = open_model(store, champion)
     try:
         network = keras.saving.load_model(path, compile=False, safe_mode=True)
     except (ValueError, TypeError) as error:  # Keras' own for code in the file, and for layers that it does not know
-        raise ArtifactError(f"{path}: Keras does not load the champion's network: {error}") from error
+        raise NetworkUnusable(f"{path}: Keras does not load the champion's network: {error}") from error
     expected = (None, champion.rows_px, champion.columns_px, 3), (None, len(champion.classes))
     if (network.input_shape, network.output_shape) != expected:
-        raise ArtifactError(
+        raise NetworkUnusable(
             f"{path}: expected a network from {expected[0]} to {expected[1]}, as the champion's record says, received "
             f"one from {network.input_shape} to {network.output_shape}. Delete the champion's entry and run again."
         )

@@ -65,7 +65,7 @@ def make_run(store, pictures: Path, name: str, *, images: int, accuracy: float, 
     retrained = [train("train_augmented", trial) for trial in repair.plan_retraining(run, groups, copied, collected)]
     models.evaluate_augmented(run, baseline, baseline, groups, retrained)
     if champion:
-        promote(store, dataset, [Evaluation.from_dict(baseline)], run, profile="best", drawn=False)
+        promote(store, dataset, [Evaluation.from_dict(baseline)], run, profile="best", drawn=False, ask=list)
     run.store.write_json(run.key("run.json"), {"written_s": time.time()})
     run.store.write_bytes(run.key("report/report.html"), b"<p>")
     return run

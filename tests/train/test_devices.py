@@ -11,7 +11,7 @@ from imagenet_tasks.train import devices
 from imagenet_tasks.train import precision as precision_module
 from imagenet_tasks.train.models import RECIPES
 
-NO_GPU = pytest.mark.skipif(bool(devices._find_gpus()), reason="this machine has a GPU")
+NO_GPU = pytest.mark.skipif(bool(devices.find_gpus()), reason="this machine has a GPU")
 
 
 @pytest.fixture(autouse=True)
@@ -111,5 +111,5 @@ def test_a_gpus_memory_is_taken_as_it_is_needed_and_the_other_gpus_are_left_alon
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["first", "second"])
     monkeypatch.setattr(tf.config.experimental, "set_memory_growth", lambda gpu, grow: told.append((gpu, grow)))
     monkeypatch.setattr(tf.config, "set_visible_devices", lambda gpus, kind: told.append((gpus, kind)))
-    assert devices._find_gpus() == ["gpu:0", "gpu:1"]
+    assert devices.find_gpus() == ["gpu:0", "gpu:1"]
     assert told == [("first", True), ("second", True), (["first"], "GPU")]

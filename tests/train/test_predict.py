@@ -7,16 +7,21 @@ import keras
 import numpy as np
 import pytest
 from fakes.models import trial_of
-from fakes.pictures import COBRA, COW, PANDA, encode, small_dataset
+from fakes.pictures import COBRA, COW, PANDA, encode, load_split, prepared, small_dataset
 from fakes.records import write_training
 from PIL import Image
 
-from imagenet_tasks.artifacts.champions import KEY, choose_champion
+from imagenet_tasks import images
+from imagenet_tasks.artifacts.arrays import read_split
+from imagenet_tasks.artifacts.champions import KEY, choose_champion, sha256_of_marker
 from imagenet_tasks.artifacts.references import TrainedModel
-from imagenet_tasks.errors import ArtifactError, ChecksumMismatch, ConfigError
+from imagenet_tasks.errors import ArtifactError, ChecksumMismatch, ConfigError, NetworkUnusable
 from imagenet_tasks.evaluate.champion import promote
 from imagenet_tasks.evaluate.stage import evaluate_baseline
+from imagenet_tasks.preprocess.stage import build_dataset
+from imagenet_tasks.settings.config import PreprocessConfig
 from imagenet_tasks.store.storage import Store
+from imagenet_tasks.tasks.child import run_in_child
 from imagenet_tasks.train import predict as module
 from imagenet_tasks.workflow.run import Run
 
@@ -53,7 +58,7 @@ def publish(store, dataset, name, network):
 
 def promote_network(store, dataset, network, name="colours", drawn=False):
     evaluation, _ = evaluate_baseline(store, dataset, [publish(store, dataset, name, network)])
-    promote(store, dataset, [evaluation], Run(store, "dag", "run"), profile="best", drawn=drawn)
+    promote(store, dataset, [evaluation], Run(store, "dag", "run"), profile="best", drawn=drawn, ask=list)
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +188,7 @@ def test_a_network_that_would_run_code_of_its_own_is_refused(made, tmp_path):
     network = keras.Sequential([*red_green_or_blue().layers, keras.layers.Lambda(lambda x: x)])
     network.build((None, 16, 16, 3))
     promote_network(store, dataset, network, "lambda")
-    with pytest.raises(ArtifactError, match="unsafe"):
+    with pytest.raises(NetworkUnusable, match="unsafe"):
         predict(store, [])
 
 
@@ -192,7 +197,7 @@ def test_a_network_that_does_not_fit_its_record_is_refused(made, tmp_path):
     store = Store(tmp_path / "home")
     store.path(KEY).unlink()
     promote_network(store, made[1], red_green_or_blue((20, 20, 3)), "larger")
-    with pytest.raises(ArtifactError, match=r"expected a network from \(None, 16, 16, 3\).*\(None, 20, 20, 3\)"):
+    with pytest.raises(NetworkUnusable, match=r"expected a network from \(None, 16, 16, 3\).*\(None, 20, 20, 3\)"):
         predict(store, [])
 
 
@@ -207,3 +212,35 @@ def test_the_champion_that_was_chosen_answers_and_not_another_of_the_same_classe
     assert newest.drawn
     (answer,) = module.predict(store, newest, [file])
     assert answer["top"][0]["class_id"] != predict(store, [file], classes=[COBRA, COW, PANDA])[0]["top"][0]["class_id"]
+
+
+def strongest_colours(pictures):
+    return np.array([picture.mean(axis=(0, 1)).argmax() for picture in pictures])
+
+
+def test_the_champion_answers_validation_pictures_with_the_labels_of_the_datasets_own_order(store, tmp_path):
+    seeds = {class_id: range(1000 * i, 1000 * i + 12) for i, class_id in enumerate((PANDA, COBRA, COW))}
+    settings = PreprocessConfig(
+        rows_px=16, columns_px=16, validation_share=0.5, test_share=0.25, min_images_per_class=1
+    )
+    download, pairs = prepared(store, tmp_path / "other", seeds, settings)
+    dataset = build_dataset(store, download, settings, pairs)[0]
+    assert [c.class_id for c in dataset.classes] == [PANDA, COBRA, COW]
+    pictures, _ = load_split(store, dataset, "validation")
+    colours = strongest_colours(pictures)  # red is COBRA's, green COW's, blue PANDA's
+    assert len(set(colours)) == 3
+    answers = module.predict_validation(store, choose_champion(store), dataset)
+    assert answers == np.array([1, 2, 0])[colours].tolist()
+
+
+def test_the_champion_answers_in_a_child_at_a_size_of_its_own(made, store):
+    dataset = made[1]
+    champion = choose_champion(store).model_copy(update={"rows_px": 20, "columns_px": 12})
+    model = publish(store, dataset, "other-size", red_green_or_blue((20, 12, 3)))
+    champion = champion.model_copy(update={"model": model, "model_sha256": sha256_of_marker(store, model)})
+    question = {"champion": champion.as_dict(), "dataset": dataset.fingerprint}
+    answers = run_in_child(Run(store, "dag", "run"), "write_report.champion_answers", question, timeout_s=300)
+    rows = read_split(store, dataset, "validation")
+    originals = [next(store.path(f"images/{row.class_id}").glob(f"{row.image_id}.*")).read_bytes() for row in rows]
+    colours = strongest_colours([images.to_array(data, rows_px=20, columns_px=12) for data in originals])
+    assert len(set(colours)) > 1 and answers == colours.tolist()
