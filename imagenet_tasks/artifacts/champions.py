@@ -34,7 +34,7 @@ class Champion(JsonArtifact):
     """The best model by validation of one list of classes; one of drawn pictures is kept apart from one of photos.
 
     `classes` are in the order of the labels; `training` is the model's record; `replaced` says which model was the
-    champion before, None for the first; `split_by` is its dataset's; `compared` is the last comparison that it stood.
+    champion before, None for the first; `split_by` is its dataset's; `compared` are all comparisons that it stood.
     """
 
     model: TrainedModel
@@ -56,7 +56,7 @@ class Champion(JsonArtifact):
     training: TrainingRecord
     replaced: dict[str, Any] | None
     split_by: SplitBy | None = None
-    compared: Compared | None = None
+    compared: tuple[Compared, ...] = ()
 
     @property
     def class_ids(self) -> list[str]:

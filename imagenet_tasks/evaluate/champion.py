@@ -95,7 +95,8 @@ def promote(
             if judged.outcome == "promoted" and not _is_by(run, candidate, present):
                 present = _entry(store, dataset, candidate, present, run, profile=profile, drawn=drawn)
             elif present and judged.mark:
-                present = present.model_copy(update={"compared": Compared(mark=judged.mark, why=judged.why)})
+                stood = Compared(mark=judged.mark, why=judged.why)
+                present = present.model_copy(update={"compared": (*present.compared, stood)})
             if present and present != before:
                 store.write_json(KEY, entries | {key: present.as_file()})
     log.info("Champion %s: %s", judged.outcome, judged.why)
@@ -157,8 +158,9 @@ def _compare(
             f"{not_compared}: the pictures are split by other settings since. To make this run's best the champion, "
             f"delete the entry of these classes in {KEY} and run again"
         ))  # fmt: skip
-    if present.compared and present.compared.mark == mark:
-        return _Judgement("kept", present.compared.why)
+    for before in present.compared:
+        if before.mark == mark:
+            return _Judgement("kept", before.why)
     try:
         answers = np.array(ask(present))
     except NetworkUnusable as error:
@@ -170,10 +172,12 @@ def _compare(
         return _Judgement("kept", f"{not_compared}, which did not answer: {reason}")
     labels = np.array([row.label for row in read_split(store, dataset, "validation")])
     shares = read_probabilities(store, dataset, candidate.model, "validation", len(labels))
-    low, high = _lead(answers == labels, shares.argmax(axis=1) == labels, trials)
+    low, high, confidence = _lead(
+        answers == labels, shares.argmax(axis=1) == labels, trials=trials, turn=len(present.compared) + 1
+    )
     compared = (
-        f"{named}, {100 * (answers == labels).mean():.1f} % on the same {len(labels):,} pictures: the difference's "
-        f"interval is {100 * low:+.1f} to {100 * high:+.1f} points"
+        f"{named}, {100 * (answers == labels).mean():.1f} % on the same {len(labels):,} pictures: the "
+        f"difference's {100 * confidence:.6g} % interval is {100 * low:+.1f} to {100 * high:+.1f} points"
     )
     if low > 0:
         return _Judgement("promoted", f"{said}, is beyond chance above {compared}")
@@ -181,17 +185,23 @@ def _compare(
     return _Judgement("kept", f"this run's best, {said}, {verb} {compared}", mark)
 
 
-def _lead(champion_right: np.ndarray, candidate_right: np.ndarray, trials: int) -> tuple[float, float]:
-    """Returns the interval of the candidate's accuracy minus the champion's, on the same pictures.
+def _lead(
+    champion_right: np.ndarray, candidate_right: np.ndarray, *, trials: int, turn: int
+) -> tuple[float, float, float]:
+    """Returns the interval of the candidate's accuracy minus the champion's, on the same pictures, and its confidence.
 
-    The candidate is the best of several trials, so the chance to be wrong is parted among them (Bonferroni).
+    The candidate is the best of several trials, so the chance to be wrong is parted among them (Bonferroni). Of many
+    reruns one seems better by chance: the first comparison of a champion has a half of it, the next ones 1/6, 1/12 ...,
+    1/(turn (turn + 1)), together all of it, however many follow.
 
     Args:
         champion_right: bool (n,).
         candidate_right: bool (n,).
         trials: how many.
+        turn: the number of this comparison of the champion, from 1 on.
     """
-    return paired_interval(champion_right[None], candidate_right[None], confidence=1 - (1 - CONFIDENCE) / trials)
+    confidence = 1 - (1 - CONFIDENCE) / trials / (turn * (turn + 1))
+    return *paired_interval(champion_right[None], candidate_right[None], confidence=confidence), confidence
 
 
 def _entry(
