@@ -156,6 +156,15 @@ PARAMS: dict[str, Param] = {
         minimum=1,
         maximum=10_000,
     ),
+    "train_minutes": _override(
+        "number",
+        "Minutes of a training at most",
+        "Of its epochs: where all of them would take longer, fewer are trained, and the learning rate falls within "
+        "these. All trainings of a repair still take as many steps. Empty: no cap.",
+        "Training",
+        exclusiveMinimum=0,
+        maximum=10_000,
+    ),
     "seed": _override(
         "integer", "Seed", "Of weights, order and augmentation. Empty: 0.", "Training", minimum=0, maximum=2**31 - 1
     ),

@@ -112,6 +112,10 @@ DATASET = Kind(
     names_others=("dataset.json",),
     version=4, golden="4:ecbae2c7d595f867",
 )  # fmt: skip
+PACE = Kind(  # how fast a model trains, by which `train_minutes` says how many epochs it gets
+    name="pace", folder="paces", files=r"pace\.json",
+    inputs={"dataset": "dataset", "model": "", "backend": ""}, settings=("batch_size", "precision"),
+)  # fmt: skip
 MODEL = Kind(
     name="model", folder="models", title="Models",
     files=r"model\.keras|history\.jsonl|training\.json|probabilities_\w+\.npy",
@@ -122,7 +126,7 @@ MODEL = Kind(
     settings=("batch_size", "precision", "early_stopping_patience"),
     choices=(
         "model", "more_models", "retrain_model", "epochs", "retrain_epochs", "seed", "seeds", "arms", "rounds",
-        "label_check_folds", "accuracy_goal", "correct_prior",
+        "label_check_folds", "accuracy_goal", "correct_prior", "train_minutes",
     ),
     names_others=("training.json",),
     version=5,
@@ -172,6 +176,6 @@ RUN = Kind(
 )  # fmt: skip
 # What refers to others comes before these, which is the order of removal. Added pictures lie where arrays do.
 KINDS = (
-    RUN, EVALUATION, PLAN, MODEL, CHECKPOINT, DATASET, ARRAY, COPIES, COLLECTED, HARDEST, URL_LIST, SELECTION, PICTURE,
+    RUN, EVALUATION, PLAN, MODEL, CHECKPOINT, PACE, DATASET, ARRAY, COPIES, COLLECTED, HARDEST, URL_LIST, SELECTION, PICTURE,
     DRAWN_PICTURE,
 )  # fmt: skip

@@ -6,8 +6,10 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from imagenet_tasks.artifacts import kinds
 from imagenet_tasks.artifacts.figures import Share
-from imagenet_tasks.artifacts.json_file import JsonArtifact
+from imagenet_tasks.artifacts.json_file import JsonArtifact, Published
+from imagenet_tasks.artifacts.kinds import Kind
 from imagenet_tasks.artifacts.references import TrainedModel, Trial
 from imagenet_tasks.store.storage import Store
 
@@ -68,6 +70,30 @@ class TrainingRecord(JsonArtifact):
     train_seconds: float
     pictures_per_s: float
     seconds: float
+
+
+class Pace(Published):
+    """How fast a model trains on a dataset, measured once: all trainings of it get their number of epochs from that.
+
+    `start_s` is until the first step is done, which compiles the model; `picture_s` is for each picture of an epoch,
+    `validation_s` for each epoch's validation; `device_name` says where it was measured.
+    """
+
+    KIND: ClassVar[Kind] = kinds.PACE
+    FILE: ClassVar[str] = "pace.json"
+    start_s: float
+    picture_s: float
+    validation_s: float
+    device_name: str
+
+    def seconds_of(self, epochs: int, epoch_pictures: int) -> float:
+        """Returns how long a training of so many epochs takes."""
+        return self.start_s + epochs * (epoch_pictures * self.picture_s + self.validation_s)
+
+    def epochs_within(self, seconds: float, epoch_pictures: int) -> int:
+        """Returns how many epochs may be trained in so many seconds; 1 also where that is too few."""
+        one_s = self.seconds_of(1, epoch_pictures) - self.start_s
+        return max(1, int((seconds - self.start_s) / one_s))
 
 
 def history_lines(history: Iterable[Epoch]) -> bytes:

@@ -16,7 +16,7 @@ from imagenet_tasks.report.mistakes import collect_mistakes
 from imagenet_tasks.report.path import collect_path, collect_tasks
 from imagenet_tasks.report.repair import collect_augmentation, collect_repair, without_classes
 from imagenet_tasks.report.study import FIGURES, PROFILES
-from imagenet_tasks.report.trained import judge_training
+from imagenet_tasks.report.trained import judge_training, say_cap
 from imagenet_tasks.settings.config import CONTROL
 
 
@@ -35,11 +35,11 @@ def collect(inputs: ReportInputs, files: Files) -> dict[str, Any]:
         raise ArtifactError(
             f"{run.folder}: the run decided for a repair, but has no evaluation of it. Run evaluate_augmented first."
         )
-    models = {"before": _model(files, inputs.baseline, config.profile)}
+    models = {"before": _model(files, inputs, inputs.baseline)}
     comparison = None
     repaired: set[str] = set()
     if kept:
-        models["after"] = _model(files, kept.evaluation, config.profile)
+        models["after"] = _model(files, inputs, kept.evaluation)
         comparison = files.read(kept.evaluation.folder, RepairComparison)
         # A round trains with the pictures of those before it, too.
         repaired = {c.class_id for r in inputs.rounds if r.number <= kept.number for c in r.plan.targeted}
@@ -69,19 +69,23 @@ def collect(inputs: ReportInputs, files: Files) -> dict[str, Any]:
     } | collect_mistakes(inputs, files, models)  # fmt: skip
 
 
-def _model(files: Files, evaluation: Evaluation, profile: str) -> dict[str, Any]:
+def _model(files: Files, inputs: ReportInputs, evaluation: Evaluation) -> dict[str, Any]:
     """Returns what a round's first model did, and how its accuracy spreads over the round's seeds."""
-    model = evaluation.model
+    model, train = evaluation.model, inputs.config.train
+    pictures = sum(c.train for c in inputs.dataset.classes)
+    own = train.epochs_of(model.trial.model, pictures, repair=evaluation.round > 0)
     metrics, training = files.read(evaluation.folder, Metrics), files.read(model.folder, TrainingRecord)
     history = files.history(model)
     group = next(g for g in metrics.groups if (g.arm, g.model) == (model.trial.arm, model.trial.model))
     return {
         "trial": model.trial.key, **picked(model.trial, "model", "seed"), "seeds": list(group.seeds),
         "training": training.as_dict(), "history": history,
-        "trained": judge_training([Epoch.from_dict(e) for e in history], training.best_epoch),
+        "trained": judge_training(
+            [Epoch.from_dict(e) for e in history], training.best_epoch, cap=say_cap(train.train_minutes, training, own)
+        ),
         "validation": metrics.validation.as_dict() | {"over_seeds": group.validation.as_dict()},
         "test": metrics.test.as_dict() | {"over_seeds": group.test.as_dict()},
-        "study": FIGURES.get(model.trial.model) if profile in PROFILES else None,
+        "study": FIGURES.get(model.trial.model) if inputs.config.profile in PROFILES else None,
     }  # fmt: skip
 
 

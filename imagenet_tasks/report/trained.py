@@ -1,8 +1,8 @@
-"""Whether a model was trained enough, too long, or is limited by its data: told from its curves."""
+"""Whether a model was trained enough, too long, or is limited by its data, told from its curves; and its cap."""
 
 from collections.abc import Sequence
 
-from imagenet_tasks.artifacts.training import Epoch
+from imagenet_tasks.artifacts.training import Epoch, TrainingRecord
 from imagenet_tasks.report.wording import percent, plural
 
 KNOWN = 0.9  # of the training pictures: a model that has these right has learned what there is
@@ -12,13 +12,32 @@ EARLY = 0.8  # of the epochs
 GAINED = 0.01  # on validation in the epochs after that: still learning
 
 
-def judge_training(history: Sequence[Epoch], best_epoch: int) -> str:
-    """Returns in a sentence what the curves say of a training's length; '' without validation pictures.
+def say_cap(minutes: float | None, training: TrainingRecord, own_epochs: int) -> str:
+    """Returns in a sentence that a training was cut to the time that it may take; '' where it was not.
+
+    Args:
+        minutes: `train_minutes`.
+        training: its record; of one that stopped early it is not known how many epochs it was given.
+        own_epochs: how many it takes without a cap.
+    """
+    if minutes is None or training.stopped_early or training.epochs >= own_epochs:
+        return ""
+    return f"Capped at {minutes:g} minutes: {training.epochs} of the model's own {plural(own_epochs, 'epoch')}."
+
+
+def judge_training(history: Sequence[Epoch], best_epoch: int, *, cap: str = "") -> str:
+    """Returns in a few words what the curves say of a training's length; only the cap without validation pictures.
 
     Args:
         history: its epochs.
         best_epoch: the one on validation, counted from 1.
+        cap: what `say_cap` says of it.
     """
+    more = "Allow more minutes (train_minutes)." if cap else "Set more epochs."
+    return f"{cap} {_judged(history, best_epoch, more)}".strip()
+
+
+def _judged(history: Sequence[Epoch], best_epoch: int, more: str) -> str:
     last, best, epochs = history[-1], history[best_epoch - 1], len(history)
     if last.val_accuracy is None or best.val_accuracy is None:
         return ""
@@ -35,7 +54,7 @@ def judge_training(history: Sequence[Epoch], best_epoch: int) -> str:
     if last.accuracy < KNOWN and best.val_accuracy - max(before, default=0.0) >= GAINED:
         return (
             f"Not trained enough: after {plural(epochs, 'epoch')} it has {figures} right, and was still getting "
-            "better. Set more epochs."
+            f"better. {more}"
         )
     if last.accuracy < KNOWN:
         return f"Levelled off: at the end it has {figures} right, and the last fifth of its epochs brought little."

@@ -207,6 +207,8 @@ class TrainConfig:
         arms: what competes in a repair; 'longer' and 'targeted' always.
         rounds: at most so many repairs, each on top of the one before.
         correct_prior: whether a model is corrected for pictures that were added to some classes alone.
+        train_minutes: at most so many for the epochs of each training; where all of them would take longer, fewer are
+            trained, and the learning rate falls within these. None for no cap.
         early_stopping_patience: epochs without a better validation loss after which a training ends; 0 for never.
         label_check_folds: trainings on parts of the training pictures that judge the labels of the rest; 0 for none.
     """
@@ -224,6 +226,7 @@ class TrainConfig:
     arms: Annotated[tuple[ArmName, ...], BeforeValidator(_with_control)] = ("longer", "targeted")
     rounds: Annotated[int, Field(ge=1, le=MAX_ROUNDS)] = 1
     correct_prior: bool = True
+    train_minutes: Annotated[float, Field(gt=0, le=10_000)] | None = None
     early_stopping_patience: Annotated[int, Field(ge=0, le=1000)] = 0
     label_check_folds: Annotated[int, Field(ge=0, le=10)] = 0
 
@@ -251,6 +254,16 @@ class TrainConfig:
     def models(self) -> tuple[ModelName, ...]:
         """All baselines."""
         return (self.model, *self.more_models)
+
+    def epochs_of(self, model: str, pictures: int, *, repair: bool) -> int:
+        """Returns how many epochs a training takes where `train_minutes` allows them.
+
+        Args:
+            model: by name.
+            pictures: the dataset's own training pictures: added ones lengthen the epochs of all arms.
+            repair: whether it is one of a repair.
+        """
+        return (repair and self.retrain_epochs) or self.epochs or own_epochs(model, pictures)
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

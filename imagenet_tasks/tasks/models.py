@@ -7,7 +7,7 @@ from imagenet_tasks.artifacts.figures import Comparison, Metrics, RepairComparis
 from imagenet_tasks.artifacts.references import AugmentationPlan, Dataset, Evaluation, TrainedModel, Trial
 from imagenet_tasks.artifacts.training import TrainingRecord, read_history
 from imagenet_tasks.errors import ArtifactError
-from imagenet_tasks.settings.config import CONTROL, own_epochs
+from imagenet_tasks.settings.config import CONTROL
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.tasks.common import LOG, Json, log, progress_of, salt_of, say
 from imagenet_tasks.train import Work, load_keras
@@ -25,10 +25,7 @@ def train_baseline(run: Run, trial: Json, *, only_reuse: bool = False, listeners
         only_reuse: return {} where there is something to train, which needs that process.
         listeners: told of the progress.
     """
-    wanted, train = Trial.from_dict(trial), run.config.train
-    epochs = train.epochs or _own_epochs(run, wanted)
-    work = Work(settings=train, trial=wanted, epochs=epochs, salt=salt_of(run, "train_baseline"))
-    return _train(run, "train_baseline", work, listeners, only_reuse)
+    return _train(run, "train_baseline", Trial.from_dict(trial), listeners, only_reuse)
 
 
 def train_augmented(run: Run, trial: Json, *, only_reuse: bool = False, listeners: Sequence[Listener] = LOG) -> Json:
@@ -40,33 +37,33 @@ def train_augmented(run: Run, trial: Json, *, only_reuse: bool = False, listener
         only_reuse: as for `train_baseline`.
         listeners: told of the progress.
     """
-    wanted, train = Trial.from_dict(trial), run.config.train
-    epochs = train.retrain_epochs or train.epochs or _own_epochs(run, wanted)
-    work = Work(settings=train, trial=wanted, epochs=epochs, salt=salt_of(run, "train_augmented"))
-    return _train(run, "train_augmented", work, listeners, only_reuse)
+    return _train(run, "train_augmented", Trial.from_dict(trial), listeners, only_reuse)
 
 
-def _own_epochs(run: Run, trial: Trial) -> int:
-    """Returns the model's own number for the dataset's pictures alone: added ones lengthen the epochs of all arms."""
-    return own_epochs(trial.model, sum(c.train for c in Dataset.find(run.store, trial.dataset).classes))
-
-
-def _train(run: Run, name: str, work: Work, listeners: Sequence[Listener], only_reuse: bool) -> Json:
-    trial = work.trial
-    model, task = work.done_here(run.store), task_id(name, trial.round)
+def _train(run: Run, name: str, trial: Trial, listeners: Sequence[Listener], only_reuse: bool) -> Json:
+    settings, dataset, task = run.config.train, Dataset.find(run.store, trial.dataset), task_id(name, trial.round)
+    pictures = sum(c.train for c in dataset.classes)
+    own = Work(
+        settings=settings, trial=trial, salt=salt_of(run, name), pace_salt=salt_of(run, "train_baseline"),
+        epochs=settings.epochs_of(trial.model, pictures, repair=name == "train_augmented"),
+    )  # fmt: skip
+    settled = own.settled_here(run.store, dataset)
+    work, model = settled or own, settled.done_here(run.store) if settled else None
     if only_reuse and model is None:
         return {}
-    possible = " ".join(m.fingerprint for m in work.possible_models())
-    with run.task(task, trial.key, makes=possible) as record:
+    with run.task(task, trial.key, makes=settled.makes if settled else "") as record:
         record["reused"] = True
         if model is None:
             load_keras()
-            from imagenet_tasks.train.stage import train
+            from imagenet_tasks.train.stage import settle, train
 
+            work = settle(run.store, own, dataset)
+            if settled is None:
+                record["makes"] = work.makes
+                run.write_record(record)
             progress = progress_of(run, task, trial.key, trial.key, work.epochs, "pictures", listeners)
-            dataset = Dataset.find(run.store, trial.dataset)
             model, record["reused"] = train(run.store, work, dataset, progress=progress)
-        record["result"], record["makes"] = model.as_dict(), model.fingerprint
+        record["result"], record["makes"] = model.as_dict(), f"{model.fingerprint} {work.pace}".strip()
         training = TrainingRecord.read(run.store, model.folder)
         history = read_history(run.store, model)
         say(

@@ -3,13 +3,15 @@
 Importing this package is cheap; its modules import Keras and belong in a process that trains.
 """
 
+import dataclasses
 import gc
 import sys
 from dataclasses import dataclass
 from typing import Any
 
 from imagenet_tasks.artifacts import kinds
-from imagenet_tasks.artifacts.references import Regime, TrainedModel, Trial
+from imagenet_tasks.artifacts.references import Dataset, Regime, TrainedModel, Trial
+from imagenet_tasks.artifacts.training import Pace
 from imagenet_tasks.settings.config import TrainConfig
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.train.precision import backend_name, precision_here
@@ -35,12 +37,18 @@ def load_keras() -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """A training to be done: what its model is made of, but for what the device says."""
+    """A training to be done: what its model is made of, but for what the device says.
+
+    `pace` is the fingerprint of the Pace that `epochs` follow from, '' where none does; `pace_salt` is the baseline's
+    salt, since all trainings of a run get their epochs from one measurement.
+    """
 
     settings: TrainConfig
     trial: Trial
     epochs: int
     salt: str = ""
+    pace: str = ""
+    pace_salt: str = ""
 
     def model(self, precision: str, *, halved: bool = False) -> TrainedModel:
         """Returns the name of the model that comes of it.
@@ -85,6 +93,40 @@ class Work:
         """Returns the names that may come of it, as far as can be told before the device is known."""
         precisions = ("float32", "bfloat16") if self.settings.precision == "auto" else (self.settings.precision,)
         return [self.model(precision, halved=halved) for precision in precisions for halved in (False, True)]
+
+    @property
+    def makes(self) -> str:
+        """All fingerprints that a record of this work names, so that `prune` keeps what bears them."""
+        return " ".join([*(model.fingerprint for model in self.possible_models()), self.pace]).strip()
+
+    def pace_of(self, precision: str) -> str:
+        """Returns the fingerprint of its model's Pace."""
+        inputs = {"dataset": self.trial.dataset, "model": self.trial.model, "backend": backend_name()}
+        return kinds.PACE.fingerprint(inputs, self.settings, salt=self.pace_salt, precision=precision)
+
+    def epoch_pictures(self, dataset: Dataset) -> int:
+        """Returns how many pictures its minutes count an epoch as.
+
+        Of a training that judges labels, too, all of the dataset: it gets as many epochs as the baseline.
+        """
+        return self.trial.epoch_pictures or sum(c.train for c in dataset.classes)
+
+    def within(self, minutes: float, pace: Pace, dataset: Dataset) -> "Work":
+        """Returns the work with as many epochs as these minutes allow."""
+        most = pace.epochs_within(60 * minutes, self.epoch_pictures(dataset))
+        return dataclasses.replace(self, epochs=min(self.epochs, most), pace=pace.fingerprint)
+
+    def settled_here(self, store: Store, dataset: Dataset) -> "Work | None":
+        """Returns the work with its number of epochs, told without Keras.
+
+        None where its pace is not measured yet, or only Keras knows the precision.
+        """
+        if (minutes := self.settings.train_minutes) is None:
+            return self
+        precision = precision_here(self.settings.precision)
+        if not precision or not store.is_complete(kinds.PACE.folder_of(mark := self.pace_of(precision))):
+            return None
+        return self.within(minutes, Pace.find(store, mark), dataset)
 
     def done_here(self, store: Store) -> TrainedModel | None:
         """Returns the model where it is there already and this machine would make the same; told without Keras."""

@@ -1,5 +1,6 @@
 """One training: epoch after epoch from the last checkpoint on, the best weights by validation kept."""
 
+import dataclasses
 import logging
 import math
 import re
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 USUAL = Regime()
 MIXED_STEPS = 0.9  # the last ones see whole pictures, as those that are to be classified are
 PART_BYTES = 64 * 2**20  # of answers, and of streamed pictures, that are in memory at a time
+MEASURED_S, STEPS_MORE = 4.0, 8  # a pace is measured over so long, or an epoch; each try has so many times the steps
 LOOK_S = 1.0  # waiting for the device to count what is done costs nothing that seldom
 # TensorFlow's, JAX's and PyTorch's words; asked by their text, since only one of the three is there.
 MEMORY_ERROR = re.compile(r"RESOURCE_EXHAUSTED|ResourceExhausted|OutOfMemory|OOM when allocating")
@@ -306,6 +308,37 @@ def memory_error(error: Exception) -> str | None:
     return said[-1] if said else None
 
 
+def measure(job: Job) -> tuple[float, float, float]:
+    """Trains some steps with weights that are thrown away; what is built afterwards is as if they had not been.
+
+    Returns:
+        Seconds until the first step is done, which compiles the model; for each further picture; for a validation.
+
+    Raises:
+        NonFiniteLoss: where the loss became NaN or infinite.
+        OutOfMemory: where the memory does not hold a batch.
+    """
+    quiet = Progress(task="", item="", label="", total=0, unit="", listeners=())
+    try:
+        training = Training(job)
+        batch, seconds = training.batch_size, list[float]()
+        most = max(batch, job.epoch_pictures // batch * batch)  # a part of a batch may be compiled anew
+        shown, trained_s = batch, 0.0
+        while len(seconds) < 2 or (trained_s < MEASURED_S and shown < most):
+            shown = min(most, STEPS_MORE * shown) if seconds else batch
+            training.job = dataclasses.replace(job, epoch_pictures=shown)
+            started_s = time.monotonic()
+            training.run_epoch(quiet)
+            seconds.append(time.monotonic() - started_s)
+            trained_s = training.history[-1].seconds
+        return seconds[0], trained_s / shown, seconds[-1] - trained_s
+    except Exception as error:
+        _raise_out_of_memory(job, error)
+        raise
+    finally:
+        keras.backend.clear_session()  # names of layers are counted
+
+
 def fit(job: Job, checkpoints: Checkpoints, progress: Progress) -> Training:
     """Trains, from the newest usable checkpoint on.
 
@@ -329,8 +362,13 @@ def fit(job: Job, checkpoints: Checkpoints, progress: Progress) -> Training:
         training.run(checkpoints, progress)
         return training
     except Exception as error:
-        if isinstance(error, OutOfMemory) or (said := memory_error(error)) is None:
-            raise
+        _raise_out_of_memory(job, error)
+        raise
+
+
+def _raise_out_of_memory(job: Job, error: Exception) -> None:
+    """Raises OutOfMemory where an error says that memory ran out."""
+    if not isinstance(error, OutOfMemory) and (said := memory_error(error)) is not None:
         raise OutOfMemory(
             f"batch {job.batch_size}: the memory of {job.device.name} does not hold the training ({said}). Set "
             "batch_size to less, or train a smaller model or where there is more memory."

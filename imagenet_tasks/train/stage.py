@@ -1,5 +1,6 @@
 """The stages that train: one trial each, from scratch or from its last checkpoint, with the same settings."""
 
+import dataclasses
 import functools
 import gc
 import logging
@@ -15,19 +16,67 @@ import numpy as np
 from imagenet_tasks.artifacts import kinds
 from imagenet_tasks.artifacts.make import Publish, make
 from imagenet_tasks.artifacts.references import Dataset, TrainedModel, Trial
-from imagenet_tasks.artifacts.training import HISTORY, TrainingRecord, history_lines
+from imagenet_tasks.artifacts.training import HISTORY, Pace, TrainingRecord, history_lines
 from imagenet_tasks.errors import NonFiniteLoss, OutOfMemory
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.train import Work
 from imagenet_tasks.train.checkpoints import Checkpoints
 from imagenet_tasks.train.data import Data, open_data
-from imagenet_tasks.train.devices import choose_device
-from imagenet_tasks.train.loop import Job, Training, fit, prior_correction
+from imagenet_tasks.train.devices import Device, choose_device
+from imagenet_tasks.train.loop import Job, Training, fit, measure, prior_correction
 from imagenet_tasks.train.models import RECIPES
 from imagenet_tasks.train.schedule import best_epoch
 from imagenet_tasks.workflow.progress import Progress
 
 log = logging.getLogger(__name__)
+
+
+def settle(store: Store, work: Work, dataset: Dataset) -> Work:
+    """Returns the work with as many epochs as its minutes allow.
+
+    How fast the model trains is measured once for each dataset, by the training that comes first, on the dataset's own
+    pictures; of several at once the first to end is believed by all. So all trainings that are compared have the same
+    number of epochs, however fast each machine is, and one that goes on after a stop has the number that it began with.
+    It raises as `train` does.
+    """
+    minutes, settings = work.settings.train_minutes, work.settings
+    if minutes is None:
+        return work
+    device = choose_device(settings.precision, require_gpu=settings.require_gpu)
+    mark = work.pace_of(device.precision)
+    trial = Trial(model=work.trial.model, seed=work.trial.seed, arm="baseline", dataset=dataset.fingerprint)
+    own = dataclasses.replace(work, trial=trial)
+
+    def build(publish: Publish) -> None:
+        with open_data(store, dataset, trial) as data:
+            log.info("%s: some steps of it are timed, since train_minutes is %g", trial.model, minutes)
+            times = None
+            try:
+                times = measure(_job(own, dataset, data, device, settings.batch_size))
+            except OutOfMemory:
+                if not work.half_batch_size:
+                    raise
+            if times is None:
+                gc.collect()  # the failed training is garbage only now that its exception is
+                times = measure(_job(own, dataset, data, device, work.half_batch_size))
+        start_s, picture_s, validation_s = times
+        with publish() as folder:
+            Pace(
+                fingerprint=mark, start_s=start_s, picture_s=picture_s, validation_s=validation_s,
+                device_name=device.name,
+            ).write_to(folder)  # fmt: skip
+
+    make(store, kinds.PACE, mark, build)
+    pace = Pace.find(store, mark)
+    settled = work.within(minutes, pace, dataset)
+    if (one_s := pace.seconds_of(1, work.epoch_pictures(dataset))) > 60 * minutes:
+        log.warning("Capped at %g minutes, but one epoch takes %.1f: it is trained for one", minutes, one_s / 60)
+    elif settled.epochs < work.epochs:
+        log.info(
+            "Capped at %g minutes: %d of the model's own %d epochs, by its pace on %s",
+            minutes, settled.epochs, work.epochs, pace.device_name,
+        )  # fmt: skip
+    return settled
 
 
 def train(store: Store, work: Work, dataset: Dataset, *, progress: Progress) -> tuple[TrainedModel, bool]:
@@ -63,34 +112,19 @@ def train(store: Store, work: Work, dataset: Dataset, *, progress: Progress) -> 
     def build(batch_size: int, publish: Publish) -> None:
         started_s, trial = time.monotonic(), work.trial
         with open_data(store, dataset, trial) as data:
-            epoch_pictures = trial.epoch_pictures or len(data.labels)
+            job = _job(work, dataset, data, device, batch_size)
             log.info(
                 "%s: %d training pictures (%d added), at most %d epochs of %d, batch %d, %s on %d x %s (%s)",
                 trial.key,
                 len(data.labels),
                 sum(array.count for array in trial.added),
                 work.epochs,
-                epoch_pictures,
+                job.epoch_pictures,
                 batch_size,
                 device.precision,
                 device.count,
                 device.kind,
                 device.name,
-            )
-            job = Job(
-                recipe=RECIPES[trial.model],
-                pictures=data.pictures,
-                labels=data.labels,
-                validation=data.validation,
-                classes=len(dataset.classes),
-                epochs=work.epochs,
-                epoch_pictures=epoch_pictures,
-                batch_size=batch_size,
-                seed=trial.seed,
-                patience=settings.early_stopping_patience,
-                device=device,
-                prior=prior_correction(data.labels, data.added) if settings.correct_prior else None,
-                regime=trial.regime,
             )
             training = fit(job, checkpoints, progress)
             try:
@@ -109,6 +143,25 @@ def train(store: Store, work: Work, dataset: Dataset, *, progress: Progress) -> 
     gc.collect()  # the failed training is garbage only now that its exception is
     model = work.model(device.precision, halved=True)
     return model, make(store, kinds.MODEL, model.fingerprint, functools.partial(build, half))
+
+
+def _job(work: Work, dataset: Dataset, data: Data, device: Device, batch_size: int) -> Job:
+    settings, trial = work.settings, work.trial
+    return Job(
+        recipe=RECIPES[trial.model],
+        pictures=data.pictures,
+        labels=data.labels,
+        validation=data.validation,
+        classes=len(dataset.classes),
+        epochs=work.epochs,
+        epoch_pictures=trial.epoch_pictures or len(data.labels),
+        batch_size=batch_size,
+        seed=trial.seed,
+        patience=settings.early_stopping_patience,
+        device=device,
+        prior=prior_correction(data.labels, data.added) if settings.correct_prior else None,
+        regime=trial.regime,
+    )
 
 
 def _publish(publish: Publish, trial: Trial, data: Data, training: Training, started_s: float) -> None:

@@ -80,13 +80,11 @@ class Run:
         Yields:
             The record, whose 'result' and 'reused' the task fills in.
         """
-        name = f"tasks/{task}.{item}.json" if item else f"tasks/{task}.json"
         record: dict[str, Any] = {
             "task": task, "item": item, "makes": makes, "state": "running", "started_s": time.time(), "seconds": None,
             "reused": False, "result": None, "error": None, "attempt": uuid.uuid4().hex,
         }  # fmt: skip
-        key = self.key(name)
-        self.store.write_json(key, record)
+        self.write_record(record)
         try:
             yield record
             record["state"] = "success"
@@ -97,11 +95,19 @@ class Run:
         finally:
             record["seconds"] = round(time.time() - record["started_s"], 3)
             # An attempt that was given up and fails late must not hide what the next one does.
-            if record["state"] == "success" or self._attempt(key) in (None, record["attempt"]):
-                self.store.write_json(key, record)
+            if record["state"] == "success" or self._attempt(record) in (None, record["attempt"]):
+                self.write_record(record)
 
-    def _attempt(self, key: str) -> str | None:
+    def write_record(self, record: dict[str, Any]) -> None:
+        """Writes a task's record, which may say more in the middle of its work than at its start."""
+        self.store.write_json(self._record_key(record), record)
+
+    def _record_key(self, record: dict[str, Any]) -> str:
+        task, item = record["task"], record["item"]
+        return self.key(f"tasks/{task}.{item}.json" if item else f"tasks/{task}.json")
+
+    def _attempt(self, record: dict[str, Any]) -> str | None:
         try:
-            return str(self.store.read_json(key)["attempt"])
+            return str(self.store.read_json(self._record_key(record))["attempt"])
         except (ArtifactError, KeyError):
             return None

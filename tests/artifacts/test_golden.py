@@ -34,6 +34,7 @@ MARK = re.compile(kinds.FINGERPRINT + r"(?![0-9a-f])")
 WITHOUT = {
     "run": "it is a record of what happened, and never used again as an answer",
     "picture": "it is the bytes as received",
+    "pace": "it is a measured time",
     "checkpoint": "its model's name holds what it is made of; state.json has a schema version",
 }
 

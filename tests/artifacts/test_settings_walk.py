@@ -1,7 +1,6 @@
 """Each setting changes what the declarations of the kinds say, and nothing else: whole runs, but for the training."""
 
 import sys
-from types import SimpleNamespace
 
 import pytest
 from fakes import training
@@ -30,8 +29,8 @@ CHANGED = {
     "near_duplicate_bits": 3, "test_steers": True, "model": "convnet1", "more_models": ["convnet1"],
     "retrain_model": "convnet1", "epochs": 3, "retrain_epochs": 3, "batch_size": 32, "precision": "bfloat16",
     "require_gpu": True, "seed": 1, "seeds": 2, "arms": ["collect", "more"], "rounds": 2,
-    "correct_prior": False, "early_stopping_patience": 3, "label_check_folds": 2, "accuracy_goal": 0.0,
-    "strategy": "correlated",
+    "correct_prior": False, "train_minutes": 1.0, "early_stopping_patience": 3, "label_check_folds": 2,
+    "accuracy_goal": 0.0, "strategy": "correlated",
     "augment_classes": [COW], "classes_to_augment": 2, "pictures_to_add": 5, "policy": "colour", "rotation_deg": 5.0,
     "zoom_share": 0.1, "horizontal_flip": False, "vertical_flip": False, "denied_transforms": [f"{COBRA}: zoom"],
 }  # fmt: skip
@@ -92,7 +91,7 @@ def walk(tmp_path_factory):
     fill_classes(where / "data")
     store, known = Store(where / "home"), runner.function_of
     patch = pytest.MonkeyPatch()
-    patch.setitem(sys.modules, "imagenet_tasks.train.stage", SimpleNamespace(train=training.train))
+    patch.setitem(sys.modules, "imagenet_tasks.train.stage", training)
     patch.setattr("imagenet_tasks.tasks.models.load_keras", lambda: None)
     patch.setattr(runner, "function_of", lambda name: (lambda run: {}) if name == "write_report" else known(name))
     done = {}

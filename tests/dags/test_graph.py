@@ -219,6 +219,7 @@ def test_every_field_of_the_form_has_a_title_a_section_and_help(dag: Any) -> Non
         ("seeds", 0),
         ("rounds", 4),
         ("label_check_folds", 1),
+        ("train_minutes", 0),
         ("arms", ["placebo"]),
         ("arms", ["targeted", "targeted"]),
         ("strategy", "dice"),

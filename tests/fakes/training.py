@@ -6,6 +6,24 @@ from fakes.records import write_training
 from imagenet_tasks.artifacts import kinds
 from imagenet_tasks.artifacts.arrays import fold_of, read_split
 from imagenet_tasks.artifacts.make import make
+from imagenet_tasks.artifacts.training import Pace
+
+
+def settle(store, work, dataset):
+    """As `imagenet_tasks.train.stage.settle`: a minute is enough for one epoch."""
+    if (minutes := work.settings.train_minutes) is None:
+        return work
+    pictures = sum(c.train for c in dataset.classes)
+    pace = Pace(
+        fingerprint=work.pace_of("float32"), start_s=0, picture_s=50 / pictures, validation_s=0, device_name="none"
+    )
+
+    def build(publish):
+        with publish() as folder:
+            pace.write_to(folder)
+
+    make(store, kinds.PACE, pace.fingerprint, build)
+    return work.within(minutes, Pace.find(store, pace.fingerprint), dataset)
 
 
 def train(store, work, dataset, *, progress):

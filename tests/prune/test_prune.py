@@ -421,7 +421,11 @@ def test_the_checkpoint_of_a_training_that_was_killed_stays(local, monkeypatch):
         assert going(store) == {}  # also while it trains, which may last longer than the time of grace
         raise SystemExit
 
-    monkeypatch.setitem(sys.modules, "imagenet_tasks.train.stage", SimpleNamespace(train=killed))
+    monkeypatch.setitem(
+        sys.modules,
+        "imagenet_tasks.train.stage",
+        SimpleNamespace(train=killed, settle=lambda store, work, dataset: work),
+    )
     with pytest.raises(SystemExit):
         models.train_baseline(run, Trial(model="compact", seed=9, arm="baseline", dataset=dataset).as_dict())
     set_age(local, 30, run.folder)

@@ -107,6 +107,7 @@ def test_an_override_replaces_the_profiles_value_and_no_other(name, value, expec
         ("model", "convnet9"),
         ("epochs", 0),
         ("retrain_epochs", -3),
+        ("train_minutes", 0),
         ("batch_size", "128.5"),
         ("precision", "float16"),
         ("require_gpu", "perhaps"),

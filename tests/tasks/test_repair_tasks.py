@@ -189,14 +189,8 @@ def test_an_arm_that_found_no_new_picture_is_left_out_and_that_is_said(start, tm
     ("settings", "expected"),
     [({}, 48), ({"epochs": 5}, 5), ({"epochs": 5, "retrain_epochs": 7}, 7), ({"retrain_epochs": 7}, 7)],
 )
-def test_a_repair_trains_as_long_as_a_baseline_that_was_told_how_long(tmp_path, monkeypatch, settings, expected):
-    run = Run(Store(tmp_path / "home"), "dag", "run")
-    run.write_config(make_config("seed", settings))
-    dataset, works = small_dataset(run.store, tmp_path / "data"), []
-    monkeypatch.setattr(models, "_train", lambda run, name, work, *_: works.append(work))
-    trial = Trial(model="convnet5", seed=0, arm="targeted", dataset=dataset.fingerprint, round=1)
-    models.train_augmented(run, trial.as_dict())
-    assert works[0].epochs == expected
+def test_a_repair_trains_as_long_as_a_baseline_that_was_told_how_long(settings, expected):
+    assert make_config("seed", settings).train.epochs_of("convnet5", 800, repair=True) == expected
 
 
 @pytest.mark.parametrize(
