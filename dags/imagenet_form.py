@@ -194,6 +194,15 @@ PARAMS: dict[str, Param] = {
         minimum=2,
         maximum=10,
     ),
+    "final_models": _override(
+        "integer",
+        "Final model of ... seeds",
+        "So many seeds of the best training, and mirrored views, become one Keras model: better, and slower to answer. "
+        "The report says both. At most as many as seeds. Empty: none.",
+        "Training",
+        minimum=1,
+        maximum=20,
+    ),
     "accuracy_goal": _override(
         "number",
         "Accuracy goal",

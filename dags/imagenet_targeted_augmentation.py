@@ -249,20 +249,51 @@ def imagenet_targeted_augmentation() -> None:
     baseline = evaluate_baseline(train_baseline.expand(trial=trials))
     report: Any = write_report()
     report.operator.operator_extra_links = (ReportLink(),)
+    end = _final_model(report)
     evaluation: Any = baseline
     for number in range(1, MAX_ROUNDS + 1):
         with contextlib.nullcontext() if number == 1 else TaskGroup(f"round_{number}", tooltip=f"Repair {number}"):
-            evaluation = _repair(number, baseline, evaluation, report)
+            evaluation = _repair(number, baseline, evaluation, end)
 
 
-def _repair(number: int, baseline: Any, previous: Any, report: Any) -> Any:
+def _final_model(report: Any) -> Any:
+    """Adds what puts models together before the report; returns its first task, in which both branches meet."""
+
+    @task(
+        trigger_rule="none_failed_min_one_success",
+        doc_md="Lists the models that are put together as the final model; none, where the settings want none.",
+    )
+    def plan_final_model() -> list[list[dict[str, Any]]]:
+        from imagenet_tasks.tasks.models import plan_final_model
+
+        with current_run() as run:
+            return plan_final_model(run)
+
+    @task(
+        multiple_outputs=False,
+        map_index_template="{{ task.op_kwargs['models'] | length }} models",
+        execution_timeout=TRAIN_TIMEOUT,
+        doc_md="Puts several seeds of the best training, and mirrored views, together as one Keras model, and measures "
+        "it beside one of them. Skipped where `final_models` is not set.",
+        **GPU,
+    )
+    def build_final_model(models: list[dict[str, Any]]) -> dict[str, Any]:
+        return _trained("build_final_model", models=models)
+
+    together = plan_final_model()
+    together >> report
+    build_final_model.expand(models=together) >> report
+    return together
+
+
+def _repair(number: int, baseline: Any, previous: Any, end: Any) -> Any:
     """Adds a repair to the graph: the gate, and what follows below the goal; returns its evaluation.
 
     Args:
         number: of the repair, from 1.
         baseline: the baseline's evaluation.
         previous: the evaluation of the round before.
-        report: the task that ends the graph.
+        end: the task in which both branches meet.
     """
     prefix = "" if number == 1 else f"round_{number}."
 
@@ -275,7 +306,7 @@ def _repair(number: int, baseline: Any, previous: Any, report: Any) -> Any:
 
         with current_run() as run:
             branch = check_accuracy(run, evaluation, round_number=number)
-        return {"augment": f"{prefix}plan_augmentation", "report": "write_report"}[branch]
+        return {"augment": f"{prefix}plan_augmentation", "report": "plan_final_model"}[branch]
 
     @task(doc_md="Chooses the classes to repair by their figures on validation, and says why.")
     def plan_augmentation(evaluation: dict[str, Any]) -> list[dict[str, Any]]:
@@ -358,14 +389,14 @@ def _repair(number: int, baseline: Any, previous: Any, report: Any) -> Any:
     groups = plan_augmentation(previous)
     gate >> Label("below the goal") >> groups
     if number == 1:
-        gate >> Label("goal met") >> report
-    else:  # a label would tie the report to the whole group and not to its gate
-        gate >> report
+        gate >> Label("goal met") >> end
+    else:  # a label would tie the end to the whole group and not to its gate
+        gate >> end
     copied = augment_class.expand(group=groups)
     collected = collect_class.expand(group=plan_collection(groups))
     trials = plan_retraining(groups, copied, collected)
     evaluation = evaluate_augmented(baseline, previous, groups, train_augmented.expand(trial=trials))
-    evaluation >> report
+    evaluation >> end
     return evaluation
 
 

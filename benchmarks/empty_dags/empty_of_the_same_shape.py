@@ -41,21 +41,31 @@ def empty_of_the_same_shape() -> None:
         return len(list(models))
 
     @task(trigger_rule="none_failed_min_one_success")
+    def plan_final_model() -> list[int]:
+        return []
+
+    @task(**GPU)
+    def build_final_model(models: int) -> int:
+        return models
+
+    @task(trigger_rule="none_failed_min_one_success")
     def write_report() -> None:
         return None
 
     trials = build_dataset(preprocess_class.expand(group=download_class.expand(group=plan_run())))
     evaluation: Any = evaluate_baseline(train_baseline.expand(trial=trials))
-    report = write_report()
+    report, together = write_report(), plan_final_model()
+    together >> report
+    build_final_model.expand(models=together) >> report
     for number in range(1, ROUNDS + 1):
         with contextlib.nullcontext() if number == 1 else TaskGroup(f"round_{number}"):
-            evaluation = _repair(number, evaluation, report)
+            evaluation = _repair(number, evaluation, together)
 
 
-def _repair(number: int, previous: Any, report: Any) -> Any:
+def _repair(number: int, previous: Any, end: Any) -> Any:
     @task.branch
     def check_accuracy(evaluation: int) -> str:
-        return "plan_augmentation" if number == 1 else "write_report"
+        return "plan_augmentation" if number == 1 else "plan_final_model"
 
     @task
     def plan_augmentation(evaluation: int) -> list[int]:
@@ -87,11 +97,11 @@ def _repair(number: int, previous: Any, report: Any) -> Any:
 
     gate, groups = check_accuracy(previous), plan_augmentation(previous)
     gate >> groups
-    gate >> report
+    gate >> end
     collected = collect_class.expand(group=plan_collection(groups))
     retraining = plan_retraining(groups, augment_class.expand(group=groups), collected)
     evaluation = evaluate_augmented(train_augmented.expand(trial=retraining))
-    evaluation >> report
+    evaluation >> end
     return evaluation
 
 

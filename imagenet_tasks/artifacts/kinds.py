@@ -133,6 +133,12 @@ MODEL = Kind(
     golden="5:0.172 0.359 0.469 0.992 0.004 0.004 0.285 0.062 0.653 0.879 0.044 0.077 0.458 0.102 0.440 0.961 "
     "0.015 0.024",
 )  # fmt: skip
+FINAL_MODEL = Kind(
+    name="final model", folder="final_models", files=r"model\.keras|final\.json", title="Final model",
+    inputs={"models": "model"}, choices=("final_models",),
+    names_others=("final.json",),
+    golden="1:0.313 0.262 0.425 0.325 0.241 0.434 0.345 0.338 0.318",
+)  # fmt: skip
 CHECKPOINT = Kind(
     name="checkpoint", folder="checkpoints", key=rf"checkpoints/{FINGERPRINT}/epoch-\d{{5}}-[0-9a-f]{{12}}",
     files=r"state\.json|(variables|best)\.npz",
@@ -176,6 +182,6 @@ RUN = Kind(
 )  # fmt: skip
 # What refers to others comes before these, which is the order of removal. Added pictures lie where arrays do.
 KINDS = (
-    RUN, EVALUATION, PLAN, MODEL, CHECKPOINT, PACE, DATASET, ARRAY, COPIES, COLLECTED, HARDEST, URL_LIST, SELECTION, PICTURE,
-    DRAWN_PICTURE,
+    RUN, EVALUATION, PLAN, FINAL_MODEL, MODEL, CHECKPOINT, PACE, DATASET, ARRAY, COPIES, COLLECTED, HARDEST, URL_LIST,
+    SELECTION, PICTURE, DRAWN_PICTURE,
 )  # fmt: skip

@@ -7,7 +7,7 @@ from pydantic import Field
 from imagenet_tasks.artifacts import kinds
 from imagenet_tasks.artifacts.json_file import JsonArtifact, Published
 from imagenet_tasks.artifacts.kinds import Kind
-from imagenet_tasks.settings.config import HARDEST, ArmName
+from imagenet_tasks.settings.config import CONTROL, HARDEST, ArmName
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -164,6 +164,11 @@ class Evaluation(Published):
     def model(self) -> TrainedModel:
         """The model whose own figures stand for the round."""
         return self.models[0]
+
+    @property
+    def rank(self) -> tuple[bool, float]:
+        """How good a repair is beside others of its run: one in which none beat the control comes after all others."""
+        return self.model.trial.arm != CONTROL, self.validation_accuracy or 0.0
 
 
 class ChosenClass(JsonArtifact):

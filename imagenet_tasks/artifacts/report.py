@@ -6,6 +6,7 @@ from pydantic import Field
 
 from imagenet_tasks.artifacts.decision import Decision
 from imagenet_tasks.artifacts.figures import BySeed, Comparison, Count, Interval, RepairedClasses, Share, Word
+from imagenet_tasks.artifacts.final import FinalModel
 from imagenet_tasks.artifacts.json_file import JsonArtifact
 from imagenet_tasks.artifacts.quality import Disputed, Suspects
 from imagenet_tasks.artifacts.references import ChosenClass
@@ -254,6 +255,7 @@ class Report(JsonArtifact):
     tasks: Tasks
     path: tuple[Step, ...]
     models: Models
+    final: FinalModel | None = None
     repair: Repair
     classes: tuple[ClassRow, ...]
     confused_pairs: tuple[Pair, ...]

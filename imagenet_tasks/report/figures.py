@@ -58,6 +58,7 @@ def collect(inputs: ReportInputs, files: Files) -> dict[str, Any]:
         "tasks": collect_tasks(inputs),
         "path": collect_path(inputs),
         "models": models,
+        "final": inputs.final.as_dict() if inputs.final else None,
         "repair": collect_repair(inputs, files),
         "classes": classes,
         "augmentation": collect_augmentation(inputs, by_stage["augment"]),
@@ -192,4 +193,4 @@ def _fingerprints(inputs: ReportInputs) -> dict[str, str]:
             f"Retrained model{suffix}": each.evaluation.model.folder,
             f"Comparison{suffix}": each.evaluation.folder,
         }
-    return marks
+    return marks | ({"Final model": inputs.final.folder} if inputs.final else {})

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from imagenet_tasks.artifacts.decision import Decision
+from imagenet_tasks.artifacts.final import FinalModel
 from imagenet_tasks.artifacts.quality import Shortfall
 from imagenet_tasks.artifacts.references import (
     AddedPictures,
@@ -14,7 +15,7 @@ from imagenet_tasks.artifacts.references import (
     Evaluation,
     SelectionRef,
 )
-from imagenet_tasks.settings.config import CONTROL, ArmName, RunConfig
+from imagenet_tasks.settings.config import ArmName, RunConfig
 from imagenet_tasks.workflow.run import Run
 
 
@@ -52,7 +53,8 @@ class ReportInputs:
 
     `decision` is the last gate's. `selections` says what this run downloaded of each class. `rounds` is empty where no
     repair was tried. `left_out` are the classes with too few pictures; `split_change` says how the split differs from
-    the champion's. `champion` is what became of the run's best model ('outcome' and 'why'), None where nobody asked.
+    the champion's. `champion` is what became of the run's best model ('outcome' and 'why'), None where nobody asked;
+    `final` the final model, None where the settings want none.
     """
 
     run: Run
@@ -65,6 +67,7 @@ class ReportInputs:
     split_change: str = ""
     rounds: tuple[Round, ...] = ()
     champion: dict[str, Any] | None = None
+    final: FinalModel | None = None
 
     @functools.cached_property
     def records(self) -> list[dict[str, Any]]:
@@ -77,4 +80,4 @@ class ReportInputs:
 
         A round in which no repair beat the control comes after all others.
         """
-        return max(self.rounds, key=lambda r: (r.arm != CONTROL, r.evaluation.validation_accuracy or 0.0), default=None)
+        return max(self.rounds, key=lambda r: r.evaluation.rank, default=None)

@@ -52,6 +52,8 @@ def collect_path(inputs: ReportInputs) -> list[dict[str, Any]]:
         steps.append(_gate(last, last.round if inputs.rounds else 1, times))
     if not inputs.rounds:
         steps += [_step(name, tasks, {}) | {"taken": False} for name, tasks in repair.items()]
+    if inputs.final:
+        steps.append(_step(graph.find_task(graph.FINAL).part, (graph.END, graph.FINAL), times))
     return [*steps, _step(graph.find_task(graph.REPORT).part, (graph.REPORT,), {})]
 
 

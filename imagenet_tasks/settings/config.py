@@ -211,6 +211,7 @@ class TrainConfig:
             trained, and the learning rate falls within these. None for no cap.
         early_stopping_patience: epochs without a better validation loss after which a training ends; 0 for never.
         label_check_folds: trainings on parts of the training pictures that judge the labels of the rest; 0 for none.
+        final_models: how many seeds of the best training are put together as the final model; 0 for none.
     """
 
     model: ModelName = "compact"
@@ -229,6 +230,7 @@ class TrainConfig:
     train_minutes: Annotated[float, Field(gt=0, le=10_000)] | None = None
     early_stopping_patience: Annotated[int, Field(ge=0, le=1000)] = 0
     label_check_folds: Annotated[int, Field(ge=0, le=10)] = 0
+    final_models: Annotated[int, Field(ge=0, le=20)] = 0
 
     def __post_init__(self) -> None:
         for name, values in (("more_models", (self.model, *self.more_models)), ("arms", self.arms)):
@@ -236,6 +238,11 @@ class TrainConfig:
                 raise ValueError(f"{name}: expected each once, received {', '.join(values)}")
         if self.label_check_folds == 1:
             raise ValueError("label_check_folds: expected 0 (none) or 2 and more, received 1")
+        if self.final_models > self.seeds:
+            raise ValueError(
+                f"final_models: expected at most {self.seeds}, as many as seeds, since it puts together trainings that "
+                f"are made anyway; received {self.final_models}. Raise seeds, or lower it."
+            )
         if "clean" in self.arms and not self.label_check_folds:
             raise ValueError(
                 "arms: 'clean' leaves out the pictures whose label is in doubt, and nothing judges the labels: set "

@@ -2,16 +2,18 @@
 
 from collections.abc import Sequence
 
+from imagenet_tasks.artifacts import kinds
 from imagenet_tasks.artifacts.decision import Branch, Decision
 from imagenet_tasks.artifacts.figures import Comparison, Metrics, RepairComparison
+from imagenet_tasks.artifacts.final import FinalModel
 from imagenet_tasks.artifacts.references import AugmentationPlan, Dataset, Evaluation, TrainedModel, Trial
 from imagenet_tasks.artifacts.training import TrainingRecord, read_history
 from imagenet_tasks.errors import ArtifactError
-from imagenet_tasks.settings.config import CONTROL
+from imagenet_tasks.settings.config import CONTROL, MAX_ROUNDS
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.tasks.common import LOG, Json, log, progress_of, salt_of, say
 from imagenet_tasks.train import Work, load_keras
-from imagenet_tasks.workflow.graph import task_id
+from imagenet_tasks.workflow.graph import BASELINE_EVALUATION, GATE, REPAIR_EVALUATION, task_id
 from imagenet_tasks.workflow.progress import Listener
 from imagenet_tasks.workflow.run import Run
 
@@ -168,6 +170,62 @@ def evaluate_augmented(
             log.info("%s against %s, on test: %s", comparison.chosen, other, _compared(compared.test))
         said = _named(augmented), _accuracies(augmented), _compared(comparison.test)
         say(record, "Best on validation: %s: %s; against the baseline, on test: %s", *said)
+    return record["result"]
+
+
+def plan_final_model(run: Run) -> list[list[Json]]:
+    """Returns the models that are put together, as the one item to map over; [] where the settings want none.
+
+    They are the first seeds of what the run ends with: the best round on validation, as in the report.
+    """
+    with run.task("plan_final_model") as record:
+        models: tuple[TrainedModel, ...] = ()
+        if count := run.config.train.final_models:
+            models = _last_evaluation(run).models[:count]
+        record["result"] = {"models": [model.trial.key for model in models]}
+        keys = ", ".join(model.trial.key for model in models)
+        log.info("To put together: %s", keys or "nothing, since final_models is 0")
+    return [[model.as_dict() for model in models]] if models else []
+
+
+def _last_evaluation(run: Run) -> Evaluation:
+    repairs = []
+    for number in range(1, MAX_ROUNDS + 1):
+        decision, measured = (run.result_of(task_id(name, number)) for name in (GATE, REPAIR_EVALUATION))
+        if not decision or not measured or decision["branch"] != "augment":
+            break
+        repairs.append(Evaluation.from_dict(measured))
+    return max(repairs, key=lambda e: e.rank, default=None) or Evaluation.from_dict(run.result_of(BASELINE_EVALUATION))
+
+
+def build_final_model(run: Run, models: Sequence[Json], *, only_reuse: bool = False) -> Json:
+    """Puts models together as one; returns a FinalModel. Call it in a process of its own: it loads Keras.
+
+    Args:
+        run: whose settings.
+        models: those of `plan_final_model`.
+        only_reuse: as for `train_baseline`.
+    """
+    trained = [TrainedModel.from_dict(m) for m in models]
+    mark = kinds.FINAL_MODEL.fingerprint(
+        {"models": [m.fingerprint for m in trained]}, salt=salt_of(run, "build_final_model")
+    )
+    there = run.store.is_complete(kinds.FINAL_MODEL.folder_of(mark))
+    if only_reuse and not there:
+        return {}
+    with run.task("build_final_model", makes=mark) as record:
+        record["reused"] = there
+        if not there:
+            load_keras()
+            from imagenet_tasks.train.final import put_together
+
+            put_together(run.store, _dataset_of(run.store, trained), trained, run.config.train, mark=mark)
+        final = FinalModel.find(run.store, mark)
+        record["result"] = final.as_dict()
+        say(
+            record, "Final model of %d: test accuracy %s, one alone %s; %.2f ms a picture, one alone %.2f",
+            len(trained), _percent(final.test.final), _percent(final.test.one), final.final_ms, final.one_ms,
+        )  # fmt: skip
     return record["result"]
 
 

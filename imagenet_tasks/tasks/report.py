@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from imagenet_tasks.artifacts.champions import Champion
 from imagenet_tasks.artifacts.decision import Decision
+from imagenet_tasks.artifacts.final import FinalModel
 from imagenet_tasks.artifacts.quality import Shortfall
 from imagenet_tasks.artifacts.references import AddedPictures, AugmentationPlan, Dataset, Evaluation, SelectionRef
 from imagenet_tasks.artifacts.training import TrainingRecord
@@ -44,12 +45,14 @@ def write_report(run: Run) -> Json:
                 f"{run.folder}: expected records of the baseline's tasks; run the workflow from its start"
             )
         dataset, baseline = Dataset.find(store, found["fingerprint"]), Evaluation.from_dict(measured)
+        final = results.get("build_final_model")
         inputs = ReportInputs(
             run=run, config=config, decision=decision, dataset=dataset, baseline=baseline, rounds=rounds,
             selections=tuple(SelectionRef.from_dict(r["result"]) for r in done if r["task"] == "download_class"),
             left_out=tuple(Shortfall.from_dict(shortfall) for shortfall in found["left_out"]),
             split_change=found["split_change"],
             champion=_champion(run, dataset, [baseline, *(r.evaluation for r in rounds)]),
+            final=FinalModel.from_dict(final) if final else None,
         )  # fmt: skip
         result = stage.write_report(inputs)
         record["result"] = result | {"champion": new_champion(inputs.champion)}

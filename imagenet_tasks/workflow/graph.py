@@ -127,13 +127,24 @@ TASKS = (
             "planned": Taken("one", "plan_augmentation"), "models": Taken("all", "train_augmented"),
         }, makes=kinds.EVALUATION,
     ),
-    Task(name="write_report", module="report", label="Write this report", part="Report", step="report"),
+    Task(
+        name="plan_final_model", module="models", label="List the models to put together",
+        part="Put the models together",
+    ),
+    Task(
+        name="build_final_model", module="models", label="Put the models together", part="Put the models together",
+        step="report", takes={"models": Taken("each", "plan_final_model")}, makes=kinds.FINAL_MODEL, trains=True,
+    ),
+    Task(
+        name="write_report", module="report", label="Write this report", part="Report", step="report",
+        after=("plan_final_model", "build_final_model"),
+    ),
 )  # fmt: skip
-GATE = "check_accuracy"  # below the goal its round goes on; else the report follows
+GATE = "check_accuracy"  # below the goal its round goes on; else the end follows
 BASELINE_EVALUATION, REPAIR_EVALUATION = "evaluate_baseline", "evaluate_augmented"
-REPORT = "write_report"
-BEFORE_REPAIR = tuple(t for t in TASKS if not t.is_repair and t.name != REPORT)
+END, FINAL, REPORT = "plan_final_model", "build_final_model", "write_report"  # both branches meet in the first
 REPAIR = tuple(t for t in TASKS if t.is_repair)
+BEFORE_REPAIR, AFTER_REPAIR = TASKS[: TASKS.index(REPAIR[0])], TASKS[TASKS.index(REPAIR[-1]) + 1 :]
 STEPS = tuple(dict.fromkeys(task.step for task in TASKS if task.step))
 _BY_NAME = {task.name: task for task in TASKS}
 
@@ -174,7 +185,7 @@ def all_task_ids() -> Iterator[tuple[str, Task, int]]:
     yield from ((task.name, task, 1) for task in BEFORE_REPAIR)
     for number in range(1, MAX_ROUNDS + 1):
         yield from ((task_id(task.name, number), task, number) for task in REPAIR)
-    yield (REPORT, find_task(REPORT), 1)
+    yield from ((task.name, task, 1) for task in AFTER_REPAIR)
 
 
 def is_forced(name: str, force: StepName) -> bool:

@@ -11,7 +11,7 @@ import re
 
 import numpy as np
 import pytest
-from fakes.models import fake_model
+from fakes.models import fake_model, publish_networks
 from fakes.pictures import COBRA, COW, encode, picture, quiet, small_dataset
 from PIL import Image
 
@@ -213,12 +213,32 @@ def golden_model(store, where) -> str:
     return " ".join(f"{share:.3f}" for share in shares[:6].flatten())
 
 
+def golden_final_model(store, where) -> str:
+    """What two networks that nobody trained answer together."""
+    import keras
+
+    from imagenet_tasks.settings.config import TrainConfig
+    from imagenet_tasks.train.final import put_together
+
+    dataset = small_dataset(store, where)
+    put_together(store, dataset, publish_networks(store, dataset, 2), TrainConfig(precision="float32"), mark="f")
+    network = keras.saving.load_model(store.open_file("final_models/f", "model.keras"), safe_mode=True)
+    pictures = np.random.default_rng(0).integers(0, 256, (3, dataset.rows_px, dataset.columns_px, 3), np.uint8)
+    shares = network.predict_on_batch(pictures)
+    keras.backend.clear_session()
+    return " ".join(f"{share:.3f}" for share in np.asarray(shares).flatten())
+
+
 EXACT = {
     kinds.SELECTION: golden_selection, kinds.ARRAY: golden_array, kinds.DATASET: golden_dataset,
     kinds.EVALUATION: golden_evaluation, kinds.PLAN: golden_plan, kinds.COPIES: golden_copies,
     kinds.COLLECTED: golden_collected, kinds.URL_LIST: golden_url_list,
 }  # fmt: skip
-NEARLY = {kinds.DRAWN_PICTURE: (golden_drawn_picture, 2.0), kinds.MODEL: (golden_model, 0.02)}
+NEARLY = {
+    kinds.DRAWN_PICTURE: (golden_drawn_picture, 2.0),
+    kinds.MODEL: (golden_model, 0.02),
+    kinds.FINAL_MODEL: (golden_final_model, 0.02),
+}
 
 
 def test_every_kind_has_a_golden_input():

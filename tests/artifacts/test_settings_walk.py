@@ -30,7 +30,7 @@ CHANGED = {
     "retrain_model": "convnet1", "epochs": 3, "retrain_epochs": 3, "batch_size": 32, "precision": "bfloat16",
     "require_gpu": True, "seed": 1, "seeds": 2, "arms": ["collect", "more"], "rounds": 2,
     "correct_prior": False, "train_minutes": 1.0, "early_stopping_patience": 3, "label_check_folds": 2,
-    "accuracy_goal": 0.0, "strategy": "correlated",
+    "final_models": 2, "accuracy_goal": 0.0, "strategy": "correlated",
     "augment_classes": [COW], "classes_to_augment": 2, "pictures_to_add": 5, "policy": "colour", "rotation_deg": 5.0,
     "zoom_share": 0.1, "horizontal_flip": False, "vertical_flip": False, "denied_transforms": [f"{COBRA}: zoom"],
 }  # fmt: skip
@@ -92,6 +92,7 @@ def walk(tmp_path_factory):
     store, known = Store(where / "home"), runner.function_of
     patch = pytest.MonkeyPatch()
     patch.setitem(sys.modules, "imagenet_tasks.train.stage", training)
+    patch.setitem(sys.modules, "imagenet_tasks.train.final", training)
     patch.setattr("imagenet_tasks.tasks.models.load_keras", lambda: None)
     patch.setattr(runner, "function_of", lambda name: (lambda run: {}) if name == "write_report" else known(name))
     done = {}

@@ -48,7 +48,7 @@ def test_a_task_of_the_dag_takes_what_the_table_says_and_waits_for_no_other(dag:
     task, number = TABLE[task_id]
     expected = {source for taken in task.takes.values() for source in sources(taken, number)}
     expected |= {id_in(name, number) for name in task.after}
-    if task.name == graph.REPORT:  # it follows each gate, and each repair
+    if task.name == graph.END:  # it follows each gate, and each repair
         ends = (graph.GATE, graph.REPAIR_EVALUATION)
         expected = {graph.task_id(name, n) for name in ends for n in range(1, MAX_ROUNDS + 1)}
     assert dag.get_task(task_id).upstream_task_ids == expected
@@ -111,8 +111,9 @@ def test_what_may_pass_is_tried_again(dag: Any, name: str) -> None:
     assert decision.action.value != "fail"
 
 
-def test_the_report_is_written_on_both_branches(dag: Any) -> None:
-    assert dag.get_task("write_report").trigger_rule == "none_failed_min_one_success"
+@pytest.mark.parametrize("task", [graph.END, graph.REPORT])
+def test_the_report_is_written_on_both_branches_with_a_final_model_and_without(dag: Any, task: str) -> None:
+    assert dag.get_task(task).trigger_rule == "none_failed_min_one_success"
 
 
 def test_the_report_alone_has_a_link(dag: Any) -> None:
@@ -220,6 +221,7 @@ def test_every_field_of_the_form_has_a_title_a_section_and_help(dag: Any) -> Non
         ("rounds", 4),
         ("label_check_folds", 1),
         ("train_minutes", 0),
+        ("final_models", 0),
         ("arms", ["placebo"]),
         ("arms", ["targeted", "targeted"]),
         ("strategy", "dice"),

@@ -3,7 +3,7 @@
 import numpy as np
 from fakes.records import write_training
 
-from imagenet_tasks.artifacts.arrays import fold_of, read_split
+from imagenet_tasks.artifacts.arrays import fold_of, pictures_by_class, read_split, read_table
 from imagenet_tasks.artifacts.references import Dataset, TrainedModel, Trial
 from imagenet_tasks.store.storage import Store
 
@@ -47,6 +47,34 @@ def fake_model(
         labels[wrong] = (labels[wrong] + 1) % len(dataset.classes)
         predictions[split] = labels
     return publish_model(store, dataset, name, trial=trial, **predictions)
+
+
+def publish_networks(store: Store, dataset: Dataset, count: int) -> list[TrainedModel]:
+    """Models of one recipe from several seeds, with networks that nobody trained and their own answers."""
+    import keras
+
+    table, models = read_table(store, dataset), []
+    for seed in range(count):
+        keras.utils.set_random_seed(seed)
+        network = keras.Sequential(
+            [
+                keras.Input((dataset.rows_px, dataset.columns_px, 3), dtype="uint8"),
+                keras.layers.Rescaling(1 / 255),
+                keras.layers.Flatten(),
+                keras.layers.Dense(len(dataset.classes), activation="softmax"),
+            ],
+            name="alike",
+        )
+        model = TrainedModel(trial=trial_of(dataset, seed=seed), fingerprint=f"network{seed}")
+        with store.publish(model.folder) as folder:
+            network.save(folder / "model.keras")
+            for split in ("validation", "test"):
+                parts = [pictures for pictures, _ in pictures_by_class(store, dataset, table, table.on(split))]
+                shares = network.predict(np.concatenate(parts), verbose=0)
+                np.save(folder / f"probabilities_{split}.npy", shares)
+            write_training(folder, model.trial)
+        models.append(model)
+    return models
 
 
 def judges_of_labels(

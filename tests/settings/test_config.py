@@ -277,6 +277,7 @@ def test_the_study_profile_does_all_that_the_study_did_by_its_own_protocol():
         ({"arms": "targeted,targeted"}, "arms: expected each once"),
         ({"more_models": "compact"}, "more_models: expected each once"),
         ({"label_check_folds": 1}, "label_check_folds: expected 0 .none. or 2 and more"),
+        ({"seeds": 2, "final_models": 3}, "final_models: expected at most 2, as many as seeds"),
         ({"strategy": "manual"}, "augment_classes: expected classes with strategy 'manual'"),
         ({"augment_classes": "cobra"}, "augment_classes: expected classes with strategy 'manual'"),
         (

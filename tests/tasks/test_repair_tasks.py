@@ -27,6 +27,7 @@ from imagenet_tasks.evaluate.suspects import find_suspects
 from imagenet_tasks.settings.profiles import make_config
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.tasks import models, pictures, repair, report
+from imagenet_tasks.workflow import graph
 from imagenet_tasks.workflow.run import Run
 
 SAID = {
@@ -216,6 +217,31 @@ def test_another_repair_follows_below_the_goal_while_rounds_are_left_and_the_las
     decision = run.store.read_json(run.key("decision_round_2.json"))
     assert (decision["branch"], decision["round"]) == (branch, 2)
     assert why in decision["why"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "chosen", "arm", "count"),
+    [
+        (2, ["targeted"], "targeted", 2),
+        (2, [], "baseline", 2),
+        (1, ["collect", "longer"], "collect", 1),
+        (0, [], "", 0),
+    ],
+)
+def test_the_first_seeds_of_the_best_round_are_put_together_where_that_is_asked_for(start, wanted, chosen, arm, count):
+    run = start(seeds=3, final_models=wanted, rounds=2)
+    for number, name in enumerate(["baseline", *chosen]):
+        trials = [Trial(model="convnet2", seed=seed, arm=name, dataset="d", round=number) for seed in range(3)]
+        models_of = tuple(TrainedModel(trial=trial, fingerprint=f"{name}{trial.seed}") for trial in trials)
+        measured = Evaluation(
+            fingerprint="e", models=models_of, validation_accuracy=0.3 + 0.1 * number, test_accuracy=None, round=number
+        )
+        with run.task(graph.task_id("evaluate_augmented", number) if number else "evaluate_baseline") as record:
+            record["result"] = measured.as_dict()
+        with run.task(graph.task_id("check_accuracy", number + 1)) as record:
+            record["result"] = {"branch": "augment" if number < len(chosen) else "report"}
+    found = [TrainedModel.from_dict(m).trial for group in models.plan_final_model(run) for m in group]
+    assert [(trial.arm, trial.seed) for trial in found] == [(arm, seed) for seed in range(count)]
 
 
 def test_the_gate_reads_validation_and_never_test(start):

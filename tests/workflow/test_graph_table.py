@@ -32,7 +32,8 @@ def test_each_step_that_can_be_forced_is_that_of_a_task():
 def test_force_makes_a_step_and_all_after_it_again():
     forced = [task.name for task in graph.TASKS if graph.is_forced(task.name, "augment")]
     assert forced == [
-        "plan_augmentation", "augment_class", "collect_class", "train_augmented", "evaluate_augmented", "write_report",
+        "plan_augmentation", "augment_class", "collect_class", "train_augmented", "evaluate_augmented",
+        "build_final_model", "write_report",
     ]  # fmt: skip
     assert not any(graph.is_forced(task.name, "") for task in graph.TASKS)
 
