@@ -165,6 +165,32 @@ PARAMS: dict[str, Param] = {
         exclusiveMinimum=0,
         maximum=10_000,
     ),
+    "learning_rate": _override(
+        "number",
+        "Learning rate",
+        "The highest of `compact`'s schedule. Empty: 0.004.",
+        "Training",
+        exclusiveMinimum=0,
+        maximum=1,
+    ),
+    "weight_decay": _override("number", "Weight decay", "Of `compact`. Empty: 0.3.", "Training", minimum=0, maximum=10),
+    "width": _override(
+        "number",
+        "Width",
+        "A factor on the channels of `compact`: 0.5 is half as wide, and several times as fast. Empty: 1.",
+        "Training",
+        minimum=0.25,
+        maximum=4,
+    ),
+    "tune_candidates": _override(
+        "integer",
+        "Tune, with ... candidates",
+        "Tries so many settings of `compact` on validation, beside the run itself: 8 take about as long as eight "
+        "trainings. The report has the winner's, to be entered for the next run. Empty: no tuning.",
+        "Training",
+        minimum=2,
+        maximum=64,
+    ),
     "seed": _override(
         "integer", "Seed", "Of weights, order and augmentation. Empty: 0.", "Training", minimum=0, maximum=2**31 - 1
     ),

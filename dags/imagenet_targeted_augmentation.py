@@ -250,10 +250,51 @@ def imagenet_targeted_augmentation() -> None:
     report: Any = write_report()
     report.operator.operator_extra_links = (ReportLink(),)
     end = _final_model(report)
+    _tune(trials, report)
     evaluation: Any = baseline
     for number in range(1, MAX_ROUNDS + 1):
         with contextlib.nullcontext() if number == 1 else TaskGroup(f"round_{number}", tooltip=f"Repair {number}"):
             evaluation = _repair(number, baseline, evaluation, end)
+
+
+def _tune(trials: Any, report: Any) -> None:
+    """Adds the tuning to the graph, beside all that follows from the dataset.
+
+    Args:
+        trials: what is trained on the dataset.
+        report: the task that ends the graph.
+    """
+
+    @task(doc_md="Hands on what is tuned; nothing, where `tune_candidates` asks for no tuning.")
+    def plan_tuning(trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        from imagenet_tasks.tasks.tuning import plan_tuning
+
+        with current_run() as run:
+            return plan_tuning(run, list(trials))
+
+    @task(
+        multiple_outputs=False,
+        map_index_template="{{ task.op_kwargs['tuning']['name'] }}",
+        execution_timeout=TRAIN_TIMEOUT,
+        doc_md="Trains the candidates of the tuning in a child process: all a little, the better half on validation "
+        "twice as long, and so on. Each training that is done is kept.",
+        **GPU,
+    )
+    def tune(tuning: dict[str, Any]) -> dict[str, Any]:
+        return _trained("tune", tuning=tuning)
+
+    @task(
+        multiple_outputs=False,
+        trigger_rule="one_done",  # also of a tuning that failed the report is written, and says why
+        doc_md="Chooses the best candidate of the tuning on validation; its settings are in the log and the report.",
+    )
+    def choose_settings() -> dict[str, Any]:
+        from imagenet_tasks.tasks.tuning import choose_settings
+
+        with current_run() as run:
+            return choose_settings(run)
+
+    tune.expand(tuning=plan_tuning(trials)) >> choose_settings() >> report
 
 
 def _final_model(report: Any) -> Any:

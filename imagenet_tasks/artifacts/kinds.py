@@ -26,7 +26,7 @@ class Kind:
         golden: the version, and the digest of what that makes of the golden input (tests/artifacts/test_golden.py): the
             test fails where the output has changed and the version has not.
         inputs: what it is made from, by name: the names of other kinds, or '' for a value that is no artifact.
-        settings: those whose values are part of its fingerprint.
+        settings: those whose values are part of its fingerprint; one that is None is left out of it.
         choices: those that say which of it a run makes, and so reach it through its inputs.
         key: of one artifact, as a regular expression; '' for `folder/<fingerprint>`.
         group: what `prune` calls all of it, where that is not the folder's name.
@@ -76,7 +76,7 @@ class Kind:
         missing = sorted(set(self.settings) - set(given)) + sorted(set(self.inputs) ^ set(inputs))
         if missing or not set(resolved) <= set(self.settings):
             raise ValueError(f"{self.name}: not as declared: {', '.join(missing or sorted(resolved))}")
-        settings = {name: given[name] for name in self.settings}
+        settings = {name: given[name] for name in self.settings if given[name] is not None}
         return fingerprint(kind=self.name, version=self.version, inputs=dict(inputs), settings=settings, salt=salt)
 
 
@@ -114,7 +114,7 @@ DATASET = Kind(
 )  # fmt: skip
 PACE = Kind(  # how fast a model trains, by which `train_minutes` says how many epochs it gets
     name="pace", folder="paces", files=r"pace\.json",
-    inputs={"dataset": "dataset", "model": "", "backend": ""}, settings=("batch_size", "precision"),
+    inputs={"dataset": "dataset", "model": "", "backend": ""}, settings=("batch_size", "precision", "width"),
 )  # fmt: skip
 MODEL = Kind(
     name="model", folder="models", title="Models",
@@ -123,10 +123,10 @@ MODEL = Kind(
         "trial": "dataset", "epochs": "", "epoch_pictures": "", "added": "copies, collected pictures", "prior": "",
         "backend": "",
     },
-    settings=("batch_size", "precision", "early_stopping_patience"),
+    settings=("batch_size", "precision", "early_stopping_patience", "learning_rate", "weight_decay", "width"),
     choices=(
         "model", "more_models", "retrain_model", "epochs", "retrain_epochs", "seed", "seeds", "arms", "rounds",
-        "label_check_folds", "accuracy_goal", "correct_prior", "train_minutes",
+        "label_check_folds", "accuracy_goal", "correct_prior", "train_minutes", "tune_candidates",
     ),
     names_others=("training.json",),
     version=5,

@@ -118,12 +118,12 @@ class Trial(JsonArtifact):
     `regime` is how they are trained on, of this repair and of those that it goes on from; `epoch_pictures` is how many
     an epoch shows, the same in all arms of a repair, None for all that there are. A trial of the arm 'labels' judges
     the labels of the training pictures: it trains on all but those of `fold` (of `folds`) and says what it takes these
-    for.
+    for. One of the arm 'tune' says how good its settings are on validation, and is asked about no other picture.
     """
 
     model: str
     seed: int
-    arm: Literal["baseline", "labels"] | ArmName
+    arm: Literal["baseline", "labels", "tune"] | ArmName
     dataset: str
     round: int = 0
     added: tuple[ClassArray, ...] = ()

@@ -12,6 +12,7 @@ from imagenet_tasks.artifacts.quality import Disputed, Suspects
 from imagenet_tasks.artifacts.references import ChosenClass
 from imagenet_tasks.artifacts.report_pictures import Data
 from imagenet_tasks.artifacts.report_trainings import Model, Models, Repair
+from imagenet_tasks.artifacts.tuning import Tuning
 from imagenet_tasks.settings.config import ArmName
 
 Setting = str | int | float | bool | tuple[str, ...] | None
@@ -265,6 +266,7 @@ class Report(JsonArtifact):
     )
     augmentation: Augmentation | None
     suspects: Suspects | None
+    tuning: Tuning | None = None
     data: Data
     settings: Settings
     versions: dict[str, str | None]

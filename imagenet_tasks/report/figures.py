@@ -63,6 +63,7 @@ def collect(inputs: ReportInputs, files: Files) -> dict[str, Any]:
         "classes": classes,
         "augmentation": collect_augmentation(inputs, by_stage["augment"]),
         "suspects": files.read(inputs.baseline.folder, Suspects).as_dict() if config.train.label_check_folds else None,
+        "tuning": inputs.tuning.as_dict() if inputs.tuning else None,
         "data": data,
         "settings": by_stage | {"command": settings.command(config)},
         "versions": settings.versions(),

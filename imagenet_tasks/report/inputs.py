@@ -15,6 +15,7 @@ from imagenet_tasks.artifacts.references import (
     Evaluation,
     SelectionRef,
 )
+from imagenet_tasks.artifacts.tuning import Tuning
 from imagenet_tasks.settings.config import ArmName, RunConfig
 from imagenet_tasks.workflow.run import Run
 
@@ -54,7 +55,7 @@ class ReportInputs:
     `decision` is the last gate's. `selections` says what this run downloaded of each class. `rounds` is empty where no
     repair was tried. `left_out` are the classes with too few pictures; `split_change` says how the split differs from
     the champion's. `champion` is what became of the run's best model ('outcome' and 'why'), None where nobody asked;
-    `final` the final model, None where the settings want none.
+    so is `tuning`; `final` the final model, None where the settings want none.
     """
 
     run: Run
@@ -68,6 +69,7 @@ class ReportInputs:
     rounds: tuple[Round, ...] = ()
     champion: dict[str, Any] | None = None
     final: FinalModel | None = None
+    tuning: Tuning | None = None
 
     @functools.cached_property
     def records(self) -> list[dict[str, Any]]:

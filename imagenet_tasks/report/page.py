@@ -44,7 +44,8 @@ def render(
             row for row in _answers(figures["confusion_difference"] or [], by_label) if row["right"] or row["wrong"]
         ],
         samples=samples, changes=changes, collected=collected, pictures=pictures, rows=settings.setting_rows(config),
-        most_classes=matrices.MOST_CLASSES, side_names=SIDES, reasons=list(figures["data"]["totals"]["rejected"]),
+        most_classes=matrices.MOST_CLASSES, side_names=SIDES, fields=wording.TUNED_FIELDS,
+        reasons=list(figures["data"]["totals"]["rejected"]),
     )  # fmt: skip
 
 

@@ -69,6 +69,11 @@ TRANSFORMS = {
     "colour": "change of colour", "shear": "shear", "translation": "shift",
 }  # fmt: skip
 
+TUNED_FIELDS = {  # as the trigger form calls them
+    "learning_rate": "Learning rate", "weight_decay": "Weight decay", "width": "Width", "epochs": "Epochs, baseline",
+    "retrain_epochs": "Epochs, after augmentation",
+}  # fmt: skip
+
 
 def goal(share: float) -> str:
     """Returns the goal as it was set: '50 %', '42.5 %'."""

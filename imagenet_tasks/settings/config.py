@@ -56,6 +56,7 @@ MAX_IMAGES_PER_CLASS = 100_000
 MAX_ROUNDS = 3  # so many repairs are in the graph
 STUDY_EPOCHS: dict[str, int] = {"convnet1": 32, "convnet2": 48, "convnet3": 64, "convnet4": 84, "convnet5": 48}
 LEAST_EPOCHS, EPOCHS_BY_ROOT = 24, 3_500  # of `compact`; measured: docs/results.md
+COMPACT = {"learning_rate": 4e-3, "weight_decay": 0.3, "width": 1.0}  # what `compact` takes where no setting says so
 LEAST_SIDE_PX = dict.fromkeys(MODELS, 37) | {"compact": 1}  # of less, a ConvNet's poolings leave nothing
 
 
@@ -193,7 +194,7 @@ class PreprocessConfig:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class TrainConfig:
-    """The models, how often, and how long. The learning rate and the optimiser belong to the model.
+    """The models, how often, and how long. The optimiser belongs to the model.
 
     Args:
         model: the baseline.
@@ -202,6 +203,10 @@ class TrainConfig:
         epochs: of each baseline; None for each model's own (`own_epochs`).
         retrain_epochs: the same for the repair; None for as many as `epochs` says, else for each model's own. An epoch
             of a repair shows as many pictures as 'targeted' trains on, in all arms.
+        learning_rate: the peak of `compact`'s schedule; None for its own, as of the next two.
+        weight_decay: of `compact`, by AdamW.
+        width: a factor on the channels of `compact`.
+        tune_candidates: how many settings of `compact` a tuning begins with; 0 for no tuning.
         seed: of the first training of each trial.
         seeds: how many trainings of each trial, from consecutive seeds.
         arms: what competes in a repair; 'longer' and 'targeted' always.
@@ -219,6 +224,10 @@ class TrainConfig:
     retrain_model: Literal["", ModelName] = ""
     epochs: Annotated[int, Field(ge=1, le=10_000)] | None = None
     retrain_epochs: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    learning_rate: Annotated[float, Field(gt=0, le=1)] | None = None
+    weight_decay: Annotated[float, Field(ge=0, le=10)] | None = None
+    width: Annotated[float, Field(ge=0.25, le=4)] | None = None
+    tune_candidates: Annotated[int, Field(ge=0, le=64)] = 0
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 64
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     require_gpu: bool = False
@@ -256,6 +265,16 @@ class TrainConfig:
                 f"would train {', '.join(sorted(others - {'compact'}))}, which does none of it. Set retrain_model to "
                 "compact, or leave these arms out"
             )
+        if self.tune_candidates == 1:
+            raise ValueError("tune_candidates: expected 0 (no tuning) or 2 and more, received 1")
+        given = [name for name in COMPACT if getattr(self, name) is not None]
+        given += ["tune_candidates"] if self.tune_candidates else []
+        others = sorted({*self.models, self.retrain_model or self.model} - {"compact"})
+        if given and others:
+            raise ValueError(
+                f"{', '.join(given)}: acts on 'compact' alone; expected a run that trains no other model, received one "
+                f"that trains {', '.join(others)}. Leave it out, or set model=compact and no other."
+            )
 
     @property
     def models(self) -> tuple[ModelName, ...]:
@@ -271,6 +290,12 @@ class TrainConfig:
             repair: whether it is one of a repair.
         """
         return (repair and self.retrain_epochs) or self.epochs or own_epochs(model, pictures)
+
+    @property
+    def of_compact(self) -> dict[str, float]:
+        """What `compact` is trained with, by setting: its own values where none are given."""
+        given = {name: getattr(self, name) for name in COMPACT}
+        return {name: own if given[name] is None else given[name] for name, own in COMPACT.items()}
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -350,6 +375,11 @@ class RunConfig:
         if self.augment.strategy == "correlated" and "correlated" in self.train.arms:
             raise ValueError(
                 "arms: with strategy 'correlated' the arm of that name would be the repair itself; leave it out"
+            )
+        if self.train.tune_candidates and not self.preprocess.validation_share:
+            raise ValueError(
+                "tune_candidates: expected validation pictures, which choose among the candidates; received "
+                "validation_share 0. Set it above 0, such as 0.1, without test_steers."
             )
         unknown = [c for c in self.augment.augment_classes if ids and c not in ids]
         if unknown:

@@ -43,17 +43,35 @@ def train_augmented(run: Run, trial: Json, *, only_reuse: bool = False, listener
 
 
 def _train(run: Run, name: str, trial: Trial, listeners: Sequence[Listener], only_reuse: bool) -> Json:
-    settings, dataset, task = run.config.train, Dataset.find(run.store, trial.dataset), task_id(name, trial.round)
-    pictures = sum(c.train for c in dataset.classes)
-    own = Work(
+    settings = run.config.train
+    pictures = sum(c.train for c in Dataset.find(run.store, trial.dataset).classes)
+    work = Work(
         settings=settings, trial=trial, salt=salt_of(run, name), pace_salt=salt_of(run, "train_baseline"),
         epochs=settings.epochs_of(trial.model, pictures, repair=name == "train_augmented"),
     )  # fmt: skip
+    return train_trial(run, name, work, listeners, only_reuse=only_reuse)
+
+
+def train_trial(
+    run: Run, name: str, own: Work, listeners: Sequence[Listener], *, only_reuse: bool = False, item: str = ""
+) -> Json:
+    """Trains one trial, with a record of its own; returns a TrainedModel.
+
+    Args:
+        run: whose record.
+        name: the task's.
+        own: what is trained, with the model's own epochs.
+        listeners: told of the progress.
+        only_reuse: return {} where there is something to train.
+        item: the record's name; '' for the trial's.
+    """
+    trial, item = own.trial, item or own.trial.key
+    dataset, task = Dataset.find(run.store, trial.dataset), task_id(name, trial.round)
     settled = own.settled_here(run.store, dataset)
     work, model = settled or own, settled.done_here(run.store) if settled else None
     if only_reuse and model is None:
         return {}
-    with run.task(task, trial.key, makes=settled.makes if settled else "") as record:
+    with run.task(task, item, makes=settled.makes if settled else "") as record:
         record["reused"] = True
         if model is None:
             load_keras()
@@ -63,14 +81,14 @@ def _train(run: Run, name: str, trial: Trial, listeners: Sequence[Listener], onl
             if settled is None:
                 record["makes"] = work.makes
                 run.write_record(record)
-            progress = progress_of(run, task, trial.key, trial.key, work.epochs, "pictures", listeners)
+            progress = progress_of(run, task, item, item, work.epochs, "pictures", listeners)
             model, record["reused"] = train(run.store, work, dataset, progress=progress)
         record["result"], record["makes"] = model.as_dict(), f"{model.fingerprint} {work.pace}".strip()
         training = TrainingRecord.read(run.store, model.folder)
         history = read_history(run.store, model)
         say(
             record, "%s: validation accuracy %s at epoch %d of %d, trained in %.0f s (%.0f pictures/s, %s)",
-            trial.key, _percent(history[training.best_epoch - 1].val_accuracy), training.best_epoch, len(history),
+            item, _percent(history[training.best_epoch - 1].val_accuracy), training.best_epoch, len(history),
             training.train_seconds, training.pictures_per_s, training.precision,
         )  # fmt: skip
     return record["result"]

@@ -10,6 +10,7 @@ from imagenet_tasks.artifacts.final import FinalModel
 from imagenet_tasks.artifacts.quality import Shortfall
 from imagenet_tasks.artifacts.references import AddedPictures, AugmentationPlan, Dataset, Evaluation, SelectionRef
 from imagenet_tasks.artifacts.training import TrainingRecord
+from imagenet_tasks.artifacts.tuning import Tuning
 from imagenet_tasks.errors import ArtifactError, without_secrets
 from imagenet_tasks.settings.config import MAX_ROUNDS
 from imagenet_tasks.tasks.child import run_in_child
@@ -51,6 +52,7 @@ def write_report(run: Run) -> Json:
             selections=tuple(SelectionRef.from_dict(r["result"]) for r in done if r["task"] == "download_class"),
             left_out=tuple(Shortfall.from_dict(shortfall) for shortfall in found["left_out"]),
             split_change=found["split_change"],
+            tuning=Tuning.from_dict(tuned) if (tuned := results.get("choose_settings")) else None,
             champion=_champion(run, dataset, [baseline, *(r.evaluation for r in rounds)]),
             final=FinalModel.from_dict(final) if final else None,
         )  # fmt: skip

@@ -184,6 +184,8 @@ def _sides(table: SplitTable, trial: Trial) -> tuple[dict[str, np.ndarray], str,
             "validation",
             {"labels": "labels"},
         )
+    if trial.arm == "tune":
+        return {"train": train, "validation": table.on("validation")}, "validation", {}
     sides = {"train": train, "test": table.on("test")}
     if table.test_steers:
         return sides, "test", {"validation": "test", "test": "test"}

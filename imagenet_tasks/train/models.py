@@ -5,12 +5,13 @@ A model takes uint8 pictures (n, rows, columns, 3) and gives float32 probabiliti
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
 from keras import layers
 
+from imagenet_tasks.settings.config import COMPACT, TrainConfig
 from imagenet_tasks.train import convnets
 
 
@@ -47,12 +48,18 @@ class Recipe:
     plateau: Plateau | None = None
 
 
-def compact(shape: tuple[int, int, int], classes: int) -> keras.Model:
+def compact(shape: tuple[int, int, int], classes: int, width: float = COMPACT["width"]) -> keras.Model:
     """A residual network of three stages (48, 96, 192 channels; one block each), 0.69 M parameters.
 
     After He et al., Identity Mappings in Deep Residual Networks, 2016 (normalise and activate before convolving). The
     first convolution halves the picture: on a CPU half of the time went into normalising it at its full size.
+
+    Args:
+        shape: of a picture: rows, columns, 3.
+        classes: how many.
+        width: a factor on the channels.
     """
+    first, second, third = (round(width * channels) for channels in (48, 96, 192))
 
     def conv(tensor: Any, channels: int, size: int = 3, strides: int = 1) -> Any:
         return layers.Conv2D(
@@ -63,8 +70,8 @@ def compact(shape: tuple[int, int, int], classes: int) -> keras.Model:
         return layers.ReLU()(layers.BatchNormalization(momentum=0.9)(tensor))
 
     pictures = keras.Input(shape, dtype="uint8")
-    x = conv(layers.Rescaling(1 / 64, offset=-2)(pictures), 48, strides=2)
-    for channels, strides in ((48, 1), (96, 2), (192, 2)):
+    x = conv(layers.Rescaling(1 / 64, offset=-2)(pictures), first, strides=2)
+    for channels, strides in ((first, 1), (second, 2), (third, 2)):
         before = normalised(x)
         shortcut = x if channels == x.shape[-1] and strides == 1 else conv(before, channels, 1, strides)
         x = conv(normalised(conv(before, channels, strides=strides)), channels) + shortcut
@@ -74,12 +81,14 @@ def compact(shape: tuple[int, int, int], classes: int) -> keras.Model:
     return keras.Model(pictures, outputs, name="compact")
 
 
-def _adamw_with_cosine(steps: int) -> keras.optimizers.Optimizer:
+def _adamw_with_cosine(
+    steps: int, learning_rate: float = COMPACT["learning_rate"], weight_decay: float = COMPACT["weight_decay"]
+) -> keras.optimizers.Optimizer:
     warm_up = max(1, steps // 10)
     schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, max(1, steps - warm_up), warmup_target=4e-3, warmup_steps=warm_up
+        0.0, max(1, steps - warm_up), warmup_target=learning_rate, warmup_steps=warm_up
     )
-    return keras.optimizers.AdamW(schedule, weight_decay=0.3)
+    return keras.optimizers.AdamW(schedule, weight_decay=weight_decay)
 
 
 def _study(name: str, plateau: Plateau | None = None) -> Recipe:
@@ -96,3 +105,13 @@ RECIPES: dict[str, Recipe] = {
     "convnet4": _study("convnet4", Plateau(patience=2, factor=0.75)),
     "convnet5": _study("convnet5"),
 }
+
+
+def recipe_of(model: str, settings: TrainConfig) -> Recipe:
+    """Returns how a model is built and trained with these settings; those of `compact` are given for no other."""
+    recipe = RECIPES[model]
+    if all(getattr(settings, name) is None for name in COMPACT):
+        return recipe
+    rates = settings.of_compact
+    build = functools.partial(compact, width=rates.pop("width"))
+    return replace(recipe, build=build, optimizer=functools.partial(_adamw_with_cosine, **rates))

@@ -24,7 +24,7 @@ from imagenet_tasks.train.checkpoints import Checkpoints
 from imagenet_tasks.train.data import Data, open_data
 from imagenet_tasks.train.devices import Device, choose_device
 from imagenet_tasks.train.loop import Job, Training, fit, measure, prior_correction
-from imagenet_tasks.train.models import RECIPES
+from imagenet_tasks.train.models import recipe_of
 from imagenet_tasks.train.schedule import best_epoch
 from imagenet_tasks.workflow.progress import Progress
 
@@ -85,7 +85,8 @@ def train(store: Store, work: Work, dataset: Dataset, *, progress: Progress) -> 
     A training that was stopped goes on from its last checkpoint. One that memory does not hold is tried once more with
     half the batch, and its model has a name of its own. What is published is the epoch that is the best on validation
     (`schedule.best_epoch`), with its probabilities for validation and test; of a trial of the arm 'labels' only its
-    probabilities for the training pictures of its fold, which it is not trained on.
+    probabilities for the training pictures of its fold, which it is not trained on; of one of the arm 'tune' only its
+    history and record.
 
     Args:
         store: where the data is and the model goes.
@@ -148,7 +149,7 @@ def train(store: Store, work: Work, dataset: Dataset, *, progress: Progress) -> 
 def _job(work: Work, dataset: Dataset, data: Data, device: Device, batch_size: int) -> Job:
     settings, trial = work.settings, work.trial
     return Job(
-        recipe=RECIPES[trial.model],
+        recipe=recipe_of(trial.model, settings),
         pictures=data.pictures,
         labels=data.labels,
         validation=data.validation,
@@ -175,7 +176,7 @@ def _publish(publish: Publish, trial: Trial, data: Data, training: Training, sta
                     f"{trial.key}: after epoch {best} the model gives probabilities that are no "
                     "numbers. Train in float32 (precision=float32), or another model."
                 )
-        if trial.arm != "labels":
+        if trial.arm not in ("labels", "tune"):
             training.network.save(folder / "model.keras")
         (folder / HISTORY).write_bytes(history_lines(training.history))
         record = TrainingRecord(

@@ -36,7 +36,7 @@ class Task:
         name: its id in the graph, and the name of its function.
         module: of `tasks/`, in which that is.
         label: what people read of it.
-        part: the step of the report's path that it belongs to.
+        part: the step of the report's path that it belongs to; '' for what is beside the path.
         step: what `force` calls it; '' for a task that is done anew in each run.
         takes: its parameters, but the run.
         after: the tasks that it waits for without taking anything from them.
@@ -47,7 +47,7 @@ class Task:
     """
 
     name: str
-    module: Literal["pictures", "models", "repair", "report"]
+    module: Literal["pictures", "models", "tuning", "repair", "report"]
     label: str
     part: str
     step: StepName | Literal["retrain", "reevaluate"] = ""
@@ -66,6 +66,7 @@ class Task:
 
 _PREVIOUS = {"evaluation": Taken("previous")}
 _picture_task = partial(Task, module="pictures", part="Get the pictures")
+_tuning_task = partial(Task, module="tuning", part="")
 _repair_task = partial(Task, is_repair=True)
 TASKS = (
     _picture_task(name="plan_run", label="Settle the settings and classes"),
@@ -89,6 +90,14 @@ TASKS = (
         name="evaluate_baseline", module="models", label="Measure the baseline", part="Measure", step="evaluate",
         takes={"models": Taken("all", "train_baseline")}, makes=kinds.EVALUATION,
     ),
+    _tuning_task(
+        name="plan_tuning", label="Settle whether to tune", takes={"trials": Taken("one", "build_dataset")},
+    ),
+    _tuning_task(
+        name="tune", label="Train the candidates of the tuning", step="train",
+        takes={"tuning": Taken("each", "plan_tuning")}, item="trial", makes=kinds.MODEL, trains=True,
+    ),
+    _tuning_task(name="choose_settings", label="Choose the best settings", after=("tune",)),
     _repair_task(
         name="check_accuracy", module="models", label="Compare with the goal", part="Compare with the goal",
         takes=_PREVIOUS,
@@ -137,7 +146,7 @@ TASKS = (
     ),
     Task(
         name="write_report", module="report", label="Write this report", part="Report", step="report",
-        after=("plan_final_model", "build_final_model"),
+        after=("plan_final_model", "build_final_model", "choose_settings"),
     ),
 )  # fmt: skip
 GATE = "check_accuracy"  # below the goal its round goes on; else the end follows
@@ -167,10 +176,11 @@ def parse_task_id(task_id: str) -> tuple[Task | None, int]:
 
 
 def parts(tasks: Iterable[Task]) -> dict[str, list[str]]:
-    """Returns the names of tasks by the step of the report's path that they belong to."""
+    """Returns the names of tasks by the step of the report's path that they belong to, without those beside it."""
     found: dict[str, list[str]] = {}
     for task in tasks:
-        found.setdefault(task.part, []).append(task.name)
+        if task.part:
+            found.setdefault(task.part, []).append(task.name)
     return found
 
 

@@ -27,6 +27,7 @@ JELLYFISH = "n01910747"
 PASSWORD = "open-sesame-7151"
 LOGIN = "Basic " + base64.b64encode(f"reader:{PASSWORD}".encode()).decode()
 REPAIR = [task.name for task in graph.REPAIR if task.name != graph.GATE]
+TUNING = ["tune", "choose_settings"]
 LATER = [graph.task_id(task, number) for number in (2, 3) for task in (graph.GATE, *REPAIR)]
 pytestmark = pytest.mark.timeout(1200)  # whichever test comes first waits for a dozen trainings
 SMALL = {"images_per_class": 24, "epochs": 1, "retrain_epochs": 1, "seeds": 1, "rows_px": 16, "columns_px": 16}
@@ -79,7 +80,7 @@ def runs(home: Path, picture_folder: Path, archives: str) -> dict[str, Any]:
         json.dumps(
             {
                 "augment": folder | BELOW_THE_GOAL | AT_THE_END,
-                "report": folder | {"accuracy_goal": 0.0},
+                "report": folder | {"accuracy_goal": 0.0, "tune_candidates": 2},
                 # It trains so little that a second repair may be needed or not; what "augment" trained is reused.
                 "study": folder
                 | BELOW_THE_GOAL
@@ -103,7 +104,7 @@ def test_f53_below_the_goal_every_task_runs(runs: dict[str, Any]) -> None:
     run = runs["augment"]
     assert run["state"] == "success"
     done = {t: set(states) for t, states in run["tasks"].items() if set(states) != {"skipped"}}
-    assert set(done) == set(run["tasks"]) - set(LATER) | {"round_2.check_accuracy"}
+    assert set(done) == set(run["tasks"]) - set(LATER) - set(TUNING) | {"round_2.check_accuracy"}
     assert set.union(*done.values()) == {"success"}
     assert len(run["tasks"]["download_class"]) == 3
     assert len(run["tasks"]["augment_class"]) == len(run["tasks"]["collect_class"]) == 2
@@ -137,6 +138,14 @@ def test_f53_at_the_goal_just_the_repair_is_skipped(runs: dict[str, Any]) -> Non
         [*REPAIR, *LATER, graph.FINAL]
     )
     assert run["tasks"]["write_report"] == ["success"]
+
+
+def test_a_tuning_runs_beside_the_rest_and_is_in_the_report(runs: dict[str, Any], home: Path) -> None:
+    assert {runs["report"]["tasks"][name][0] for name in ("plan_tuning", *TUNING)} == {"success"}
+    run = Run(Store(home / "imagenet"), DAG_ID, runs["report"]["run_id"])
+    tuning = run.store.read_json(run.key("report/report.json"))["tuning"]
+    assert [(t["rung"], t["candidate"]) for t in tuning["trainings"]] == [(1, 1), (1, 2)]
+    assert tuning["winner"] in (1, 2)
 
 
 @pytest.mark.parametrize(("branch", "tried"), [("augment", True), ("report", False)])

@@ -50,7 +50,7 @@ def test_a_task_of_the_dag_takes_what_the_table_says_and_waits_for_no_other(dag:
     expected |= {id_in(name, number) for name in task.after}
     if task.name == graph.END:  # it follows each gate, and each repair
         ends = (graph.GATE, graph.REPAIR_EVALUATION)
-        expected = {graph.task_id(name, n) for name in ends for n in range(1, MAX_ROUNDS + 1)}
+        expected |= {graph.task_id(name, n) for name in ends for n in range(1, MAX_ROUNDS + 1)}
     assert dag.get_task(task_id).upstream_task_ids == expected
 
 
@@ -114,6 +114,18 @@ def test_what_may_pass_is_tried_again(dag: Any, name: str) -> None:
 @pytest.mark.parametrize("task", [graph.END, graph.REPORT])
 def test_the_report_is_written_on_both_branches_with_a_final_model_and_without(dag: Any, task: str) -> None:
     assert dag.get_task(task).trigger_rule == "none_failed_min_one_success"
+
+
+def test_a_tuning_that_fails_costs_no_report(dag: Any) -> None:
+    """What chooses follows one that is done or failed; of one that was not asked for it is skipped, as that is."""
+    assert dag.get_task("choose_settings").trigger_rule == "one_done"
+    assert dag.get_task("tune").downstream_task_ids == {"choose_settings"}
+
+
+def test_the_report_calls_tuned_settings_as_the_form_does(dag: Any) -> None:
+    from imagenet_tasks.report.wording import TUNED_FIELDS
+
+    assert {name: dag.params.get_param(name).schema["title"] for name in TUNED_FIELDS} == TUNED_FIELDS
 
 
 def test_the_report_alone_has_a_link(dag: Any) -> None:
@@ -222,6 +234,8 @@ def test_every_field_of_the_form_has_a_title_a_section_and_help(dag: Any) -> Non
         ("label_check_folds", 1),
         ("train_minutes", 0),
         ("final_models", 0),
+        ("tune_candidates", 1),
+        ("learning_rate", 0),
         ("arms", ["placebo"]),
         ("arms", ["targeted", "targeted"]),
         ("strategy", "dice"),

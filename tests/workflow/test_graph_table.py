@@ -38,6 +38,10 @@ def test_force_makes_a_step_and_all_after_it_again():
     assert not any(graph.is_forced(task.name, "") for task in graph.TASKS)
 
 
+def test_the_tuning_is_no_step_of_the_path():
+    assert not {"plan_tuning", "tune", "choose_settings"} & set(sum(graph.parts(graph.BEFORE_REPAIR).values(), []))
+
+
 def test_what_a_task_takes_comes_from_a_task_before_it():
     names = [task.name for task in graph.TASKS]
     for place, task in enumerate(graph.TASKS):
