@@ -40,6 +40,18 @@ def empty_of_the_same_shape() -> None:
     def evaluate_baseline(models: list[int]) -> int:
         return len(list(models))
 
+    @task
+    def plan_tuning(trials: list[int]) -> list[int]:
+        return []
+
+    @task(**GPU)
+    def tune(tuning: int) -> int:
+        return tuning
+
+    @task(trigger_rule="one_done")
+    def choose_settings() -> None:
+        return None
+
     @task(trigger_rule="none_failed_min_one_success")
     def plan_final_model() -> list[int]:
         return []
@@ -57,6 +69,7 @@ def empty_of_the_same_shape() -> None:
     report, together = write_report(), plan_final_model()
     together >> report
     build_final_model.expand(models=together) >> report
+    tune.expand(tuning=plan_tuning(trials)) >> choose_settings() >> report
     for number in range(1, ROUNDS + 1):
         with contextlib.nullcontext() if number == 1 else TaskGroup(f"round_{number}"):
             evaluation = _repair(number, evaluation, together)

@@ -103,7 +103,10 @@ def choose_settings(run: Run) -> Json:
             found = records.get(training.key) or {"state": "", "error": None}
             if found["state"] == "success":
                 return _measured(run.store, training, found["result"])
-            error = found["error"] or {"type": "", "message": "its training did not end. The log of `tune` says why."}
+            error = found["error"] or {
+                "type": "",
+                "message": "its training did not end. The log of the task tune says why.",
+            }
             if error["type"] not in [kind.__name__ for kind in GIVES_UP]:
                 raise ArtifactError(f"Rung {training.rung}, candidate {training.candidate}: {error['message']}")
             return training.model_copy(update={"problem": error["message"]})

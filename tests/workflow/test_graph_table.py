@@ -39,7 +39,8 @@ def test_force_makes_a_step_and_all_after_it_again():
 
 
 def test_the_tuning_is_no_step_of_the_path():
-    assert not {"plan_tuning", "tune", "choose_settings"} & set(sum(graph.parts(graph.BEFORE_REPAIR).values(), []))
+    in_path = {name for names in graph.parts(graph.BEFORE_REPAIR).values() for name in names}
+    assert in_path == {t.name for t in graph.BEFORE_REPAIR} - {"plan_tuning", "tune", "choose_settings"}
 
 
 def test_what_a_task_takes_comes_from_a_task_before_it():
