@@ -112,6 +112,8 @@ def recipe_of(model: str, settings: TrainConfig) -> Recipe:
     recipe = RECIPES[model]
     if all(getattr(settings, name) is None for name in COMPACT):
         return recipe
-    rates = settings.of_compact
-    build = functools.partial(compact, width=rates.pop("width"))
-    return replace(recipe, build=build, optimizer=functools.partial(_adamw_with_cosine, **rates))
+    given = settings.of_compact
+    optimizer = functools.partial(
+        _adamw_with_cosine, learning_rate=given["learning_rate"], weight_decay=given["weight_decay"]
+    )
+    return replace(recipe, build=functools.partial(compact, width=given["width"]), optimizer=optimizer)
