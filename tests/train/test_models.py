@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from keras import layers
 
-from imagenet_tasks.settings.config import LEAST_SIDE_PX, MODELS, own_epochs
+from imagenet_tasks.settings.config import LEAST_SIDE_PX, MODELS, TrainConfig, own_epochs
 from imagenet_tasks.train.convnets import CHOICES
-from imagenet_tasks.train.models import RECIPES, Plateau
+from imagenet_tasks.train.models import RECIPES, Plateau, recipe_of
 
 # The study's table: rows, columns, channels, parameters; a dropout where there are none, a pooling where 0.
 CONVNET1 = """
@@ -85,6 +85,16 @@ def test_the_epochs_are_the_studys():
 
 def test_compact_has_694628_parameters():
     assert RECIPES["compact"].build((68, 45, 3), 20).count_params() == 694_628
+
+
+def test_compact_takes_its_rates_and_its_width_from_the_settings():
+    recipe = recipe_of("compact", TrainConfig(learning_rate=0.002, weight_decay=0.0, width=0.5))
+    optimizer = recipe.optimizer(100)
+    optimizer.iterations.assign(10)  # the end of the warm-up
+    assert float(np.asarray(optimizer.learning_rate)) == pytest.approx(0.002)
+    assert optimizer.weight_decay == 0.0
+    assert [layer.filters for layer in recipe.build((16, 16, 3), 2).layers if "conv" in layer.name][:1] == [24]
+    assert recipe_of("compact", TrainConfig()) is RECIPES["compact"]
 
 
 def test_the_models_are_those_of_the_settings():

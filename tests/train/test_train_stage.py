@@ -11,12 +11,13 @@ from fakes.records import suspects_of
 from trainings import SETTINGS, TINY, run_trial, shares_of, training_of
 
 from imagenet_tasks.artifacts.arrays import SplitTable, fold_of, read_array, read_split, write_array
-from imagenet_tasks.artifacts.references import ClassArray, Regime, Trial
+from imagenet_tasks.artifacts.references import ClassArray, Regime, TrainedModel, Trial
 from imagenet_tasks.artifacts.training import read_history
+from imagenet_tasks.artifacts.tuning import Tuning
 from imagenet_tasks.errors import AcceleratorMissing, ChecksumMismatch, NonFiniteLoss
 from imagenet_tasks.settings.profiles import make_config
 from imagenet_tasks.store.storage import Store
-from imagenet_tasks.tasks import models
+from imagenet_tasks.tasks import models, tuning
 from imagenet_tasks.train import Work, loop
 from imagenet_tasks.train.hardest import choose_hardest, hardest
 from imagenet_tasks.train.models import RECIPES
@@ -288,6 +289,25 @@ def test_a_trial_that_judges_labels_publishes_what_it_says_of_the_pictures_it_di
     assert training_of(store, model).training_pictures == (~held_out).sum()
 
 
+def test_a_tuning_reads_no_test_picture_and_keeps_its_trainings_figures_alone(prepared, monkeypatch):
+    """A whole one, with a tiny network in the place of `compact`'s, which takes a minute to compile."""
+    store, dataset = prepared
+    asked, on, widths, build = [], SplitTable.on, [], TINY["tiny"].build
+    monkeypatch.setattr("imagenet_tasks.train.models.compact", lambda *of, width: widths.append(width) or build(*of))
+    monkeypatch.setattr(SplitTable, "on", lambda self, side: asked.append(side) or on(self, side))
+    run = Run(store, "dag", "tuned")
+    run.write_config(make_config("best", {"tune_candidates": 2, "epochs": 1, "precision": "float32"}))
+    (order,) = tuning.plan_tuning(run, [{"dataset": dataset.fingerprint}])
+    assert tuning.tune(run, order, listeners=()) == {"trainings": 2}
+    assert set(asked) == {"train", "validation"}
+    trained = [TrainedModel.from_dict(r["result"]) for r in run.task_records() if r["task"] == "tune"]
+    for model in trained:
+        assert set(store.names(model.folder)) == {"complete.json", "history.jsonl", "training.json"}
+    found = Tuning.from_dict(tuning.choose_settings(run))
+    assert [t.candidate for t in found.trainings] == [1, 2] and found.winner
+    assert [t.width for t in found.trainings] == widths
+
+
 def test_where_the_test_pictures_steer_no_trial_that_judges_labels_looks_at_them(prepared):
     store, dataset = prepared[0], prepared[1].model_copy(update={"test_steers": True})
     judging = run_trial((store, dataset), epochs=1, arm="labels", fold=0, folds=2, salt="steered")
@@ -348,6 +368,7 @@ def test_the_progress_counts_every_picture_of_every_epoch_and_shows_the_figures(
         {"model": "compact"},
         {"settings": dataclasses.replace(SETTINGS, batch_size=8)},
         {"settings": dataclasses.replace(SETTINGS, early_stopping_patience=3)},
+        {"settings": dataclasses.replace(SETTINGS, weight_decay=0.0)},
         {"arm": "labels", "fold": 1, "folds": 5},
         {"added": (ClassArray(class_id=COBRA, fingerprint="a", count=1),)},
         {"epoch_pictures": 7},
