@@ -65,7 +65,7 @@ def tune(run: Run, tuning: Json, *, only_reuse: bool = False, listeners: Sequenc
         )  # fmt: skip
         work = Work(settings=settings, trial=trial, epochs=training.epochs, salt=salt_of(run, "tune"))
         log.info(
-            "Rung %d of %d, candidate %d of %d: learning rate %g, weight decay %g, width %g, %d epochs",
+            "Rung %d of %d, candidate %d of %d: learning rate %g, weight decay %g, width %g, epochs %d",
             training.rung, count_rungs(candidates), training.candidate, candidates, training.learning_rate,
             training.weight_decay, training.width, training.epochs,
         )  # fmt: skip

@@ -290,7 +290,7 @@ def test_a_trial_that_judges_labels_publishes_what_it_says_of_the_pictures_it_di
 
 
 def test_a_tuning_reads_no_test_picture_and_keeps_its_trainings_figures_alone(prepared, monkeypatch):
-    """A whole one, with a tiny network in the place of `compact`'s, which takes a minute to compile."""
+    """A whole one, with a tiny network in the place of `compact`'s, which takes long to compile."""
     store, dataset = prepared
     asked, on, widths, build = [], SplitTable.on, [], TINY["tiny"].build
     monkeypatch.setattr("imagenet_tasks.train.models.compact", lambda *of, width: widths.append(width) or build(*of))
