@@ -204,7 +204,9 @@ def imagenet_targeted_augmentation() -> None:
     @task(
         multiple_outputs=False,
         map_index_template="{{ task.op_kwargs['trial']['model'] }}, seed {{ task.op_kwargs['trial']['seed'] }}"
-        "{% if task.op_kwargs['trial']['folds'] %}, labels {{ task.op_kwargs['trial']['fold'] + 1 }}{% endif %}",
+        "{% if task.op_kwargs['trial']['arm'] == 'labels' %}, labels {{ task.op_kwargs['trial']['fold'] + 1 }}"
+        "{% elif task.op_kwargs['trial']['arm'] == 'part' %}, 1/{{ task.op_kwargs['trial']['folds'] }} of the pictures"
+        "{% endif %}",
         execution_timeout=TRAIN_TIMEOUT,
         doc_md="Trains one baseline trial in a child process; a log line per epoch with accuracy and time left.",
         **GPU,

@@ -208,3 +208,43 @@ class RepairComparison(JsonArtifact):
     against: dict[str, Compared]
     previous: Compared
     collateral: tuple[str, ...]
+
+
+class CurvePoint(JsonArtifact):
+    """A class's recall on validation after trainings on so many of its pictures, the mean over the seeds.
+
+    The interval is over pictures and, of two seeds or more, trainings.
+    """
+
+    pictures: Count
+    recall: Share | None
+    interval: Interval | None
+
+
+class ClassCurve(JsonArtifact):
+    """A class's points, from the smallest part to all of its training pictures; the covariance of their recalls."""
+
+    class_id: str
+    name: str
+    label: int
+    support: Count
+    points: tuple[CurvePoint, ...]
+    covariance: tuple[tuple[float, ...], ...]
+
+
+class CurvePart(JsonArtifact):
+    """Trainings on one of so many parts of the training pictures, and the mean accuracy on validation over seeds."""
+
+    parts: int
+    pictures: Count
+    accuracy: Share | None
+
+
+class LearningCurve(JsonArtifact):
+    """Recall on validation by number of training pictures, from the smallest part of these to all of them."""
+
+    FILE: ClassVar[str] = "learning_curve.json"
+    model: str
+    seeds: tuple[int, ...]
+    parts: tuple[CurvePart, ...]
+    classes: tuple[ClassCurve, ...]

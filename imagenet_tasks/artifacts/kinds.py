@@ -126,7 +126,7 @@ MODEL = Kind(
     settings=("batch_size", "precision", "early_stopping_patience", "learning_rate", "weight_decay", "width"),
     choices=(
         "model", "more_models", "retrain_model", "epochs", "retrain_epochs", "seed", "seeds", "arms", "rounds",
-        "label_check_folds", "accuracy_goal", "correct_prior", "train_minutes", "tune_candidates",
+        "label_check_folds", "learning_curve", "accuracy_goal", "correct_prior", "train_minutes", "tune_candidates",
     ),
     names_others=("training.json",),
     version=5,

@@ -118,12 +118,14 @@ class Trial(JsonArtifact):
     `regime` is how they are trained on, of this repair and of those that it goes on from; `epoch_pictures` is how many
     an epoch shows, the same in all arms of a repair, None for all that there are. A trial of the arm 'labels' judges
     the labels of the training pictures: it trains on all but those of `fold` (of `folds`) and says what it takes these
-    for. One of the arm 'tune' says how good its settings are on validation, and is asked about no other picture.
+    for. One of the arm 'part' is a point of the learning curve: it trains on one of `folds` parts of each class's
+    training pictures. One of the arm 'tune' says how good its settings are on validation, and is asked about no other
+    picture.
     """
 
     model: str
     seed: int
-    arm: Literal["baseline", "labels", "tune"] | ArmName
+    arm: Literal["baseline", "labels", "part", "tune"] | ArmName
     dataset: str
     round: int = 0
     added: tuple[ClassArray, ...] = ()
@@ -135,7 +137,9 @@ class Trial(JsonArtifact):
     @property
     def key(self) -> str:
         """The trial's name in the graph and in file names."""
-        part = f"-fold{self.fold + 1}of{self.folds}" if self.folds else f"-round{self.round}" if self.round > 1 else ""
+        part = f"-round{self.round}" if self.round > 1 else ""
+        if self.folds:
+            part = f"-1of{self.folds}" if self.arm == "part" else f"-fold{self.fold + 1}of{self.folds}"
         return f"{self.arm}-{self.model}-seed{self.seed}{part}"
 
 

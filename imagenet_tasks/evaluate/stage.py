@@ -12,6 +12,7 @@ from imagenet_tasks.artifacts.arrays import read_probabilities, read_split
 from imagenet_tasks.artifacts.figures import (
     Compared,
     ComparisonByClass,
+    LearningCurve,
     MeasuredTrial,
     Metrics,
     RepairComparison,
@@ -23,6 +24,7 @@ from imagenet_tasks.artifacts.make import Publish, make
 from imagenet_tasks.artifacts.quality import Suspects
 from imagenet_tasks.artifacts.references import Dataset, Evaluation, Split, TrainedModel
 from imagenet_tasks.errors import ArtifactError
+from imagenet_tasks.evaluate.learning_curve import measure_learning_curve
 from imagenet_tasks.evaluate.metrics import accuracy_and_loss, measure
 from imagenet_tasks.evaluate.suspects import find_suspects
 from imagenet_tasks.settings.config import ARMS, CONTROL
@@ -95,7 +97,8 @@ def evaluate_baseline(
     Args:
         store: where the models' probabilities are and the evaluation goes.
         dataset: the split.
-        models: of the arm 'baseline', one per model and seed; and of the arm 'labels', one per fold.
+        models: of the arm 'baseline', one per model and seed; of the arm 'labels', one per fold; and of the arm 'part',
+            one per size and seed.
         salt: differs where the work is to be done again.
 
     Returns:
@@ -116,7 +119,9 @@ def evaluate_baseline(
         trials = {m.fingerprint: _trial_figures(answers, m) for group in groups for m in group}
         best = max(groups, key=lambda group: _spread(trials, group, "validation").mean or 0.0)
         judged = [m for m in models if m.trial.arm == "labels"]
-        more = [find_suspects(store, dataset, judged)] if judged else []
+        more: list[Suspects | LearningCurve] = [find_suspects(store, dataset, judged)] if judged else []
+        if any(m.trial.arm == "part" for m in models):
+            more.append(measure_learning_curve(store, dataset, [m for m in models if m.trial.arm != "labels"]))
         _publish(answers, mark, publish, best, groups, trials, more)
 
     return _evaluate(store, dataset, models, (), salt, build)
@@ -245,7 +250,7 @@ def _publish(
     judged_by: Group,
     groups: list[Group],
     trials: dict[str, MeasuredTrial],
-    more: Sequence[RepairComparison | Suspects],
+    more: Sequence[RepairComparison | Suspects | LearningCurve],
 ) -> None:
     """Writes an evaluation; the figures of one model are those of the first of `judged_by`."""
     dataset, model = answers.dataset, judged_by[0]

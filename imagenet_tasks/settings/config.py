@@ -217,6 +217,8 @@ class TrainConfig:
         early_stopping_patience: epochs without a better validation loss after which a training ends; 0 for never.
         label_check_folds: trainings on parts of the training pictures that judge the labels of the rest; 0 for none.
         final_models: how many seeds of the best training are put together as the final model; 0 for none.
+        learning_curve: whether a quarter and a half of the training pictures are trained on as well, from each seed, to
+            tell what more pictures of each class are worth.
     """
 
     model: ModelName = "compact"
@@ -240,6 +242,7 @@ class TrainConfig:
     early_stopping_patience: Annotated[int, Field(ge=0, le=1000)] = 0
     label_check_folds: Annotated[int, Field(ge=0, le=10)] = 0
     final_models: Annotated[int, Field(ge=0, le=20)] = 0
+    learning_curve: bool = False
 
     def __post_init__(self) -> None:
         for name, values in (("more_models", (self.model, *self.more_models)), ("arms", self.arms)):
@@ -371,6 +374,11 @@ class RunConfig:
         if ids and self.preprocess.min_classes > len(ids):
             raise ValueError(
                 f"min_classes: expected at most the run's {len(ids)} classes, received {self.preprocess.min_classes}"
+            )
+        if self.train.learning_curve and not self.preprocess.validation_share:
+            raise ValueError(
+                "learning_curve: its points are measured on validation pictures, and validation_share is 0; give it a "
+                "share, or leave learning_curve off"
             )
         if self.augment.strategy == "correlated" and "correlated" in self.train.arms:
             raise ValueError(

@@ -9,7 +9,7 @@ from imagenet_tasks.artifacts.final import FinalModel
 from imagenet_tasks.artifacts.references import AugmentationPlan, Dataset, Evaluation, TrainedModel, Trial
 from imagenet_tasks.artifacts.training import TrainingRecord, read_history
 from imagenet_tasks.errors import ArtifactError
-from imagenet_tasks.settings.config import CONTROL, MAX_ROUNDS
+from imagenet_tasks.settings.config import CONTROL, MAX_ROUNDS, own_epochs
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.tasks.common import LOG, Json, log, progress_of, salt_of, say
 from imagenet_tasks.train import Work, load_keras
@@ -45,10 +45,12 @@ def train_augmented(run: Run, trial: Json, *, only_reuse: bool = False, listener
 def _train(run: Run, name: str, trial: Trial, listeners: Sequence[Listener], only_reuse: bool) -> Json:
     settings = run.config.train
     pictures = sum(c.train for c in Dataset.find(run.store, trial.dataset).classes)
+    epochs = settings.epochs_of(trial.model, pictures, repair=name == "train_augmented")
+    if trial.arm == "part":  # longer by as much as the model itself takes few pictures to need
+        epochs = round(epochs * own_epochs(trial.model, pictures // trial.folds) / own_epochs(trial.model, pictures))
     work = Work(
-        settings=settings, trial=trial, salt=salt_of(run, name), pace_salt=salt_of(run, "train_baseline"),
-        epochs=settings.epochs_of(trial.model, pictures, repair=name == "train_augmented"),
-    )  # fmt: skip
+        settings=settings, trial=trial, salt=salt_of(run, name), pace_salt=salt_of(run, "train_baseline"), epochs=epochs
+    )
     return train_trial(run, name, work, listeners, only_reuse=only_reuse)
 
 

@@ -13,6 +13,7 @@ from imagenet_tasks.tasks.common import LOG, MOST_TASKS, Json, in_groups, log, p
 from imagenet_tasks.workflow.progress import Listener
 from imagenet_tasks.workflow.run import Run
 
+CURVE_PARTS = (4, 2)  # a quarter and a half of the training pictures
 Unlock = Callable[[str], Credentials]  # a connection's name to what it holds
 
 
@@ -210,16 +211,20 @@ def _split_change(run: Run, dataset: Dataset) -> str:
 
 
 def _trials(train: TrainConfig, dataset: str) -> list[Trial]:
-    """Returns the first trainings: each model with each seed, and those that judge the labels."""
-    folds = train.label_check_folds
-    return [
-        Trial(model=model, seed=train.seed + place, arm="baseline", dataset=dataset)
-        for model in train.models
-        for place in range(train.seeds)
-    ] + [
-        Trial(model=train.model, seed=train.seed, arm="labels", dataset=dataset, fold=fold, folds=folds)
-        for fold in range(folds)
-    ]
+    """Returns the first trainings: each model with each seed, and those for the labels and the learning curve."""
+    folds, seeds = train.label_check_folds, range(train.seed, train.seed + train.seeds)
+    return (
+        [Trial(model=model, seed=seed, arm="baseline", dataset=dataset) for model in train.models for seed in seeds]
+        + [
+            Trial(model=train.model, seed=train.seed, arm="labels", dataset=dataset, fold=fold, folds=folds)
+            for fold in range(folds)
+        ]
+        + [
+            Trial(model=train.model, seed=seed, arm="part", dataset=dataset, folds=parts)
+            for parts in CURVE_PARTS if train.learning_curve
+            for seed in seeds
+        ]
+    )  # fmt: skip
 
 
 def unlock(config: RunConfig, credentials: Unlock) -> Credentials | None:

@@ -109,7 +109,8 @@ class Work:
 
         Of a training that judges labels, too, all of the dataset: it gets as many epochs as the baseline.
         """
-        return self.trial.epoch_pictures or sum(c.train for c in dataset.classes)
+        parts = self.trial.folds if self.trial.arm == "part" else 1
+        return self.trial.epoch_pictures or sum(c.train for c in dataset.classes) // parts
 
     def within(self, minutes: float, pace: Pace, dataset: Dataset) -> "Work":
         """Returns the work with as many epochs as these minutes allow."""

@@ -186,6 +186,9 @@ def _sides(table: SplitTable, trial: Trial) -> tuple[dict[str, np.ndarray], str,
         )
     if trial.arm == "tune":
         return {"train": train, "validation": table.on("validation")}, "validation", {}
+    if trial.arm == "part":  # which test pictures have no say in
+        sides = {"train": table.part(trial.folds), "validation": table.on("validation")}
+        return sides, "validation", {"validation": "validation"}
     sides = {"train": train, "test": table.on("test")}
     if table.test_steers:
         return sides, "test", {"validation": "test", "test": "test"}

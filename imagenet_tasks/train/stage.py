@@ -85,8 +85,8 @@ def train(store: Store, work: Work, dataset: Dataset, *, progress: Progress) -> 
     A training that was stopped goes on from its last checkpoint. One that memory does not hold is tried once more with
     half the batch, and its model has a name of its own. What is published is the epoch that is the best on validation
     (`schedule.best_epoch`), with its probabilities for validation and test; of a trial of the arm 'labels' only its
-    probabilities for the training pictures of its fold, which it is not trained on; of one of the arm 'tune' only its
-    history and record.
+    probabilities for the training pictures of its fold, which it is not trained on, of the arm 'part' for validation;
+    of one of the arm 'tune' only its history and record.
 
     Args:
         store: where the data is and the model goes.
@@ -176,7 +176,7 @@ def _publish(publish: Publish, trial: Trial, data: Data, training: Training, sta
                     f"{trial.key}: after epoch {best} the model gives probabilities that are no "
                     "numbers. Train in float32 (precision=float32), or another model."
                 )
-        if trial.arm not in ("labels", "tune"):
+        if trial.arm not in ("labels", "part", "tune"):
             training.network.save(folder / "model.keras")
         (folder / HISTORY).write_bytes(history_lines(training.history))
         record = TrainingRecord(

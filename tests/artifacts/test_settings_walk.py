@@ -31,7 +31,7 @@ CHANGED = {
     "weight_decay": 0.1, "width": 0.5, "tune_candidates": 2, "batch_size": 32, "precision": "bfloat16",
     "require_gpu": True, "seed": 1, "seeds": 2, "arms": ["collect", "more"], "rounds": 2,
     "correct_prior": False, "train_minutes": 1.0, "early_stopping_patience": 3, "label_check_folds": 2,
-    "final_models": 2, "accuracy_goal": 0.0, "strategy": "correlated",
+    "learning_curve": True, "final_models": 2, "accuracy_goal": 0.0, "strategy": "correlated",
     "augment_classes": [COW], "classes_to_augment": 2, "pictures_to_add": 5, "policy": "colour", "rotation_deg": 5.0,
     "zoom_share": 0.1, "horizontal_flip": False, "vertical_flip": False, "denied_transforms": [f"{COBRA}: zoom"],
 }  # fmt: skip

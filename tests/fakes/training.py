@@ -50,7 +50,7 @@ def train(store, work, dataset, *, progress):
 
     def build(publish):
         with publish() as folder:
-            for name in ("labels",) if trial.arm == "labels" else ("validation", "test"):
+            for name in {"labels": ("labels",), "part": ("validation",)}.get(trial.arm, ("validation", "test")):
                 rows = read_split(store, dataset, "train" if name == "labels" else name)
                 if name == "labels":
                     rows = [r for r in rows if fold_of(r.group or r.image_id, trial.folds) == trial.fold]
