@@ -11,7 +11,7 @@ from imagenet_tasks.artifacts.json_file import JsonArtifact
 from imagenet_tasks.artifacts.quality import Disputed, Suspects
 from imagenet_tasks.artifacts.references import ChosenClass
 from imagenet_tasks.artifacts.report_pictures import Data
-from imagenet_tasks.artifacts.report_trainings import Model, Models, Repair
+from imagenet_tasks.artifacts.report_trainings import Model, Models, MorePictures, Repair
 from imagenet_tasks.artifacts.tuning import Tuning
 from imagenet_tasks.settings.config import ArmName
 
@@ -250,6 +250,7 @@ class Report(JsonArtifact):
     SCHEMA_VERSION: ClassVar[int] = 2
     run: RunFigures
     verdict: Verdict
+    next_step: str = Field(default="", description="'' where none is evident")
     decision: Decision = Field(description="the last gate's")
     first_decision: Decision
     champion: Champion | None
@@ -258,6 +259,7 @@ class Report(JsonArtifact):
     models: Models
     final: FinalModel | None = None
     repair: Repair
+    more_pictures: MorePictures | None = Field(default=None, description="null where `learning_curve` is off")
     classes: tuple[ClassRow, ...]
     confused_pairs: tuple[Pair, ...]
     confident_mistakes: MistakesByRole

@@ -1,6 +1,17 @@
 """What report.json says of the trainings: their figures, and the comparisons of them."""
 
-from imagenet_tasks.artifacts.figures import Comparison, HeldOut, SeedGroup, Share, SplitFigures, Spread
+from imagenet_tasks.artifacts.figures import (
+    Comparison,
+    Count,
+    CurvePart,
+    CurvePoint,
+    HeldOut,
+    Interval,
+    SeedGroup,
+    Share,
+    SplitFigures,
+    Spread,
+)
 from imagenet_tasks.artifacts.json_file import JsonArtifact
 from imagenet_tasks.artifacts.training import Epoch, TrainingRecord
 
@@ -126,3 +137,28 @@ class Repair(JsonArtifact):
     trials: tuple[TrialFigures, ...]
     rounds: tuple[RoundFigures, ...]
     study: tuple[StudyRow, ...]
+
+
+class ClassWorth(JsonArtifact):
+    """A class's recall on validation by number of its training pictures, the mean over the seeds; what more would add.
+
+    The gain is a forecast, with its 95 % interval; None where it cannot be told.
+    """
+
+    class_id: str
+    name: str
+    label: int
+    support: Count
+    points: tuple[CurvePoint, ...]
+    gain: float | None
+    interval: Interval | None
+
+
+class MorePictures(JsonArtifact):
+    """What so many more training pictures of each class would add to its recall, the largest gain first."""
+
+    model: str
+    seeds: tuple[int, ...]
+    parts: tuple[CurvePart, ...]
+    added: Count
+    classes: tuple[ClassWorth, ...]

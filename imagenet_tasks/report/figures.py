@@ -13,10 +13,11 @@ from imagenet_tasks.report.data import collect_data
 from imagenet_tasks.report.files import Files, picked
 from imagenet_tasks.report.inputs import ReportInputs
 from imagenet_tasks.report.mistakes import collect_mistakes
+from imagenet_tasks.report.more_pictures import collect_more_pictures
 from imagenet_tasks.report.path import collect_path, collect_tasks
 from imagenet_tasks.report.repair import collect_augmentation, collect_repair, without_classes
 from imagenet_tasks.report.study import FIGURES, PROFILES
-from imagenet_tasks.report.trained import judge_training, say_cap
+from imagenet_tasks.report.trained import judge_training, next_step, say_cap
 from imagenet_tasks.settings.config import CONTROL
 
 
@@ -46,12 +47,14 @@ def collect(inputs: ReportInputs, files: Files) -> dict[str, Any]:
     classes = _classes(dataset, models, comparison, repaired)
     data = collect_data(inputs, files)
     by_stage = settings.settings_by_stage(config)
+    more_pictures = collect_more_pictures(inputs, files)
     return {
         "run": {
             **picked(run, "dag_id", "run_id", "run_key"), **picked(config, "profile", "description"),
             "source": config.download.source, "written_s": time.time(),
         },
         "verdict": _verdict(inputs, models, comparison, classes, data["left_out"]),
+        "next_step": next_step((models.get("after") or models["before"])["trained"], more_pictures),
         "decision": inputs.decision.as_dict(),
         "first_decision": (inputs.rounds[0].decision if inputs.rounds else inputs.decision).as_dict(),
         "champion": {k: inputs.champion[k] for k in ("outcome", "why")} if inputs.champion else None,
@@ -60,6 +63,7 @@ def collect(inputs: ReportInputs, files: Files) -> dict[str, Any]:
         "models": models,
         "final": inputs.final.as_dict() if inputs.final else None,
         "repair": collect_repair(inputs, files),
+        "more_pictures": more_pictures,
         "classes": classes,
         "augmentation": collect_augmentation(inputs, by_stage["augment"]),
         "suspects": files.read(inputs.baseline.folder, Suspects).as_dict() if config.train.label_check_folds else None,

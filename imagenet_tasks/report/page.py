@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from imagenet_tasks.report import charts, matrices, settings, wording
 from imagenet_tasks.report.curves import ACCURACY, LOSS, Curve, Limits, learning_curves
+from imagenet_tasks.report.more_pictures import more_pictures_chart
 from imagenet_tasks.report.pictures import MOST_SUSPECTS, Place
 from imagenet_tasks.report.study import GOAL as STUDY_GOAL
 from imagenet_tasks.report.svg import signed
@@ -15,6 +16,7 @@ from imagenet_tasks.settings.config import RunConfig
 from imagenet_tasks.workflow.graph import parse_task_id
 
 CLASSES_PER_CHART = 30
+MOST_CURVES = 24  # of what more pictures are worth; the table has all
 
 
 def render(
@@ -74,7 +76,7 @@ def _charts(figures: dict[str, Any], by_label: list[dict[str, Any]]) -> dict[str
     # Halves of nearly the same height: 32 classes are 16 and 16, not 30 and 2.
     parts = -(-len(classes) // CLASSES_PER_CHART)
     size = -(-len(classes) // parts)
-    data = figures["data"]
+    data, more = figures["data"], figures["more_pictures"]
     return {
         "difference": charts.difference_chart(figures["verdict"]) if figures["verdict"]["test"]["interval"] else None,
         "classes": [
@@ -83,6 +85,10 @@ def _charts(figures: dict[str, Any], by_label: list[dict[str, Any]]) -> dict[str
         ],
         "confusion": _matrices(figures, [row["name"] for row in by_label]),
         "funnel": charts.funnel_chart(data["totals"], test_steers=data["test_steers"]),
+        "more_pictures": [
+            (row["name"], more_pictures_chart(row, more["added"], f"more-pictures-{number}"))
+            for number, row in enumerate(more["classes"][:MOST_CURVES])
+        ] if more else [],
     } | _curves(figures)  # fmt: skip
 
 

@@ -10,6 +10,7 @@ __all__ = ["DASH", "MINUS", "NBSP", "duration", "interval", "moment", "number", 
 
 SIGNIFICANT = 0.05  # a p-value below is more than chance
 LEFT_OUT_NAMED = 10  # the report's data section lists all
+WORTH_NAMED = 3  # the report's section on more pictures lists all
 
 VERDICTS = {
     "helped": "The repair helped",
@@ -231,6 +232,33 @@ def _luck(test: dict[str, Any]) -> str:
     if test["seed_interval"]:
         said += f", with other trainings {span(test['seed_interval'])}"
     return f"{said} (95{NBSP}% intervals)."
+
+
+def worth(curve: dict[str, Any]) -> str:
+    """Returns which classes would gain the most from more pictures, and how many are not shown to gain.
+
+    Args:
+        curve: what `report_trainings.MorePictures` describes, with a gain of some class.
+    """
+    rows = [row for row in curve["classes"] if row["gain"] is not None]
+    shown = [row for row in rows if row["interval"][0] > 0]
+    silent = [row["name"] for row in rows if row not in shown]
+    more = plural(curve["added"], "more picture")
+    if not shown:
+        return (
+            f"For none of {plural(len(rows), 'class', 'classes')} could be shown that {more} would add to its recall."
+        )
+    figures = [f"{points(row['gain'])} ({span(row['interval'])})" for row in shown]
+    said = f"{more} of {shown[0]['name']} {'is' if curve['added'] == 1 else 'are'} worth about {figures[0]} points of "
+    said += "its recall"
+    for row, figure in list(zip(shown, figures, strict=True))[1:WORTH_NAMED]:
+        said += f", of {row['name']} {figure}"
+    less = len(shown) - WORTH_NAMED
+    rest = [f"{plural(less, 'further class', 'further classes')} would gain less"] if less > 0 else []
+    if silent:
+        named = _listed(silent) if len(silent) <= WORTH_NAMED else f"{len(silent)} classes"
+        rest.append(f"{'for' if rest else 'For'} {named} no gain could be shown")
+    return f"{said}. {'; '.join(rest)}." if rest else f"{said}."
 
 
 def _listed(parts: list[str]) -> str:
