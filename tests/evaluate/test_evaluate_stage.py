@@ -179,6 +179,33 @@ def test_a_repair_hands_on_the_suspects_of_the_round_before(prepared):
     assert read(store, after, "suspects.json") == read(store, before, "suspects.json")
 
 
+# The learning curve
+
+
+def test_the_learning_curve_has_each_class_s_recall_on_validation_by_size(prepared):
+    store, dataset = prepared
+    labels = labels_of(store, dataset, "validation")
+    shares = {4: 0.4, 2: 0.6}
+    parts = [
+        publish_model(
+            store, dataset, f"part{size}{seed}", trial=trial_of(dataset, arm="part", folds=size, seed=seed),
+            validation=np.where(np.arange(len(labels)) < share * len(labels), labels, (labels + 1) % 3),
+        )
+        for size, share in shares.items() for seed in (0, 1)
+    ]  # fmt: skip
+    baselines = models_of(prepared, "whole", [0.9, 0.9])
+    evaluation, _ = evaluate_baseline(store, dataset, [*baselines, *parts])
+    found = read(store, evaluation, "learning_curve.json")
+    assert (found["model"], found["seeds"]) == ("compact", [0, 1])
+    assert [part["parts"] for part in found["parts"]] == [4, 2, 1]
+    rows, right = found["classes"], np.arange(len(labels)) < 0.4 * len(labels)
+    assert [row["points"][0]["recall"] for row in rows] == [right[labels == label].mean() for label in range(3)]
+    assert [row["points"][2]["pictures"] for row in rows] == [c.train for c in dataset.classes]
+    assert len(read(store, evaluation, "metrics.json")["trials"]) == 2  # a part is no baseline
+    with pytest.raises(ArtifactError, match=r"each of the seeds \[0, 1\] and each part; received .*part-compact-seed0"):
+        evaluate_baseline(store, dataset, [*baselines, *parts[:3]])
+
+
 def test_suspect_labels_need_every_fold(prepared):
     store, dataset = prepared
     shares = np.full((len(labels_of(store, dataset, "train")), 3), 1 / 3)

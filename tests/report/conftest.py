@@ -48,7 +48,8 @@ def build_run(tmp_path_factory: pytest.TempPathFactory) -> BuildRun:
     `tested`, and `before` also that of the control; `rounds` are those of 'targeted' where there are several repairs,
     `arms` those of the other arms, `models` those of further baselines. The models of 'targeted' get the class with
     the label `losing` wrong on test. The first two classes share `conflicts` pictures.
-    `suspects` training pictures of the first class look like the second (None: labels are not judged).
+    `suspects` training pictures of the first class look like the second (None: labels are not judged). `curve` are the
+    accuracies with a quarter and a half of the pictures.
     """
 
     @functools.cache
@@ -59,7 +60,7 @@ def build_run(tmp_path_factory: pytest.TempPathFactory) -> BuildRun:
         rounds: tuple[float, ...] = (), arms: tuple[tuple[Any, float], ...] = (), model: Any = "compact",
         retrain: Any = "compact", models: tuple[tuple[Any, float], ...] = (), losing: int | None = None,
         suspects: int | None = None, steers: bool = False, spread: float = 0.02, profile: str = "best",
-        conflicts: int = 0, tested: float | None = None,
+        conflicts: int = 0, tested: float | None = None, curve: tuple[float, ...] = (),
     ) -> ReportInputs:  # fmt: skip
         store = Store(tmp_path_factory.mktemp("home"))
         config = _config(names, source, terms)
@@ -72,7 +73,7 @@ def build_run(tmp_path_factory: pytest.TempPathFactory) -> BuildRun:
             train=replace(
                 config.train, model=model, more_models=tuple(name for name, _ in models), seeds=seeds,
                 arms=tuple(arm for arm, _ in arms), rounds=max(1, len(rounds)),
-                label_check_folds=0 if suspects is None else 2,
+                label_check_folds=0 if suspects is None else 2, learning_curve=bool(curve),
             ),
         )  # fmt: skip
         run = Run(store, "imagenet_tasks", "manual__2026-01-01T00:00:00+00:00")
@@ -88,6 +89,10 @@ def build_run(tmp_path_factory: pytest.TempPathFactory) -> BuildRun:
             for name, accuracy in ((model, before), *models) for seed in range(seeds)
         ]  # fmt: skip
         trained += [_judge(store, dataset, fold, suspects) for fold in range(2) if suspects is not None]
+        trained += [
+            planted(accuracy, model=model, seed=seed, arm="part", parts=parts)
+            for accuracy, parts in zip(curve, (4, 2), strict=False) for seed in range(seeds)
+        ]  # fmt: skip
         baseline, _ = evaluate_baseline(store, dataset, trained)
         tried: list[Round] = []
         decision = _gate(baseline, goal=0.25 if after is None else 0.99)
@@ -194,13 +199,13 @@ def _dataset(
 def _model(
     store: Store, dataset: Dataset, accuracy: float, *, model: Any, seed: int, arm: Any = "baseline",
     round_number: int = 0, added: int = 0, never_answered: int | None = None, losing: int | None = None,
-    tested: float | None = None,
+    tested: float | None = None, parts: int = 0,
 ) -> TrainedModel:  # fmt: skip
     """Publishes a model whose answers are right for the first `accuracy` of the pictures, in a fixed order.
 
     On test that is `tested`, where given.
     """
-    trial = Trial(model=model, seed=seed, arm=arm, dataset=dataset.fingerprint, round=round_number)
+    trial = Trial(model=model, seed=seed, arm=arm, dataset=dataset.fingerprint, round=round_number, folds=parts)
     trained = TrainedModel(trial=trial, fingerprint=f"d0de1{trial.key}")
     count = len(dataset.classes)
     with store.publish(trained.folder) as folder:

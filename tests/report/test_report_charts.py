@@ -15,7 +15,11 @@ NAMES = ("cow", "cobra", "palm", "anchor")
 
 
 @pytest.mark.parametrize(
-    "run", [{"after": None}, {"names": NAMES, "seeds": 2, "rounds": (0.5, 0.8), "arms": (("more", 0.4),)}]
+    "run",
+    [
+        {"after": None, "curve": (0.1, 0.2), "seeds": 2},
+        {"names": NAMES, "seeds": 2, "rounds": (0.5, 0.8), "arms": (("more", 0.4),)},
+    ],
 )
 def test_every_chart_has_a_table_and_an_accessible_name(build_run, run):
     _, page, _ = report(build_run(**run))

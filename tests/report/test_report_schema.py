@@ -27,7 +27,7 @@ def test_the_schema_file_is_current():
         {"after": None}, {"names": NAMES, "without_test": "palm", "never_answered": 0},
         {
             "names": NAMES, "seeds": 2, "rounds": (0.5, 0.8), "arms": (("more", 0.4), ("collect", 0.6)), "suspects": 2,
-            "copies": 3,
+            "copies": 3, "curve": (0.1, 0.2),
         },
         {"conflicts": 3, "profile": "seed", "model": "convnet1", "retrain": "convnet5", "short": "palm", "failed": "x"},
     ],

@@ -5,7 +5,8 @@ from fakes.records import epoch_of, training_of
 from report_page import report
 
 from imagenet_tasks.artifacts.references import Trial
-from imagenet_tasks.report.trained import judge_training, say_cap
+from imagenet_tasks.report.trained import judge_training, next_step, say_cap
+from imagenet_tasks.report.wording import worth
 
 
 def history(*accuracies):
@@ -56,3 +57,65 @@ def test_the_report_says_it_of_both_models(build_run):
     _, page, figures = report(build_run())
     for role in ("before", "after"):
         assert figures["models"][role]["trained"] in " ".join(page.text_of[f"trained-{role}"].split("\n"))
+
+
+# What to do next
+
+
+def more_pictures(*gains, added=100):
+    """What more pictures are worth, each gain with its interval, of classes a, b, c ..."""
+    rows = [
+        {"name": "abcdefghi"[place], "gain": gain and gain[0], "interval": gain and gain[1:]}
+        for place, gain in enumerate(gains)
+    ]
+    return {"added": added, "classes": rows}
+
+
+A, B, C = (0.06, 0.02, 0.1), (0.05, 0.01, 0.09), (0.04, 0.01, 0.08)
+NONE = (0.02, -0.01, 0.05)
+
+
+@pytest.mark.parametrize(
+    ("gains", "said"),
+    [
+        ([A, NONE], "are worth about +6.0 (+2.0 to +10.0) points of its recall. For b no gain could be shown."),
+        ([A, B], "are worth about +6.0 (+2.0 to +10.0) points of its recall, of b +5.0 (+1.0 to +9.0)."),
+        (
+            [A, B, C, C, NONE, NONE, NONE, NONE, None],
+            ", of c +4.0 (+1.0 to +8.0). 1\u00a0further class would gain less; for 4 classes no gain could be shown.",
+        ),
+        ([NONE, None], "For none of 1\u00a0class could be shown that 100\u00a0more pictures would add to its recall."),
+    ],
+)
+def test_the_classes_that_gain_the_most_are_named_and_how_many_gain_nothing_that_is_shown(gains, said):
+    told = worth(more_pictures(*gains))
+    assert told.endswith(said) and (told == said or told.startswith("100\u00a0more pictures of a are worth about +6.0"))
+
+
+@pytest.mark.parametrize(
+    ("trained", "curve", "said"),
+    [
+        ("Trained too long: x.", None, "Set fewer epochs: they do as well."),
+        ("Limited by its data: x.", more_pictures(None), "Get more pictures: they do more than a longer training."),
+        ("Limited by its data: x.", more_pictures(A), worth(more_pictures(A))),
+        ("Trained enough: x.", None, ""),
+        ("", None, ""),
+    ],
+)
+def test_the_next_step_follows_from_the_training_and_from_what_more_pictures_are_worth(trained, curve, said):
+    assert next_step(trained, curve) == said
+
+
+def test_the_next_step_stands_at_the_top(build_run):
+    _, page, figures = report(build_run(before=0.6, after=None, curve=(0.2, 0.4), seeds=2))
+    assert figures["next_step"] in " ".join(page.text_of["next-step"].split("\n"))
+    assert "5\u00a0more pictures" in figures["next_step"] and figures["more_pictures"]["added"] == 5
+    assert [len(row["points"]) for row in figures["more_pictures"]["classes"]] == [3, 3, 3]
+    gains = [row["gain"] for row in figures["more_pictures"]["classes"]]
+    assert gains == sorted(gains, reverse=True)
+
+
+def test_of_one_training_each_no_worth_is_said(build_run):
+    _, page, figures = report(build_run(before=0.6, after=None, curve=(0.2, 0.4)))
+    assert {row["gain"] for row in figures["more_pictures"]["classes"]} == {None}
+    assert "One training each is not enough to tell what more pictures are worth" in page.text

@@ -281,6 +281,7 @@ def test_the_study_profile_does_all_that_the_study_did_by_its_own_protocol():
         ({"width": 0.5, "more_models": "convnet1"}, "width: acts on 'compact' alone; .* that trains convnet1"),
         ({"tune_candidates": 4, "model": "convnet1"}, "tune_candidates: acts on 'compact' alone"),
         ({"weight_decay": 0.0, "retrain_model": "convnet5"}, "weight_decay: acts on 'compact' alone"),
+        ({"learning_curve": True, "validation_share": 0}, "learning_curve: its points are measured on validation"),
         ({"label_check_folds": 1}, "label_check_folds: expected 0 .none. or 2 and more"),
         ({"seeds": 2, "final_models": 3}, "final_models: expected at most 2, as many as seeds"),
         ({"strategy": "manual"}, "augment_classes: expected classes with strategy 'manual'"),

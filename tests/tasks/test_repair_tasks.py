@@ -96,6 +96,31 @@ def test_the_first_round_trains_each_model_with_each_seed_and_each_part_of_the_l
     ]  # fmt: skip
 
 
+def test_a_learning_curve_trains_a_quarter_and_a_half_of_the_pictures_from_each_seed():
+    config = make_config("best", {"seeds": 2, "learning_curve": True}).train
+    keys = [trial.key for trial in pictures._trials(config, "d")]
+    assert keys == [
+        "baseline-compact-seed0", "baseline-compact-seed1", "part-compact-seed0-1of4", "part-compact-seed1-1of4",
+        "part-compact-seed0-1of2", "part-compact-seed1-1of2",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("profile", "settings", "expected"),
+    [("best", {}, 1278), ("best", {"epochs": 10}, 20), ("seed", {}, 32), ("seed", {"epochs": 10}, 10)],
+)
+def test_a_part_of_the_pictures_is_trained_on_as_long_as_so_few_need(
+    tmp_path, monkeypatch, profile, settings, expected
+):
+    run = Run(Store(tmp_path / "home"), "dag", "run")
+    run.write_config(make_config(profile, settings))
+    dataset, works = small_dataset(run.store, tmp_path / "data"), []
+    monkeypatch.setattr(models, "_train", lambda run, name, work, *_: works.append(work))
+    trial = Trial(model=run.config.train.model, seed=0, arm="part", dataset=dataset.fingerprint, folds=4)
+    models.train_baseline(run, trial.as_dict())
+    assert works[0].epochs == expected
+
+
 def test_a_repair_trains_each_arm_with_each_seed_and_what_was_the_best_baseline(start, tmp_path):
     run = start(seeds=2, arms="targeted")
     _, groups = planned(run, tmp_path / "data")

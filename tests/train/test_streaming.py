@@ -190,11 +190,26 @@ def test_from_the_first_whole_picture_on_none_is_mixed_across_windows(on_disk):
 # What is read
 
 
+def test_a_training_on_a_part_reads_that_part_and_validation_and_no_test_picture(prepared, monkeypatch):
+    store, dataset = prepared
+    asked, on = [], arrays.SplitTable.on
+    monkeypatch.setattr(arrays.SplitTable, "on", lambda self, side: asked.append(side) or on(self, side))
+    trial = Trial(model="tiny", seed=0, arm="part", dataset=dataset.fingerprint, folds=2)
+    with data.open_data(store, dataset, trial) as read:
+        assert read.asked == ("validation",) and set(asked) == {"train", "validation"}
+        pictures, labels = load_split(store, dataset, "train")
+        assert set(pairs(read.pictures, read.labels)) < set(pairs(pictures, labels))
+        halves = [round(count / 2) for count in np.bincount(labels)]
+        assert np.bincount(read.labels).tolist() == halves
+
+
 def pairs(pictures, labels) -> list:
     return sorted((int(label), p.tobytes()) for p, label in zip(pictures, labels, strict=True))
 
 
-@pytest.mark.parametrize("trial", [{}, {"arm": "labels", "fold": 1, "folds": 3}, {"test_steers": True}])
+@pytest.mark.parametrize(
+    "trial", [{}, {"arm": "labels", "fold": 1, "folds": 3}, {"arm": "part", "folds": 2}, {"test_steers": True}]
+)
 def test_what_is_streamed_is_what_would_be_held(prepared, scratch_folder, monkeypatch, trial):
     store, dataset = prepared
     dataset = dataset.model_copy(update={"test_steers": trial.get("test_steers", False)})

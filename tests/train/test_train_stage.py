@@ -370,6 +370,7 @@ def test_the_progress_counts_every_picture_of_every_epoch_and_shows_the_figures(
         {"settings": dataclasses.replace(SETTINGS, early_stopping_patience=3)},
         {"settings": dataclasses.replace(SETTINGS, weight_decay=0.0)},
         {"arm": "labels", "fold": 1, "folds": 5},
+        {"arm": "part", "folds": 4},
         {"added": (ClassArray(class_id=COBRA, fingerprint="a", count=1),)},
         {"epoch_pictures": 7},
         {"regime": Regime(mixed=((0, 1),))},
