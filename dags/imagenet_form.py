@@ -233,7 +233,7 @@ PARAMS: dict[str, Param] = {
         "boolean",
         "Tell what more pictures are worth",
         "Trains on a quarter and a half of the training pictures as well, and says what more pictures of each class "
-        "would add to its recall. Costs about as much as the baseline again. Needs seeds 3 or more to say it.",
+        "would add to its recall. Costs about as much as the baseline again, and needs two seeds or more.",
         "Training",
     ),
     "accuracy_goal": _override(

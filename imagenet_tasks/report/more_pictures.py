@@ -1,5 +1,6 @@
 """The report's figures on what more training pictures are worth, and their charts."""
 
+import math
 from typing import Any
 
 from markupsafe import Markup
@@ -11,6 +12,8 @@ from imagenet_tasks.report.files import Files
 from imagenet_tasks.report.inputs import ReportInputs
 from imagenet_tasks.report.svg import AFTER, BEFORE, MUTED, SURFACE, blank, drawing, inline
 from imagenet_tasks.statistics.learning_curve import forecast
+
+LABELS_APART = 0.17  # of the axis: two numbers below it would touch
 
 
 def collect_more_pictures(inputs: ReportInputs, files: Files) -> dict[str, Any] | None:
@@ -45,9 +48,10 @@ def more_pictures_chart(row: dict[str, Any], added: int, name: str) -> Markup:
     numbers = [max(1, point["pictures"]) for point in points]
     more = numbers[-1] + added
     with drawing(name):
-        axes = blank(200, 116, left=34, right=12, top=8, bottom=22)
+        axes = blank(200, 116, left=40, right=14, top=8, bottom=22)
         axes.set(xscale="log", xlim=(0.88 * numbers[0], 1.14 * more), ylim=(0, 1))
-        axes.xaxis.set_major_locator(FixedLocator([numbers[0], numbers[-1], more]))
+        apart = math.log(more / numbers[-1]) > LABELS_APART * math.log(more / numbers[0])
+        axes.xaxis.set_major_locator(FixedLocator([numbers[0], *numbers[-1:] * apart, more]))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(lambda value, _: wording.number(value))
         axes.yaxis.set_major_locator(FixedLocator([0, 0.5, 1]))

@@ -248,11 +248,10 @@ def worth(curve: dict[str, Any]) -> str:
         return (
             f"For none of {plural(len(rows), 'class', 'classes')} could be shown that {more} would add to its recall."
         )
-    figures = [f"{points(row['gain'])} ({span(row['interval'])})" for row in shown]
-    said = f"{more} of {shown[0]['name']} {'is' if curve['added'] == 1 else 'are'} worth about {figures[0]} points of "
-    said += "its recall"
-    for row, figure in list(zip(shown, figures, strict=True))[1:WORTH_NAMED]:
-        said += f", of {row['name']} {figure}"
+    said = f"{more} of {shown[0]['name']} {'is' if curve['added'] == 1 else 'are'} worth about "
+    said += f"{points(shown[0]['gain'])} points of its recall ({span(shown[0]['interval'])})"
+    for row in shown[1:WORTH_NAMED]:
+        said += f", of {row['name']} {points(row['gain'])} ({span(row['interval'])})"
     less = len(shown) - WORTH_NAMED
     rest = [f"{plural(less, 'further class', 'further classes')} would gain less"] if less > 0 else []
     if silent:

@@ -78,8 +78,8 @@ NONE = (0.02, -0.01, 0.05)
 @pytest.mark.parametrize(
     ("gains", "said"),
     [
-        ([A, NONE], "are worth about +6.0 (+2.0 to +10.0) points of its recall. For b no gain could be shown."),
-        ([A, B], "are worth about +6.0 (+2.0 to +10.0) points of its recall, of b +5.0 (+1.0 to +9.0)."),
+        ([A, NONE], "are worth about +6.0 points of its recall (+2.0 to +10.0). For b no gain could be shown."),
+        ([A, B], "are worth about +6.0 points of its recall (+2.0 to +10.0), of b +5.0 (+1.0 to +9.0)."),
         (
             [A, B, C, C, NONE, NONE, NONE, NONE, None],
             ", of c +4.0 (+1.0 to +8.0). 1\u00a0further class would gain less; for 4 classes no gain could be shown.",

@@ -107,7 +107,7 @@ def test_a_learning_curve_trains_a_quarter_and_a_half_of_the_pictures_from_each_
 
 @pytest.mark.parametrize(
     ("profile", "settings", "expected"),
-    [("best", {}, 1278), ("best", {"epochs": 10}, 20), ("seed", {}, 32), ("seed", {"epochs": 10}, 10)],
+    [("best", {}, 875), ("best", {"epochs": 10}, 20), ("seed", {}, 32), ("seed", {"epochs": 10}, 10)],
 )
 def test_a_part_of_the_pictures_is_trained_on_as_long_as_so_few_need(
     tmp_path, monkeypatch, profile, settings, expected
