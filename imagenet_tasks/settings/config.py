@@ -261,11 +261,11 @@ class TrainConfig:
                 "label_check_folds to 2 or more, or leave 'clean' out"
             )
         regimes = [arm for arm in self.arms if arm in REGIMES]
-        others = {self.retrain_model} if self.retrain_model else set(self.models)
-        if regimes and others != {"compact"}:
+        retrained = sorted({*([self.retrain_model] if self.retrain_model else self.models)} - {"compact"})
+        if regimes and retrained:
             raise ValueError(
                 f"arms: {', '.join(regimes)} change how 'compact' mixes, shifts and mirrors its pictures; the repair "
-                f"would train {', '.join(sorted(others - {'compact'}))}, which does none of it. Set retrain_model to "
+                f"would train {', '.join(retrained)}, which does none of it. Set retrain_model to "
                 "compact, or leave these arms out"
             )
         if self.tune_candidates == 1:
