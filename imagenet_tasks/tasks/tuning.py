@@ -7,7 +7,7 @@ from imagenet_tasks.artifacts.references import Dataset, TrainedModel, Trial
 from imagenet_tasks.artifacts.training import TrainingRecord, read_history
 from imagenet_tasks.artifacts.tuning import TunedTraining, Tuning
 from imagenet_tasks.errors import ArtifactError, NonFiniteLoss, OutOfMemory
-from imagenet_tasks.settings.config import COMPACT, TrainConfig, own_epochs
+from imagenet_tasks.settings.config import COMPACT, TrainConfig
 from imagenet_tasks.statistics.intervals import newcombe
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.tasks.common import LOG, Json, log, salt_of
@@ -35,7 +35,7 @@ def plan_tuning(run: Run, trials: Sequence[Json]) -> list[Json]:
         order = {
             "name": f"{train.tune_candidates} candidates",
             "dataset": dataset.fingerprint,
-            "epochs": train.epochs or own_epochs(train.model, sum(c.train for c in dataset.classes)),
+            "epochs": train.epochs_of(train.model, sum(c.train for c in dataset.classes), repair=False),
             "pictures": sum(c.validation for c in dataset.classes),
         }
         record["result"] = order

@@ -115,7 +115,7 @@ def test_a_part_of_the_pictures_is_trained_on_as_long_as_so_few_need(
     run = Run(Store(tmp_path / "home"), "dag", "run")
     run.write_config(make_config(profile, settings))
     dataset, works = small_dataset(run.store, tmp_path / "data"), []
-    monkeypatch.setattr(models, "_train", lambda run, name, work, *_: works.append(work))
+    monkeypatch.setattr(models, "train_trial", lambda run, name, work, *_, **__: works.append(work))
     trial = Trial(model=run.config.train.model, seed=0, arm="part", dataset=dataset.fingerprint, folds=4)
     models.train_baseline(run, trial.as_dict())
     assert works[0].epochs == expected

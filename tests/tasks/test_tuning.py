@@ -72,7 +72,8 @@ def start(tmp_path, monkeypatch):
 
         return model, make(store, kinds.MODEL, model.fingerprint, build)
 
-    monkeypatch.setitem(sys.modules, "imagenet_tasks.train.stage", SimpleNamespace(train=train))
+    stage = SimpleNamespace(settle=lambda store, work, dataset: work, train=train)
+    monkeypatch.setitem(sys.modules, "imagenet_tasks.train.stage", stage)
     monkeypatch.setattr("imagenet_tasks.tasks.models.load_keras", lambda: None)
     (tmp_path / "data").mkdir()
     dataset = small_dataset(Store(tmp_path / "home"), tmp_path / "data")
