@@ -70,7 +70,10 @@ def settle(store: Store, work: Work, dataset: Dataset) -> Work:
     pace = Pace.find(store, mark)
     settled = work.within(minutes, pace, dataset)
     if (one_s := pace.seconds_of(1, work.epoch_pictures(dataset))) > 60 * minutes:
-        log.warning("Capped at %g minutes, but one epoch takes %.1f: it is trained for one", minutes, one_s / 60)
+        log.warning(
+            "train_minutes is %g, but one epoch takes %.2g minutes with compiling: just one is trained",
+            minutes, one_s / 60,
+        )  # fmt: skip
     elif settled.epochs < work.epochs:
         log.info(
             "Capped at %g minutes: %d of the model's own %d epochs, by its pace on %s",

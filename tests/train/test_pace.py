@@ -60,7 +60,7 @@ def test_one_epoch_is_trained_where_even_that_takes_longer_and_that_is_said(prep
     store, dataset = prepared
     paces.append((90.0, 1.0, 0.0))
     assert stage.settle(store, work_of(prepared, pace_salt="slow"), dataset).epochs == 1
-    assert "Capped at 1 minutes, but one epoch takes" in caplog.text
+    assert "train_minutes is 1, but one epoch takes" in caplog.text
 
 
 def test_timing_changes_nothing_of_the_training_that_follows(prepared):
