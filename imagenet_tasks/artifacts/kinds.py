@@ -114,7 +114,7 @@ DATASET = Kind(
 )  # fmt: skip
 PACE = Kind(  # how fast a model trains, by which `train_minutes` says how many epochs it gets
     name="pace", folder="paces", files=r"pace\.json",
-    inputs={"dataset": "dataset", "model": "", "backend": ""}, settings=("batch_size", "precision", "width"),
+    inputs={"dataset": "dataset", "model": ""}, settings=("batch_size", "precision", "width"),
 )  # fmt: skip
 MODEL = Kind(
     name="model", folder="models", title="Models",

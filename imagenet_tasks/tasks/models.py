@@ -69,7 +69,7 @@ def train_trial(
     """
     trial, item = own.trial, item or own.trial.key
     dataset, task = Dataset.find(run.store, trial.dataset), task_id(name, trial.round)
-    settled = own.settled_here(run.store, dataset)
+    settled = own.settled(run.store, dataset)
     work, model = settled or own, settled.done_here(run.store) if settled else None
     if only_reuse and model is None:
         return {}

@@ -99,10 +99,11 @@ class Work:
         """All fingerprints that a record of this work names, so that `prune` keeps what bears them."""
         return " ".join([*(model.fingerprint for model in self.possible_models()), self.pace]).strip()
 
-    def pace_of(self, precision: str) -> str:
-        """Returns the fingerprint of its model's Pace."""
-        inputs = {"dataset": self.trial.dataset, "model": self.trial.model, "backend": backend_name()}
-        return kinds.PACE.fingerprint(inputs, self.settings, salt=self.pace_salt, precision=precision)
+    @property
+    def pace_mark(self) -> str:
+        """The fingerprint of its model's Pace; as all machines of a run are to believe one, no device is part of it."""
+        inputs = {"dataset": self.trial.dataset, "model": self.trial.model}
+        return kinds.PACE.fingerprint(inputs, self.settings, salt=self.pace_salt)
 
     def epoch_pictures(self, dataset: Dataset) -> int:
         """Returns how many pictures its minutes count an epoch as.
@@ -117,17 +118,13 @@ class Work:
         most = pace.epochs_within(60 * minutes, self.epoch_pictures(dataset))
         return dataclasses.replace(self, epochs=min(self.epochs, most), pace=pace.fingerprint)
 
-    def settled_here(self, store: Store, dataset: Dataset) -> "Work | None":
-        """Returns the work with its number of epochs, told without Keras.
-
-        None where its pace is not measured yet, or only Keras knows the precision.
-        """
+    def settled(self, store: Store, dataset: Dataset) -> "Work | None":
+        """Returns the work with its number of epochs; None where its pace is not measured yet."""
         if (minutes := self.settings.train_minutes) is None:
             return self
-        precision = precision_here(self.settings.precision)
-        if not precision or not store.is_complete(kinds.PACE.folder_of(mark := self.pace_of(precision))):
+        if not store.is_complete(kinds.PACE.folder_of(self.pace_mark)):
             return None
-        return self.within(minutes, Pace.find(store, mark), dataset)
+        return self.within(minutes, Pace.find(store, self.pace_mark), dataset)
 
     def done_here(self, store: Store) -> TrainedModel | None:
         """Returns the model where it is there already and this machine would make the same; told without Keras."""

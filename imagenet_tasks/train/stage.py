@@ -42,12 +42,12 @@ def settle(store: Store, work: Work, dataset: Dataset) -> Work:
     minutes, settings = work.settings.train_minutes, work.settings
     if minutes is None:
         return work
-    device = choose_device(settings.precision, require_gpu=settings.require_gpu)
-    mark = work.pace_of(device.precision)
+    mark = work.pace_mark
     trial = Trial(model=work.trial.model, seed=work.trial.seed, arm="baseline", dataset=dataset.fingerprint)
     own = dataclasses.replace(work, trial=trial)
 
     def build(publish: Publish) -> None:
+        device = choose_device(settings.precision, require_gpu=settings.require_gpu)
         with open_data(store, dataset, trial) as data:
             log.info("%s: some steps of it are timed, since train_minutes is %g", trial.model, minutes)
             times = None

@@ -15,9 +15,7 @@ def settle(store, work, dataset):
     if (minutes := work.settings.train_minutes) is None:
         return work
     pictures = sum(c.train for c in dataset.classes)
-    pace = Pace(
-        fingerprint=work.pace_of("float32"), start_s=0, picture_s=50 / pictures, validation_s=0, device_name="none"
-    )
+    pace = Pace(fingerprint=work.pace_mark, start_s=0, picture_s=50 / pictures, validation_s=0, device_name="none")
 
     def build(publish):
         with publish() as folder:

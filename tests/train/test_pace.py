@@ -45,7 +45,7 @@ def test_all_trainings_of_a_model_get_their_epochs_from_the_first_measurement(pr
     ]  # fmt: skip
     settled = [stage.settle(store, work_of(prepared, pace_salt="all", **trial), dataset) for trial in trials]
     assert [work.epochs for work in settled] == [6, 6, 6, 3, 3]
-    assert work_of(prepared, pace_salt="all").settled_here(store, dataset) == settled[0]
+    assert work_of(prepared, pace_salt="all").settled(store, dataset) == settled[0]
 
 
 def test_a_model_that_is_fast_enough_keeps_its_own_number_and_no_cap_measures_nothing(prepared, paces):
@@ -53,7 +53,7 @@ def test_a_model_that_is_fast_enough_keeps_its_own_number_and_no_cap_measures_no
     paces.append((0.0, 1e-9, 0.0))
     assert stage.settle(store, work_of(prepared, pace_salt="fast"), dataset).epochs == 50
     free = work_of(prepared, settings=SETTINGS)
-    assert stage.settle(store, free, dataset) is free is free.settled_here(store, dataset)
+    assert stage.settle(store, free, dataset) is free is free.settled(store, dataset)
 
 
 def test_one_epoch_is_trained_where_even_that_takes_longer_and_that_is_said(prepared, paces, caplog):
