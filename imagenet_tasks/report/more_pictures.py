@@ -13,7 +13,7 @@ from imagenet_tasks.report.inputs import ReportInputs
 from imagenet_tasks.report.svg import AFTER, BEFORE, MUTED, SURFACE, blank, drawing, inline
 from imagenet_tasks.statistics.learning_curve import forecast
 
-LABELS_APART = 0.17  # of the axis: two numbers below it would touch
+ACROSS_PX, CHARACTER_PX = 146, 5.6  # of a chart's axis, and of a digit below it
 
 
 def collect_more_pictures(inputs: ReportInputs, files: Files) -> dict[str, Any] | None:
@@ -48,10 +48,11 @@ def more_pictures_chart(row: dict[str, Any], added: int, name: str) -> Markup:
     numbers = [max(1, point["pictures"]) for point in points]
     more = numbers[-1] + added
     with drawing(name):
-        axes = blank(200, 116, left=40, right=14, top=8, bottom=22)
+        axes = blank(54 + ACROSS_PX, 116, left=40, right=14, top=8, bottom=22)
         axes.set(xscale="log", xlim=(0.88 * numbers[0], 1.14 * more), ylim=(0, 1))
-        apart = math.log(more / numbers[-1]) > LABELS_APART * math.log(more / numbers[0])
-        axes.xaxis.set_major_locator(FixedLocator([numbers[0], *numbers[-1:] * apart, more]))
+        apart_px = ACROSS_PX * math.log(more / numbers[-1]) / math.log(more / numbers[0])
+        both_fit = apart_px > CHARACTER_PX * (2 + len(f"{numbers[-1]:,}{more:,}") / 2)
+        axes.xaxis.set_major_locator(FixedLocator([numbers[0], *numbers[-1:] * both_fit, more]))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(lambda value, _: wording.number(value))
         axes.yaxis.set_major_locator(FixedLocator([0, 0.5, 1]))
@@ -62,15 +63,24 @@ def more_pictures_chart(row: dict[str, Any], added: int, name: str) -> Markup:
         if row["support"]:
             recalls = [point["recall"] for point in points]
             for number, point in zip(numbers, points, strict=True):
-                axes.plot([number, number], point["interval"], color=BEFORE, linewidth=3, alpha=0.35)
+                axes.plot([number, number], point["interval"], color=BEFORE, linewidth=3, alpha=0.35, clip_on=False)
                 said.append(f"{wording.percent(point['recall'])} with {number}")
-            axes.plot(numbers, recalls, color=BEFORE, marker="o", markersize=5)
+            axes.plot(numbers, recalls, color=BEFORE, marker="o", markersize=5, clip_on=False, zorder=3)
             if gain is not None:
                 low, high = (min(1.0, max(0.0, recalls[-1] + end)) for end in row["interval"])
                 end, colour = min(1.0, max(0.0, recalls[-1] + gain)), AFTER if row["interval"][0] > 0 else MUTED
                 axes.plot([numbers[-1], more], [recalls[-1], end], color=colour, linestyle=(0, (2, 2)), linewidth=1.4)
                 axes.plot([more, more], [low, high], color=colour, linewidth=3, alpha=0.35)
-                axes.plot([more], [end], "o", color=colour, markersize=6, markerfacecolor=SURFACE, markeredgewidth=1.6)
+                axes.plot(
+                    [more],
+                    [end],
+                    "o",
+                    color=colour,
+                    markersize=6,
+                    markerfacecolor=SURFACE,
+                    markeredgewidth=1.6,
+                    clip_on=False,
+                )
                 said.append(f"forecast with {more}: {wording.points(gain)} points ({wording.span(row['interval'])})")
         description = "; ".join(said) + "." if said else "There are no validation pictures."
         title = f"Recall of {row['name']} by number of its training pictures"

@@ -42,7 +42,7 @@ def repaired(browser, build_run):
 
 @pytest.fixture(scope="module")
 def not_tried(browser, build_run):
-    yield from _opened(browser, build_run(names=NAMES, before=0.6, after=None))
+    yield from _opened(browser, build_run(names=NAMES, before=0.6, after=None, curve=(0.2, 0.4), seeds=2))
 
 
 def _opened(browser, inputs):
