@@ -72,15 +72,9 @@ def more_pictures_chart(row: dict[str, Any], added: int, name: str) -> Markup:
                 axes.plot([numbers[-1], more], [recalls[-1], end], color=colour, linestyle=(0, (2, 2)), linewidth=1.4)
                 axes.plot([more, more], [low, high], color=colour, linewidth=3, alpha=0.35)
                 axes.plot(
-                    [more],
-                    [end],
-                    "o",
-                    color=colour,
-                    markersize=6,
-                    markerfacecolor=SURFACE,
-                    markeredgewidth=1.6,
-                    clip_on=False,
-                )
+                    [more], [end], "o", color=colour, markersize=6, markerfacecolor=SURFACE, markeredgewidth=1.6,
+                    clip_on=False, zorder=3,
+                )  # fmt: skip
                 said.append(f"forecast with {more}: {wording.points(gain)} points ({wording.span(row['interval'])})")
         description = "; ".join(said) + "." if said else "There are no validation pictures."
         title = f"Recall of {row['name']} by number of its training pictures"

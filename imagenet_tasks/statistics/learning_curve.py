@@ -35,7 +35,8 @@ def measure_classes(
     likely = (recalls * support + 0.5) / (support + 1)
     deviation = np.sqrt(likely * (1 - likely))  # of one answer
     of_pictures = (right.mean(axis=1) - recalls[:, labels]) / deviation[:, labels]
-    over_pictures = of_pictures @ of_pictures.T / max(1, (own - 1).sum())
+    # One more answer that varies by itself: where all models answer alike, nothing is certain either.
+    over_pictures = (of_pictures @ of_pictures.T + np.eye(sizes)) / max(1, (own - 1).sum())
     of_trainings = ((by_seed - recalls[:, None]) / deviation[:, None])[..., there]
     over_trainings = (of_trainings**2).sum() / max(1, sizes * (seeds - 1) * there.sum()) / seeds
     relative = over_pictures / own[:, None, None] + over_trainings * np.eye(sizes)  # (classes, sizes, sizes)
@@ -95,15 +96,16 @@ def forecast(curves: Sequence[ClassCurve], added: int) -> list[tuple[float, Inte
     random = np.random.default_rng(0)
     drawn = random.choice(len(SPREADS), DRAWS, p=weights / weights.sum())
     mean = means[drawn] + random.standard_normal(DRAWS) / np.sqrt(sums[drawn])
-    own = SPREADS[drawn, None] ** 2 * precision[drawn]  # how much a class's own exponent counts
-    exponent = own * exponents + (1 - own) * mean[:, None]
-    exponent += np.sqrt(own * variances) * random.standard_normal(exponent.shape)
-    level = levels + slant * (exponent - exponents) + np.sqrt(of_levels) * random.standard_normal(exponent.shape)
-    more = np.array([1 + added / curves[place].points[-1].pictures for place in known])
-    gains = np.exp(-np.exp(level) * more**-exponent) - np.exp(-np.exp(level))
-    ends = np.quantile(gains, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0)
-    for place, middle, low, high in zip(known, gains.mean(axis=0).tolist(), *ends.tolist(), strict=True):
-        found[place] = middle, (low, high)
+    for number, place in enumerate(known):
+        own = SPREADS[drawn] ** 2 * precision[drawn, number]  # how much the class's own exponent counts
+        exponent = own * exponents[number] + (1 - own) * mean
+        exponent += np.sqrt(own * variances[number]) * random.standard_normal(DRAWS)
+        level = levels[number] + slant[number] * (exponent - exponents[number])
+        level += np.sqrt(of_levels[number]) * random.standard_normal(DRAWS)
+        more = 1 + added / curves[place].points[-1].pictures
+        gains = np.exp(-np.exp(level) * more**-exponent) - np.exp(-np.exp(level))
+        low, high = np.quantile(gains, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]).tolist()
+        found[place] = float(gains.mean()), (low, high)
     return found
 
 

@@ -94,6 +94,13 @@ def test_a_class_whose_curve_cannot_be_told_has_no_forecast():
     assert curves[2].support == 20 and curves[2].points[0].interval is not None
 
 
+def test_classes_that_are_always_answered_rightly_have_next_to_nothing_to_gain():
+    curves = measure_classes(
+        np.repeat([0, 1], 20), np.ones((2, 2, 40), bool), np.array([[20] * 2, [80] * 2]), members(2)
+    )
+    assert all(0 <= high < 0.1 and -0.1 < low <= 0 for _, (low, high) in forecast(curves, ADDED))
+
+
 def test_a_recall_of_all_or_none_is_no_certainty():
     right = np.stack([np.zeros((2, 40), bool), np.ones((2, 40), bool)])
     right[:, :, 20:] = np.random.default_rng(0).random((2, 2, 20)) < 0.5
