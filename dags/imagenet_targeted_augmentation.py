@@ -1,6 +1,7 @@
 """The workflow in Airflow: its form, graph, retries and routing. The work itself is in `imagenet_tasks`."""
 
 import contextlib
+import logging
 import os
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -34,6 +35,7 @@ from imagenet_tasks.errors import (
     ArtifactError,
     ConfigError,
     DataError,
+    ImagenetTasksError,
     NonFiniteLoss,
     OutOfMemory,
     TrainingTimeout,
@@ -41,6 +43,7 @@ from imagenet_tasks.errors import (
 from imagenet_tasks.settings.config import MAX_ROUNDS, Credentials, make_credentials
 from imagenet_tasks.settings.profiles import PROFILES
 
+log = logging.getLogger(__name__)
 DAG_ID = "imagenet_targeted_augmentation"
 # Of runs that name none, such as scheduled ones.
 LOCATION = os.environ.get("IMAGENET_LOCATION") or None
@@ -55,6 +58,7 @@ GPU: dict[str, Any] = {
 TRAIN_TIMEOUT = timedelta(hours=48)
 CHILD_TIMEOUT_S = TRAIN_TIMEOUT.total_seconds() - 600  # the child ends with its own error, not with Airflow's
 RETRIES = 3
+CANNOT_HELP = ConfigError, DataError, ArtifactError, NonFiniteLoss, AcceleratorMissing, OutOfMemory, TrainingTimeout
 # Of tasks that return a dict: multiple_outputs=False, else each of its keys would be an XCom of its own, too.
 
 
@@ -124,15 +128,7 @@ def _max_tasks() -> int:
         "retry_policy": ExceptionRetryPolicy(
             rules=[
                 RetryRule(
-                    exception=[
-                        ConfigError,
-                        DataError,
-                        ArtifactError,
-                        NonFiniteLoss,
-                        AcceleratorMissing,
-                        OutOfMemory,
-                        TrainingTimeout,
-                    ],
+                    exception=list(CANNOT_HELP),
                     action=RetryAction.FAIL,
                     reason="trying again cannot help",
                 )
@@ -321,7 +317,13 @@ def _final_model(report: Any) -> Any:
         **GPU,
     )
     def build_final_model(models: list[dict[str, Any]]) -> dict[str, Any]:
-        return _trained("build_final_model", models=models)
+        try:
+            return _trained("build_final_model", models=models)
+        except ImagenetTasksError as error:
+            if not (isinstance(error, CANNOT_HELP) or _is_last_attempt()):
+                raise
+            log.error("There is no final model, and the report says so: %s", error)
+            return {}
 
     together = plan_final_model()
     together >> report

@@ -178,10 +178,15 @@ def read_split(store: Store, dataset: Dataset, split: Split) -> list[SplitRow]:
 
     Where the test pictures steer, they are the validation pictures too.
     """
+    return list(split_rows(store, dataset, split))
+
+
+def split_rows(store: Store, dataset: Dataset, split: Split) -> Iterator[SplitRow]:
+    """Yields what `read_split` returns."""
     if dataset.test_steers and split == "validation":
         split = "test"
     with store.open_file(dataset.folder, "split.csv").open(newline="") as file:
-        return [SplitRow.of(line) for line in csv.DictReader(file) if line["split"] == split]
+        yield from (SplitRow.of(line) for line in csv.DictReader(file) if line["split"] == split)
 
 
 def read_table(store: Store, dataset: Dataset) -> SplitTable:

@@ -120,8 +120,8 @@ MODEL = Kind(
     name="model", folder="models", title="Models",
     files=r"model\.keras|history\.jsonl|training\.json|probabilities_\w+\.npy",
     inputs={
-        "trial": "dataset", "epochs": "", "epoch_pictures": "", "added": "copies, collected pictures", "prior": "",
-        "backend": "",
+        "trial": "dataset", "epochs": "", "epoch_pictures": "", "prior": "", "backend": "",
+        "added": "copies, collected pictures, hardest pictures",
     },
     settings=("batch_size", "precision", "early_stopping_patience", "learning_rate", "weight_decay", "width"),
     choices=(
@@ -156,7 +156,7 @@ PLAN = Kind(
     settings=("arms", "strategy", "augment_classes", "classes_to_augment", "pictures_to_add"),
     choices=("accuracy_goal", "rounds"),
     names_others=("plan.json",),
-    version=5, golden="5:",
+    version=5, golden="5:487acd65fcbe1bad",
 )  # fmt: skip
 COPIES = Kind(
     name="copies", folder="arrays", files=ARRAY.files, title=ARRAY.title,
@@ -174,6 +174,7 @@ COLLECTED = Kind(
 HARDEST = Kind(
     name="hardest pictures", folder="arrays", files=ARRAY.files, title=ARRAY.title,
     inputs={"collected": "collected pictures", "models": "model", "label": "", "wanted": ""},
+    golden="1:d58c2af41012a359",
 )  # fmt: skip
 RUN = Kind(
     name="run", folder="runs", key=r"runs/[^/]+/[A-Za-z0-9_-]+-[0-9a-f]{10}", title="The run itself",

@@ -1,10 +1,11 @@
 """What is wrong with a dataset's pictures (data_quality.json), and whose label is in doubt (suspects.json)."""
 
+from collections import Counter
 from typing import Any, ClassVar
 
 from imagenet_tasks.artifacts.figures import Share
 from imagenet_tasks.artifacts.json_file import JsonArtifact
-from imagenet_tasks.artifacts.references import Split
+from imagenet_tasks.artifacts.references import Dataset, Split
 
 
 class ClassQuality(JsonArtifact):
@@ -136,3 +137,12 @@ class Suspects(JsonArtifact):
             for suspect in self.suspects
             if suspect.suggested_probability - suspect.given_probability >= STRONG
         }
+
+    def left_out(self, dataset: Dataset) -> set[tuple[str, str]]:
+        """Returns those of the strong ones that a training can do without.
+
+        A class of which more than half is in doubt keeps all: there the models do not know the class.
+        """
+        strong = self.strong
+        count, most = Counter(class_id for class_id, _ in strong), {c.class_id: c.train / 2 for c in dataset.classes}
+        return {(class_id, image_id) for class_id, image_id in strong if count[class_id] <= most.get(class_id, 0)}

@@ -103,12 +103,19 @@ class Regime(JsonArtifact):
     """What a repair changes of a training beside adding pictures; nothing by default.
 
     `mixed` are pairs of labels whose pictures are mixed with one another (CutMix), `softened` the labels whose pictures
-    are changed less, and `doubted_by` is the fingerprint of the evaluation whose strong suspects are left out.
+    are changed less. Left out are the pictures that the evaluation `doubted_by` says to be in doubt; `doubted` names
+    which these are, so that the same ones are the same work.
     """
 
     mixed: tuple[tuple[int, int], ...] = ()
     softened: tuple[int, ...] = ()
+    doubted: str = ""
     doubted_by: str = ""
+
+    @property
+    def mark(self) -> dict[str, Any]:
+        """What differs from the usual training, {} for nothing."""
+        return self.model_dump(mode="json", exclude={"doubted_by"}, exclude_defaults=True)
 
 
 class Trial(JsonArtifact):
@@ -213,13 +220,15 @@ class AddedPictures(JsonArtifact):
     """New pictures or changed copies of one class, and the arms that train with them.
 
     `selection` is what was downloaded for new ones, the dataset's own among them; None of copies. Of copies each seed
-    trains with a draw of its own: `array` is that of the first, `more_seeds` are the others'.
+    trains with a draw of its own: `array` is that of the first, `more_seeds` are the others'. `chosen_of` is how many
+    there were to choose the hardest from, 0 where none were chosen.
     """
 
     array: ClassArray
     arms: tuple[ArmName, ...]
     selection: SelectionRef | None = None
     more_seeds: tuple[ClassArray, ...] = ()
+    chosen_of: int = 0
 
     def of_seed(self, place: int) -> ClassArray:
         """Returns what the seed at this place of the run's seeds trains with."""
@@ -230,8 +239,9 @@ class AugmentationPlan(Published):
     """Which classes get more pictures, over all arms.
 
     `before` are the models that are repaired, one per seed: they are trained again, with their pictures and more.
-    `pairs` are the labels of the chosen classes with those that they are confused with; `doubted_by` is the evaluation
-    that doubts labels strongly, '' where none does.
+    `mixed` are the labels of the chosen classes with those that they are confused with. Of the training pictures the
+    evaluation `doubted_by` doubts the labels of so many that they may be left out (`doubted_pictures`); `doubted` names
+    which.
     """
 
     KIND: ClassVar[Kind] = kinds.PLAN
@@ -240,8 +250,10 @@ class AugmentationPlan(Published):
     strategy: str
     chosen: tuple[ChosenClass, ...]
     before: tuple[TrainedModel, ...] = ()  # none in earlier versions
-    pairs: tuple[tuple[int, int], ...] = ()
+    mixed: tuple[tuple[int, int], ...] = ()
+    doubted: str = ""
     doubted_by: str = ""
+    doubted_pictures: int = 0
 
     @classmethod
     def upgraded(cls, fields: dict[str, Any], version: int) -> dict[str, Any]:

@@ -191,13 +191,15 @@ class Pair(JsonArtifact):
 
 
 class OtherArm(JsonArtifact):
-    """What another arm trained with; 'each' is the least and the most per class."""
+    """What another arm trained with; 'each' is the least and the most per class, 'did' what it changed else."""
 
     arm: str
     classes: int
     names: tuple[str, ...]
     each: tuple[int, int] | None
     pictures: int
+    wanted: int = 0
+    did: str = ""
 
 
 class AugmentationRound(JsonArtifact):
@@ -247,7 +249,7 @@ class Report(JsonArtifact):
     """The report of one run of the workflow, as numbers: report.json."""
 
     KEY: ClassVar[str] = "report/report.json"  # below the run's folder
-    SCHEMA_VERSION: ClassVar[int] = 2
+    SCHEMA_VERSION: ClassVar[int] = 3
     run: RunFigures
     verdict: Verdict
     next_step: str = Field(default="", description="'' where none is evident")
@@ -258,6 +260,7 @@ class Report(JsonArtifact):
     path: tuple[Step, ...]
     models: Models
     final: FinalModel | None = None
+    final_problem: str = Field(default="", description="why there is no final model, where one was asked for")
     repair: Repair
     more_pictures: MorePictures | None = Field(default=None, description="null where `learning_curve` is off")
     classes: tuple[ClassRow, ...]
@@ -276,9 +279,10 @@ class Report(JsonArtifact):
 
     @classmethod
     def upgraded(cls, fields: dict[str, Any], version: int) -> dict[str, Any]:
-        """Drops what version 1 said of two arms that were controls then."""
-        if isinstance(repair := fields.get("repair"), dict):
-            fields = fields | {"repair": {name: value for name, value in repair.items() if name != "controls"}}
+        """Drops what version 1 said of two arms that were controls then, and what 2 said without a reason."""
+        for part, gone in (("repair", "controls"), ("verdict", "empty_arms")):
+            if isinstance(held := fields.get(part), dict):
+                fields = fields | {part: {name: value for name, value in held.items() if name != gone}}
         return fields
 
     @property

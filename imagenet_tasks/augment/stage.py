@@ -1,14 +1,21 @@
 """The stages `plan_augmentation` (which classes, and why) and `augment_class` (more training pictures of one)."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from imagenet_tasks import images
 from imagenet_tasks.artifacts import kinds
-from imagenet_tasks.artifacts.arrays import read_picture, read_probabilities, read_split, reading_threads, write_array
+from imagenet_tasks.artifacts.arrays import (
+    read_picture,
+    read_probabilities,
+    read_split,
+    reading_threads,
+    split_rows,
+    write_array,
+)
 from imagenet_tasks.artifacts.make import Publish, make
 from imagenet_tasks.artifacts.quality import Suspects
 from imagenet_tasks.artifacts.references import (
@@ -22,14 +29,14 @@ from imagenet_tasks.artifacts.references import (
 from imagenet_tasks.augment.choose import Validation, choose, describe
 from imagenet_tasks.augment.policies import acting, changed_copy, copy_number
 from imagenet_tasks.settings.config import ARMS, COLLECTING, CONTROL, HARDEST, REGIMES, ArmName, AugmentConfig
-from imagenet_tasks.store.storage import Store
+from imagenet_tasks.store.storage import Store, fingerprint
 from imagenet_tasks.workflow.progress import Progress
 
 log = logging.getLogger(__name__)
 # The study had "a further run with more augmented pictures" and does not say how many: twice as many is a choice.
 MORE = 2
 EVERYWHERE: tuple[ArmName, ...] = ("collect-all", "untargeted")
-NOTHING: tuple[ArmName, ...] = (CONTROL, *REGIMES, "clean")  # they add none
+NOTHING: tuple[ArmName, ...] = (CONTROL, *REGIMES)  # they add none
 
 
 def plan_augmentation(
@@ -84,7 +91,8 @@ def _plan(
             for model in evaluation.models
         ],
     )
-    suspects = _suspects(store, evaluation, dataset)
+    found = _suspects(store, evaluation)
+    suspects = _doubted_ids(store, dataset, found.strong) if found else {}
     merged: dict[tuple[int, int, bool, bool], tuple[list[ArmName], list[str]]] = {}
     for arm in sorted(arms, key=ARMS.index):
         for label, pictures, reasons in _additions(arm, validation, settings):
@@ -105,23 +113,30 @@ def _plan(
         )
         for (label, pictures, new, _), (of_arms, reasons) in merged.items()
     )
-    return AugmentationPlan(
-        fingerprint=mark,
-        strategy=settings.strategy,
-        chosen=chosen,
-        before=evaluation.models,
-        pairs=validation.pairs([c.label for c in chosen if "targeted" in c.arms]),
-        doubted_by=evaluation.fingerprint if suspects else "",
+    plan = AugmentationPlan(
+        fingerprint=mark, strategy=settings.strategy, chosen=chosen, before=evaluation.models, mixed=(),
+    )  # fmt: skip
+    doubted = sorted(found.left_out(dataset)) if found else []
+    return plan.model_copy(
+        update={
+            "mixed": validation.pairs([c.label for c in plan.targeted]),
+            "doubted": fingerprint(doubted=doubted) if doubted else "",
+            "doubted_by": evaluation.fingerprint if doubted else "",
+            "doubted_pictures": len(doubted),
+        }
     )
 
 
-def _suspects(store: Store, evaluation: Evaluation, dataset: Dataset) -> dict[int, list[str]]:
-    """Returns, by label, the image ids of training pictures whose label is strongly in doubt."""
+def _suspects(store: Store, evaluation: Evaluation) -> Suspects | None:
     if Suspects.FILE not in store.read_marker(evaluation.folder)["files"]:
-        return {}
-    doubtful = Suspects.read(store, evaluation.folder).strong
+        return None
+    return Suspects.read(store, evaluation.folder)
+
+
+def _doubted_ids(store: Store, dataset: Dataset, doubtful: Collection[tuple[str, str]]) -> dict[int, list[str]]:
+    """Returns, by label, the image ids of training pictures whose label is strongly in doubt, in the split's order."""
     by_label: dict[int, list[str]] = {}
-    for row in read_split(store, dataset, "train"):
+    for row in split_rows(store, dataset, "train"):
         if (row.class_id, row.image_id) in doubtful:
             by_label.setdefault(row.label, []).append(row.image_id)
     return by_label

@@ -71,7 +71,7 @@ def promote(
         profile: the same.
         drawn: whether the pictures are the built-in source's.
         ask: returns what a champion takes the dataset's validation pictures for, as the dataset's labels in the split's
-            order. Called at most once, and only where the answers can decide. Where it raises NetworkUnusable the
+            order. Called only where the answers can decide. Where it raises NetworkUnusable the
             champion is replaced; after any other error of ours the champion stays.
 
     Returns:
@@ -82,22 +82,24 @@ def promote(
             candidate is missing or damaged.
     """
     key = key_of((c.class_id for c in dataset.classes), drawn=drawn)
-    with store.lock("models"):
-        entries = read_entries(store)
-        present = champion_of(store, entries, key)
-        trials = [] if dataset.test_steers else _measured(store, evaluations)
+    trials = [] if dataset.test_steers else _measured(store, evaluations)
+    settled = False
+    while not settled:  # the champion is asked while other runs may go on; one that they changed is asked anew
+        present = before = champion_of(store, read_entries(store), key)
         if not trials:
             judged = _Judgement("not eligible", NOT_ELIGIBLE[dataset.test_steers])
         else:
             candidate = max(trials, key=lambda t: t.accuracy)  # the first of equal ones
             judged = _judge(store, dataset, candidate, present, run, trials=len(trials), ask=ask)
-            before = present
             if judged.outcome == "promoted" and not _is_by(run, candidate, present):
                 present = _entry(store, dataset, candidate, present, run, profile=profile, drawn=drawn)
             elif present and judged.mark:
                 stood = Compared(mark=judged.mark, why=judged.why)
                 present = present.model_copy(update={"compared": (*present.compared, stood)})
-            if present and present != before:
+        with store.lock("models"):
+            entries = read_entries(store)
+            settled = champion_of(store, entries, key) == before
+            if settled and present and present != before:
                 store.write_json(KEY, entries | {key: present.as_file()})
     log.info("Champion %s: %s", judged.outcome, judged.why)
     return {"outcome": judged.outcome, "why": judged.why, "champion": present.as_dict() if present else None}

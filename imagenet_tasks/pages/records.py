@@ -11,7 +11,7 @@ from pydantic import Field
 
 from imagenet_tasks.artifacts.json_file import JsonArtifact
 from imagenet_tasks.artifacts.kinds import FINGERPRINT
-from imagenet_tasks.artifacts.references import TrainedModel
+from imagenet_tasks.artifacts.references import ChosenClass, TrainedModel
 from imagenet_tasks.artifacts.training import HISTORY, parse_history
 from imagenet_tasks.pages.files import UNREADABLE, has_content, list_names, read_plain
 from imagenet_tasks.pages.lines import Chart, Line, draw_lines
@@ -267,7 +267,7 @@ def class_names(run: Run) -> dict[str, str]:
 
 def label_of(names: dict[str, str], item: str) -> str:
     """Returns the class's name of a task's item: a class id, or that with the number of pictures to add; else ''."""
-    return names.get(item) or names.get(re.sub(r"\.\d+$", "", item), "")
+    return names.get(item) or names.get(ChosenClass.class_of(item), "")
 
 
 def _decision(records: list[TaskRecord]) -> str:

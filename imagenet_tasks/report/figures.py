@@ -62,6 +62,7 @@ def collect(inputs: ReportInputs, files: Files) -> dict[str, Any]:
         "path": collect_path(inputs),
         "models": models,
         "final": inputs.final.as_dict() if inputs.final else None,
+        "final_problem": inputs.final_problem,
         "repair": collect_repair(inputs, files),
         "more_pictures": more_pictures,
         "classes": classes,

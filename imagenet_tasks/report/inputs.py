@@ -55,7 +55,7 @@ class ReportInputs:
     `decision` is the last gate's. `selections` says what this run downloaded of each class. `rounds` is empty where no
     repair was tried. `left_out` are the classes with too few pictures; `split_change` says how the split differs from
     the champion's. `champion` is what became of the run's best model ('outcome' and 'why'), None where nobody asked;
-    so is `tuning`; `final` the final model, None where the settings want none.
+    so is `tuning`; `final` the final model, None where the settings want none or it failed (`final_problem`).
     """
 
     run: Run
@@ -69,6 +69,7 @@ class ReportInputs:
     rounds: tuple[Round, ...] = ()
     champion: dict[str, Any] | None = None
     final: FinalModel | None = None
+    final_problem: str = ""
     tuning: Tuning | None = None
 
     @functools.cached_property

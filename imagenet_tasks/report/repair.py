@@ -4,12 +4,12 @@ import statistics
 from typing import Any
 
 from imagenet_tasks.artifacts.figures import Comparison, HeldOut, Metrics, RepairComparison
-from imagenet_tasks.artifacts.references import Evaluation
+from imagenet_tasks.artifacts.references import AugmentationPlan, Evaluation
 from imagenet_tasks.artifacts.training import TrainingRecord
 from imagenet_tasks.report import study, wording
 from imagenet_tasks.report.files import Files, picked
 from imagenet_tasks.report.inputs import ReportInputs, Round
-from imagenet_tasks.settings.config import ARMS, CONTROL
+from imagenet_tasks.settings.config import ARMS, CONTROL, ArmName
 
 # What it means that an arm did better than another (helped), worse (hurt), or that neither is shown.
 _CHOICE = {
@@ -92,6 +92,7 @@ def collect_augmentation(inputs: ReportInputs, settings: dict[str, Any]) -> dict
         for c in inputs.config.classes
         if (transforms := inputs.config.augment.denied(c.class_id))
     ]
+    names = [c.name for c in inputs.dataset.classes]
     rounds = [
         {
             "number": each.number, "kept": each is inputs.kept, "strategy": each.plan.strategy,
@@ -99,28 +100,47 @@ def collect_augmentation(inputs: ReportInputs, settings: dict[str, Any]) -> dict
             "added": each.added_by("targeted"),
             "collected": each.added_by("collect") if "collect" in inputs.config.train.arms else None,
             "skipped": sum(len(c.skipped) for c in each.plan.targeted),
-            "others": _other_arms(each, len(inputs.dataset.classes), inputs.config.train.arms),
+            "others": _other_arms(each, names, inputs.config.train.arms),
         }
         for each in inputs.rounds
     ]  # fmt: skip
     return {"settings": settings, "denied": denied, "rounds": rounds, "kept": inputs.kept.number}
 
 
-def _other_arms(each: Round, classes: int, arms: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Returns what each arm trained with beside those that have a column of their own, in short."""
+def _other_arms(each: Round, classes: list[str], arms: tuple[ArmName, ...]) -> list[dict[str, Any]]:
+    """Returns what each arm trained with beside those that have a column of their own, in short.
+
+    Args:
+        each: a repair.
+        classes: the names of all, by label.
+        arms: that were asked for.
+    """
     others = []
     for arm in arms:
-        if arm in ("targeted", "collect", CONTROL):
+        if arm in ("targeted", "collect", CONTROL) or arm in each.empty_arms:
             continue
         chosen, added = [c for c in each.plan.chosen if arm in c.arms], each.added_by(arm)
         counts = sorted(added.values())
         others.append(
             {
-                "arm": arm, "classes": len(chosen), "names": [c.name for c in chosen] if len(chosen) < classes else [],
+                "arm": arm, "classes": len(chosen),
+                "names": [c.name for c in chosen] if len(chosen) < len(classes) else [],
                 "each": [counts[0], counts[-1]] if counts else None, "pictures": sum(counts),
+                "wanted": sum(c.pictures_to_add for c in chosen), "did": _did(arm, each.plan, classes),
             }
         )  # fmt: skip
     return others
+
+
+def _did(arm: ArmName, plan: AugmentationPlan, classes: list[str]) -> str:
+    """Returns what an arm that adds no picture changed; '' of one that adds some."""
+    if arm == "mix":
+        return "mixed with one another: " + ", ".join(f"{classes[a]} and {classes[b]}" for a, b in plan.mixed)
+    if arm == "soften":
+        return "changed half as much: " + ", ".join(c.name for c in plan.targeted)
+    if arm == "clean":
+        return f"{wording.plural(plan.doubted_pictures, 'picture')} left out, whose label is in doubt"
+    return ""
 
 
 def _rounds(inputs: ReportInputs, files: Files) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ from typing import Any
 from imagenet_tasks.artifacts.json_file import VERSION_FIELD
 from imagenet_tasks.artifacts.report import Report
 from imagenet_tasks.report.inputs import ReportInputs
+from imagenet_tasks.settings.config import COLLECTING
 
 HTML, JSON = "report/report.html", Report.KEY
 
@@ -40,7 +41,8 @@ def write_report(inputs: ReportInputs) -> dict[str, Any]:
     training = files.places(dataset).get("train", [])
     samples = pictures.class_samples(dataset, training)
     changes = pictures.augmentation_samples(store, training, kept.arrays_of("targeted") if kept else ())
-    collected = pictures.new_samples(store, kept.arrays_of("collect") if kept else ())
+    new = next((arrays for arm in COLLECTING if kept and (arrays := kept.arrays_of(arm))), ())
+    collected = pictures.new_samples(store, new)
     shown = pictures.places_in(figures) + [place for places in samples.values() for place in places]
     shown += [group["original"] for groups in changes.values() for group in groups]
     page = render(

@@ -25,7 +25,7 @@ def say_cap(minutes: float | None, training: TrainingRecord, own_epochs: int) ->
     """
     if minutes is None or training.stopped_early or training.epochs >= own_epochs:
         return ""
-    return f"{CAPPED} at {minutes:g} minutes: {training.epochs} of the model's own {plural(own_epochs, 'epoch')}."
+    return f"{CAPPED} at {minutes:g} min: {training.epochs} of {plural(own_epochs, 'epoch')}."
 
 
 def judge_training(history: Sequence[Epoch], best_epoch: int, *, cap: str = "") -> str:

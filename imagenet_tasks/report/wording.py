@@ -245,9 +245,7 @@ def worth(curve: dict[str, Any]) -> str:
     silent = [row["name"] for row in rows if row not in shown]
     more = plural(curve["added"], "more picture")
     if not shown:
-        return (
-            f"For none of {plural(len(rows), 'class', 'classes')} could be shown that {more} would add to its recall."
-        )
+        return f"It could not be shown that {more} would add to the recall of any class."
     said = f"{more} of {shown[0]['name']} {'is' if curve['added'] == 1 else 'are'} worth about "
     said += f"{points(shown[0]['gain'])} points of its recall ({span(shown[0]['interval'])})"
     for row in shown[1:WORTH_NAMED]:

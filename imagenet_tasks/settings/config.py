@@ -45,7 +45,7 @@ def _todays(arm: Any) -> Any:
 
 ArmName = Annotated[_Arm, BeforeValidator(_todays)]
 COLLECTING: tuple[_Arm, ...] = ("collect", HARDEST, "collect-all")
-REGIMES: tuple[_Arm, ...] = ("mix", "soften")  # they change how pictures are fed, which `compact` alone has settings of
+REGIMES: tuple[_Arm, ...] = ("mix", "soften", "clean")  # they add nothing, and train in another way
 StrategyName = Literal["recall", "confused", "correlated", "manual"]
 PolicyName = Literal["study", "colour", "trivial"]
 TransformName = Literal["rotation", "zoom", "horizontal_flip", "vertical_flip", "colour", "shear", "translation"]
@@ -248,6 +248,11 @@ class TrainConfig:
         for name, values in (("more_models", (self.model, *self.more_models)), ("arms", self.arms)):
             if len(set(values)) < len(values):
                 raise ValueError(f"{name}: expected each once, received {', '.join(values)}")
+        if self.learning_curve and self.seeds == 1:
+            raise ValueError(
+                "learning_curve: one training of each size says nothing of what more pictures are worth; set seeds to "
+                "2 or more (3 say much more), or leave learning_curve off"
+            )
         if self.label_check_folds == 1:
             raise ValueError("label_check_folds: expected 0 (none) or 2 and more, received 1")
         if self.final_models > self.seeds:
@@ -260,7 +265,7 @@ class TrainConfig:
                 "arms: 'clean' leaves out the pictures whose label is in doubt, and nothing judges the labels: set "
                 "label_check_folds to 2 or more, or leave 'clean' out"
             )
-        regimes = [arm for arm in self.arms if arm in REGIMES]
+        regimes = [arm for arm in self.arms if arm in ("mix", "soften")]
         retrained = sorted({*([self.retrain_model] if self.retrain_model else self.models)} - {"compact"})
         if regimes and retrained:
             raise ValueError(
@@ -374,6 +379,11 @@ class RunConfig:
         if ids and self.preprocess.min_classes > len(ids):
             raise ValueError(
                 f"min_classes: expected at most the run's {len(ids)} classes, received {self.preprocess.min_classes}"
+            )
+        if self.train.learning_curve and self.preprocess.test_steers:
+            raise ValueError(
+                "learning_curve: its points are measured on validation pictures, and with test_steers these are the "
+                "test pictures; leave learning_curve off, or take a profile in which validation decides"
             )
         if self.train.learning_curve and not self.preprocess.validation_share:
             raise ValueError(

@@ -82,15 +82,16 @@ def run_in_child(run: Run, task: str, arguments: dict[str, Any], *, timeout_s: f
     if result and "error" in result:
         kind = getattr(errors, result["error"]["type"], errors.TrainingError)
         raise kind(result["error"]["message"])
+    named = task.rpartition(".")[2].replace("_", " ")
     if late.is_set():
         raise errors.TrainingTimeout(
-            f"{task}: ended after {timeout_s:.0f} s, the most it may take. Clear the task to go on from its last "
-            "epoch, or train for fewer epochs."
+            f"{named}: ended after {timeout_s:.0f} s, the most it may take. Clear the task: it goes on from what is "
+            "done."
         )
     if result is None or code != 0:
         ended = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
         raise errors.TrainingError(
-            f"{task}: the child process ended by {ended} without an answer. Its last lines are above."
+            f"{named}: the child process ended by {ended} without an answer. Its last lines are above."
         )
     return result["value"]
 

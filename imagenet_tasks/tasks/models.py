@@ -8,7 +8,7 @@ from imagenet_tasks.artifacts.figures import Comparison, Metrics, RepairComparis
 from imagenet_tasks.artifacts.final import FinalModel
 from imagenet_tasks.artifacts.references import AugmentationPlan, Dataset, Evaluation, TrainedModel, Trial
 from imagenet_tasks.artifacts.training import TrainingRecord, read_history
-from imagenet_tasks.errors import ArtifactError
+from imagenet_tasks.errors import ArtifactError, without_secrets
 from imagenet_tasks.settings.config import CONTROL, MAX_ROUNDS, own_epochs
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.tasks.common import LOG, Json, log, progress_of, salt_of, say
@@ -55,9 +55,10 @@ def _train(run: Run, name: str, trial: Trial, listeners: Sequence[Listener], onl
 
 
 def train_trial(
-    run: Run, name: str, own: Work, listeners: Sequence[Listener], *, only_reuse: bool = False, item: str = ""
-) -> Json:
-    """Trains one trial, with a record of its own; returns a TrainedModel.
+    run: Run, name: str, own: Work, listeners: Sequence[Listener], *, only_reuse: bool = False, item: str = "",
+    gives_up: tuple[type[Exception], ...] = (),
+) -> Json:  # fmt: skip
+    """Trains one trial, with a record of its own; returns a TrainedModel, {} where it gave up.
 
     Args:
         run: whose record.
@@ -66,6 +67,7 @@ def train_trial(
         listeners: told of the progress.
         only_reuse: return {} where there is something to train.
         item: the record's name; '' for the trial's.
+        gives_up: the errors after which it is left out, as its record then says, and nothing has failed.
     """
     trial, item = own.trial, item or own.trial.key
     dataset, task = Dataset.find(run.store, trial.dataset), task_id(name, trial.round)
@@ -84,7 +86,12 @@ def train_trial(
                 record["makes"] = work.makes
                 run.write_record(record)
             progress = progress_of(run, task, item, item, work.epochs, "pictures", listeners)
-            model, record["reused"] = train(run.store, work, dataset, progress=progress)
+            try:
+                model, record["reused"] = train(run.store, work, dataset, progress=progress)
+            except gives_up as error:
+                log.warning("%s is left out: %s", item, error)
+                record["result"] = {"left_out": without_secrets(str(error))}
+                return {}
         record["result"], record["makes"] = model.as_dict(), f"{model.fingerprint} {work.pace}".strip()
         training = TrainingRecord.read(run.store, model.folder)
         history = read_history(run.store, model)

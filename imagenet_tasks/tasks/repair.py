@@ -18,7 +18,7 @@ from imagenet_tasks.artifacts.references import (
     Trial,
 )
 from imagenet_tasks.errors import ArtifactError, ConfigError, DataError, SourceUnavailable
-from imagenet_tasks.settings.config import COLLECTING, HARDEST, MAX_IMAGES_PER_CLASS, ArmName, Credentials
+from imagenet_tasks.settings.config import COLLECTING, HARDEST, MAX_IMAGES_PER_CLASS, REGIMES, ArmName, Credentials
 from imagenet_tasks.tasks.child import run_in_child
 from imagenet_tasks.tasks.common import LOG, MOST_TASKS, Json, in_groups, log, progress_of, salt_of, say
 from imagenet_tasks.tasks.pictures import Unlock, no_credentials, nothing_of, unlock
@@ -191,11 +191,11 @@ def _collect(
             if array.count == wanted or ref.accepted < draw or draw == MAX_IMAGES_PER_CLASS:
                 break
         short = "" if array.count == wanted else f"; the source gave no more ({ref.listed} candidates)"
-        if hardest and array.count:
-            log.info("%s: %d of %d new training pictures to choose from%s", chosen.name, array.count, wanted, short)
+        there = array.count if hardest else 0
+        if there:
             array, wanted = _hardest(run, plan, chosen, array), chosen.pictures_to_add
-            short = ", those that the model gets most wrong"
-        added: Json = AddedPictures(array=array, arms=chosen.arms, selection=ref).as_dict()
+            short = f", those that the model gets most wrong of {there}{short}"
+        added: Json = AddedPictures(array=array, arms=chosen.arms, selection=ref, chosen_of=there).as_dict()
         record["result"] = added
         say(record, "%s: %d of %d new training pictures%s", chosen.name, array.count, wanted, short)
     return added
@@ -269,7 +269,7 @@ def plan_retraining(
         shown = sum(c.train for c in dataset.classes)
         shown += sum(a.count for a in (*before[0].added, *(p.array for p in added["targeted"])))
         trials: list[Trial] = []
-        empty = {arm: lack for arm in train.arms if (lack := _lack(arm, plan, added[arm]))}
+        empty = {arm: lack for arm in train.arms if (lack := _lack(arm, plan, added[arm], before[0].regime))}
         for arm, lack in empty.items():
             log.warning("Arm %s is left out: %s", arm, lack)
         for arm in (a for a in train.arms if a not in empty):
@@ -288,22 +288,26 @@ def plan_retraining(
     return [trial.as_dict() for trial in trials]
 
 
-def _lack(arm: ArmName, plan: AugmentationPlan, added: Sequence[AddedPictures]) -> str:
+def _lack(arm: ArmName, plan: AugmentationPlan, added: Sequence[AddedPictures], before: Regime) -> str:
     """Returns why an arm would change nothing; '' where it does change something."""
     if arm in COLLECTING and not added:
         return "the source has no new picture of its classes"
-    if arm == "mix" and not plan.pairs:
+    if arm == HARDEST and all(a.chosen_of <= a.array.count for a in added):
+        return "the source has no more new pictures than are wanted, so there is nothing to choose from"
+    if arm == "mix" and not plan.mixed:
         return "on validation its classes are confused with none"
-    if arm == "clean" and not plan.doubted_by:
-        return "no label of a training picture is strongly in doubt"
+    if arm == "clean" and not plan.doubted:
+        return "no label of a training picture is in such doubt that it can be left out"
+    if arm in REGIMES and _regime(arm, plan, before).mark == before.mark:
+        return "the model that is repaired was trained so already"
     return ""
 
 
 def _regime(arm: ArmName, plan: AugmentationPlan, before: Regime) -> Regime:
     """Returns how an arm trains, on top of how the repaired model was trained."""
     own: dict[str, dict[str, Any]] = {
-        "mix": {"mixed": tuple(sorted({*before.mixed, *plan.pairs}))},
+        "mix": {"mixed": tuple(sorted({*before.mixed, *plan.mixed}))},
         "soften": {"softened": tuple(sorted({*before.softened, *(c.label for c in plan.targeted)}))},
-        "clean": {"doubted_by": plan.doubted_by},
+        "clean": {"doubted": plan.doubted, "doubted_by": plan.doubted_by},
     }
     return before.model_copy(update=own.get(arm, {}))

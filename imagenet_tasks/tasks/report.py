@@ -17,7 +17,7 @@ from imagenet_tasks.tasks.child import run_in_child
 from imagenet_tasks.tasks.common import Json, log
 from imagenet_tasks.tasks.news import new_champion
 from imagenet_tasks.train import load_keras
-from imagenet_tasks.workflow.graph import task_id
+from imagenet_tasks.workflow.graph import END, FINAL, task_id
 from imagenet_tasks.workflow.run import Run
 from imagenet_tasks.workflow.run_index import RunIndex, artifact_folders
 
@@ -46,7 +46,8 @@ def write_report(run: Run) -> Json:
                 f"{run.folder}: expected records of the baseline's tasks; run the workflow from its start"
             )
         dataset, baseline = Dataset.find(store, found["fingerprint"]), Evaluation.from_dict(measured)
-        final = results.get("build_final_model")
+        final = results.get(FINAL)
+        asked = (results.get(END) or {}).get("models")
         inputs = ReportInputs(
             run=run, config=config, decision=decision, dataset=dataset, baseline=baseline, rounds=rounds,
             selections=tuple(SelectionRef.from_dict(r["result"]) for r in done if r["task"] == "download_class"),
@@ -55,6 +56,7 @@ def write_report(run: Run) -> Json:
             tuning=Tuning.from_dict(tuned) if (tuned := results.get("choose_settings")) else None,
             champion=_champion(run, dataset, [baseline, *(r.evaluation for r in rounds)]),
             final=FinalModel.from_dict(final) if final else None,
+            final_problem=_problem(run, FINAL) if asked and not final else "",
         )  # fmt: skip
         result = stage.write_report(inputs)
         record["result"] = result | {"champion": new_champion(inputs.champion)}
@@ -81,6 +83,12 @@ def _write_index(inputs: "ReportInputs", result: Json) -> None:
     store.write_bytes(run.key(RunIndex.KEY), index.content())
 
 
+def _problem(run: Run, task: str) -> str:
+    """Returns why a task handed nothing on."""
+    error = next((r["error"] for r in run.task_records() if r["task"] == task), None)
+    return run.store.without_root(error["message"]) if error else f"The log of {task} says why."
+
+
 def _champion(run: Run, dataset: Dataset, evaluations: Sequence[Evaluation]) -> Json:
     """Returns what became of the run's best model; what is wrong with the champions' file never costs the report."""
     from imagenet_tasks.evaluate.champion import promote
@@ -93,9 +101,10 @@ def _champion(run: Run, dataset: Dataset, evaluations: Sequence[Evaluation]) -> 
     config = run.config
     drawn = config.download.source == "sample"
     try:
-        return promote(run.store, dataset, evaluations, run, profile=config.profile, drawn=drawn, ask=ask)
+        settled = promote(run.store, dataset, evaluations, run, profile=config.profile, drawn=drawn, ask=ask)
+        return settled | {"why": run.store.without_root(settled["why"])}
     except ArtifactError as error:
-        why = without_secrets(str(error))
+        why = run.store.without_root(without_secrets(str(error)))
         log.warning("The champion is not settled: %s", why)
         return {"outcome": "not settled", "why": why.removesuffix("."), "champion": None}
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from imagenet_tasks.errors import SourceUnavailable
+from imagenet_tasks.errors import ImagenetTasksError, SourceUnavailable
 from imagenet_tasks.settings.config import MAX_ROUNDS
 from imagenet_tasks.workflow import graph
 from imagenet_tasks.workflow.progress import Listener
@@ -95,6 +95,11 @@ class _Workflow:
             log.warning("%s; it is tried once more in %g s", error, PAUSE_S)
             time.sleep(PAUSE_S)
             return function(self._run, **arguments, last_attempt=True)
+        except ImagenetTasksError as error:
+            if not task.is_extra:
+                raise
+            log.error("%s failed, and the run goes on without it: %s", task.name, error)
+            return {}
 
 
 def _id(name: str, number: int) -> str:

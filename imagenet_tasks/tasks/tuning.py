@@ -69,12 +69,8 @@ def tune(run: Run, tuning: Json, *, only_reuse: bool = False, listeners: Sequenc
             training.rung, count_rungs(candidates), training.candidate, candidates, training.learning_rate,
             training.weight_decay, training.width, training.epochs,
         )  # fmt: skip
-        try:
-            model = train_trial(run, "tune", work, listeners, item=training.key)
-        except GIVES_UP as error:
-            log.warning("%s is left out: %s", training.key, error)
-            return training
-        return _measured(run.store, training, model)
+        model = train_trial(run, "tune", work, listeners, item=training.key, gives_up=GIVES_UP)
+        return _measured(run.store, training, model) if model else training
 
     return {"trainings": sum(1 for _ in halve(train, tuning["epochs"], measure))}
 
@@ -101,21 +97,18 @@ def choose_settings(run: Run) -> Json:
 
         def look_up(training: TunedTraining) -> TunedTraining:
             found = records.get(training.key) or {"state": "", "error": None}
-            if found["state"] == "success":
-                return _measured(run.store, training, found["result"])
-            error = found["error"] or {
-                "type": "",
-                "message": "its training did not end. The log of the task tune says why.",
-            }
-            if error["type"] not in [kind.__name__ for kind in GIVES_UP]:
+            if found["state"] != "success":
+                error = found["error"] or {"message": "its training did not end. The log of the task tune says why."}
                 raise ArtifactError(f"Rung {training.rung}, candidate {training.candidate}: {error['message']}")
-            return training.model_copy(update={"problem": error["message"]})
+            if problem := found["result"].get("left_out"):
+                return training.model_copy(update={"problem": problem})
+            return _measured(run.store, training, found["result"])
 
         try:
             for training in halve(train, order["epochs"], look_up):
                 trainings.append(training)
         except ArtifactError as error:
-            problem = str(error)
+            problem = run.store.without_root(str(error))
         tuning = _choose(train, trainings, order["pictures"], problem)
         record["result"] = tuning.as_dict()
         _say(tuning)

@@ -7,10 +7,9 @@ import dataclasses
 import gc
 import sys
 from dataclasses import dataclass
-from typing import Any
 
 from imagenet_tasks.artifacts import kinds
-from imagenet_tasks.artifacts.references import Dataset, Regime, TrainedModel, Trial
+from imagenet_tasks.artifacts.references import Dataset, TrainedModel, Trial
 from imagenet_tasks.artifacts.training import Pace
 from imagenet_tasks.settings.config import TrainConfig
 from imagenet_tasks.store.storage import Store
@@ -61,7 +60,8 @@ class Work:
             halved: whether memory did not hold the batch, and half of it was trained with in the end.
         """
         inputs = {
-            "trial": self.trial.model_dump(mode="json", exclude={"added", "epoch_pictures", "regime"}) | self._regime,
+            "trial": self.trial.model_dump(mode="json", exclude={"added", "epoch_pictures", "regime"})
+            | ({"regime": regime} if (regime := self.trial.regime.mark) else {}),  # a usual training's name stays
             "epochs": self.epochs,
             "epoch_pictures": self.trial.epoch_pictures,
             "added": [array.fingerprint for array in self.trial.added],
@@ -75,14 +75,9 @@ class Work:
         return TrainedModel(trial=self.trial, fingerprint=mark)
 
     @property
-    def _regime(self) -> dict[str, Any]:
-        """What differs from the usual training; a model that was trained as usual keeps the name that it had."""
-        return {"regime": self.trial.regime.as_dict()} if self.trial.regime != Regime() else {}
-
-    @property
     def _other_pictures(self) -> bool:
         """Whether it is trained on other pictures than the dataset's."""
-        return bool(self.trial.added or self.trial.regime.doubted_by)
+        return bool(self.trial.added or self.trial.regime.doubted)
 
     @property
     def half_batch_size(self) -> int:
@@ -108,15 +103,18 @@ class Work:
     def epoch_pictures(self, dataset: Dataset) -> int:
         """Returns how many pictures its minutes count an epoch as.
 
-        Of a training that judges labels, too, all of the dataset: it gets as many epochs as the baseline.
+        Of a training on a part of the dataset, too, all of it: it is cut by as much as the baseline.
         """
-        parts = self.trial.folds if self.trial.arm == "part" else 1
-        return self.trial.epoch_pictures or sum(c.train for c in dataset.classes) // parts
+        return self.trial.epoch_pictures or sum(c.train for c in dataset.classes)
 
     def within(self, minutes: float, pace: Pace, dataset: Dataset) -> "Work":
         """Returns the work with as many epochs as these minutes allow."""
-        most = pace.epochs_within(60 * minutes, self.epoch_pictures(dataset))
-        return dataclasses.replace(self, epochs=min(self.epochs, most), pace=pace.fingerprint)
+        pictures = self.epoch_pictures(dataset)
+        epochs = min(self.epochs, most := pace.epochs_within(60 * minutes, pictures))
+        if self.trial.arm == "part":  # cut by as much as the baseline: else the cap would bend the learning curve
+            share = most / self.settings.epochs_of(self.trial.model, pictures, repair=False)
+            epochs = max(1, round(self.epochs * min(1, share)))
+        return dataclasses.replace(self, epochs=epochs, pace=pace.fingerprint)
 
     def settled(self, store: Store, dataset: Dataset) -> "Work | None":
         """Returns the work with its number of epochs; None where its pace is not measured yet."""

@@ -150,7 +150,7 @@ class FlipAndShift(keras.layers.Layer):
     """Mirrors half of the pictures and shifts each by up to `shift_px` both ways, while training alone.
 
     It lies around the network, not in it: a published model holds Keras' own layers only. Where it is told by how much
-    each picture may be changed, that share of them is mirrored and that share of the shift is the largest.
+    each picture may be changed, it is mirrored that much more seldom, and its largest shift is that much shorter.
 
     Args:
         shift_px: the largest shift, in pixels.
@@ -158,7 +158,7 @@ class FlipAndShift(keras.layers.Layer):
     """
 
     def __init__(self, shift_px: int, *, seed: int) -> None:
-        super().__init__()
+        super().__init__(autocast=False)  # a strength in bfloat16 would meet random numbers in float32
         self._shift_px, self._random = shift_px, keras.random.SeedGenerator(seed)
 
     def call(self, pictures: Any, strength: Any = None, training: bool = False) -> Any:

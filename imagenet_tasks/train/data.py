@@ -14,8 +14,8 @@ from imagenet_tasks.artifacts.arrays import (
     pictures_by_class,
     read_pieces,
     read_pixels,
-    read_split,
     read_table,
+    split_rows,
 )
 from imagenet_tasks.artifacts.kinds import EVALUATION
 from imagenet_tasks.artifacts.quality import Suspects
@@ -40,7 +40,7 @@ class Data:
         pictures: uint8 (n, rows, columns, 3), those that are trained on.
         labels: int32 (n,), theirs.
         validation: pictures and labels that decide which epoch is the best; may be empty.
-        added: how many more training pictures of each class there are than in the dataset, int (classes,).
+        added: how many training pictures of each class were added, less those left out as doubtful, int (classes,).
         streamed: whether they are read from shards.
         asked: the names of those that the trained model is asked about.
         read: returns these by name.
@@ -100,10 +100,12 @@ class _Parts:
         self._label_of = {member.class_id: label for label, member in enumerate(dataset.classes)}
         self._table = read_table(store, dataset)
         self.sides, self._steering, self._asked = _sides(self._table, trial)
+        self._left_out = np.empty(0, np.int32)  # the labels of pictures in doubt
         if trial.regime.doubted_by:
-            doubted = Suspects.read(store, EVALUATION.folder_of(trial.regime.doubted_by)).strong
-            rows = read_split(store, dataset, "train")
-            self.sides["train"] = self.sides["train"][[(row.class_id, row.image_id) not in doubted for row in rows]]
+            doubted = Suspects.read(store, EVALUATION.folder_of(trial.regime.doubted_by)).left_out(dataset)
+            rows, train = split_rows(store, dataset, "train"), self.sides["train"]
+            stays = np.fromiter(((row.class_id, row.image_id) not in doubted for row in rows), bool, len(train))
+            self.sides["train"], self._left_out = train[stays], self._table.labels[train[~stays]]
 
     def count(self, name: str) -> int:
         return len(self.sides[name]) + (sum(array.count for array in self._added) if name == "train" else 0)
@@ -115,8 +117,7 @@ class _Parts:
         return np.concatenate([own, *(np.full(a.count, self._label_of[a.class_id], np.int32) for a in self._added)])
 
     def _added_by_label(self) -> np.ndarray:
-        own = self._table.labels[self.sides["train"]]
-        counts = np.bincount(own, minlength=len(self._dataset.classes)) - [c.train for c in self._dataset.classes]
+        counts = -np.bincount(self._left_out, minlength=len(self._dataset.classes))
         for array in self._added:
             counts[self._label_of[array.class_id]] += array.count
         return counts

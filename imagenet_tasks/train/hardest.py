@@ -71,6 +71,9 @@ def _probabilities(store: Store, models: Sequence[TrainedModel], pictures: "np.n
     import keras
     import numpy as np
 
+    from imagenet_tasks.train.devices import find_gpus
+
+    find_gpus()  # a training may use the GPU at the same time: memory is taken as it is needed
     answers = []
     for model in models:
         network = keras.saving.load_model(store.open_file(model.folder, "model.keras"), compile=False, safe_mode=True)

@@ -76,7 +76,7 @@ def settle(store: Store, work: Work, dataset: Dataset) -> Work:
         )  # fmt: skip
     elif settled.epochs < work.epochs:
         log.info(
-            "Capped at %g minutes: %d of the model's own %d epochs, by its pace on %s",
+            "Capped at %g min: %d of %d epochs, by its pace on %s",
             minutes, settled.epochs, work.epochs, pace.device_name,
         )  # fmt: skip
     return settled

@@ -43,6 +43,7 @@ class Task:
         item: what its records are named by: '' for a single one.
         makes: the kind of artifact that it hands on.
         trains: whether it goes to the GPU's queue, and runs in a process of its own.
+        is_extra: whether the run goes on where it fails, and the report says so.
         is_repair: whether each repair has one.
     """
 
@@ -56,6 +57,7 @@ class Task:
     item: Literal["", "class", "trial"] = ""
     makes: Kind | None = None
     trains: bool = False
+    is_extra: bool = False
     is_repair: bool = False
 
     @property
@@ -95,7 +97,7 @@ TASKS = (
     ),
     _tuning_task(
         name="tune", label="Train the candidates of the tuning", step="train",
-        takes={"tuning": Taken("each", "plan_tuning")}, item="trial", makes=kinds.MODEL, trains=True,
+        takes={"tuning": Taken("each", "plan_tuning")}, item="trial", makes=kinds.MODEL, trains=True, is_extra=True,
     ),
     _tuning_task(name="choose_settings", label="Choose the best settings", after=("tune",)),
     _repair_task(
@@ -143,6 +145,7 @@ TASKS = (
     Task(
         name="build_final_model", module="models", label="Put the models together", part="Put the models together",
         step="report", takes={"models": Taken("each", "plan_final_model")}, makes=kinds.FINAL_MODEL, trains=True,
+        is_extra=True,
     ),
     Task(
         name="write_report", module="report", label="Write this report", part="Report", step="report",

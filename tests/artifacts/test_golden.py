@@ -229,10 +229,23 @@ def golden_final_model(store, where) -> str:
     return " ".join(f"{share:.3f}" for share in np.asarray(shares).flatten())
 
 
+def golden_hardest(store, where) -> str:
+    """Ten of a class's pictures, by two networks that nobody trained."""
+    import keras
+
+    from imagenet_tasks.train.hardest import choose_hardest
+
+    dataset = small_dataset(store, where)
+    draw = dataset.classes[0].array
+    array = choose_hardest(store, publish_networks(store, dataset, 2), draw, label=0, wanted=10)
+    keras.backend.clear_session()
+    return digest_of_folder(store, array.folder)
+
+
 EXACT = {
     kinds.SELECTION: golden_selection, kinds.ARRAY: golden_array, kinds.DATASET: golden_dataset,
     kinds.EVALUATION: golden_evaluation, kinds.PLAN: golden_plan, kinds.COPIES: golden_copies,
-    kinds.COLLECTED: golden_collected, kinds.URL_LIST: golden_url_list,
+    kinds.COLLECTED: golden_collected, kinds.HARDEST: golden_hardest, kinds.URL_LIST: golden_url_list,
 }  # fmt: skip
 NEARLY = {
     kinds.DRAWN_PICTURE: (golden_drawn_picture, 2.0),

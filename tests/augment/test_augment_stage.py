@@ -134,7 +134,7 @@ def test_a_plan_says_which_models_it_repairs(prepared, evaluation):
 
 def test_a_plan_names_what_the_chosen_classes_are_confused_with(prepared, evaluation):
     made = plan(prepared, evaluation, "targeted", "mix")  # cows are taken for cobras
-    assert [prepared[1].classes[label].class_id for label in made.pairs[0]] == [COBRA, COW] and len(made.pairs) == 1
+    assert [prepared[1].classes[label].class_id for label in made.mixed[0]] == [COBRA, COW] and len(made.mixed) == 1
 
 
 @pytest.mark.parametrize("arm", ["longer", "mix", "soften", "clean"])

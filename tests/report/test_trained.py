@@ -38,7 +38,7 @@ def test_the_curves_tell_whether_a_training_was_long_enough(epochs, best, said):
     ("minutes", "stopped", "epochs", "said"),
     [
         (None, False, 3, ""),
-        (0.5, False, 3, "Capped at 0.5 minutes: 3 of the model's own 78\N{NO-BREAK SPACE}epochs."),
+        (0.5, False, 3, "Capped at 0.5 min: 3 of 78\N{NO-BREAK SPACE}epochs."),
         (30, False, 78, ""),
         (30, True, 3, ""),
     ],

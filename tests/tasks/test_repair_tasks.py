@@ -168,11 +168,11 @@ def test_each_arm_without_pictures_of_its_own_changes_one_thing_of_the_training(
         dataset="d", class_id=COW, name="cow", label=1, recall=0.1, recall_interval=(0.0, 0.2), support=9,
         confused_with=(), pictures_to_add=5, why="w",
     )  # fmt: skip
-    about = {"chosen": (chosen,), "pairs": ((0, 1),), "doubted_by": "e"}
+    about = {"chosen": (chosen,), "mixed": ((0, 1),), "doubted": "d", "doubted_by": "e"}
     trials = trials_of(start, tmp_path, before=about, arms="mix,soften,clean", label_check_folds=2)
     assert {arm: trial.regime for arm, trial in trials.items()} == {
         "longer": Regime(), "targeted": Regime(), "mix": Regime(mixed=((0, 1),)), "soften": Regime(softened=(1,)),
-        "clean": Regime(doubted_by="e"),
+        "clean": Regime(doubted="d", doubted_by="e"),
     }  # fmt: skip
     assert {trial.epoch_pictures for trial in trials.values()} == {trials["longer"].epoch_pictures}
 
@@ -185,9 +185,35 @@ def test_arms_that_would_change_nothing_are_left_out_and_the_record_says_why(sta
     recorded = Run(Store(tmp_path / "home"), "dag", "run").result_of("plan_retraining")
     assert recorded["empty_arms"] == {
         "mix": "on validation its classes are confused with none",
-        "clean": "no label of a training picture is strongly in doubt",
+        "clean": "no label of a training picture is in such doubt that it can be left out",
         "collect-hard": "the source has no new picture of its classes",
     }
+
+
+def test_where_the_source_leaves_no_choice_the_hardest_are_no_arm_of_their_own(start, tmp_path):
+    run = start(seeds=1, arms="collect-hard")
+    _, groups = planned(run, tmp_path / "data")
+    there = AddedPictures.from_dict(pictures_of(5, "collect-hard"))
+    for chosen_of, arms in ((5, ["longer", "targeted"]), (6, ["longer", "collect-hard", "targeted"])):
+        collected = [[there.model_copy(update={"chosen_of": chosen_of}).as_dict()]]
+        trials = repair.plan_retraining(run, groups, [[pictures_of(5, "targeted")]], collected)
+        assert [t["arm"] for t in trials] == arms
+
+
+def test_an_arm_by_which_the_repaired_model_was_trained_already_is_left_out(start, tmp_path):
+    run = start(seeds=1, arms="mix")
+    _, groups = planned(run, tmp_path / "data", mixed=((0, 1),))
+    plan = AugmentationPlan.find(run.store, groups[0]["plan"])
+    mixed = plan.before[0].trial.model_copy(update={"regime": Regime(mixed=((0, 1), (1, 2)))})
+    later = plan.model_copy(
+        update={"fingerprint": "later", "before": (TrainedModel(trial=mixed, fingerprint="m"),)}
+    )  # fmt: skip
+    with run.store.publish(later.folder) as folder:
+        later.write_to(folder)
+    copied = [[pictures_of(5, "targeted")]]
+    assert "mix" in [t["arm"] for t in repair.plan_retraining(run, groups, copied, [])]
+    trials = repair.plan_retraining(run, [{"plan": "later"}], copied, [])
+    assert [t["arm"] for t in trials] == ["longer", "targeted"]
 
 
 def test_each_seed_trains_with_copies_of_its_own(start, tmp_path):

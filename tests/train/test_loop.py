@@ -107,15 +107,18 @@ def test_a_layer_changes_its_pictures_anew_each_time_and_only_in_training():
     assert (np.asarray(FlipAndShift(4, seed=0)(before)) == before).all()
 
 
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
 @pytest.mark.parametrize(
     ("strength", "most_px", "least_mirrored", "most_mirrored"), [(1, 4, 0.4, 0.6), (0.5, 2, 0.15, 0.35)]
 )
 def test_a_picture_that_may_be_changed_half_as_much_is_shifted_half_as_far_and_mirrored_half_as_often(
-    strength, most_px, least_mirrored, most_mirrored
+    strength, most_px, least_mirrored, most_mirrored, policy
 ):
     columns = np.arange(100, dtype=np.uint8)
     before = np.tile(columns[None, None, :, None], (400, 20, 1, 3))
+    keras.config.set_dtype_policy(policy)
     layer, told = FlipAndShift(4, seed=0), np.full((400, 1), strength, np.float32)
+    keras.config.set_dtype_policy("float32")
     after = np.asarray(layer(before, told, training=True))[:, 10].astype(int)[..., 0]
     mirrored = after[:, 50] > after[:, 51]
     moved = np.where(mirrored, 49 - after[:, 50], after[:, 50] - 50)

@@ -234,7 +234,7 @@ def test_pictures_whose_label_is_strongly_in_doubt_are_left_out_where_the_regime
     cobras = [row.image_id for row in read_split(store, dataset, "train") if row.class_id == COBRA]
     with store.publish("evaluations/doubting") as folder:
         suspects_of([(COBRA, cobras[0], 0.9), (COBRA, cobras[1], 0.4)]).write_to(folder)  # the second one not strongly
-    model = run_trial(prepared, epochs=1, arm="clean", regime=Regime(doubted_by="doubting"))
+    model = run_trial(prepared, epochs=1, arm="clean", regime=Regime(doubted="d", doubted_by="doubting"))
     record, pictures = training_of(store, model), sum(c.train for c in dataset.classes)
     assert (record.training_pictures, record.added_pictures, record.prior_corrected) == (pictures - 1, 0, True)
 
