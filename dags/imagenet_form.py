@@ -223,8 +223,8 @@ PARAMS: dict[str, Param] = {
     "final_models": _override(
         "integer",
         "Final model of ... seeds",
-        "So many seeds of the best training, and mirrored views, become one Keras model: better, and slower to answer. "
-        "The report says both. At most as many as seeds. Empty: none.",
+        "So many seeds of the best training, and mirrored views, become one Keras model: mostly better, and slower to "
+        "answer. The report says by how much. At most as many as seeds. Empty: none.",
         "Training",
         minimum=1,
         maximum=20,

@@ -60,12 +60,13 @@ def _judged(history: Sequence[Epoch], best_epoch: int) -> str:
     return f"Trained enough: at the end it has {figures} right."
 
 
-def next_step(trained: str, curve: dict[str, Any] | None) -> str:
+def next_step(trained: str, curve: dict[str, Any] | None, *, test_steers: bool = False) -> str:
     """Returns what to do next, in a sentence or two; '' where nothing is evident.
 
     Args:
         trained: what `judge_training` said of the model that the run ended with.
         curve: what more pictures are worth, where it was asked for.
+        test_steers: whether the test pictures are the validation pictures, on which nothing more can be measured.
     """
     said = []
     if TOO_LONG in trained:
@@ -77,6 +78,6 @@ def next_step(trained: str, curve: dict[str, Any] | None) -> str:
         said.append(worth(curve))
     elif LIMITED in trained:
         said.append("Get more pictures: they do more than a longer training.")
-        if curve is None:
-            said.append("A run with learning_curve=true tells of which classes.")
+        if curve is None and not test_steers:
+            said.append("A run with learning_curve=true and seeds=3 tells of which classes.")
     return " ".join(said)
