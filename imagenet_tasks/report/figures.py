@@ -54,7 +54,9 @@ def collect(inputs: ReportInputs, files: Files) -> dict[str, Any]:
             "source": config.download.source, "written_s": time.time(),
         },
         "verdict": _verdict(inputs, models, comparison, classes, data["left_out"]),
-        "next_step": next_step((models.get("after") or models["before"])["trained"], more_pictures, test_steers=inputs.dataset.test_steers),
+        "next_step": next_step(
+            (models.get("after") or models["before"])["trained"], more_pictures, test_steers=inputs.dataset.test_steers
+        ),
         "decision": inputs.decision.as_dict(),
         "first_decision": (inputs.rounds[0].decision if inputs.rounds else inputs.decision).as_dict(),
         "champion": {k: inputs.champion[k] for k in ("outcome", "why")} if inputs.champion else None,

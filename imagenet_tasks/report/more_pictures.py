@@ -26,7 +26,7 @@ def collect_more_pictures(inputs: ReportInputs, files: Files) -> dict[str, Any] 
         return None
     curve, added = files.read(inputs.baseline.folder, LearningCurve), inputs.config.augment.pictures_to_add
     # One training each is not enough to tell, as in the verdict.
-    gains = forecast(curve.classes, added) if len(curve.seeds) > 1 else [None] * len(curve.classes)
+    gains = forecast(curve.classes, added)
     rows = [
         one.model_dump(mode="json", exclude={"covariance"})
         | {"gain": gain and gain[0], "interval": gain and list(gain[1])}
