@@ -25,7 +25,6 @@ def collect_more_pictures(inputs: ReportInputs, files: Files) -> dict[str, Any] 
     if not inputs.config.train.learning_curve:
         return None
     curve, added = files.read(inputs.baseline.folder, LearningCurve), inputs.config.augment.pictures_to_add
-    # One training each is not enough to tell, as in the verdict.
     gains = forecast(curve.classes, added)
     rows = [
         one.model_dump(mode="json", exclude={"covariance"})
