@@ -16,11 +16,13 @@ from typing import Any
 import pytest
 import yaml
 
+from imagenet_tasks.workflow import graph
+
 ROOT = Path(__file__).parents[2]
 VALUES = ROOT / "deploy/helm-values.yaml"
 GUIDE = (ROOT / "docs/kubernetes.md").read_text()
 DAG_ID = "imagenet_targeted_augmentation"
-TRAINING = {"train_baseline", "train_augmented", "round_2.train_augmented", "round_3.train_augmented"}
+TRAINING = {task_id for task_id, task, _ in graph.all_task_ids() if task.trains}
 POD = {
     "IMAGENET_GPU_POD_LIMITS": "nvidia.com/gpu=1, cpu=4,memory=16Gi",
     "IMAGENET_GPU_POD_IMAGE": "registry/imagenet-tasks:gpu",

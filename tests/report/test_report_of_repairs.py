@@ -7,9 +7,11 @@ import pytest
 from report_page import class_of, report
 
 from imagenet_tasks.artifacts.decision import Decision
+from imagenet_tasks.artifacts.references import AugmentationPlan
 from imagenet_tasks.errors import ArtifactError
 from imagenet_tasks.report import study, wording
 from imagenet_tasks.report.page import _batch, _said_task
+from imagenet_tasks.report.repair import _did
 from imagenet_tasks.report.stage import write_report
 from imagenet_tasks.settings.config import ARMS as ARM_NAMES
 from imagenet_tasks.settings.config import POLICIES, STRATEGIES, TRANSFORMS
@@ -104,14 +106,31 @@ def test_what_an_arm_means_beside_the_chosen_one_is_said(build_run, other, accur
     assert said in page.text_of["against"]
 
 
-def test_an_arm_that_the_source_had_nothing_new_for_is_said(build_run):
+def test_an_arm_that_would_change_nothing_is_said_with_the_reason(build_run):
     inputs = build_run(before=0.3, after=0.3, seeds=2)
-    config = replace(inputs.config, train=replace(inputs.config.train, arms=("collect",)))
-    result = write_report(replace(inputs, config=config))
+    rounds = tuple(replace(each, empty_arms={"collect": "the source has nothing new"}) for each in inputs.rounds)
+    result = write_report(replace(inputs, rounds=rounds))
     page = " ".join(inputs.run.store.read_bytes(result["report"]).decode().split())
-    assert "Not trained, since the source has no new picture of its classes: collect." in page
+    assert page.count("Collect was not tried: the source has nothing new.") == 2  # in the verdict, and among the arms
     assert "was tried, and it did no better on validation" in page
-    assert "The source has no new pictures for collect." in page
+
+
+@pytest.mark.parametrize(
+    ("arm", "said"),
+    [
+        ("mix", "mixed with one another: cow and palm"),
+        ("soften", "changed half as much: cobra"),
+        ("clean", "4\N{NO-BREAK SPACE}pictures left out, whose label is in doubt"),
+        ("more", ""),
+    ],
+)
+def test_what_an_arm_without_pictures_of_its_own_changed_is_said(build_run, arm, said):
+    (chosen,) = (c for c in build_run(names=NAMES, after=0.8).rounds[0].plan.targeted[:1])
+    plan = AugmentationPlan(
+        fingerprint="p", strategy="recall", mixed=((0, 2),), doubted_pictures=4,
+        chosen=(chosen.model_copy(update={"name": "cobra"}),),
+    )  # fmt: skip
+    assert _did(arm, plan, list(NAMES)) == said
 
 
 def test_the_best_baseline_on_validation_is_taken_and_said(build_run):
