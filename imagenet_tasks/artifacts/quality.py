@@ -116,6 +116,14 @@ class Suspect(Disputed):
 STRONG = 0.5
 
 
+def may_be_left_out(doubted: int, pictures: int) -> bool:
+    """Tells whether a class can do without its pictures in doubt; with more than half of them it keeps all.
+
+    Of a class that they do not know, models doubt most pictures.
+    """
+    return 2 * doubted <= pictures
+
+
 class Suspects(JsonArtifact):
     """The training pictures whose label is in doubt, the strongest doubt first.
 
@@ -139,10 +147,7 @@ class Suspects(JsonArtifact):
         }
 
     def left_out(self, dataset: Dataset) -> set[tuple[str, str]]:
-        """Returns those of the strong ones that a training can do without.
-
-        A class of which more than half is in doubt keeps all: there the models do not know the class.
-        """
+        """Returns those of the strong ones that a training can do without."""
         strong = self.strong
-        count, most = Counter(class_id for class_id, _ in strong), {c.class_id: c.train / 2 for c in dataset.classes}
-        return {(class_id, image_id) for class_id, image_id in strong if count[class_id] <= most.get(class_id, 0)}
+        count, train = Counter(class_id for class_id, _ in strong), {c.class_id: c.train for c in dataset.classes}
+        return {(c, image_id) for c, image_id in strong if may_be_left_out(count[c], train.get(c, 0))}

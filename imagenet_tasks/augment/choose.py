@@ -16,6 +16,7 @@ from functools import cached_property
 
 import numpy as np
 
+from imagenet_tasks.artifacts.quality import may_be_left_out
 from imagenet_tasks.artifacts.references import ChosenClass, Dataset
 from imagenet_tasks.errors import DataError
 from imagenet_tasks.settings.config import ArmName, AugmentConfig, StrategyName
@@ -194,18 +195,21 @@ def describe(
         pictures_to_add: how many.
         arms: that train with them.
         new: whether they are new ones of the source, else copies.
-        suspects: the image ids of its training pictures whose label is in doubt; skipped, unless these are all.
+        suspects: the image ids of its training pictures whose label is in doubt; skipped, unless these are most.
         round_number: of the repair.
     """
     member, taken_for = validation.dataset.classes[label], validation.taken_for(label)
     why = [f"{validation.said(label)}, {'; '.join(reasons)}"]
     if taken_for:
         why.append("taken for " + ", ".join(f"{name} ({number(count)})" for name, count in taken_for))
-    skipped = tuple(suspects) if len(suspects) < member.train else ()
+    skipped = tuple(suspects) if may_be_left_out(len(suspects), member.train) else ()
     if skipped:
         why.append(f"no copies of {len(skipped)} of its {member.train} training pictures, whose labels are in doubt")
     elif suspects:
-        why.append(f"the labels of all its {member.train} training pictures are in doubt, so all are copied")
+        why.append(
+            f"the labels of {len(suspects)} of its {member.train} training pictures are in doubt: the models do not know "
+            "the class, so all are copied"
+        )
     return ChosenClass(
         dataset=validation.dataset.fingerprint,
         class_id=member.class_id,

@@ -51,7 +51,7 @@ def plan_augmentation(
     """Chooses the classes that get more pictures in each arm, from one round's validation pictures.
 
     What several arms add to one class is in the plan once, with all of these arms. Of training pictures whose labels
-    the evaluation disputes (suspects.json) no copies are made, unless that leaves none.
+    the evaluation disputes (suspects.json) no copies are made, unless these are most of a class.
 
     Args:
         store: where the evaluation and its models are and the plan goes.
