@@ -207,8 +207,8 @@ def describe(
         why.append(f"no copies of {len(skipped)} of its {member.train} training pictures, whose labels are in doubt")
     elif suspects:
         why.append(
-            f"the labels of {len(suspects)} of its {member.train} training pictures are in doubt: the models do not know "
-            "the class, so all are copied"
+            f"the labels of {len(suspects)} of its {member.train} training pictures are in doubt: the models do not "
+            "know the class, so all are copied"
         )
     return ChosenClass(
         dataset=validation.dataset.fingerprint,
