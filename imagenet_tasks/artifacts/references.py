@@ -1,5 +1,6 @@
 """What each stage hands to the next: one type per artifact, which points to the folder that it lies in."""
 
+import re
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
@@ -212,8 +213,8 @@ class ChosenClass(JsonArtifact):
 
     @staticmethod
     def class_of(key: str) -> str:
-        """Returns the class id in such a name."""
-        return key.rpartition(".")[0]
+        """Returns the class id in such a name; what is none it returns as it is."""
+        return re.sub(r"\.(hardest-)?\d+$", "", key)
 
 
 class AddedPictures(JsonArtifact):

@@ -267,7 +267,7 @@ def class_names(run: Run) -> dict[str, str]:
 
 def label_of(names: dict[str, str], item: str) -> str:
     """Returns the class's name of a task's item: a class id, or that with the number of pictures to add; else ''."""
-    return names.get(item) or names.get(ChosenClass.class_of(item), "")
+    return names.get(ChosenClass.class_of(item), "")
 
 
 def _decision(records: list[TaskRecord]) -> str:

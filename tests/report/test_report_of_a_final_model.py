@@ -17,7 +17,7 @@ def with_final(inputs, interval):
     return dataclasses.replace(inputs, final=final)
 
 
-@pytest.mark.parametrize(("low", "said"), [(0.01, "better than one of them alone"), (-0.01, "no difference to one")])
+@pytest.mark.parametrize(("low", "said"), [(0.01, "better than one of them alone"), (-0.01, "no difference from one")])
 def test_it_stands_beside_one_model_with_its_cost(build_run, low, said):
     inputs = with_final(build_run(seeds=2, before=0.3 + low), (low, 0.03))  # runs of no other test
     _, page, figures = report(inputs)
