@@ -307,7 +307,7 @@ PARAMS: dict[str, Param] = {
         "- **mix**: pictures of confused classes are mixed with one another\n"
         "- **soften**: pictures of the chosen classes are mixed, shifted and mirrored half as much\n"
         "- **clean**: without the pictures whose label is in doubt (*Check the labels in ... parts*)\n\n"
-        "Empty: as the profile says.",
+        "The list replaces the profile's: name **collect** again to keep it. Empty: as the profile says.",
         "Repair",
         items={"type": "string", "enum": list(ARMS)},
         uniqueItems=True,

@@ -69,5 +69,8 @@ def moment(seconds: float | None) -> str:
 
 
 def span(bounds: tuple[float, float] | list[float] | None) -> str:
-    """Returns an interval of a difference in signed percentage points, or a dash."""
-    return DASH if bounds is None else f"{points(bounds[0])} to {points(bounds[1])}"
+    """Returns an interval of a difference of two shares in signed percentage points, or a dash.
+
+    No such difference is beyond 100 points; t does not know that.
+    """
+    return DASH if bounds is None else " to ".join(points(min(1.0, max(-1.0, bound))) for bound in bounds)

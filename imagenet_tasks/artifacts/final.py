@@ -26,7 +26,8 @@ class FinalModel(Published):
     """The mean of what `models` answer to a picture and to its mirror image, as one Keras model.
 
     `one_ms` and `final_ms` are milliseconds a picture of one of the models and of all of it, in batches of `batch` on
-    the device of that name.
+    the device of that name. It takes uint8 pictures (n, rows_px, columns_px, 3) and answers with the probabilities of
+    `class_ids`, in that order.
     """
 
     KIND: ClassVar[Kind] = kinds.FINAL_MODEL
@@ -38,3 +39,6 @@ class FinalModel(Published):
     final_ms: float
     batch: int
     device_name: str
+    rows_px: int
+    columns_px: int
+    class_ids: tuple[str, ...]

@@ -54,8 +54,9 @@ def plan_augmentation(run: Run, evaluation: Json, *, round_number: int = 1, max_
             log.info("%s (%s): +%d pictures: %s", chosen.name, chosen.class_id, chosen.pictures_to_add, chosen.why)
         for arm in config.train.arms:
             mine = [c for c in plan.chosen if arm in c.arms]
-            count = sum(c.pictures_to_add for c in mine)
-            log.info("Arm %s: %d pictures to add in %d classes", arm, count, len(mine))
+            if mine:
+                count = sum(c.pictures_to_add for c in mine)
+                log.info("Arm %s: %d pictures to add in %d classes", arm, count, len(mine))
     return _groups(plan, plan.of(new=False), max_tasks)
 
 
@@ -74,7 +75,7 @@ def plan_collection(
         plan = AugmentationPlan.find(run.store, planned[0]["plan"])
         groups = _groups(plan, plan.of(new=True), max_tasks)
         record["result"] = {"groups": [group["chosen"] for group in groups]}  # by which a page finds a task's classes
-        log.info("New pictures to collect: %d classes", sum(len(group["chosen"]) for group in groups))
+        log.info("New pictures to collect of %d classes", len({c.class_id for c in plan.of(new=True)}))
     return groups
 
 
@@ -297,7 +298,7 @@ def _lack(arm: ArmName, plan: AugmentationPlan, added: Sequence[AddedPictures], 
     if arm == "mix" and not plan.mixed:
         return "on validation its classes are confused with none"
     if arm == "clean" and not plan.doubted:
-        return "no label of a training picture is in such doubt that it can be left out"
+        return "no label is in strong doubt, but in classes that the models do not know"
     if arm in REGIMES and _regime(arm, plan, before).mark == before.mark:
         return "the model that is repaired was trained so already"
     return ""

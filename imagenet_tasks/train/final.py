@@ -54,6 +54,8 @@ def put_together(
         made = FinalModel(
             fingerprint=mark, models=tuple(models), validation=measured["validation"], test=measured["test"],
             one_ms=_ms_a_picture(networks[0]), final_ms=_ms_a_picture(final), batch=BATCH, device_name=device.name,
+            rows_px=dataset.rows_px, columns_px=dataset.columns_px,
+            class_ids=tuple(c.class_id for c in dataset.classes),
         )  # fmt: skip
         with publish() as folder:
             final.save(folder / "model.keras")

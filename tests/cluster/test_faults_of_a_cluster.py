@@ -19,6 +19,8 @@ from tools.local_cluster import LocalCluster
 
 CLASSES = ["n00451635", "n02685082", "n09438940", "n12582231"]
 LONGER = SETTINGS | {"classes": CLASSES, "images_per_class": 120, "epochs": 20, "retrain_epochs": 10}
+LONGER |= {"arms": ["targeted"]}  # and the control: a third training would show nothing more of a fault
+pytestmark = pytest.mark.timeout(1500)  # the first test waits for the disturbed run, and another beside it
 DOWN_S = 3.0  # so long a part is away
 
 

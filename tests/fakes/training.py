@@ -30,7 +30,7 @@ def put_together(store, dataset, models, settings, *, mark):
     figures = FinalFigures(pictures=40, one=0.5, final=0.55, difference=0.05, interval=(0.01, 0.09))
     final = FinalModel(
         fingerprint=mark, models=tuple(models), validation=figures, test=figures, one_ms=0.5, final_ms=2.0, batch=64,
-        device_name="none",
+        device_name="none", rows_px=16, columns_px=16, class_ids=("a", "b"),
     )  # fmt: skip
 
     def build(publish):

@@ -12,7 +12,7 @@ def with_final(inputs, interval):
     figures = FinalFigures(pictures=40, one=0.5, final=0.52, difference=0.02, interval=interval)
     final = FinalModel(
         fingerprint="f", models=inputs.kept.evaluation.models[:2], validation=figures, test=figures, one_ms=0.5,
-        final_ms=2.0, batch=64, device_name="A processor",
+        final_ms=2.0, batch=64, device_name="A processor", rows_px=16, columns_px=16, class_ids=("a", "b"),
     )  # fmt: skip
     return dataclasses.replace(inputs, final=final)
 

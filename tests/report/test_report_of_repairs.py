@@ -83,10 +83,11 @@ def test_all_arms_stand_beside_the_baseline_with_what_was_added(build_run):
         name = f"{wording.ARM_NAMES[arm]} {wording.ARM_GLOSSES[arm]}"
         said = next(shown for shown in page.rows if shown[0] == name)
         assert said[2:4] == [str(row["added_pictures"]), "2"]
-        assert said[4].startswith(wording.percent(row["test"]["mean"]))
-        assert said[5] == wording.points(row["comparison"]["difference"])
-        assert said[9] == row["comparison"]["verdict"]
-    assert any(row[0] == "Chance" and row[4] == wording.percent(0.25) for row in page.rows)
+        assert said[4] == wording.percent(row["validation"]["mean"])
+        assert said[5].startswith(wording.percent(row["test"]["mean"]))
+        assert said[6] == wording.points(row["comparison"]["difference"])
+        assert said[10] == row["comparison"]["verdict"]
+    assert any(row[0] == "Chance" and row[5] == wording.percent(0.25) for row in page.rows)
 
 
 @pytest.mark.parametrize(
@@ -197,14 +198,16 @@ def test_a_decision_for_a_round_that_was_not_evaluated_is_an_error(build_run):
 def test_a_class_that_lost_is_marked_and_said(build_run):
     _, page, figures = report(build_run(names=NAMES, before=0.9, after=0.95, losing=1, seeds=2))
     assert figures["verdict"]["collateral"] == ["n00000001"]
-    assert "1 class lost. cobra got worse by more than chance explains" in text(page).replace("\u00a0", " ")
+    assert "1 class lost. cobra got worse than in the baseline by more than chance explains" in text(page).replace(
+        "\u00a0", " "
+    )
     row = next(row for row in page.rows if len(row) == 13 and class_of(row) == "cobra")
     assert "▼" in row[0] and row[6].endswith("< 0.001".replace(" ", "\u00a0"))
 
 
 def test_where_no_class_lost_that_is_said_too(build_run):
     _, page, _ = report(build_run())
-    assert page.text_of["collateral"].startswith("No class lost more than chance explains")
+    assert page.text_of["collateral"].startswith("Beside the baseline, no class lost more than chance explains")
 
 
 def test_labels_that_were_not_judged_are_said_not_to_be(build_run):

@@ -185,7 +185,7 @@ def test_arms_that_would_change_nothing_are_left_out_and_the_record_says_why(sta
     recorded = Run(Store(tmp_path / "home"), "dag", "run").result_of("plan_retraining")
     assert recorded["empty_arms"] == {
         "mix": "on validation its classes are confused with none",
-        "clean": "no label of a training picture is in such doubt that it can be left out",
+        "clean": "no label is in strong doubt, but in classes that the models do not know",
         "collect-hard": "the source has no new picture of its classes",
     }
 
