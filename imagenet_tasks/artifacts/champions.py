@@ -20,7 +20,7 @@ ADVICE = (
 )
 
 
-class Compared(JsonArtifact):
+class Challenge(JsonArtifact):
     """Why a model did not take the champion's place: the same question again has the same answer.
 
     `mark` follows from the model, the dataset, and of how many trainings the model is the best.
@@ -56,7 +56,7 @@ class Champion(JsonArtifact):
     training: TrainingRecord
     replaced: dict[str, Any] | None
     split_by: SplitBy | None = None
-    compared: tuple[Compared, ...] = ()
+    compared: tuple[Challenge, ...] = ()
 
     @property
     def class_ids(self) -> list[str]:

@@ -99,6 +99,11 @@ class Dataset(Published):
     test_steers: bool = False  # the validation pictures are the test pictures
     split_by: SplitBy | None = None
 
+    @property
+    def training_pictures(self) -> int:
+        """How many pictures of all classes may be trained on."""
+        return sum(c.train for c in self.classes)
+
 
 class Regime(JsonArtifact):
     """What a repair changes of a training beside adding pictures; nothing by default.

@@ -113,17 +113,16 @@ def _plan(
         )
         for (label, pictures, new, _), (of_arms, reasons) in merged.items()
     )
-    plan = AugmentationPlan(
-        fingerprint=mark, strategy=settings.strategy, chosen=chosen, before=evaluation.models, mixed=(),
-    )  # fmt: skip
     doubted = sorted(found.left_out(dataset)) if found else []
-    return plan.model_copy(
-        update={
-            "mixed": validation.pairs([c.label for c in plan.targeted]),
-            "doubted": fingerprint(doubted=doubted) if doubted else "",
-            "doubted_by": evaluation.fingerprint if doubted else "",
-            "doubted_pictures": len(doubted),
-        }
+    return AugmentationPlan(
+        fingerprint=mark,
+        strategy=settings.strategy,
+        chosen=chosen,
+        before=evaluation.models,
+        mixed=validation.pairs([c.label for c in chosen if "targeted" in c.arms]),
+        doubted=fingerprint(doubted=doubted) if doubted else "",
+        doubted_by=evaluation.fingerprint if doubted else "",
+        doubted_pictures=len(doubted),
     )
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from imagenet_tasks.artifacts.arrays import read_probabilities, read_split
 from imagenet_tasks.artifacts.champions import (
     KEY,
+    Challenge,
     Champion,
-    Compared,
     champion_of,
     key_of,
     open_model,
@@ -71,8 +71,8 @@ def promote(
         profile: the same.
         drawn: whether the pictures are the built-in source's.
         ask: returns what a champion takes the dataset's validation pictures for, as the dataset's labels in the split's
-            order. Called only where the answers can decide. Where it raises NetworkUnusable the
-            champion is replaced; after any other error of ours the champion stays.
+            order. Called only where the answers can decide. Where it raises NetworkUnusable the champion is replaced;
+            after any other error of ours it stays.
 
     Returns:
         "outcome" (promoted, kept or not eligible), "why" in a sentence, and the champion's entry (None for none).
@@ -94,7 +94,7 @@ def promote(
             if judged.outcome == "promoted" and not _is_by(run, candidate, present):
                 present = _entry(store, dataset, candidate, present, run, profile=profile, drawn=drawn)
             elif present and judged.mark:
-                stood = Compared(mark=judged.mark, why=judged.why)
+                stood = Challenge(mark=judged.mark, why=judged.why)
                 present = present.model_copy(update={"compared": (*present.compared, stood)})
         with store.lock("models"):
             entries = read_entries(store)

@@ -81,8 +81,7 @@ def collect(inputs: ReportInputs, files: Files) -> dict[str, Any]:
 def _model(files: Files, inputs: ReportInputs, evaluation: Evaluation) -> dict[str, Any]:
     """Returns what a round's first model did, and how its accuracy spreads over the round's seeds."""
     model, train = evaluation.model, inputs.config.train
-    pictures = sum(c.train for c in inputs.dataset.classes)
-    own = train.epochs_of(model.trial.model, pictures, repair=evaluation.round > 0)
+    own = train.epochs_of(model.trial.model, inputs.dataset.training_pictures, repair=evaluation.round > 0)
     metrics, training = files.read(evaluation.folder, Metrics), files.read(model.folder, TrainingRecord)
     history = files.history(model)
     group = next(g for g in metrics.groups if (g.arm, g.model) == (model.trial.arm, model.trial.model))

@@ -2,10 +2,11 @@
 
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from imagenet_tasks.workflow.graph import is_forced
+from imagenet_tasks.settings.config import MAX_ROUNDS
+from imagenet_tasks.workflow.graph import GATE, is_forced, task_id
 from imagenet_tasks.workflow.progress import Listener, Progress, Snapshot, log_line
 from imagenet_tasks.workflow.run import Run
 
@@ -20,6 +21,19 @@ def in_groups(items: Sequence[T], most: int) -> list[Sequence[T]]:
     """Returns the items in order, in at most so many groups of equal size: one item each where that suffices."""
     size = max(1, -(-len(items) // most))
     return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def repairs_decided(result_of: Callable[[str], Json | None]) -> Iterator[int]:
+    """Yields the numbers of a run's repairs, up to the first gate that went to the report.
+
+    Args:
+        result_of: returns what a task handed on, by its id; None where it did not run.
+    """
+    for number in range(1, MAX_ROUNDS + 1):
+        decision = result_of(task_id(GATE, number))
+        if decision is None or decision["branch"] != "augment":
+            return
+        yield number
 
 
 def salt_of(run: Run, task: str) -> str:

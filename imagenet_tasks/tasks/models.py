@@ -9,11 +9,11 @@ from imagenet_tasks.artifacts.final import FinalModel
 from imagenet_tasks.artifacts.references import AugmentationPlan, Dataset, Evaluation, TrainedModel, Trial
 from imagenet_tasks.artifacts.training import TrainingRecord, read_history
 from imagenet_tasks.errors import ArtifactError, without_secrets
-from imagenet_tasks.settings.config import CONTROL, MAX_ROUNDS, own_epochs
+from imagenet_tasks.settings.config import CONTROL, own_epochs
 from imagenet_tasks.store.storage import Store
-from imagenet_tasks.tasks.common import LOG, Json, log, progress_of, salt_of, say
+from imagenet_tasks.tasks.common import LOG, Json, log, progress_of, repairs_decided, salt_of, say
 from imagenet_tasks.train import Work, load_keras
-from imagenet_tasks.workflow.graph import BASELINE_EVALUATION, GATE, REPAIR_EVALUATION, task_id
+from imagenet_tasks.workflow.graph import BASELINE_EVALUATION, REPAIR_EVALUATION, task_id
 from imagenet_tasks.workflow.progress import Listener
 from imagenet_tasks.workflow.run import Run
 
@@ -44,7 +44,7 @@ def train_augmented(run: Run, trial: Json, *, only_reuse: bool = False, listener
 
 def _train(run: Run, name: str, trial: Trial, listeners: Sequence[Listener], only_reuse: bool) -> Json:
     settings = run.config.train
-    pictures = sum(c.train for c in Dataset.find(run.store, trial.dataset).classes)
+    pictures = Dataset.find(run.store, trial.dataset).training_pictures
     epochs = settings.epochs_of(trial.model, pictures, repair=name == "train_augmented")
     if trial.arm == "part":  # longer by as much as the model itself takes few pictures to need
         epochs = round(epochs * own_epochs(trial.model, pictures // trial.folds) / own_epochs(trial.model, pictures))
@@ -216,12 +216,8 @@ def plan_final_model(run: Run) -> list[list[Json]]:
 
 
 def _last_evaluation(run: Run) -> Evaluation:
-    repairs = []
-    for number in range(1, MAX_ROUNDS + 1):
-        decision, measured = (run.result_of(task_id(name, number)) for name in (GATE, REPAIR_EVALUATION))
-        if not decision or not measured or decision["branch"] != "augment":
-            break
-        repairs.append(Evaluation.from_dict(measured))
+    measured = (run.result_of(task_id(REPAIR_EVALUATION, number)) for number in repairs_decided(run.result_of))
+    repairs = [Evaluation.from_dict(each) for each in measured if each]
     return max(repairs, key=lambda e: e.rank, default=None) or Evaluation.from_dict(run.result_of(BASELINE_EVALUATION))
 
 

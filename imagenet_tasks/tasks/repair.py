@@ -111,11 +111,12 @@ def _augment(run: Run, chosen: ChosenClass, task: str, listeners: Sequence[Liste
 
         seeds, pictures = config.train.seeds, chosen.pictures_to_add
         progress = progress_of(run, task, chosen.key, chosen.name, seeds * pictures, "pictures", listeners)
+        dataset = Dataset.find(run.store, chosen.dataset)
         arrays, record["reused"] = [], True
         for seed in range(config.train.seed, config.train.seed + seeds):
             array, reused = augment(
-                run.store, config.augment, Dataset.find(run.store, chosen.dataset), chosen, seed=seed,
-                progress=progress, salt=salt_of(run, "augment_class"),
+                run.store, config.augment, dataset, chosen, seed=seed, progress=progress,
+                salt=salt_of(run, "augment_class"),
             )  # fmt: skip
             arrays.append(array)
             record["reused"] = record["reused"] and reused
@@ -267,7 +268,7 @@ def plan_retraining(
             arm: [p for p in pictures if arm in p.arms and p.array.count] for arm in train.arms
         }
         dataset = Dataset.find(run.store, before[0].dataset)
-        shown = sum(c.train for c in dataset.classes)
+        shown = dataset.training_pictures
         shown += sum(a.count for a in (*before[0].added, *(p.array for p in added["targeted"])))
         trials: list[Trial] = []
         empty = {arm: lack for arm in train.arms if (lack := _lack(arm, plan, added[arm], before[0].regime))}

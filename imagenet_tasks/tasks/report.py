@@ -12,9 +12,8 @@ from imagenet_tasks.artifacts.references import AddedPictures, AugmentationPlan,
 from imagenet_tasks.artifacts.training import TrainingRecord
 from imagenet_tasks.artifacts.tuning import Tuning
 from imagenet_tasks.errors import ArtifactError, without_secrets
-from imagenet_tasks.settings.config import MAX_ROUNDS
 from imagenet_tasks.tasks.child import run_in_child
-from imagenet_tasks.tasks.common import Json, log
+from imagenet_tasks.tasks.common import Json, log, repairs_decided
 from imagenet_tasks.tasks.news import new_champion
 from imagenet_tasks.train import load_keras
 from imagenet_tasks.workflow.graph import END, FINAL, task_id
@@ -134,12 +133,10 @@ def _rounds(run: Run, done: Sequence[Json], results: Json) -> "tuple[Round, ...]
     from imagenet_tasks.report.inputs import Round
 
     rounds = []
-    for number in range(1, MAX_ROUNDS + 1):
+    for number in repairs_decided(results.get):
         decision, plan, evaluation = (
             results.get(task_id(task, number)) for task in ("check_accuracy", "plan_augmentation", "evaluate_augmented")
         )
-        if decision is None or decision["branch"] != "augment":
-            break
         if plan is None or evaluation is None:
             raise ArtifactError(
                 f"{run.folder}: repair {number} was decided, but has no plan or no evaluation. Run its tasks first."

@@ -35,7 +35,7 @@ def plan_tuning(run: Run, trials: Sequence[Json]) -> list[Json]:
         order = {
             "name": f"{train.tune_candidates} candidates",
             "dataset": dataset.fingerprint,
-            "epochs": train.epochs_of(train.model, sum(c.train for c in dataset.classes), repair=False),
+            "epochs": train.epochs_of(train.model, dataset.training_pictures, repair=False),
             "pictures": sum(c.validation for c in dataset.classes),
         }
         record["result"] = order

@@ -105,7 +105,7 @@ class Work:
 
         Of a training on a part of the dataset, too, all of it: it is cut by as much as the baseline.
         """
-        return self.trial.epoch_pictures or sum(c.train for c in dataset.classes)
+        return self.trial.epoch_pictures or dataset.training_pictures
 
     def within(self, minutes: float, pace: Pace, dataset: Dataset) -> "Work":
         """Returns the work with as many epochs as these minutes allow."""

@@ -17,6 +17,7 @@ from imagenet_tasks.settings.config import TrainConfig
 from imagenet_tasks.statistics.significance import paired_interval
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.train.devices import choose_device
+from imagenet_tasks.train.predict import load_network
 
 log = logging.getLogger(__name__)
 BATCH = 64
@@ -43,10 +44,7 @@ def put_together(
     def build(publish: Publish) -> None:
         device = choose_device(settings.precision, require_gpu=settings.require_gpu)
         keras.distribution.set_distribution(None)  # one device answers
-        networks = [
-            keras.saving.load_model(store.open_file(m.folder, "model.keras"), compile=False, safe_mode=True)
-            for m in models
-        ]
+        networks = [load_network(store.open_file(m.folder, "model.keras")) for m in models]
         final, table = mean_of(networks), read_table(store, dataset)
         measured: dict[Split, FinalFigures] = {
             split: _figures(store, dataset, table, models, final, split) for split in ("validation", "test")

@@ -14,8 +14,6 @@ from imagenet_tasks.train import load_keras
 if TYPE_CHECKING:
     import numpy as np
 
-BATCH = 256
-
 
 def choose_hardest(
     store: Store, models: Sequence[TrainedModel], draw: ClassArray, *, label: int, wanted: int, salt: str = ""
@@ -58,7 +56,7 @@ def hardest(probabilities: "np.ndarray", label: int) -> list[int]:
         probabilities: float (n, classes).
         label: of the class.
     """
-    own = probabilities[:, label].copy()
+    own = probabilities[:, label]
     others = probabilities.copy()
     others[:, label] = 0
     doubt = others.max(axis=1) - own
@@ -68,15 +66,15 @@ def hardest(probabilities: "np.ndarray", label: int) -> list[int]:
 def _probabilities(store: Store, models: Sequence[TrainedModel], pictures: "np.ndarray") -> "np.ndarray":
     """Returns the mean of what the models say, float32 (n, classes)."""
     load_keras()
-    import keras
     import numpy as np
 
     from imagenet_tasks.train.devices import find_gpus
+    from imagenet_tasks.train.predict import BATCH, load_network
 
     find_gpus()  # a training may use the GPU at the same time: memory is taken as it is needed
     answers = []
     for model in models:
-        network = keras.saving.load_model(store.open_file(model.folder, "model.keras"), compile=False, safe_mode=True)
+        network = load_network(store.open_file(model.folder, "model.keras"))
         parts = [network.predict_on_batch(pictures[i : i + BATCH]) for i in range(0, len(pictures), BATCH)]
         answers.append(np.concatenate(parts))
     return np.mean(answers, axis=0)

@@ -113,11 +113,16 @@ def _validation_pictures(store: Store, champion: Champion, dataset: Dataset) -> 
             yield np.stack(list(pool.map(prepare, files[start : start + BATCH])))
 
 
+def load_network(path: Path) -> keras.Model:
+    """Returns the network of a file: no code from it (safe mode), no optimiser."""
+    return keras.saving.load_model(path, compile=False, safe_mode=True)
+
+
 def _load(store: Store, champion: Champion) -> keras.Model:
-    """Returns the champion's network: its file's hash first, then no code from it (safe mode), no optimiser."""
+    """Returns the champion's network: its file's hash is checked first."""
     path = open_model(store, champion)
     try:
-        network = keras.saving.load_model(path, compile=False, safe_mode=True)
+        network = load_network(path)
     except (ValueError, TypeError) as error:  # Keras' own for code in the file, and for layers that it does not know
         raise NetworkUnusable(f"{path}: Keras does not load the champion's network: {error}") from error
     expected = (None, champion.rows_px, champion.columns_px, 3), (None, len(champion.classes))

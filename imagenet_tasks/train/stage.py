@@ -7,8 +7,9 @@ import logging
 import platform
 import statistics
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TypeVar
 
 import keras
 import numpy as np
@@ -29,6 +30,7 @@ from imagenet_tasks.train.schedule import best_epoch
 from imagenet_tasks.workflow.progress import Progress
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 def settle(store: Store, work: Work, dataset: Dataset) -> Work:
@@ -50,15 +52,7 @@ def settle(store: Store, work: Work, dataset: Dataset) -> Work:
         device = choose_device(settings.precision, require_gpu=settings.require_gpu)
         with open_data(store, dataset, trial) as data:
             log.info("%s: some steps of it are timed, since train_minutes is %g", trial.model, minutes)
-            times = None
-            try:
-                times = measure(_job(own, dataset, data, device, settings.batch_size))
-            except OutOfMemory:
-                if not work.half_batch_size:
-                    raise
-            if times is None:
-                gc.collect()  # the failed training is garbage only now that its exception is
-                times = measure(_job(own, dataset, data, device, work.half_batch_size))
+            times = _or_half(work, lambda batch_size: measure(_job(own, dataset, data, device, batch_size)))
         start_s, picture_s, validation_s = times
         with publish() as folder:
             Pace(
@@ -110,8 +104,8 @@ def train(store: Store, work: Work, dataset: Dataset, *, progress: Progress) -> 
     device = choose_device(settings.precision, require_gpu=settings.require_gpu)
     if made := work.made(store, device.precision):
         return made, True
-    model = work.model(device.precision)
-    checkpoints = Checkpoints(store, model.fingerprint)  # those of the whole batch, which half of it goes on from
+    # Those of the whole batch, which half of it goes on from.
+    checkpoints = Checkpoints(store, work.model(device.precision).fingerprint)
 
     def build(batch_size: int, publish: Publish) -> None:
         started_s, trial = time.monotonic(), work.trial
@@ -138,15 +132,24 @@ def train(store: Store, work: Work, dataset: Dataset, *, progress: Progress) -> 
                 raise
         checkpoints.clear()
 
+    def train_with(batch_size: int) -> tuple[TrainedModel, bool]:
+        model = work.model(device.precision, halved=batch_size < settings.batch_size)
+        return model, make(store, kinds.MODEL, model.fingerprint, functools.partial(build, batch_size))
+
+    return _or_half(work, train_with)
+
+
+def _or_half(work: Work, do: Callable[[int], T]) -> T:
+    """Returns what comes of the whole batch, or of half of it where memory does not hold that."""
+    whole, half = work.settings.batch_size, work.half_batch_size
     try:
-        return model, make(store, kinds.MODEL, model.fingerprint, functools.partial(build, settings.batch_size))
+        return do(whole)
     except OutOfMemory as error:
-        if not (half := work.half_batch_size):
+        if not half:
             raise
-        log.warning("Batch %d does not fit into memory: %s Trying once more with %d", settings.batch_size, error, half)
+        log.warning("Batch %d does not fit into memory: %s Trying once more with %d", whole, error, half)
     gc.collect()  # the failed training is garbage only now that its exception is
-    model = work.model(device.precision, halved=True)
-    return model, make(store, kinds.MODEL, model.fingerprint, functools.partial(build, half))
+    return do(half)
 
 
 def _job(work: Work, dataset: Dataset, data: Data, device: Device, batch_size: int) -> Job:
