@@ -40,7 +40,8 @@ from imagenet_tasks.errors import (
     OutOfMemory,
     TrainingTimeout,
 )
-from imagenet_tasks.settings.config import MAX_ROUNDS, Credentials, make_credentials
+from imagenet_tasks.settings.config import MAX_ROUNDS
+from imagenet_tasks.settings.credentials import Credentials, make_credentials
 from imagenet_tasks.settings.profiles import PROFILES
 
 log = logging.getLogger(__name__)

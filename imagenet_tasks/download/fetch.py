@@ -17,7 +17,8 @@ from imagenet_tasks import __version__
 from imagenet_tasks.download.hosts import GivenUp, Hosts
 from imagenet_tasks.download.sockets import BOUNDS, AllowedHosts, BoundedAdapter, Bounds
 from imagenet_tasks.errors import ConfigError, Rejected, RejectReason, without_secrets
-from imagenet_tasks.settings.config import Credentials, DownloadConfig
+from imagenet_tasks.settings.config import DownloadConfig
+from imagenet_tasks.settings.credentials import Credentials
 
 AGENT = "imagenet-targeted-augmentation"
 HEADERS = {

@@ -19,7 +19,8 @@ from imagenet_tasks.download.list_files import is_http
 from imagenet_tasks.download.url_list import WNID_FIELD, UrlListSource
 from imagenet_tasks.errors import ConfigError, DataError, Rejected, RejectReason, SourceUnavailable, without_secrets
 from imagenet_tasks.settings.classes import ImageClass, folder_class
-from imagenet_tasks.settings.config import Credentials, DownloadConfig
+from imagenet_tasks.settings.config import DownloadConfig
+from imagenet_tasks.settings.credentials import Credentials
 from imagenet_tasks.store.storage import Store, to_path
 
 

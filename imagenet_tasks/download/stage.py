@@ -21,7 +21,8 @@ from imagenet_tasks.download.sources import open_source
 from imagenet_tasks.download.url_list import host_kind
 from imagenet_tasks.errors import ConfigError, Rejected, RejectReason, SourceUnavailable
 from imagenet_tasks.settings.classes import ImageClass, find_class
-from imagenet_tasks.settings.config import Credentials, DownloadConfig
+from imagenet_tasks.settings.config import DownloadConfig
+from imagenet_tasks.settings.credentials import Credentials
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.workflow.progress import Progress
 

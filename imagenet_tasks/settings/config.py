@@ -3,8 +3,6 @@
 A field's name is unique over all stages, so that `--set epochs=3` and the trigger form need no stage prefix.
 """
 
-import base64
-import dataclasses
 import math
 from collections import Counter
 from collections.abc import Mapping
@@ -88,46 +86,6 @@ def _with_control(value: Any) -> Any:
     arms = [_todays(arm) for arm in arms]
     missing = [arm for arm in (CONTROL, "targeted") if arm not in arms]
     return sorted([*arms, *missing], key=lambda arm: ARMS.index(arm) if arm in ARMS else len(ARMS))
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Credentials:
-    """What a source's server asks for. It comes from the workflow engine's secrets and is written nowhere.
-
-    Args:
-        host: `host:port` that it is sent to, and to no other.
-        authorization: the value of the Authorization header.
-    """
-
-    host: str
-    authorization: str = dataclasses.field(repr=False)
-
-
-def make_credentials(
-    connection: str, *, host: str | None, scheme: str | None, port: int | None, login: str | None, password: str | None
-) -> Credentials:
-    """Returns what a connection of the workflow engine holds: login and password, or a password alone as a token.
-
-    Raises:
-        ConfigError: where the connection has no host or no password.
-    """
-    login, password = (login or "").strip(), (password or "").strip()
-    try:
-        url = urlsplit(host if host and "://" in host else f"{scheme or 'https'}://{host or ''}")
-        port = port or url.port or {"http": 80, "https": 443}.get(url.scheme)
-    except ValueError as error:
-        raise ConfigError(f"connection: {connection!r} has a host that is none: {error}") from error
-    if not (login + password).isprintable():
-        raise ConfigError(f"connection: {connection!r} has a login or password with control characters in it")
-    if not url.hostname or not password:
-        raise ConfigError(
-            f"connection: {connection!r} has no {'password' if url.hostname else 'host'}. Expected an HTTP connection "
-            "with the host of the pictures' server and a login with its password, or a token as the password."
-        )
-    basic = base64.b64encode(f"{login}:{password}".encode()).decode()
-    authorization = f"Basic {basic}" if login else f"Bearer {password}"
-    name = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
-    return Credentials(host=f"{name}:{port}", authorization=authorization)
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -7,7 +7,8 @@ from imagenet_tasks.artifacts.champions import split_change
 from imagenet_tasks.artifacts.references import ClassArray, Dataset, Selection, SelectionRef, Trial
 from imagenet_tasks.errors import ArtifactError, ConfigError, DataError, RejectReason, SourceUnavailable
 from imagenet_tasks.settings.classes import ImageClass
-from imagenet_tasks.settings.config import Credentials, RunConfig, TrainConfig
+from imagenet_tasks.settings.config import RunConfig, TrainConfig
+from imagenet_tasks.settings.credentials import Credentials
 from imagenet_tasks.settings.profiles import make_config, with_classes
 from imagenet_tasks.tasks.common import LOG, MOST_TASKS, Json, in_groups, log, progress_of, salt_of, say
 from imagenet_tasks.workflow.progress import Listener

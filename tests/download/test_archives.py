@@ -21,7 +21,8 @@ from imagenet_tasks.download.sources import open_source
 from imagenet_tasks.download.stage import download_class
 from imagenet_tasks.errors import ConfigError, DataError, SourceUnavailable
 from imagenet_tasks.settings.classes import find_class
-from imagenet_tasks.settings.config import Credentials, DownloadConfig
+from imagenet_tasks.settings.config import DownloadConfig
+from imagenet_tasks.settings.credentials import Credentials
 from imagenet_tasks.store.storage import Store
 
 CLASS = find_class(COBRA)

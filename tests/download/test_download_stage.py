@@ -19,7 +19,8 @@ from imagenet_tasks.download import fetch, stage
 from imagenet_tasks.download.stage import download_class
 from imagenet_tasks.errors import ConfigError, SourceUnavailable
 from imagenet_tasks.settings.classes import find_class
-from imagenet_tasks.settings.config import Credentials, DownloadConfig
+from imagenet_tasks.settings.config import DownloadConfig
+from imagenet_tasks.settings.credentials import Credentials
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.workflow.progress import Progress
 

@@ -24,7 +24,8 @@ from imagenet_tasks import __version__
 from imagenet_tasks.download.fetch import Fetcher
 from imagenet_tasks.download.sockets import AllowedHosts, Bounds
 from imagenet_tasks.errors import ConfigError, Rejected, RejectReason
-from imagenet_tasks.settings.config import Credentials, DownloadConfig
+from imagenet_tasks.settings.config import DownloadConfig
+from imagenet_tasks.settings.credentials import Credentials
 
 MAX_BYTES = 100_000
 

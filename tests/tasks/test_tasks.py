@@ -9,7 +9,7 @@ from fakes.web import FaultServer, answers
 from imagenet_tasks.artifacts.references import Dataset
 from imagenet_tasks.errors import ConfigError, DataError, SourceUnavailable, TooFewImages
 from imagenet_tasks.settings.classes import CATALOGUE, ImageClass, find_class
-from imagenet_tasks.settings.config import Credentials
+from imagenet_tasks.settings.credentials import Credentials
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.tasks import pictures
 from imagenet_tasks.workflow.run import Run
