@@ -202,6 +202,14 @@ class OtherArm(JsonArtifact):
     did: str = ""
 
 
+class Search(JsonArtifact):
+    """What became of the candidates that were looked at for new pictures, beyond those of the first download."""
+
+    asked: int
+    accepted: int
+    rejected: dict[str, int]
+
+
 class AugmentationRound(JsonArtifact):
     """The classes of one repair; 'added' counts copies by class id, 'collected' new pictures, null where not wanted."""
 
@@ -211,6 +219,7 @@ class AugmentationRound(JsonArtifact):
     chosen: tuple[ChosenClass, ...]
     added: dict[str, int]
     collected: dict[str, int] | None = None
+    search: Search | None = None
     skipped: int
     others: tuple[OtherArm, ...]
 

@@ -1,6 +1,7 @@
 """The report's figures on the repair: every arm, seed and round, what they are compared with, and what that means."""
 
 import statistics
+from collections import Counter
 from typing import Any
 
 from imagenet_tasks.artifacts.figures import Comparison, HeldOut, Metrics, RepairComparison
@@ -99,12 +100,29 @@ def collect_augmentation(inputs: ReportInputs, settings: dict[str, Any]) -> dict
             "chosen": [c.as_dict() for c in each.plan.targeted],
             "added": each.added_by("targeted"),
             "collected": each.added_by("collect") if "collect" in inputs.config.train.arms else None,
-            "skipped": sum(len(c.skipped) for c in each.plan.targeted),
+            "search": _search(inputs, each), "skipped": sum(len(c.skipped) for c in each.plan.targeted),
             "others": _other_arms(each, names, inputs.config.train.arms),
         }
         for each in inputs.rounds
     ]  # fmt: skip
     return {"settings": settings, "denied": denied, "rounds": rounds, "kept": inputs.kept.number}
+
+
+def _search(inputs: ReportInputs, each: Round) -> dict[str, Any] | None:
+    """Returns what became of the candidates for new pictures, as `report.Search` describes it; None for no search."""
+    first = {ref.class_id: ref for ref in inputs.selections}
+    larger = {a.selection.class_id: a.selection for a in each.added if a.selection}
+    if not larger:
+        return None
+    more = [(ref, first[class_id]) for class_id, ref in larger.items()]
+    rejected = Counter[str]()
+    for ref, before in more:  # a second look may find fewer: those were answered otherwise
+        rejected += Counter(ref.rejected) - Counter(before.rejected)
+    return {
+        "asked": sum(max(ref.asked - before.asked, 0) for ref, before in more),
+        "accepted": sum(max(ref.accepted - before.accepted, 0) for ref, before in more),
+        "rejected": dict(sorted(rejected.items(), key=lambda item: (-item[1], item[0]))),
+    }
 
 
 def _other_arms(each: Round, classes: list[str], arms: tuple[ArmName, ...]) -> list[dict[str, Any]]:

@@ -72,11 +72,7 @@ def next_step(trained: str, curve: dict[str, Any] | None, *, test_steers: bool =
     if TOO_LONG in trained:
         said.append("Set fewer epochs: they do as well.")
     if TOO_SHORT in trained:
-        more = (
-            "Allow more minutes (train_minutes)"
-            if trained.startswith(CAPPED)
-            else "Set more epochs, or leave them empty"
-        )
+        more = "Allow more minutes (train_minutes)" if trained.startswith(CAPPED) else "Set more epochs"
         said.append(f"{more}: the training ended while the model was still getting better.")
     if curve and any(row["gain"] is not None for row in curve["classes"]):
         said.append(worth(curve))

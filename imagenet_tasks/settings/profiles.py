@@ -1,6 +1,7 @@
 """The profiles: settings to start from, and how a run's own are put on top of them."""
 
 import dataclasses
+import difflib
 import functools
 import json
 from collections.abc import Mapping
@@ -126,7 +127,9 @@ def make_config(profile: str, overrides: Mapping[str, Any] | None = None) -> Run
     known = {c.name.lower(): c.class_id for c in given.get("classes", PROFILES[profile].classes)}
     for name, value in given.items():
         if name not in stages:
-            raise ConfigError(f"{name}: no such setting; the settings are {', '.join(sorted(stages))}")
+            near = " or ".join(difflib.get_close_matches(name, stages))
+            hint = f"did you mean {near}?" if near else f"the settings are {', '.join(sorted(stages))}"
+            raise ConfigError(f"{name}: no such setting; {hint}")
         mine = settings[stages[name]] if stages[name] else settings
         if name in CLASS_SETTINGS:
             mine[name] = [_with_wnid(entry, source, known) for entry in split_at_commas(value)]

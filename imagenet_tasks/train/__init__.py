@@ -20,7 +20,7 @@ def load_keras() -> None:
     """Imports Keras without what it and TensorFlow take along, where it is there, for parts that are not used here.
 
     scikit-learn and matplotlib cost a quarter of the start of each training, and JAX, where it is not the backend, a
-    seventh; looking for garbage among what only grows costs a sixth of the rest. Both do without a package that is not
+    tenth; looking for garbage among what only grows costs a sixth of the rest. Both do without a package that is not
     there; they can be imported afterwards.
     """
     gc.disable()

@@ -116,6 +116,24 @@ def test_an_arm_that_would_change_nothing_is_said_with_the_reason(build_run):
     assert "was tried, and it did no better on validation" in page
 
 
+def test_what_a_search_for_new_pictures_met_is_said_beyond_the_first_download(build_run):
+    inputs = build_run(names=NAMES, after=0.8, arms=(("collect", 0.6),))
+    (each,) = inputs.rounds
+
+    def larger(added):
+        ref = added.selection
+        more = {"asked": ref.asked + 9, "accepted": ref.accepted + 5, "rejected": ref.rejected | {"too_small": 4}}
+        return added.model_copy(update={"selection": ref.model_copy(update=more)})
+
+    found = sum(added.selection is not None for added in each.added)
+    searched = replace(each, added=tuple(larger(a) if a.selection else a for a in each.added))
+    _, page, figures = report(replace(inputs, rounds=(searched,)))
+    (told,) = figures["augmentation"]["rounds"]
+    assert told["search"] == {"asked": 9 * found, "accepted": 5 * found, "rejected": {"too_small": 4 * found}}
+    said = f"{9 * found} candidates were asked for and {5 * found} accepted; rejected: too small {4 * found}. New are"
+    assert said in " ".join(page.text_of["augmentation"].split())
+
+
 @pytest.mark.parametrize(
     ("arm", "said"),
     [

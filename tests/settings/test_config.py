@@ -151,9 +151,14 @@ def test_a_location_that_is_no_url_is_refused_by_the_settings_name():
         make_config("best", {"location": "http://[x"})
 
 
-def test_an_unknown_setting_is_refused_with_the_settings_there_are():
-    with pytest.raises(ConfigError, match=r"epoch: no such setting.*epochs"):
+def test_a_misspelt_setting_is_refused_with_those_that_are_spelt_alike():
+    with pytest.raises(ConfigError, match=r"^epoch: no such setting; did you mean epochs\b[^,]*\?$"):
         make_config("seed", {"epoch": 3})
+
+
+def test_an_unknown_setting_is_refused_with_the_settings_there_are():
+    with pytest.raises(ConfigError, match=r"^gpu_memory: no such setting; the settings are accept_imagenet_terms, .*zoom_share"):
+        make_config("seed", {"gpu_memory": 3})
 
 
 def test_an_unknown_profile_is_refused_with_the_profiles_there_are():
