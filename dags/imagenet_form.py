@@ -5,7 +5,6 @@ from typing import Any
 
 from airflow.sdk import Param
 
-from imagenet_tasks.settings.classes import CLASS_TEXT_PATTERN
 from imagenet_tasks.settings.config import (
     ARMS,
     FORCE_FROM,
@@ -31,7 +30,7 @@ on validation, and compares that with the longer training on the **test** pictur
 | to ... | do |
 |---|---|
 | try it | *Trigger*, profile `sample`: drawn pictures, minutes on two cores. Its numbers say nothing about ImageNet. |
-| use your pictures | profile `best` or `seed`, location: a directory or URL with a folder or .tar per class |
+| use your pictures | profile `best` or `seed`, location: a directory or URL with a folder or archive per class |
 | use ImageNet's | profile `best` or `seed`, source `synset-archives` or `url-list`, and accept ImageNet's terms |
 | repeat the study | profile `study`: ConvNets 1 to 5 and its augmentations, by its own protocol |
 | know what helped | seeds 3 or more: one training each is not enough to tell. More arms say more |
@@ -54,6 +53,7 @@ def _override(kind: str | list[str], title: str, help_text: str, section: str, *
     return Param(None, type=["null", *kinds], title=title, section=section, description_md=help_text, **schema)
 
 
+CLASS_NAME = {"type": "string", "minLength": 1, "maxLength": 255}  # any that a folder may have
 AS_PROFILE = {"null": "as the profile says"}
 PARAMS: dict[str, Param] = {
     "profile": Param(
@@ -70,7 +70,7 @@ PARAMS: dict[str, Param] = {
         "Two or more, one a line: wnids, WordNet names, or names of the source's folders; an ambiguous name is refused "
         "with the candidates. Empty: the profile's 20 classes, or all that a folder has where it lacks one of these.",
         "What to run",
-        items={"type": "string", "pattern": CLASS_TEXT_PATTERN},
+        items=CLASS_NAME,
         minItems=2,
         maxItems=MAX_CLASSES,
         uniqueItems=True,
@@ -87,7 +87,7 @@ PARAMS: dict[str, Param] = {
     "location": _override(
         "string",
         "Location",
-        "- **sample**: empty\n- **folder**: a directory or fsspec URL with a folder or .tar archive per class\n"
+        "- **sample**: empty\n- **folder**: a directory or fsspec URL with a folder or archive per class\n"
         "- **synset-archives**: a URL with {wnid} in it; empty: ImageNet's\n- **url-list**: path or URL of a list of "
         "all classes (wnid_index, tab, URL; plain, .gz or .tgz), or one with {wnid} in it for a text of URLs per class",
         "Pictures",
@@ -259,7 +259,7 @@ PARAMS: dict[str, Param] = {
         "Classes of the manual choice",
         "One a line, by wnid or name.",
         "Repair",
-        items={"type": "string", "pattern": CLASS_TEXT_PATTERN},
+        items=CLASS_NAME,
         uniqueItems=True,
     ),
     "classes_to_augment": _override(
@@ -292,7 +292,7 @@ PARAMS: dict[str, Param] = {
         "Never change ... by",
         "One class a line: `acropolis: vertical_flip rotation`. Empty: as the profile says.",
         "Repair",
-        items={"type": "string", "pattern": r"^[^:]+:[a-z_ ]+$"},
+        items={"type": "string", "pattern": r"^.+:[a-z_ ]+$"},
     ),
     "arms": _override(
         "array",

@@ -39,7 +39,8 @@ class SelectionRef(JsonArtifact):
     """Points to a Selection, with what became of the candidates that this run looked at.
 
     `hosts` says by kind of host (flickr, other) how many URLs gave a picture, of how many; `placeholders` are the ids
-    of pictures that were found to be none here, and so are none in another class.
+    of pictures that were found to be none here, and so are none in another class; `example` is what was seen of one
+    that was rejected for the commonest reason, '' where nothing was.
 
     The fingerprint follows from the pictures alone: the same pictures are the same work, however they were found.
     """
@@ -54,6 +55,7 @@ class SelectionRef(JsonArtifact):
     rejected: dict[str, int]
     hosts: dict[str, tuple[int, int]] = Field(default_factory=dict)
     placeholders: tuple[str, ...] = ()
+    example: str = ""
 
     @property
     def key(self) -> str:

@@ -54,7 +54,7 @@ class ShownGroup(JsonArtifact):
 
 
 class Data(Flaws):
-    """What was downloaded and used, and its quality."""
+    """What was downloaded and used, and its quality; `passed_over` says what at the location is no class of the run."""
 
     rows_px: int
     columns_px: int
@@ -64,6 +64,7 @@ class Data(Flaws):
     classes: tuple[ClassData, ...]
     totals: Counts
     left_out: tuple[Shortfall, ...]
+    passed_over: tuple[str, ...] = ()
     hosts: dict[str, tuple[int, int]]
     conflicts: tuple[Conflict, ...]
     shown_groups: tuple[ShownGroup, ...]

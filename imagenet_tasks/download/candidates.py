@@ -30,6 +30,10 @@ class FromList:
         self.bases = {locator: _basis(version, settings) for locator, version in source.candidates(class_id).items()}
         self.host = source.host
 
+    def is_on_web(self, locator: str) -> bool:
+        """Tells whether a candidate was put on the web by whoever, and is no file of the user's own."""
+        return bool(self.host(locator))
+
     def open_ones(self) -> Generator[Candidate]:
         """Yields the candidates without a final state."""
         for locator in [locator for locator in self.bases if not self._records.is_final(locator)]:
@@ -74,6 +78,10 @@ class FromArchive:
     def host(self, locator: str) -> str:
         """Returns '': all of them come from one server."""
         return ""
+
+    def is_on_web(self, locator: str) -> bool:
+        """Tells that each was once collected from the web."""
+        return True
 
 
 def _basis(version: str, settings: DownloadConfig) -> str:

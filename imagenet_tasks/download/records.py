@@ -61,6 +61,11 @@ class Records:
         blocked = record.get("reason") == RejectReason.BLOCKED_ADDRESS.value
         return blocked and record.get("allowed") != list(settings.allowed_private_hosts)
 
+    def has_twins_only(self, candidate: str) -> bool:
+        """Tells whether it was rejected since other candidates have the same bytes, and none of them was taken."""
+        record = self._records.get(candidate, {})
+        return record.get("reason") == RejectReason.PLACEHOLDER.value and "file" in record
+
     def is_older(self, candidate: str, time_s: float) -> bool:
         """Tells whether the record was made before that time (Unix time)."""
         return candidate in self._records and self._records[candidate]["time_s"] < time_s

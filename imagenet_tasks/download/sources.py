@@ -5,23 +5,20 @@ To add a source: a class with the methods of `Source`, and a line in `open_sourc
 
 import json
 import os
-import tarfile
-import threading
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from typing import Protocol
-
-from upath import UPath
 
 from imagenet_tasks.download.archives import ArchiveSource
 from imagenet_tasks.download.fetch import Fetcher, host_name, host_of
+from imagenet_tasks.download.folder import FolderSource
 from imagenet_tasks.download.list_files import is_http
 from imagenet_tasks.download.url_list import WNID_FIELD, UrlListSource
-from imagenet_tasks.errors import ConfigError, DataError, Rejected, RejectReason, SourceUnavailable, without_secrets
+from imagenet_tasks.errors import ConfigError, Rejected, SourceUnavailable, without_secrets
 from imagenet_tasks.settings.classes import ImageClass, folder_class
 from imagenet_tasks.settings.config import DownloadConfig
 from imagenet_tasks.settings.credentials import Credentials
-from imagenet_tasks.store.storage import Store, to_path
+from imagenet_tasks.store.storage import Store
 
 
 class Source(Protocol):
@@ -105,107 +102,6 @@ class ListServerSource:
 
 
 WINTER21 = "https://image-net.org/data/winter21_whole/{wnid}.tar"
-
-
-class FolderSource(Source):
-    """A directory or fsspec URL with `<wnid>/` or `<class name>/` folders of pictures, or `<wnid>.tar` archives.
-
-    Nothing of an archive is written to disk: members are read one by one and stored under their own hash.
-
-    Args:
-        location: the directory.
-        max_bytes: a larger file or member is rejected unread.
-    """
-
-    def __init__(self, location: str, max_bytes: int) -> None:
-        self._root = to_path(location, setting="location").expanduser().absolute()
-        self._max_bytes = max_bytes
-        self._files = ExitStack()
-        self._members: dict[str, tuple[tarfile.TarFile, threading.Lock, tarfile.TarInfo]] = {}
-        self._paths: dict[str, UPath] = {}
-        try:
-            entries = sorted(self._root.iterdir(), key=lambda path: path.name)
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise ConfigError(
-                f"location: {without_secrets(location)!r} is not a folder. Expected one that holds a folder of "
-                "pictures or a .tar archive per class."
-            ) from error
-        self._entries: dict[str, list[UPath]] = {}
-        self._classes: dict[str, ImageClass] = {}
-        for entry in entries:
-            if entry.name.startswith(".") or not (entry.suffix == ".tar" or entry.is_dir()):
-                continue
-            try:
-                image_class = folder_class(entry.name.removesuffix(".tar"))
-            except ConfigError:
-                continue  # a folder that cannot name a class is not one of the pictures'
-            self._classes.setdefault(image_class.class_id, image_class)
-            self._entries.setdefault(image_class.class_id, []).append(entry)
-
-    def classes(self) -> tuple[ImageClass, ...]:
-        """Returns a class per folder or archive."""
-        return tuple(self._classes.values())
-
-    def candidates(self, class_id: str) -> Mapping[str, str]:
-        """Returns '<path>' or '<archive>.tar#<member>' for each file in order of their names, with size and time."""
-        found: dict[str, str] = {}
-        for entry in self._entries.get(class_id, []):
-            found |= self._list_archive(entry) if entry.suffix == ".tar" else self._list_folder(entry)
-        return found
-
-    def fetch(self, locator: str) -> bytes:
-        """Returns the bytes of a file or member."""
-        if locator in self._members:
-            tar, lock, member = self._members[locator]
-            self._judge_size(member.size)
-            with lock:  # one file position for all threads
-                file = tar.extractfile(member)
-                try:
-                    return file.read() if file else b""
-                except tarfile.ReadError as error:
-                    detail = "the archive ends within this member"
-                    raise Rejected(RejectReason.TRUNCATED_TRANSFER, detail=detail) from error
-        path = self._paths[locator]
-        try:
-            self._judge_size(path.stat().st_size)
-            return path.read_bytes()
-        except OSError as error:
-            raise Rejected(RejectReason.UNREADABLE, may_pass=True, detail=type(error).__name__) from error
-
-    def close(self) -> None:
-        """Closes the archives."""
-        self._files.close()
-
-    def _judge_size(self, size_bytes: int) -> None:
-        if size_bytes > self._max_bytes:
-            raise Rejected(RejectReason.TOO_LARGE, detail=f"{size_bytes} bytes, at most {self._max_bytes}")
-
-    def _list_folder(self, folder: UPath) -> dict[str, str]:
-        found = (path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-        files = sorted(found, key=lambda path: path.name)
-        self._paths |= {str(path): path for path in files}
-        return {str(path): _version(path) for path in files}
-
-    def _list_archive(self, path: UPath) -> dict[str, str]:
-        try:
-            file = self._files.enter_context(path.open("rb"))
-            tar = self._files.enter_context(tarfile.open(fileobj=file, mode="r:"))  # noqa: SIM115 - so it is
-            members: list[tarfile.TarInfo] = []
-            with suppress(tarfile.ReadError):  # a cut archive: what came before its end is good
-                members.extend(tar)
-            files = sorted((member for member in members if member.isfile()), key=lambda member: member.name)
-        except tarfile.TarError as error:
-            raise DataError(f"{path}: expected a tar archive, could not read it: {error}. Replace the file.") from error
-        except OSError as error:
-            raise SourceUnavailable(f"{path}: could not be read: {error}") from error
-        lock = threading.Lock()
-        self._members |= {f"{path}#{member.name}": (tar, lock, member) for member in files}
-        return {f"{path}#{member.name}": f"{_version(path)} {member.offset}" for member in files}
-
-
-def _version(path: UPath) -> str:
-    stat = path.stat()
-    return f"{stat.st_size} {stat.st_mtime}"
 
 
 TERMS = (

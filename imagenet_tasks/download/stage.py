@@ -16,10 +16,11 @@ from imagenet_tasks import images
 from imagenet_tasks.artifacts.references import Selection, SelectionRef
 from imagenet_tasks.download.archives import ArchiveSource
 from imagenet_tasks.download.candidates import Candidate, FromArchive, FromList, Offer
+from imagenet_tasks.download.folder import ARCHIVES, FolderSource
 from imagenet_tasks.download.records import Record, Records
 from imagenet_tasks.download.sources import open_source
 from imagenet_tasks.download.url_list import host_kind
-from imagenet_tasks.errors import ConfigError, Rejected, RejectReason, SourceUnavailable
+from imagenet_tasks.errors import ConfigError, Rejected, RejectReason, SourceUnavailable, without_secrets
 from imagenet_tasks.settings.classes import ImageClass, find_class
 from imagenet_tasks.settings.config import DownloadConfig
 from imagenet_tasks.settings.credentials import Credentials
@@ -28,6 +29,7 @@ from imagenet_tasks.workflow.progress import Progress
 
 log = logging.getLogger(__name__)
 SAVE_EVERY_S = 2.0
+EXAMPLE_CHARACTERS = 400
 Accept = Literal["none", "late", "any"]
 HOSTS = {"flickr": "Flickr", "other": "other hosts"}
 PASSES = 2  # over the candidates that failed for reasons that may pass, while pictures lack
@@ -41,7 +43,7 @@ PLACEHOLDERS_MD5 = {
     "af5db09e39ca35d8930b4e59962e09e5",
 }
 PLACEHOLDER_BYTES = 32_768  # they are small: no larger body is hashed for their sake
-PLACEHOLDER_SIGHTINGS = 3  # the same bytes from so many candidates of a class are no photo of it
+PLACEHOLDER_SIGHTINGS = 3  # the same bytes from so many candidates of a class on the web are no photo of it
 
 
 def classes_of_run(
@@ -51,8 +53,8 @@ def classes_of_run(
     *,
     named: bool,
     credentials: Credentials | None = None,
-) -> tuple[ImageClass, ...]:
-    """Returns the classes of a run after asking the source what it has.
+) -> tuple[tuple[ImageClass, ...], dict[str, list[str]]]:
+    """Returns the classes of a run after asking the source what it has, and what of its location it passes over.
 
     Args:
         store: where the index of a URL list is kept.
@@ -61,30 +63,56 @@ def classes_of_run(
         named: whether the user named them. Where the profile did and a folder lacks one, the folder's own are used.
         credentials: what the source's server asks for.
 
+    Returns:
+        The classes, and names of what lies at the location and is no class that the run uses, by the reason.
+
     Raises:
         ConfigError: where the source lacks a class that the user named, or has fewer than two.
     """
     with open_source(settings, store, credentials) as source:
         offered = source.classes()
+        passed_over = dict(source.passed_over) if isinstance(source, FolderSource) else {}
     if offered is None:
-        return wanted
-    by_id = {c.class_id: c for c in offered}
-    wanted = tuple(c if c.class_id in by_id else by_id.get(_known(c).class_id, c) for c in wanted)
-    missing = sorted({c.class_id for c in wanted} - set(by_id))
+        return wanted, passed_over
+    by_id, by_name = {c.class_id: c for c in offered}, {c.name: c for c in offered}
+    wanted = tuple(by_id.get(c.class_id) or by_name.get(c.name) or by_id.get(_known(c).class_id) or c for c in wanted)
+    missing = [c for c in wanted if c.class_id not in by_id]
     if wanted and not missing:
-        return wanted
-    have = ", ".join(c.class_id for c in offered[:30]) + (", ..." if len(offered) > 30 else "")
+        if others := [c.name for c in offered if c not in wanted]:
+            passed_over |= {"not named by the run": others}
+        return wanted, passed_over
+    have = _some([_called(c) for c in offered], 30) or "none"
     if named or settings.source != "folder":
         raise ConfigError(
-            f"classes: the source has no {', '.join(missing)}. It has {len(offered)} classes: {have or 'none'}."
+            f"classes: the source has no {', '.join(map(_called, missing))}. It has {len(offered)} classes: {have}."
         )
     if len(offered) < 2:
-        raise ConfigError(f"location: expected at least two classes in {settings.location}, found {have or 'none'}")
+        besides = f" Passed over there: {'; '.join(told(passed_over))}." if passed_over else ""
+        raise ConfigError(
+            f"location: expected at least two classes in {without_secrets(settings.location)}, found {have}.{besides} "
+            f"A class is a folder of pictures, at any depth, or an archive of them ({', '.join(ARCHIVES)}), that lies "
+            "at the location and has the class's name: cat/1.jpg, cat/day 2/3.png, dog.zip."
+        )
     if missing:
         log.warning(
             "The source lacks %d of the profile's classes: all %d that it has are used", len(missing), len(offered)
         )
-    return offered
+    return offered, passed_over
+
+
+def told(passed_over: Mapping[str, Sequence[str]]) -> list[str]:
+    """Returns, for each reason, how much of a location is passed over and some of the names."""
+    return [f"{why}: {len(names)} ({_some(names, 3)})" for why, names in passed_over.items()]
+
+
+def _called(image_class: ImageClass) -> str:
+    """Returns a class's name, and its id where that says more."""
+    name, class_id = image_class.name, image_class.class_id
+    return name if name == class_id else f"{name} ({class_id})"
+
+
+def _some(names: Sequence[str], most: int) -> str:
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
 def _known(image_class: ImageClass) -> ImageClass:
@@ -136,6 +164,7 @@ def download_class(
             file = records.accepted_files([candidate], 1)
             forced = not file and records.is_older(candidate, force_before_s)
             outdated = records.is_stale(candidate, basis) or records.was_blocked(candidate, settings)
+            outdated |= not offer.is_on_web(candidate) and records.has_twins_only(candidate)
             if outdated or (file and file[0] not in present) or forced:
                 records.drop(candidate)
         records.drop_lone_duplicates(offer.bases)
@@ -291,7 +320,7 @@ class _Download:
         """Puts a record, and counts it.
 
         Of candidates with the same bytes the first in the list counts, whichever was answered first; from
-        PLACEHOLDER_SIGHTINGS on none does.
+        PLACEHOLDER_SIGHTINGS on none does where they come from the web: a person's own copies are duplicates.
         """
         before = self._have
         self.records.put(record)
@@ -304,15 +333,15 @@ class _Download:
         self.progress.advance(self._have - before, **figures)
 
     def _settle(self, latest: Record) -> None:
-        file = latest["file"]
+        file, on_web = latest["file"], self.offer.is_on_web(latest["candidate"])
         sightings = self._sightings[file]
         if latest["candidate"] not in sightings:  # else read once more, on the way to another member of its archive
             sightings.append(latest["candidate"])
             # The first makes a picture, and from so many on it is none.
-            self._have += (len(sightings) == 1) - (len(sightings) == PLACEHOLDER_SIGHTINGS)
+            self._have += (len(sightings) == 1) - (on_web and len(sightings) == PLACEHOLDER_SIGHTINGS)
         first = min(sightings, key=self._place.__getitem__)
         for candidate in sightings if len(sightings) > 1 else ():
-            if len(sightings) >= PLACEHOLDER_SIGHTINGS:
+            if on_web and len(sightings) >= PLACEHOLDER_SIGHTINGS:
                 detail = f"the same bytes from {len(sightings)} candidates"
                 verdict = _rejected(Rejected(RejectReason.PLACEHOLDER, detail=detail)) | {"file": file}
             elif candidate == first:
@@ -367,6 +396,7 @@ class _Download:
             asked=len(files) + sum(rejected.values()),
             wanted=self._wanted,
             rejected=rejected,
+            example=_example(rejected, records),
             hosts=hosts,
             placeholders=tuple(sorted(same)),  # the ids of pictures that several candidates had in common
         )
@@ -376,8 +406,9 @@ class _Download:
             log.info("%s: %s gave a picture", name, ", ".join(by_kind))
         if short := self._wanted - len(files):
             log.warning(
-                "%s: %d of %d pictures: %d short after all %d candidates; rejected: %s%s",
+                "%s: %d of %d pictures: %d short after all %d candidates; rejected: %s%s%s",
                 *(name, len(files), self._wanted, short, len(candidates), _counted(rejected)),
+                f"; such as {example}" if (example := _example(rejected, records)) else "",
                 "; a server of your own is let in by allowed_private_hosts" if "blocked_address" in rejected else "",
             )
         return ref
@@ -386,6 +417,15 @@ class _Download:
 def _by_frequency(records: Iterable[Record]) -> dict[str, int]:
     """Returns how many of the records have which reason, the most frequent first."""
     return dict(Counter(record["reason"] for record in records).most_common())
+
+
+def _example(reasons: Mapping[str, int], records: Iterable[Record]) -> str:
+    """Returns what was seen of the first candidate that was rejected for the commonest reason; '' where nothing was."""
+    if not reasons:
+        return ""
+    first = next(record for record in records if record["reason"] == next(iter(reasons)))
+    shown = without_secrets(first["candidate"]).encode(errors="replace").decode()
+    return f"{shown}: {first['detail']}"[:EXAMPLE_CHARACTERS] if first["detail"] else ""
 
 
 def _counted(reasons: Mapping[str, int]) -> str:

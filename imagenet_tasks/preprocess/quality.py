@@ -28,6 +28,7 @@ def find_shortfalls(refs: Sequence[SelectionRef], placed: Sequence[Sequence[Plac
             need=need,
             listed=ref.listed,
             reasons=dict((Counter(ref.rejected) + Counter(p.side for p in pictures if not p.used)).most_common()),
+            example=ref.example,
         )
         for ref, pictures in zip(refs, placed, strict=True)
         if (have := sum(p.used for p in pictures)) < need

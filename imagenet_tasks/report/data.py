@@ -42,6 +42,7 @@ def collect_data(inputs: ReportInputs, files: Files) -> dict[str, Any]:
     return picked(dataset, "rows_px", "columns_px", "test_steers") | {
         "source": download.source, "imagenet_terms_accepted": download.accept_imagenet_terms, "classes": rows,
         "totals": totals, "left_out": _left_out(inputs), "hosts": dict(sorted(hosts.items())),
+        "passed_over": (inputs.run.result_of("plan_run") or {}).get("passed_over", []),
         "conflicts": _conflicts(dataset, files),
         "shown_groups": _groups(dataset, files, quality.largest_groups[:GROUPS]),
     } | {name: value for name, value in quality.as_dict().items() if name in Flaws.model_fields} | {

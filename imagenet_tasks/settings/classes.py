@@ -8,18 +8,24 @@ catalogue is read from the package's data when it is first asked, not at import:
 import difflib
 import functools
 import gzip
+import hashlib
+import os
 import re
 import textwrap
+import unicodedata
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from imagenet_tasks.errors import ConfigError
 
 WNID_PATTERN = r"^n\d{8}$"
-CLASS_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9 _.-]{0,63}$"
-# What a person may write for a class: a wnid, a lemma ('.22', "dead-man's float", 'on/off switch') or a folder's name.
+CLASS_ID_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9 _.-]{0,62}[A-Za-z0-9_-])?$"  # a folder's name on any file system
+# A wnid or a lemma ('.22', "dead-man's float", 'on/off switch').
 CLASS_TEXT_PATTERN = r"^(?![Nn]\d+$)\.?[A-Za-z0-9][A-Za-z0-9 _.'/-]{0,63}$|^[Nn]\d{8}$"
 CATALOGUE = Path(__file__).parent / "data" / "synsets.tsv.gz"  # made by tools/make_catalogue.py; NOTICE.txt beside it
+NAME_BYTES = 255  # of a folder, at most
+UNSHOWN = ("Cc", "Cs", "Zl", "Zp")  # control characters, bytes that are no text, ends of lines
 GLOSS_CHARACTERS = 80  # of a candidate's, in a message
 
 
@@ -98,7 +104,8 @@ def find_class(text: str) -> ImageClass:
 def folder_class(name: str) -> ImageClass:
     """Returns the class of a folder of pictures: by wnid, by a name of the study, else the folder's name is the class.
 
-    Other names of WordNet are not looked up, so that a folder is found again under its own name.
+    Other names of WordNet are not looked up, so that a folder is found again under its own name. A name that not every
+    file system takes is shown as it is, and has an id of its own.
 
     Raises:
         ConfigError: where the text can be no folder's name.
@@ -108,13 +115,35 @@ def folder_class(name: str) -> ImageClass:
         return _synset(wanted.lower())
     if known := _STUDY_BY_NAME.get(wanted.casefold()):
         return known
-    looks_like_a_broken_wnid = re.fullmatch(r"[Nn]\d+", wanted)
-    if looks_like_a_broken_wnid or not re.fullmatch(CLASS_ID_PATTERN, wanted) or wanted.endswith("."):
+    if not wanted or wanted.startswith(".") or "/" in wanted or "\0" in wanted or len(os.fsencode(name)) > NAME_BYTES:
         raise ConfigError(
-            f"classes: {name!r} is not a class. Expected a wnid such as n02510455 (n and eight digits), one of the "
-            "study's names, or a folder name of letters, digits, spaces, '_', '.', '-' (at most 64). Correct the list."
+            f"classes: {name[:NAME_BYTES]!r} is not a class. Expected a wnid such as n02510455 (n and eight digits), "
+            "one of the study's names, or the name of a folder that is not hidden. Correct the list."
         )
-    return ImageClass(class_id=wanted, name=wanted.replace("_", " "))
+    if re.fullmatch(CLASS_ID_PATTERN, name):
+        return ImageClass(class_id=name, name=name.replace("_", " "))
+    return _with_own_id(name)
+
+
+def told_apart(found: ImageClass, others: Collection[str]) -> ImageClass:
+    """Returns a class with an id of its own where another one's differs in case alone, as not every file system does.
+
+    Args:
+        found: the class.
+        others: the ids of those before it.
+    """
+    alike = {class_id for class_id in others if class_id.casefold() == found.class_id.casefold()}
+    return found if alike <= {found.class_id} else _with_own_id(found.class_id)
+
+
+def _with_own_id(name: str) -> ImageClass:
+    """Returns a class that is called so, with an id that any file system takes and that no other name has."""
+    composed = unicodedata.normalize("NFC", name)
+    shown = "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in UNSHOWN else c for c in composed)
+    letters = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    plain = re.sub(r"[^A-Za-z0-9]+", "_", letters).strip("_")[:40]
+    digest = hashlib.sha256(composed.encode(errors="surrogateescape")).hexdigest()[:10]
+    return ImageClass(class_id=f"{plain or 'class'}-{digest}", name=shown)
 
 
 def search_classes(text: str, limit: int = 20) -> list[ImageClass]:

@@ -3,6 +3,8 @@
 A field's name is unique over all stages, so that `--set epochs=3` and the trigger form need no stage prefix.
 """
 
+import contextlib
+import json
 import math
 from collections import Counter
 from collections.abc import Mapping
@@ -73,14 +75,23 @@ def own_epochs(model: str, pictures: int) -> int:
     return max(LEAST_EPOCHS, round(EPOCHS_BY_ROOT / math.sqrt(max(1, pictures))))
 
 
-def split_at_commas(value: Any) -> Any:
-    """Returns the parts of a text at its commas: a command line has no lists."""
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+def split_list(value: Any) -> Any:
+    """Returns the parts of a text, for a command line has no lists: those of a JSON list, its lines, or between commas.
+
+    A part with a comma in it is written in a JSON list, or on a line of its own among several.
+    """
+    if not isinstance(value, str):
+        return value
+    if value.strip().startswith("["):
+        with contextlib.suppress(ValueError):
+            return json.loads(value)
+    parts = value.strip().split("\n" if "\n" in value.strip() else ",")
+    return [part.strip() for part in parts if part.strip()]
 
 
 def _with_control(value: Any) -> Any:
     """Returns the arms in their order, with the control, which all others must beat, and the study's own repair."""
-    arms = split_at_commas(value)
+    arms = split_list(value)
     if not isinstance(arms, list | tuple):
         return arms
     arms = [_todays(arm) for arm in arms]
@@ -106,7 +117,7 @@ class DownloadConfig:
     retry_after_cap_s: Annotated[float, Field(ge=0, le=3600)] = 30.0
     max_redirects: Annotated[int, Field(ge=0, le=20)] = 5
     respect_robots_tag: bool = True
-    allowed_private_hosts: Annotated[tuple[str, ...], BeforeValidator(split_at_commas)] = ()
+    allowed_private_hosts: Annotated[tuple[str, ...], BeforeValidator(split_list)] = ()
     max_bytes: Annotated[int, Field(ge=1_000, le=500_000_000)] = 20_000_000
     max_pixels: Annotated[int, Field(ge=1_000, le=170_000_000)] = 50_000_000
     min_side_px: Annotated[int, Field(ge=1, le=10_000)] = 24
@@ -180,7 +191,7 @@ class TrainConfig:
     """
 
     model: ModelName = "compact"
-    more_models: Annotated[tuple[ModelName, ...], BeforeValidator(split_at_commas)] = ()
+    more_models: Annotated[tuple[ModelName, ...], BeforeValidator(split_list)] = ()
     retrain_model: Literal["", ModelName] = ""
     epochs: Annotated[int, Field(ge=1, le=10_000)] | None = None
     retrain_epochs: Annotated[int, Field(ge=1, le=10_000)] | None = None
@@ -282,7 +293,7 @@ class AugmentConfig:
     """
 
     strategy: StrategyName = "recall"
-    augment_classes: Annotated[tuple[str, ...], BeforeValidator(split_at_commas)] = ()
+    augment_classes: Annotated[tuple[str, ...], BeforeValidator(split_list)] = ()
     classes_to_augment: Annotated[int, Field(ge=1, le=1000)] = 3
     pictures_to_add: Annotated[int, Field(ge=1, le=100_000)] = 100
     policy: PolicyName = "study"
@@ -290,7 +301,7 @@ class AugmentConfig:
     zoom_share: Share = 0.25
     horizontal_flip: bool = True
     vertical_flip: bool = True
-    denied_transforms: Annotated[tuple[str, ...], BeforeValidator(split_at_commas)] = ()
+    denied_transforms: Annotated[tuple[str, ...], BeforeValidator(split_list)] = ()
 
     def __post_init__(self) -> None:
         if (self.strategy == "manual") != bool(self.augment_classes):
@@ -299,7 +310,7 @@ class AugmentConfig:
                 f"{', '.join(self.augment_classes) or 'none'} with {self.strategy!r}"
             )
         for entry in self.denied_transforms:
-            name, colon, transforms = entry.partition(":")
+            name, colon, transforms = entry.rpartition(":")
             unknown = sorted(set(transforms.split()) - set(TRANSFORMS))
             if not colon or not name.strip() or not transforms.split() or unknown:
                 raise ValueError(
@@ -309,7 +320,7 @@ class AugmentConfig:
 
     def denied(self, class_id: str) -> frozenset[str]:
         """Returns the transforms that a class is never changed by."""
-        entries = (entry.partition(":") for entry in self.denied_transforms)
+        entries = (entry.rpartition(":") for entry in self.denied_transforms)
         return frozenset(t for name, _, transforms in entries if name == class_id for t in transforms.split())
 
 

@@ -20,7 +20,7 @@ from imagenet_tasks.settings.config import (
     TrainConfig,
     explain,
     from_json,
-    split_at_commas,
+    split_list,
     to_json,
 )
 
@@ -91,7 +91,7 @@ def setting_names() -> dict[str, str]:
 
 
 def parse_classes(value: str | list[str] | tuple[str, ...], *, source: str) -> tuple[ImageClass, ...]:
-    """Returns the classes of a list, or of a text with one class per comma or line.
+    """Returns the classes of a list, or of a text with one per comma or line, or a JSON list.
 
     Args:
         value: wnids and names.
@@ -102,7 +102,11 @@ def parse_classes(value: str | list[str] | tuple[str, ...], *, source: str) -> t
     """
     if not isinstance(value, str | list | tuple):
         raise ConfigError(f"classes: expected a list, or a text with one class per comma or line; received {value!r}")
-    entries = value.replace("\n", ",").split(",") if isinstance(value, str) else list(value)
+    entries = split_list(value)
+    if not isinstance(entries, list | tuple):
+        raise ConfigError(f"classes: expected a list of names, received {value!r}")
+    if source != "folder":  # no name of WordNet has a comma
+        entries = [part for entry in entries for part in str(entry).split(",")]
     named = folder_class if source == "folder" else find_class
     found = tuple(named(str(entry).strip()) for entry in entries if str(entry).strip())
     if not found:
@@ -132,7 +136,7 @@ def make_config(profile: str, overrides: Mapping[str, Any] | None = None) -> Run
             raise ConfigError(f"{name}: no such setting; {hint}")
         mine = settings[stages[name]] if stages[name] else settings
         if name in CLASS_SETTINGS:
-            mine[name] = [_with_wnid(entry, source, known) for entry in split_at_commas(value)]
+            mine[name] = [_with_wnid(*_parted(name, str(entry)), source, known) for entry in split_list(value)]
         else:
             mine[name] = [dataclasses.asdict(c) for c in value] if name == "classes" else value
     own = {c["class_id"] for c in settings["classes"]}
@@ -141,17 +145,23 @@ def make_config(profile: str, overrides: Mapping[str, Any] | None = None) -> Run
     return from_json(settings)
 
 
-def _with_wnid(entry: Any, source: str, known: Mapping[str, str]) -> str:
+def _parted(setting: str, entry: str) -> tuple[str, str]:
+    """Returns an entry's class, whose name may have a colon in it, and what follows."""
+    name, colon, rest = entry.rpartition(":")
+    return (name, colon + rest) if colon and setting == "denied_transforms" else (entry, "")
+
+
+def _with_wnid(name: str, rest: str, source: str, known: Mapping[str, str]) -> str:
     """Returns an entry such as 'acropolis: vertical_flip' with its class's id in place of its name.
 
     Args:
-        entry: begins with a class.
+        name: the class's.
+        rest: what follows.
         source: where the pictures come from.
         known: the run's classes by name, which are meant first where a name is that of several.
     """
-    name, colon, rest = str(entry).partition(":")
     class_id = known.get(name.strip().lower()) or parse_classes([name], source=source)[0].class_id
-    return f"{class_id}{colon}{rest}"
+    return f"{class_id}{rest}"
 
 
 def with_classes(config: RunConfig, classes: tuple[ImageClass, ...]) -> RunConfig:
@@ -162,21 +172,19 @@ def with_classes(config: RunConfig, classes: tuple[ImageClass, ...]) -> RunConfi
     """
     ids, named = {c.class_id for c in classes}, {c.name.lower(): c.class_id for c in classes}
 
-    def with_ids(entries: tuple[str, ...]) -> tuple[str, ...]:
+    def with_ids(setting: str) -> tuple[str, ...]:
         """What a folder calls its classes is known only now."""
-        parts = (entry.partition(":") for entry in entries)
-        return tuple(
-            f"{name if name in ids else named.get(name.lower(), name)}{colon}{rest}" for name, colon, rest in parts
-        )
+        parts = (_parted(setting, entry) for entry in getattr(config.augment, setting))
+        return tuple(f"{name if name in ids else named.get(name.lower(), name)}{rest}" for name, rest in parts)
 
     augment = dataclasses.replace(
         config.augment,
-        augment_classes=with_ids(config.augment.augment_classes),
-        denied_transforms=with_ids(config.augment.denied_transforms),
+        augment_classes=with_ids("augment_classes"),
+        denied_transforms=with_ids("denied_transforms"),
     )
     config = dataclasses.replace(config, classes=(), augment=augment)
     given = set(config.augment.denied_transforms) - set(PROFILES[config.profile].augment.denied_transforms)
-    unknown = sorted(entry for entry in given if entry.partition(":")[0] not in ids)
+    unknown = sorted(entry for entry in given if entry.rpartition(":")[0] not in ids)
     if unknown:
         raise ConfigError(
             f"denied_transforms: expected classes of the run, received {', '.join(unknown)}; the run has "

@@ -43,11 +43,11 @@ def plan_run(
     """
     run.forget_tasks()
     with run.task("plan_run") as record:
-        from imagenet_tasks.download.stage import classes_of_run
+        from imagenet_tasks.download.stage import classes_of_run, told
 
         config = make_config(profile, overrides)
         named = bool(overrides.get("classes"))
-        classes = classes_of_run(
+        classes, passed_over = classes_of_run(
             run.store, config.download, config.classes, named=named, credentials=unlock(config, credentials)
         )
         config = with_classes(config, classes)
@@ -64,6 +64,9 @@ def plan_run(
             run.run_key, profile, len(classes), config.download.images_per_class, config.download.source,
             ", ".join(config.train.models), 100 * config.evaluate.accuracy_goal,
         )  # fmt: skip
+        if passed_over:
+            log.info("Passed over at the location: %s", "; ".join(told(passed_over)))
+            record["result"]["passed_over"] = told(passed_over)
         if len(groups) < len(classes):
             log.info("%d classes in %d tasks: up to %d of them share a task", len(classes), len(groups), size)
     return groups

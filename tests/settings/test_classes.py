@@ -13,6 +13,7 @@ import pytest
 from imagenet_tasks.errors import ConfigError
 from imagenet_tasks.settings.classes import (
     CATALOGUE,
+    CLASS_ID_PATTERN,
     CLASS_TEXT_PATTERN,
     STUDY_CLASSES,
     WNID_PATTERN,
@@ -246,10 +247,33 @@ def test_a_folder_with_a_wnid_has_the_name_of_its_synset():
     assert folder_class("n02391049") == find_class("n02391049") == find_class("zebra")
 
 
-@pytest.mark.parametrize("text", NO_CLASS)
-def test_f52_what_can_name_no_folder_is_refused(text):
+@pytest.mark.parametrize("text", ["", " ", "..", ".hidden", "a/b", "a\0b", "../../etc", "x" * 256, "é" * 128])
+def test_f52_what_can_name_no_folder_that_is_shown_is_refused(text):
     with pytest.raises(ConfigError, match=r"^classes: .*is not a class"):
         folder_class(text)
+
+
+@pytest.mark.parametrize(
+    ("folder", "class_id"),
+    [
+        ("é", r"e-[0-9a-f]{10}"),
+        ("猫", r"class-[0-9a-f]{10}"),
+        ("<b>", r"b-[0-9a-f]{10}"),
+        ("dog.", r"dog-[0-9a-f]{10}"),
+        ("a\\b", r"a_b-[0-9a-f]{10}"),
+        ("x" * 65, r"x{40}-[0-9a-f]{10}"),
+        ("n123", "n123"),
+    ],
+)
+def test_a_name_that_not_every_file_system_takes_is_shown_and_has_an_id_that_each_does(folder, class_id):
+    found = folder_class(folder)
+    assert found.name == folder and re.fullmatch(class_id, found.class_id)
+    assert re.fullmatch(CLASS_ID_PATTERN, found.class_id)
+
+
+def test_a_name_has_one_id_however_its_accents_are_encoded():
+    assert folder_class("caf\u00e9") == folder_class("cafe\u0301")
+    assert folder_class("caf\u00e9").name == "caf\u00e9"
 
 
 # Search

@@ -157,7 +157,9 @@ def test_a_misspelt_setting_is_refused_with_those_that_are_spelt_alike():
 
 
 def test_an_unknown_setting_is_refused_with_the_settings_there_are():
-    with pytest.raises(ConfigError, match=r"^gpu_memory: no such setting; the settings are accept_imagenet_terms, .*zoom_share"):
+    with pytest.raises(
+        ConfigError, match=r"^gpu_memory: no such setting; the settings are accept_imagenet_terms, .*zoom_share"
+    ):
         make_config("seed", {"gpu_memory": 3})
 
 
@@ -237,12 +239,10 @@ def test_a_class_by_name_and_by_wnid_is_named_twice():
     [
         (["cobra"], "one class"),
         (["cobra", "cow", "n01747885"], "n01747885 named more than once"),
-        (["cobra", "n123"], "'n123'"),
-        (["cobra", "<img onerror=alert(1)>"], "'<img onerror"),
         (["cobra", "../../etc"], r"'\.\./\.\./etc'"),
         (["cobra", "a\0b"], r"'a\\x00b'"),
-        (["cobra", "x" * 65], "x" * 65),
-        (["cobra", "dog."], r"'dog\.'"),
+        (["cobra", "x" * 256], "x" * 255),
+        (["cobra", ".dog"], r"'\.dog'"),
     ],
 )
 def test_f52_classes_that_cannot_be_are_refused_by_name(classes, said):
@@ -250,7 +250,7 @@ def test_f52_classes_that_cannot_be_are_refused_by_name(classes, said):
         make_config("seed", {"classes": classes})
 
 
-@pytest.mark.parametrize("value", [" , ,", ["", " "], 7, {"cobra": 1}])
+@pytest.mark.parametrize("value", [" , ,", ["", " "], 7, {"cobra": 1}, "[]"])
 def test_f52_what_names_no_class_is_refused_and_not_taken_for_no_list(value):
     with pytest.raises(ConfigError, match=f"classes: expected.*received {re.escape(repr(value))}"):
         make_config("seed", {"classes": value})
