@@ -1,6 +1,7 @@
 """Decodes, judges and resizes one picture. Pictures are untrusted: only listed formats, judged by header first."""
 
 import base64
+import importlib.util
 import io
 import re
 import warnings
@@ -26,7 +27,12 @@ UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 FLAT_LEVELS = 16  # of 255; of 13,600 photos and drawn pictures the one that varies least spans 67
-FORMATS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "BMP": "bmp"}
+FORMATS = {
+    "JPEG": "jpg", "PNG": "png", "WEBP": "webp", "BMP": "bmp", "GIF": "gif", "TIFF": "tif", "AVIF": "avif",
+}  # fmt: skip
+if importlib.util.find_spec("pillow_heif"):  # whoever wants HEIC installs it
+    importlib.import_module("pillow_heif").register_heif_opener()
+    FORMATS["HEIF"] = "heic"
 # What files begin with that no picture here is read from. An ISO file's kind is in its bytes 8 to 11.
 OTHER_PICTURES = {
     rb"II\*\0|MM\0\*": "TIFF",
@@ -176,7 +182,10 @@ def _opened(data: bytes) -> Image.Image:
     except Image.DecompressionBombError as error:
         raise Rejected(RejectReason.TOO_MANY_PIXELS, detail=str(error)) from error
     except Exception as error:  # a broken header raises nearly anything
-        if named := _beginning(data, OTHER_PICTURES):
+        named = _beginning(data, OTHER_PICTURES)
+        if named in FORMATS:
+            raise Rejected(RejectReason.TRUNCATED_IMAGE, detail=f"{named}: {error}"[:200]) from error
+        if named:
             raise Rejected(RejectReason.UNSUPPORTED_FORMAT, detail=named) from error
         detail = _beginning(data, NO_PICTURES) or f"begins with {data[:12]!r}"
         raise Rejected(RejectReason.NOT_AN_IMAGE, detail=detail) from error

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from imagenet_tasks.errors import RejectReason
+from imagenet_tasks.images import FORMATS
 from imagenet_tasks.settings.config import DownloadConfig
 from imagenet_tasks.store.storage import Store
 
@@ -61,10 +62,12 @@ class Records:
         blocked = record.get("reason") == RejectReason.BLOCKED_ADDRESS.value
         return blocked and record.get("allowed") != list(settings.allowed_private_hosts)
 
-    def has_twins_only(self, candidate: str) -> bool:
-        """Tells whether it was rejected since other candidates have the same bytes, and none of them was taken."""
+    def was_refused_by_an_older_rule(self, candidate: str, *, on_web: bool) -> bool:
+        """Tells whether it was refused for its format, which is read now, or as one of a user's own alike files."""
         record = self._records.get(candidate, {})
-        return record.get("reason") == RejectReason.PLACEHOLDER.value and "file" in record
+        if record.get("reason") == RejectReason.UNSUPPORTED_FORMAT.value:
+            return record["detail"] in FORMATS
+        return record.get("reason") == RejectReason.PLACEHOLDER.value and "file" in record and not on_web
 
     def is_older(self, candidate: str, time_s: float) -> bool:
         """Tells whether the record was made before that time (Unix time)."""

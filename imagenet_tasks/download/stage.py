@@ -164,7 +164,7 @@ def download_class(
             file = records.accepted_files([candidate], 1)
             forced = not file and records.is_older(candidate, force_before_s)
             outdated = records.is_stale(candidate, basis) or records.was_blocked(candidate, settings)
-            outdated |= not offer.is_on_web(candidate) and records.has_twins_only(candidate)
+            outdated |= records.was_refused_by_an_older_rule(candidate, on_web=offer.is_on_web(candidate))
             if outdated or (file and file[0] not in present) or forced:
                 records.drop(candidate)
         records.drop_lone_duplicates(offer.bases)
