@@ -155,7 +155,12 @@ def imagenet_targeted_augmentation() -> None:
         if source != "sample":
             params["location"] = params["location"] or LOCATION
             params["connection"] = params["connection"] or CONNECTION
-            params["allowed_private_hosts"] = ALLOWED_PRIVATE_HOSTS  # for who runs Airflow to say, not for its users
+        if params.get("allowed_private_hosts"):
+            raise ConfigError(
+                "allowed_private_hosts: for who runs Airflow to say, in the environment's "
+                "IMAGENET_ALLOWED_PRIVATE_HOSTS, and not for who triggers a run; leave it out"
+            )
+        params["allowed_private_hosts"] = ALLOWED_PRIVATE_HOSTS
         with current_run() as run:
             return plan_run(run, profile, params, credentials=_credentials, max_tasks=_max_tasks())
 

@@ -56,8 +56,9 @@ class Fetcher:
 
     Args:
         settings: the bounds.
-        trusted: hosts (`host:port`) that the settings name, so that their addresses need not be public.
-        credentials: sent to their own host alone.
+        trusted: hosts (`host:port`) that the settings name, so that their addresses need not be public. That holds for
+            a URL that the source names, and for redirects from there: another host that leads to one is not trusted.
+        credentials: sent to their own host alone, and not where another host leads there.
         hosts: what this process knows of hosts; a new one by default.
     """
 
@@ -72,6 +73,8 @@ class Fetcher:
         self._settings = settings
         self.hosts = hosts or Hosts(settings.max_requests_per_host)
         self._allowed = AllowedHosts((*trusted, *settings.allowed_private_hosts))
+        self._allowed_to_strangers = AllowedHosts(settings.allowed_private_hosts)
+        self._own_hosts = {*trusted, *([credentials.host] if credentials else [])}
         self._credentials = credentials
         contact = os.environ.get("IMAGENET_CONTACT", "").strip()
         self._headers = HEADERS | ({"User-Agent": f"{HEADERS['User-Agent']} (+{contact})"} if contact else {})
@@ -79,6 +82,7 @@ class Fetcher:
         # after reading the whole body of each: half the cost of a request.
         threads = settings.download_threads
         self._adapter = BoundedAdapter(pool_connections=threads, pool_maxsize=threads)
+        self._strangers_adapter = BoundedAdapter(pool_maxsize=threads)  # addresses are judged as connections begin
         self._verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
         proxies = {name: url for name, url in getproxies().items() if name != "no"}
         self._behind_proxy = bool(proxies)
@@ -93,6 +97,7 @@ class Fetcher:
 
     def __exit__(self, *_: object) -> None:
         self._adapter.close()
+        self._strangers_adapter.close()
 
     def fetch(self, url: str) -> bytes:
         """Returns the body of a URL, asking again after what may pass.
@@ -132,16 +137,17 @@ class Fetcher:
         Raises:
             Rejected: with the reason.
         """
-        left_s = total_timeout_s
+        left_s, is_trusted = total_timeout_s, True
         for _ in range(self._settings.max_redirects + 1):
-            request = self._prepared(url, headers)
+            request = self._prepared(url, headers, is_trusted=is_trusted)
             host = host_of(request.url or "")
+            allowed = self._allowed if is_trusted else self._allowed_to_strangers
             with self.hosts.slot(host) as began_s:
-                bounds = Bounds(deadline_s=time.monotonic() + left_s, allowed=self._allowed)
+                bounds = Bounds(deadline_s=time.monotonic() + left_s, allowed=allowed)
                 try:
                     BOUNDS.set(bounds)
                     with told_as_rejected():
-                        response = self._send(request)
+                        response = self._send(request, allowed)
                     with response:
                         if not response.is_redirect:
                             self._judge_answer(response, host, also_good)
@@ -151,6 +157,7 @@ class Fetcher:
                         target = response.headers["location"].encode("latin-1").decode(errors="replace")
                         url = _joined(response.url, target)
                         left_s = bounds.deadline_s - time.monotonic()
+                        is_trusted = is_trusted and host in self._own_hosts
                     self.hosts.answered(host)
                 except Rejected as rejected:
                     if rejected.reason == RejectReason.RATE_LIMITED:
@@ -162,25 +169,26 @@ class Fetcher:
                     raise
         raise Rejected(RejectReason.TOO_MANY_REDIRECTS, detail=f"more than {self._settings.max_redirects}")
 
-    def _prepared(self, url: str, headers: Mapping[str, str] | None) -> requests.PreparedRequest:
+    def _prepared(self, url: str, headers: Mapping[str, str] | None, *, is_trusted: bool) -> requests.PreparedRequest:
         """Returns the request. Its host is that of its own URL: parsers differ on texts like http://a\\@b/."""
         with told_as_rejected():
             request = requests.PreparedRequest()
             request.prepare_method("GET")
             request.prepare_url(url, None)
             request.prepare_headers({**self._headers, **(headers or {})})
-        if self._credentials and self._credentials.host == host_of(request.url or ""):
+        if is_trusted and self._credentials and self._credentials.host == host_of(request.url or ""):
             request.headers["Authorization"] = self._credentials.authorization
         return request
 
-    def _send(self, request: requests.PreparedRequest) -> requests.Response:
+    def _send(self, request: requests.PreparedRequest, allowed: AllowedHosts) -> requests.Response:
         settings, url = self._settings, request.url or ""
         proxies: dict[str, str] = {}
         if self._behind_proxy:
-            self._allowed.judge_literal(url)
+            allowed.judge_literal(url)
             proxies = requests.utils.get_environ_proxies(url)
         timeout = (settings.connect_timeout_s, settings.read_timeout_s)
-        return self._adapter.send(request, stream=True, timeout=timeout, verify=self._verify, proxies=proxies)
+        adapter = self._adapter if allowed is self._allowed else self._strangers_adapter
+        return adapter.send(request, stream=True, timeout=timeout, verify=self._verify, proxies=proxies)
 
     def _judge_answer(self, response: requests.Response, host: str, also_good: tuple[int, ...]) -> None:
         status = response.status_code

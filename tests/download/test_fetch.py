@@ -350,6 +350,27 @@ def test_f36_credentials_are_sent_after_a_redirect_within_their_host(web):
     assert web.headers["/y"]["authorization"] == SECRET
 
 
+def test_f36_another_host_that_leads_to_the_credentials_host_does_not_get_them_sent(web, other):
+    web.routes["/secret"] = answers(picture(1))
+    other.routes["/x"] = redirects(f"{web.url}/secret")
+    assert fetched_as(web, f"{other.url}/x") == picture(1)  # both are let in by the settings
+    assert "authorization" not in web.headers["/secret"]
+
+
+@pytest.mark.parametrize("first", [[], ["/own"]], ids=["a new connection", "a connection that is open"])
+def test_f08_another_host_that_leads_to_the_locations_private_host_is_not_followed(web, other, first):
+    web.routes |= {"/secret": answers(picture(1)), "/own": redirects("/kept"), "/kept": answers(picture(3))}
+    other.routes["/x"] = redirects(f"{web.url}/secret")
+    credentials = Credentials(host=web.netloc, authorization=SECRET)
+    allowed = settings(attempts=1, allowed_private_hosts=(other.netloc,))
+    with Fetcher(allowed, trusted=(web.netloc,), credentials=credentials) as fetcher:
+        assert [fetcher.fetch(web.url + path) for path in first] == [picture(3)] * len(first)
+        with pytest.raises(Rejected) as caught:
+            fetcher.fetch(f"{other.url}/x")
+    assert caught.value.reason == RejectReason.BLOCKED_ADDRESS
+    assert "/secret" not in web.requests
+
+
 @pytest.mark.parametrize("url", ["http://{other}\\@{web}/x", "http://{web}@{other}/x", "http://{other}#@{web}/x"])
 def test_f36_a_url_that_parsers_read_differently_gets_no_credentials_to_another_host(web, other, url):
     other.routes |= {f"/%5C@{web.netloc}/x": answers(picture(2)), "/": answers(picture(2))}

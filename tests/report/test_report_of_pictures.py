@@ -174,3 +174,12 @@ def test_the_funnel_says_what_is_lost_at_each_step(build_run):
     assert [row[1:] for row in page.rows if row[0] == "Accepted"] == [["120", wording.percent(120 / 180), "30"]]
     funnel = re.search(r"listed 180, asked for 150, accepted 120, used 120; of these train (\d+)", page.text)
     assert funnel and int(funnel[1]) == figures["data"]["totals"]["train"]
+
+
+def test_what_at_the_location_is_no_class_is_told(build_run):
+    inputs = build_run(names=NAMES, after=0.8)
+    with inputs.run.task("plan_run") as record:
+        record["result"] = {"passed_over": ["hidden: 1 (<b>.git)"]}
+    _, page, figures = report(inputs)
+    assert figures["data"]["passed_over"] == ["hidden: 1 (<b>.git)"]
+    assert "Passed over at the location: hidden: 1 (<b>.git)." in page.text_of["data"]

@@ -183,3 +183,16 @@ def test_accepted_terms_are_kept_in_the_runs_record(run, tmp_path):
     pictures.plan_run(run, "sample", settings | {"accept_imagenet_terms": True})
     assert "non-commercial" in run.result_of("plan_run")["accepted"]
     assert run.config.download.accept_imagenet_terms and find_class(COBRA) in run.config.classes
+
+
+def test_what_at_the_location_is_no_class_is_told_and_kept_with_the_run(tmp_path, caplog):
+    caplog.set_level("INFO")
+    for name in ("cat", "vache (laitière)", ".git"):
+        fill(tmp_path / "in" / name, [1])
+    (tmp_path / "in" / "README.md").write_text("x")
+    run = Run(Store(tmp_path / "home"), "d", "r")
+    groups = pictures.plan_run(run, "best", {"source": "folder", "location": str(tmp_path / "in")})
+    assert [group["name"] for group in groups] == ["cat", "vache (laitière)"]
+    told = ["hidden: 1 (.git)", "neither a folder nor an archive: 1 (README.md)"]
+    assert run.result_of("plan_run")["passed_over"] == told
+    assert f"Passed over at the location: {'; '.join(told)}" in caplog.text
