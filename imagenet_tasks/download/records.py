@@ -1,6 +1,7 @@
 """records.jsonl: what became of each candidate of a class, over all runs."""
 
 import json
+import logging
 from collections.abc import Collection, Iterable
 from typing import Any
 
@@ -9,7 +10,9 @@ from imagenet_tasks.images import FORMATS
 from imagenet_tasks.settings.config import DownloadConfig
 from imagenet_tasks.store.storage import Store
 
+log = logging.getLogger(__name__)
 Record = dict[str, Any]
+KINDS = {"candidate": str, "state": str, "time_s": int | float}  # what each record has; an accepted one has a file, too
 
 
 class Records:
@@ -22,15 +25,26 @@ class Records:
     Args:
         store: where they lie.
         class_id: whose records.
+
+    Attributes:
+        damaged_lines: the numbers of lines that hold none, which are left out.
     """
 
     def __init__(self, store: Store, class_id: str) -> None:
         self._store = store
         self._key = f"images/{class_id}/records.jsonl"
         self._records: dict[str, Record] = {}
+        self.damaged_lines: list[int] = []
         if store.exists(self._key):
-            for line in store.read_bytes(self._key).splitlines():
-                self.put(json.loads(line))
+            for number, line in enumerate(store.read_bytes(self._key).splitlines(), start=1):
+                if record := _parsed(line):
+                    self.put(record)
+                else:
+                    self.damaged_lines.append(number)
+                    log.warning(
+                        "%s, line %d: expected a record, found %.80r; it is left out, and its candidate asked again",
+                        *(store.path(self._key), number, line),
+                    )
 
     def is_final(self, candidate: str) -> bool:
         """Tells whether asking again could not change the record."""
@@ -99,3 +113,16 @@ class Records:
     def accepted_files(self, candidates: Iterable[str], limit: int | None = None) -> list[str]:
         """Returns the files of the first `limit` accepted candidates, in the order of `candidates`."""
         return list(dict.fromkeys(r["file"] for r in self.of(candidates) if r["state"] == "accepted"))[:limit]
+
+
+def _parsed(line: bytes) -> Record | None:
+    """Returns a line's record; None where it is none."""
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(value, dict) or not all(isinstance(value.get(name), kind) for name, kind in KINDS.items()):
+        return None
+    if "reason" not in value:
+        return None
+    return None if value["state"] == "accepted" and not isinstance(value.get("file"), str) else value

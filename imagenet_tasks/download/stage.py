@@ -425,7 +425,7 @@ def _example(reasons: Mapping[str, int], records: Iterable[Record]) -> str:
         return ""
     first = next(record for record in records if record["reason"] == next(iter(reasons)))
     shown = without_secrets(first["candidate"]).encode(errors="replace").decode()
-    return f"{shown}: {first['detail']}"[:EXAMPLE_CHARACTERS] if first["detail"] else ""
+    return f"{shown}: {first['detail']}"[:EXAMPLE_CHARACTERS] if first.get("detail") else ""
 
 
 def _counted(reasons: Mapping[str, int]) -> str:

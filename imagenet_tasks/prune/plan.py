@@ -161,7 +161,7 @@ def _take_second(store: Store, piece: Piece, before_s: float) -> Iterator[Piece]
     """Yields a published folder's attempts that its marker does not name, and counts them out of it."""
     if len(piece.inner) < 2:
         return
-    named = str(store.read_marker(piece.key)["inner"]).rstrip("/")
+    named = str(store.read_marker(piece.key).get("inner", "")).rstrip("/")
     for name, inner in piece.inner.items():
         if name != named and inner.changed_s < before_s:
             piece.files -= inner.files
@@ -209,10 +209,10 @@ def read_records(store: Store, class_id: str) -> Records:
     Raises:
         ArtifactError: where they cannot be read.
     """
-    try:
-        return Records(store, class_id)
-    except (ValueError, KeyError, TypeError) as error:
+    records = Records(store, class_id)
+    if records.damaged_lines:
         where = store.path(f"images/{class_id}/records.jsonl")
         raise ArtifactError(
-            f"{where}: expected a record per line, found something else ({error!r}). {DAMAGED}"
-        ) from error
+            f"{where}: expected a record per line, found something else in line {records.damaged_lines[0]}. {DAMAGED}"
+        )
+    return records

@@ -196,7 +196,7 @@ class Store:
     def _parsed(self, key: str, data: bytes) -> Any:
         try:
             return json.loads(data)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:  # the latter for brackets in brackets without end
             raise ArtifactError(f"{self.path(key)}: expected JSON, found something else ({error}).") from error
 
     def write_json(self, key: str, value: Any) -> None:
@@ -268,9 +268,21 @@ class Store:
         """Returns the marker of a published folder: its files with size in bytes and SHA-256.
 
         Raises:
-            ArtifactError: where the folder was not published.
+            ArtifactError: where the folder was not published, or its marker is not as it was written.
         """
-        return self.read_json(f"{folder}/{MARKER}")
+        marker = self.read_json(f"{folder}/{MARKER}")
+        files = marker.get("files") if isinstance(marker, dict) else None
+        if not (
+            isinstance(files, dict)
+            and all(isinstance(said, dict) and isinstance(said.get("bytes"), int) for said in files.values())
+            and all(re.fullmatch("[0-9a-f]{64}", str(said.get("sha256"))) for said in files.values())
+            and re.fullmatch("([0-9a-f]{12}/)?", str(marker.get("inner", "")))
+        ):
+            raise ArtifactError(
+                f"{self.path(folder)}/{MARKER}: expected what a finished artifact holds, found something else. Delete "
+                f"{self.path(folder)} and run again."
+            )
+        return marker
 
     @contextlib.contextmanager
     def publish(self, folder: str) -> Iterator[Path]:

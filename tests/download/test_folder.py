@@ -452,3 +452,16 @@ def test_members_are_read_right_from_many_threads(data, tmp_path):
     ref, records = get_all(tmp_path / "home", data, COBRA, download_threads=16)
     assert ref.accepted == 60
     assert {r["reason"] for r in records.values()} == {None}
+
+
+@pytest.mark.parametrize("line", [b"{", b"[]", b"null", b"[" * 100_000, b'{"candidate": "x"}', b"\xff\xfe"])
+def test_a_damaged_line_of_the_records_costs_its_candidate_alone(data, tmp_path, caplog, line):
+    fill(data / PANDA, [1, 2])
+    get_all(tmp_path / "home", data, PANDA)
+    records = tmp_path / "home" / "images" / PANDA / "records.jsonl"
+    first, _ = records.read_bytes().splitlines()
+    records.write_bytes(first + b"\n" + line + b"\n")
+    ref, found = get_all(tmp_path / "home", data, PANDA)
+    assert ref.accepted == 2 and len(found) == 2
+    assert "line 2: expected a record" in caplog.text
+    assert records.read_bytes().splitlines()[0] == first

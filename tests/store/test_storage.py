@@ -155,6 +155,29 @@ def test_what_is_not_json_is_an_artifact_error_with_its_path(store):
         store.read_json("a/x.json")
 
 
+def test_json_that_is_nested_without_end_is_an_artifact_error_with_its_path(store):
+    store.write_bytes("a.json", b"[" * 100_000)
+    with pytest.raises(ArtifactError, match=r"a\.json: expected JSON"):
+        store.read_json("a.json")
+
+
+SHA = "0" * 64
+
+
+@pytest.mark.parametrize(
+    "marker",
+    [
+        [], None, {}, {"files": []}, {"files": {"a": 7}}, {"files": {"a": {"bytes": 1}}},
+        {"files": {"a": {"bytes": 1, "sha256": "../../x"}}}, {"files": {"a": {"bytes": None, "sha256": SHA}}},
+        {"files": {"a": {"bytes": 1, "sha256": SHA}}, "inner": "../../"},
+    ],
+)  # fmt: skip
+def test_a_marker_that_no_run_wrote_is_an_artifact_error_that_says_what_to_do(store, marker):
+    store.write_json("models/x/complete.json", marker)
+    with pytest.raises(ArtifactError, match=r"models/x/complete\.json: expected .*Delete .*models/x and run again"):
+        store.read_marker("models/x")
+
+
 def test_json_that_may_be_missing_is_none_where_it_is_and_an_error_where_it_is_damaged(store):
     assert store.read_json_if_there("a/missing.json") is None
     store.write_json("a/there.json", [1])
