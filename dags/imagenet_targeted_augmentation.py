@@ -152,8 +152,9 @@ def imagenet_targeted_augmentation() -> None:
         params = dict(get_current_context()["params"])
         profile = params.pop("profile")
         source = params["source"] or PROFILES[profile].download.source
-        if source != "sample":
+        if source == "folder":  # of the others, an address on the web is asked
             params["location"] = params["location"] or LOCATION
+        if source != "sample":
             params["connection"] = params["connection"] or CONNECTION
         if params.get("allowed_private_hosts"):
             raise ConfigError(

@@ -354,19 +354,21 @@ class RunConfig:
                 "learning_curve: its points are measured on validation pictures, and with test_steers these are the "
                 "test pictures; leave learning_curve off, or take a profile in which validation decides"
             )
-        if self.train.learning_curve and not self.preprocess.validation_share:
-            raise ValueError(
-                "learning_curve: its points are measured on validation pictures, and validation_share is 0; give it a "
-                "share, or leave learning_curve off"
-            )
         if self.augment.strategy == "correlated" and "correlated" in self.train.arms:
             raise ValueError(
                 "arms: with strategy 'correlated' the arm of that name would be the repair itself; leave it out"
             )
-        if self.train.tune_candidates and not self.preprocess.validation_share:
+        if self.train.tune_candidates and self.preprocess.test_steers:
             raise ValueError(
-                "tune_candidates: expected validation pictures, which choose among the candidates; received "
-                "validation_share 0. Set it above 0, such as 0.1, without test_steers."
+                "tune_candidates: validation pictures choose among the candidates, and with test_steers these are the "
+                "test pictures; leave tune_candidates off, or take a profile in which validation decides"
+            )
+        if not self.preprocess.test_share:
+            raise ValueError("test_share: expected above 0, such as 0.1: without test pictures no run has a result")
+        if not self.preprocess.validation_share and not self.preprocess.test_steers:
+            raise ValueError(
+                "validation_share: expected above 0, such as 0.1: validation pictures decide what is done (or the test "
+                "pictures, with test_steers)"
             )
         unknown = [c for c in self.augment.augment_classes if ids and c not in ids]
         if unknown:

@@ -174,6 +174,7 @@ def test_f51_a_short_class_is_left_out_loudly_where_enough_classes_remain(store,
         {
             "class_id": COBRA, "name": f"a {COBRA}", "have": 3, "need": 10, "listed": 20,
             "reasons": {"not_an_image": 17},
+            "example": f"{tmp_path}/data/{COBRA}/0003.png: begins with b'no picture 0'",
         }
     ]  # fmt: skip
     said = [r.message for r in caplog.records if r.levelname == "WARNING" and "Left out" in r.message]
