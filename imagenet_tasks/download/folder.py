@@ -8,7 +8,6 @@ import bz2
 import gzip
 import logging
 import lzma
-import os
 import stat
 import tarfile
 import tempfile
@@ -16,15 +15,15 @@ import threading
 import zipfile
 import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
-from pathlib import Path
 from typing import IO, Any
 
 from upath import UPath
 
+from imagenet_tasks.download.files import Files, is_hidden
 from imagenet_tasks.errors import ConfigError, DataError, Rejected, RejectReason, SourceUnavailable, without_secrets
-from imagenet_tasks.settings.classes import ImageClass, folder_class, told_apart
+from imagenet_tasks.settings.classes import ImageClass, class_called, told_apart
 from imagenet_tasks.store.storage import to_path
 
 log = logging.getLogger(__name__)
@@ -56,16 +55,13 @@ class FolderSource:
     """
 
     def __init__(self, location: str, max_bytes: int) -> None:
-        self._root = to_path(location, setting="location").expanduser().absolute()
-        self._real_root = os.path.realpath(str(self._root)) if isinstance(self._root, Path) else ""
-        self._max_bytes = max_bytes
-        self._files = ExitStack()
-        self._get: dict[str, Callable[[], bytes]] = {}
+        root = to_path(location, setting="location").expanduser().absolute()
+        self._files, self._max_bytes, self._open = Files(root, max_bytes), max_bytes, ExitStack()
         self._entries: defaultdict[str, list[UPath]] = defaultdict(list)
         self._classes: dict[str, ImageClass] = {}
         self.passed_over: defaultdict[str, list[str]] = defaultdict(list)
         try:
-            entries = sorted(self._root.iterdir(), key=lambda path: path.name)
+            entries = sorted(root.iterdir(), key=lambda path: path.name)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise ConfigError(
                 f"location: {without_secrets(location)!r} is not a folder. Expected one that holds a folder of "
@@ -77,7 +73,7 @@ class FolderSource:
         if names and {name.casefold() for name in names} <= PARTS_OF_A_SET:
             raise ConfigError(
                 f"location: {without_secrets(location)} holds {', '.join(names)}, which are parts of one set of "
-                f"pictures and no classes. Give one of them as the location, such as {self._root / names[0]}: the run "
+                f"pictures and no classes. Give one of them as the location, such as {root / names[0]}: the run "
                 "splits its pictures by itself."
             )
 
@@ -86,10 +82,10 @@ class FolderSource:
         suffix = archive_suffix(entry.name)
         if is_hidden(entry.name):
             why = "hidden"
-        elif trouble := self._trouble_with_link(entry):
+        elif trouble := self._files.trouble_with_link(entry):
             why = trouble
         elif suffix or entry.is_dir():
-            found = folder_class(entry.name[: -len(suffix)] if suffix else entry.name)
+            found = class_called(entry.name[: -len(suffix)] if suffix else entry.name)
             image_class = told_apart(found, self._classes)
             self._classes.setdefault(image_class.class_id, image_class)
             self._entries[image_class.class_id].append(entry)
@@ -107,12 +103,12 @@ class FolderSource:
         """Returns '<path>' or '<archive>#<member>' for each file in order of their names, with size and time."""
         found: dict[str, str] = {}
         for entry in self._entries.get(class_id, []):
-            found |= self._list_archive(entry) if archive_suffix(entry.name) else dict(self._list_folder(entry, ()))
+            found |= self._list_archive(entry) if archive_suffix(entry.name) else dict(self._files.below(entry))
         return found
 
     def fetch(self, locator: str) -> bytes:
         """Returns the bytes of a file or member."""
-        return self._get[locator]()
+        return self._files.get[locator]()
 
     def host(self, locator: str) -> str:
         """Returns '': no candidate is a URL of its own."""
@@ -123,74 +119,13 @@ class FolderSource:
 
     def close(self) -> None:
         """Closes the archives."""
-        self._files.close()
-
-    def _judge_size(self, size_bytes: int) -> None:
-        if size_bytes > self._max_bytes:
-            raise Rejected(RejectReason.TOO_LARGE, detail=f"{size_bytes} bytes, at most {self._max_bytes}")
-
-    def _trouble_with_link(self, path: UPath, above: Sequence[str] = ()) -> str:
-        """Returns why a link is not followed; '' where it is, and of what is no link.
-
-        Args:
-            path: what may be a link.
-            above: the real paths of the folders that it lies in.
-        """
-        if not self._real_root or not path.is_symlink():
-            return ""
-        real = os.path.realpath(str(path))
-        if not os.path.exists(real):  # noqa: PTH110
-            return "a link that leads nowhere"
-        if os.path.commonpath([real, self._real_root]) != self._real_root:
-            return "a link out of the location"
-        return "a link to a folder that it lies in" if real in above else ""
-
-    def _list_folder(self, folder: UPath, above: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-        """Yields the files below a folder in order of their names, at any depth, with their versions."""
-        above = (*above, os.path.realpath(str(folder))) if self._real_root else ()
-        try:
-            entries = sorted((path for path in folder.iterdir() if not is_hidden(path.name)), key=lambda p: p.name)
-        except OSError as error:
-            yield self._unreadable(folder, type(error).__name__, may_pass=True)
-            return
-        for path in entries:
-            if trouble := self._trouble_with_link(path, above):
-                yield self._unreadable(path, trouble)
-                continue
-            try:
-                about = path.stat()
-            except OSError as error:
-                yield self._unreadable(path, type(error).__name__, may_pass=True)
-                continue
-            if stat.S_ISDIR(about.st_mode):
-                yield from self._list_folder(path, above)
-            elif stat.S_ISREG(about.st_mode):
-                self._get[str(path)] = lambda path=path: self._read_file(path)  # type: ignore[misc]
-                yield str(path), f"{about.st_size} {about.st_mtime}"
-            else:  # reading a pipe would wait for ever
-                yield self._unreadable(path, "no regular file")
-
-    def _unreadable(self, path: UPath, detail: str, *, may_pass: bool = False) -> tuple[str, str]:
-        """Returns a candidate that cannot be read; once it can, it has another version."""
-
-        def refuse() -> bytes:
-            raise Rejected(RejectReason.UNREADABLE, may_pass=may_pass, detail=detail)
-
-        self._get[str(path)] = refuse
-        return str(path), detail
-
-    def _read_file(self, path: UPath) -> bytes:
-        try:
-            self._judge_size(path.stat().st_size)
-            return path.read_bytes()
-        except OSError as error:
-            raise Rejected(RejectReason.UNREADABLE, may_pass=True, detail=type(error).__name__) from error
+        self._open.close()
 
     def _list_archive(self, path: UPath) -> dict[str, str]:
         about = path.stat()
         version = f"{about.st_size} {about.st_mtime}"
         try:
-            file = self._files.enter_context(path.open("rb"))
+            file = self._open.enter_context(path.open("rb"))
             members = self._zip_members(file) if _begins(file, b"PK") else self._tar_members(file, path)
         except (tarfile.TarError, zipfile.BadZipFile) as error:
             kind = "zip" if isinstance(error, zipfile.BadZipFile) else "tar"
@@ -202,14 +137,14 @@ class FolderSource:
         found = {}
         for name, offset, get in sorted(members, key=lambda member: member[0]):
             if not any(is_hidden(part) for part in name.split("/") if part not in (".", "..")):
-                self._get[f"{path}#{name}"] = get
+                self._files.get[f"{path}#{name}"] = get
                 found[f"{path}#{name}"] = f"{version} {offset}"
         return found
 
     def _tar_members(self, file: IO[bytes], path: UPath) -> list[tuple[str, int, Callable[[], bytes]]]:
         """Returns a tar's files, each with its name, its place and what reads it."""
         plain = self._plain(file, path)
-        tar = self._files.enter_context(tarfile.open(fileobj=plain, mode="r:"))  # noqa: SIM115
+        tar = self._open.enter_context(tarfile.open(fileobj=plain, mode="r:"))  # noqa: SIM115
         members: list[tarfile.TarInfo] = []
         with suppress(tarfile.ReadError):  # a cut archive: what came before its end is good
             members.extend(tar)
@@ -222,7 +157,7 @@ class FolderSource:
         lock = threading.Lock()  # one file position for all threads
 
         def read(member: tarfile.TarInfo) -> bytes:
-            self._judge_size(member.size)
+            self._files.judge_size(member.size)
             with lock:
                 opened = tar.extractfile(member)
                 try:
@@ -235,11 +170,11 @@ class FolderSource:
 
     def _zip_members(self, file: IO[bytes]) -> list[tuple[str, int, Callable[[], bytes]]]:
         """Returns a ZIP's files, each with its name, its place and what reads it."""
-        archive = self._files.enter_context(zipfile.ZipFile(file))
+        archive = self._open.enter_context(zipfile.ZipFile(file))
         lock = threading.Lock()
 
         def read(member: zipfile.ZipInfo) -> bytes:
-            self._judge_size(member.file_size)
+            self._files.judge_size(member.file_size)
             if member.flag_bits & ENCRYPTED:
                 raise Rejected(RejectReason.UNREADABLE, detail="it is encrypted")
             try:
@@ -249,7 +184,7 @@ class FolderSource:
                 may_pass = getattr(error, "errno", None) is not None  # of the disk
                 detail = f"the archive's member cannot be read: {error}"[:200]
                 raise Rejected(RejectReason.UNREADABLE, may_pass=may_pass, detail=detail) from error
-            self._judge_size(len(data))
+            self._files.judge_size(len(data))
             return data
 
         # A link's file holds where it leads.
@@ -266,7 +201,7 @@ class FolderSource:
         if opener is None:
             return file
         most = MOST_TIMES * path.stat().st_size + MOST_BYTES_MORE
-        copy = self._files.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
+        copy = self._open.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
         for block in _blocks(opener(file)):
             if copy.tell() + len(block) > most:
                 raise DataError(
@@ -283,11 +218,6 @@ def archive_suffix(name: str) -> str:
     """Returns how an archive's name ends, as it is written there; '' of what is no archive."""
     found = next((suffix for suffix in ARCHIVES if name.lower().endswith(suffix)), "")
     return name[len(name) - len(found) :] if len(name) > len(found) else ""
-
-
-def is_hidden(name: str) -> bool:
-    """Tells whether a name is one of those that file managers leave or hide."""
-    return name.startswith(".") or name.lower() in LITTER
 
 
 def _begins(file: IO[bytes], magic: bytes) -> bool:

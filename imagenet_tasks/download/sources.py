@@ -13,12 +13,13 @@ from imagenet_tasks.download.archives import ArchiveSource
 from imagenet_tasks.download.fetch import Fetcher, host_name, host_of
 from imagenet_tasks.download.folder import FolderSource
 from imagenet_tasks.download.list_files import is_http
+from imagenet_tasks.download.table import TableSource, is_table, table_of
 from imagenet_tasks.download.url_list import WNID_FIELD, UrlListSource
 from imagenet_tasks.errors import ConfigError, Rejected, SourceUnavailable, without_secrets
 from imagenet_tasks.settings.classes import ImageClass, folder_class
 from imagenet_tasks.settings.config import DownloadConfig
 from imagenet_tasks.settings.credentials import Credentials
-from imagenet_tasks.store.storage import Store
+from imagenet_tasks.store.storage import Store, to_path
 
 
 class Source(Protocol):
@@ -131,7 +132,8 @@ def open_source(
     if source == "folder":
         if not location:
             raise ConfigError("location: the source 'folder' needs one: a directory or URL with a folder per class")
-        with closing(FolderSource(location, settings.max_bytes)) as folder:
+        is_of_table = is_table(location) or table_of(to_path(location, setting="location").expanduser())
+        with closing((TableSource if is_of_table else FolderSource)(location, settings.max_bytes)) as folder:
             yield folder
         return
     if source == "sample":

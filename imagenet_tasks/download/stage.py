@@ -19,6 +19,7 @@ from imagenet_tasks.download.candidates import Candidate, FromArchive, FromList,
 from imagenet_tasks.download.folder import ARCHIVES, FolderSource
 from imagenet_tasks.download.records import Record, Records
 from imagenet_tasks.download.sources import open_source
+from imagenet_tasks.download.table import FOUND, TABLES, TableSource
 from imagenet_tasks.download.url_list import host_kind
 from imagenet_tasks.errors import ConfigError, Rejected, RejectReason, SourceUnavailable, without_secrets
 from imagenet_tasks.settings.classes import ImageClass, find_class
@@ -71,7 +72,7 @@ def classes_of_run(
     """
     with open_source(settings, store, credentials) as source:
         offered = source.classes()
-        passed_over = dict(source.passed_over) if isinstance(source, FolderSource) else {}
+        passed_over = dict(source.passed_over) if isinstance(source, FolderSource | TableSource) else {}
     if offered is None:
         return wanted, passed_over
     by_id, by_name = {c.class_id: c for c in offered}, {c.name: c for c in offered}
@@ -91,7 +92,9 @@ def classes_of_run(
         raise ConfigError(
             f"location: expected at least two classes in {without_secrets(settings.location)}, found {have}.{besides} "
             f"A class is a folder of pictures, at any depth, or an archive of them ({', '.join(ARCHIVES)}), that lies "
-            "at the location and has the class's name: cat/1.jpg, cat/day 2/3.png, dog.zip."
+            "at the location and has the class's name: cat/1.jpg, cat/day 2/3.png, dog.zip. Pictures without folders "
+            f"of their classes need a table of files and labels: {FOUND[0]} beside them, or as the location one that "
+            f"ends with {', '.join(TABLES)}."
         )
     if missing:
         log.warning(

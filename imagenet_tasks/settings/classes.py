@@ -125,6 +125,14 @@ def folder_class(name: str) -> ImageClass:
     return _with_own_id(name)
 
 
+def class_called(text: str) -> ImageClass:
+    """Returns the class of a folder or label that is there, also where `folder_class` refuses its name."""
+    try:
+        return folder_class(text)
+    except ConfigError:
+        return _with_own_id(text)
+
+
 def told_apart(found: ImageClass, others: Collection[str]) -> ImageClass:
     """Returns a class with an id of its own where another one's differs in case alone, as not every file system does.
 

@@ -465,3 +465,19 @@ def test_a_damaged_line_of_the_records_costs_its_candidate_alone(data, tmp_path,
     assert ref.accepted == 2 and len(found) == 2
     assert "line 2: expected a record" in caplog.text
     assert records.read_bytes().splitlines()[0] == first
+
+
+def test_folders_behind_an_fsspec_url_are_read_at_any_depth():
+    store = Store("memory://nested-test")
+    store.write_bytes("cat/a/b/1.png", picture(1, kind="PNG"))
+    store.write_bytes("cat/2.png", picture(2, kind="PNG"))
+    source = FolderSource("memory://nested-test", 10**6)
+    root = "memory://nested-test/cat"
+    assert list(source.candidates("cat")) == [f"{root}/2.png", f"{root}/a/b/1.png"]
+    assert source.fetch(f"{root}/a/b/1.png") == picture(1, kind="PNG")
+
+
+def test_a_folder_of_blanks_is_a_class_too(data):
+    fill(data / "  ", [1])
+    (found,) = FolderSource(str(data), 10**6).classes()
+    assert found.name == "  " and found.class_id.startswith("class-")

@@ -1,0 +1,96 @@
+"""The files below a location, on a disk or behind any fsspec driver: which there are, and what each holds."""
+
+import os
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from upath import UPath
+
+from imagenet_tasks.errors import Rejected, RejectReason
+
+LITTER = ("__macosx", "thumbs.db", "desktop.ini", "@eadir")  # of file managers, as all that begins with "."
+
+
+class Files:
+    """Lists what lies below a location, and reads it by the locators that listing gave.
+
+    Args:
+        root: the location. Links are followed inside it.
+        max_bytes: a larger file is rejected unread.
+
+    Attributes:
+        get: what reads a candidate, by its locator.
+    """
+
+    def __init__(self, root: UPath, max_bytes: int) -> None:
+        self.root, self._max_bytes = root, max_bytes
+        self._real_root = os.path.realpath(str(root)) if isinstance(root, Path) else ""
+        self.get: dict[str, Callable[[], bytes]] = {}
+
+    def judge_size(self, size_bytes: int) -> None:
+        """Raises Rejected where a file or member is too large."""
+        if size_bytes > self._max_bytes:
+            raise Rejected(RejectReason.TOO_LARGE, detail=f"{size_bytes} bytes, at most {self._max_bytes}")
+
+    def trouble_with_link(self, path: UPath, above: Sequence[str] = ()) -> str:
+        """Returns why a link is not followed; '' where it is, and of what is no link.
+
+        Args:
+            path: what may be a link.
+            above: the real paths of the folders that it lies in.
+        """
+        if not self._real_root or not path.is_symlink():
+            return ""
+        real = os.path.realpath(str(path))
+        if not os.path.exists(real):  # noqa: PTH110
+            return "a link that leads nowhere"
+        if os.path.commonpath([real, self._real_root]) != self._real_root:
+            return "a link out of the location"
+        return "a link to a folder that it lies in" if real in above else ""
+
+    def below(self, folder: UPath, above: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
+        """Yields the files below a folder in order of their names, at any depth, with their versions."""
+        above = (*above, os.path.realpath(str(folder))) if self._real_root else ()
+        try:
+            entries = sorted((path for path in folder.iterdir() if not is_hidden(path.name)), key=lambda p: p.name)
+        except OSError as error:
+            yield self.unreadable(folder, type(error).__name__, may_pass=True)
+            return
+        for path in entries:
+            if trouble := self.trouble_with_link(path, above):
+                yield self.unreadable(path, trouble)
+                continue
+            try:
+                about = path.stat()
+            except OSError as error:
+                yield self.unreadable(path, type(error).__name__, may_pass=True)
+                continue
+            if stat.S_ISDIR(about.st_mode):
+                yield from self.below(path, above)
+            elif stat.S_ISREG(about.st_mode):
+                self.get[str(path)] = lambda path=path: self._read_file(path)  # type: ignore[misc]
+                yield str(path), f"{about.st_size} {about.st_mtime}"
+            else:  # reading a pipe would wait for ever
+                yield self.unreadable(path, "no regular file")
+
+    def unreadable(self, path: UPath, detail: str, *, may_pass: bool = False) -> tuple[str, str]:
+        """Returns a candidate that cannot be read; once it can, it has another version."""
+
+        def refuse() -> bytes:
+            raise Rejected(RejectReason.UNREADABLE, may_pass=may_pass, detail=detail)
+
+        self.get[str(path)] = refuse
+        return str(path), detail
+
+    def _read_file(self, path: UPath) -> bytes:
+        try:
+            self.judge_size(path.stat().st_size)
+            return path.read_bytes()
+        except OSError as error:
+            raise Rejected(RejectReason.UNREADABLE, may_pass=True, detail=type(error).__name__) from error
+
+
+def is_hidden(name: str) -> bool:
+    """Tells whether a name is one of those that file managers leave or hide."""
+    return name.startswith(".") or name.lower() in LITTER

@@ -1,0 +1,138 @@
+"""A table of files and labels: how its rows find their files, and what a wrong one says."""
+
+import json
+import os
+
+import pytest
+from fakes.pictures import COBRA, PANDA, fill, picture, quiet
+
+from imagenet_tasks.download.records import Records
+from imagenet_tasks.download.sources import open_source
+from imagenet_tasks.download.stage import classes_of_run, download_class
+from imagenet_tasks.errors import ConfigError
+from imagenet_tasks.settings.config import DownloadConfig
+from imagenet_tasks.settings.profiles import make_config
+from imagenet_tasks.store.storage import Store
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Six pictures, called images/0000.png to images/0005.png."""
+    fill(tmp_path / "in" / "images", range(6))
+    return tmp_path / "in"
+
+
+def found(location) -> dict[str, list[str]]:
+    """Each class's name with the names of its candidates."""
+    settings = DownloadConfig(source="folder", location=str(location))
+    with open_source(settings, Store(location.parent / "home")) as source:
+        return {
+            c.name: [os.path.basename(name) for name in source.candidates(c.class_id)]  # noqa: PTH119
+            for c in source.classes()
+        }
+
+
+WANTED = {"cat": ["0000.png", "0002.png"], "dog, big": ["0001.png"]}
+ROWS = [("images/0000.png", "cat"), ("0001.png", "dog, big"), ("0002", "cat")]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("labels.csv", "file,label\n" + "".join(f'{file},"{label}"\n' for file, label in ROWS)),
+        ("labels.csv", "\ufeffID;Breed\r\n" + "".join(f"{file};{label}\r\n" for file, label in ROWS)),
+        ("labels.tsv", "label\tpath\n" + "".join(f"{label}\t./{file}\n" for file, label in ROWS)),
+        ("labels.jsonl", "\n\n".join(json.dumps({"image": file, "class": label}) for file, label in ROWS)),
+    ],
+    ids=["csv", "csv of a spreadsheet", "tsv", "jsonl"],
+)
+def test_a_row_names_its_file_by_its_path_or_its_name_or_that_without_its_ending(data, name, text):
+    (data / name).write_text(text, newline="")
+    assert found(data) == WANTED
+    assert found(data / name) == WANTED
+
+
+def test_a_location_that_is_a_table_may_be_called_anything(data):
+    (data / "train set.CSV").write_text("filename,category\nimages/0003.png,7\n0004.png,8\n")
+    assert found(data / "train set.CSV") == {"7": ["0003.png"], "8": ["0004.png"]}
+
+
+def test_labels_are_classes_by_wnid_or_by_any_text(data):
+    (data / "labels.csv").write_text(f"file,label\n0000,{PANDA}\n0001,cobra\n0002,n/a\n0003,.x\n0004,N/A\n")
+    settings = DownloadConfig(source="folder", location=str(data))
+    with open_source(settings, Store(data.parent / "home")) as source:
+        classes = source.classes()
+    assert [c.name for c in classes] == ["giant panda", "cobra", "n/a", ".x", "N/A"]
+    assert [c.class_id for c in classes[:2]] == [PANDA, COBRA]
+    assert len({c.class_id.casefold() for c in classes}) == 5
+
+
+def test_a_row_whose_file_is_not_there_is_a_candidate_with_its_reason(data):
+    (data / "labels.csv").write_text("file,label\n0000,cat\nimages/9.png,cat\n../../etc/passwd,cat\n/etc/passwd,cat\n")
+    store, settings = Store(data.parent / "home"), DownloadConfig(source="folder", location=str(data))
+    with open_source(settings, store) as source:
+        (cat,) = source.classes()
+    ref, _ = download_class(store, settings, cat, progress=quiet())
+    assert (ref.accepted, ref.rejected) == (1, {"unreadable": 3})
+    assert ref.example == f"{data}/images/9.png: no file of that name lies below {data}"
+    assert {r["detail"] for r in Records(store, "cat")._records.values() if r["reason"]} == {
+        f"no file of that name lies below {data}"
+    }
+
+
+def test_a_name_that_two_files_have_is_no_ones(data):
+    fill(data / "more", [1])
+    (data / "labels.csv").write_text("file,label\n0000.png,cat\nmore/0000.png,dog\n")
+    (missing,), (there,) = found(data).values()
+    assert (missing, there) == ("0000.png", "0000.png")
+    settings = DownloadConfig(source="folder", location=str(data))
+    with open_source(settings, Store(data.parent / "home")) as source:
+        assert list(source.candidates("cat")) == [f"{data}/0000.png"]  # where none lies
+        assert list(source.candidates("dog")) == [f"{data}/more/0000.png"]
+
+
+def test_what_no_row_names_and_a_split_that_is_not_heeded_are_told(data):
+    (data / "labels.csv").write_text("file,label,split\n0000,cat,train\n0001,dog,test\n")
+    config = make_config("best", {"source": "folder", "location": str(data)})
+    classes, passed_over = classes_of_run(Store(data.parent / "home"), config.download, config.classes, named=False)
+    assert [c.name for c in classes] == ["cat", "dog"]
+    assert passed_over == {
+        "not named by the table": [f"images/000{n}.png" for n in (2, 3, 4, 5)],
+        "a column of the table that is not heeded, since the run splits by itself": ["split"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("labels.csv", b"", "at least two classes"),
+        ("labels.csv", b"a,b\n1,2\n", r"line 2: expected a column for the file, called one of file, .* found a, b"),
+        ("labels.csv", b"file,b\n1,2\n", r"line 2: expected a column for the label, called one of label, .* found"),
+        ("labels.csv", b"file,label\n1,\n", r"line 2: expected a file and its label, found '1' and ''"),
+        ("labels.csv", b"file,label\n\n1\n", r"line 3: expected a file and its label, found '1' and ''"),
+        ("labels.csv", b"file,label\n" + b"x" * 200_000 + b",1", r"line 2: no row of a table: field larger"),
+        ("labels.csv", b"file,label\n\xe9,1\n", "expected a table in UTF-8"),
+        ("labels.jsonl", b'{"file": 1}\n', "line 1: expected a column for the label"),
+        ("labels.jsonl", b"[" * 100_000, "line 1: expected a JSON object"),
+        ("labels.jsonl", b"\n7\n", "line 2: expected a JSON object, found a int"),
+    ],
+)
+def test_what_is_no_table_of_files_and_labels_is_refused_with_its_line(data, name, content, said):
+    (data / name).write_bytes(content)
+    config = make_config("best", {"source": "folder", "location": str(data / name)})
+    with pytest.raises(ConfigError, match=rf"location.*{said}"):
+        classes_of_run(Store(data.parent / "home"), config.download, config.classes, named=False)
+
+
+def test_a_table_that_is_not_there_is_refused(data):
+    with pytest.raises(ConfigError, match=r"none\.csv: the table cannot be read: FileNotFoundError"):
+        found(data / "none.csv")
+
+
+def test_a_table_may_lie_behind_any_fsspec_url():
+    store = Store("memory://table-test")
+    store.write_bytes("images/a.png", picture(1, kind="PNG"))
+    store.write_bytes("labels.csv", b"file,label\na.png,cat\n")
+    with open_source(DownloadConfig(source="folder", location="memory://table-test"), store) as source:
+        assert source.candidates("cat").keys() == {"memory://table-test/images/a.png"}
+        assert source.fetch("memory://table-test/images/a.png") == picture(1, kind="PNG")
