@@ -30,7 +30,7 @@ on validation, and compares that with the longer training on the **test** pictur
 | to ... | do |
 |---|---|
 | try it | *Trigger*, profile `sample`: drawn pictures, minutes on two cores. Its numbers say nothing about ImageNet. |
-| use your pictures | profile `best` or `seed`, location: a directory or URL with a folder or archive per class, or a table of labels |
+| use your pictures | profile `best` or `seed`, location: a folder or archive per class, or a table of labels |
 | use ImageNet's | profile `best` or `seed`, source `synset-archives` or `url-list`, and accept ImageNet's terms |
 | repeat the study | profile `study`: ConvNets 1 to 5 and its augmentations, by its own protocol |
 | know what helped | seeds 3 or more: one training each is not enough to tell. More arms say more |
@@ -87,7 +87,8 @@ PARAMS: dict[str, Param] = {
     "location": _override(
         "string",
         "Location",
-        "- **sample**: empty\n- **folder**: a directory or fsspec URL with a folder or archive per class, or a labels.csv\n"
+        "- **sample**: empty\n- **folder**: a directory or fsspec URL with a folder or archive per class, or with a "
+        "labels.csv\n"
         "- **synset-archives**: a URL with {wnid} in it; empty: ImageNet's\n- **url-list**: path or URL of a list of "
         "all classes (wnid_index, tab, URL; plain, .gz or .tgz), or one with {wnid} in it for a text of URLs per class",
         "Pictures",
