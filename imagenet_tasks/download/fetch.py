@@ -4,6 +4,8 @@ import os
 import random
 import re
 import time
+import zlib
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Self
@@ -12,6 +14,7 @@ from urllib.request import getproxies
 
 import requests
 import urllib3
+from requests.cookies import RequestsCookieJar, extract_cookies_to_jar, get_cookie_header
 
 from imagenet_tasks import __version__
 from imagenet_tasks.download.hosts import GivenUp, Hosts
@@ -26,6 +29,7 @@ HEADERS = {
     "Accept": "image/*,*/*;q=0.5",
     "Accept-Encoding": "identity",  # a compressed body could unfold to any size
 }
+COMPRESSED = ("gzip", "x-gzip", "deflate")  # Content-Encodings of servers that do not heed what is asked for
 REASONS = {404: RejectReason.GONE, 410: RejectReason.GONE, 429: RejectReason.RATE_LIMITED}
 MAY_PASS = {408, 425, 429, 500, 502, 503, 504}
 WAITS = {429, 503}  # may come with Retry-After
@@ -138,9 +142,18 @@ class Fetcher:
             Rejected: with the reason.
         """
         left_s, is_trusted = total_timeout_s, True
+        jars = defaultdict[str, RequestsCookieJar](RequestsCookieJar)  # a host's cookies go back to it, in this request
+        asked: set[tuple[str | None, str | None]] = set()
         for _ in range(self._settings.max_redirects + 1):
             request = self._prepared(url, headers, is_trusted=is_trusted)
             host = host_of(request.url or "")
+            if cookie := get_cookie_header(jars[host], request):
+                request.headers["Cookie"] = cookie
+            if (request.url, cookie) in asked:
+                raise Rejected(
+                    RejectReason.TOO_MANY_REDIRECTS, detail="it leads back to where it was, with nothing new"
+                )
+            asked.add((request.url, cookie))
             allowed = self._allowed if is_trusted else self._allowed_to_strangers
             with self.hosts.slot(host) as began_s:
                 bounds = Bounds(deadline_s=time.monotonic() + left_s, allowed=allowed)
@@ -154,6 +167,7 @@ class Fetcher:
                             yield response
                             self.hosts.answered(host)
                             return
+                        extract_cookies_to_jar(jars[host], request, response.raw)
                         target = response.headers["location"].encode("latin-1").decode(errors="replace")
                         url = _joined(response.url, target)
                         left_s = bounds.deadline_s - time.monotonic()
@@ -220,7 +234,24 @@ class Fetcher:
         if expected is not None and len(body) < expected:
             detail = f"expected {expected} bytes, received {len(body)}"
             raise Rejected(RejectReason.TRUNCATED_TRANSFER, may_pass=True, detail=detail)
-        return bytes(body)
+        is_compressed = response.headers.get("Content-Encoding", "").strip().lower() in COMPRESSED
+        return _uncompressed(body, max_bytes) if is_compressed else bytes(body)
+
+
+def _uncompressed(body: bytes, max_bytes: int) -> bytes:
+    """Returns a body that the server compressed although it was asked not to."""
+    stream = zlib.decompressobj(wbits=zlib.MAX_WBITS + 32)  # of gzip or zlib, whichever it is
+    try:
+        plain = stream.decompress(body, max_bytes + 1)
+    except zlib.error as error:
+        detail = f"its Content-Encoding cannot be undone: {error}"
+        raise Rejected(RejectReason.TRUNCATED_TRANSFER, may_pass=True, detail=detail) from error
+    if len(plain) > max_bytes:
+        raise Rejected(RejectReason.TOO_LARGE, detail=f"more than {max_bytes} bytes when uncompressed")
+    if not stream.eof:
+        detail = "the compressed body ends before its end"
+        raise Rejected(RejectReason.TRUNCATED_TRANSFER, may_pass=True, detail=detail)
+    return plain
 
 
 def host_of(url: str) -> str:

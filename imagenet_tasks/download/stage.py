@@ -428,7 +428,8 @@ def _example(reasons: Mapping[str, int], records: Iterable[Record]) -> str:
         return ""
     first = next(record for record in records if record["reason"] == next(iter(reasons)))
     shown = without_secrets(first["candidate"]).encode(errors="replace").decode()
-    return f"{shown}: {first['detail']}"[:EXAMPLE_CHARACTERS] if first.get("detail") else ""
+    detail = first.get("detail") or ""
+    return (detail if detail.startswith(f"{shown}:") else f"{shown}: {detail}")[:EXAMPLE_CHARACTERS] if detail else ""
 
 
 def _counted(reasons: Mapping[str, int]) -> str:

@@ -11,6 +11,8 @@ import sys
 import threading
 import time
 import traceback
+import zlib
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -148,18 +150,55 @@ def test_f06_the_endless_body_of_a_redirect_is_not_read(web):
     assert web.sent["/x"] < 16 * 2**20
 
 
-def test_f07_identity_is_asked_for_and_a_compressed_body_is_not_unfolded(web):
-    bomb = gzip.compress(bytes(10_000_000))
-    web.routes["/x"] = answers(bomb, Content_Encoding="gzip")
-    assert fetched(web) == bomb
+def test_f07_identity_is_asked_for_and_a_compressed_body_is_not_unfolded_beyond_its_bounds(web):
+    web.routes["/x"] = answers(gzip.compress(bytes(10_000_000)), Content_Encoding="gzip")
+    assert rejected(web).reason == RejectReason.TOO_LARGE
     assert web.headers["/x"]["accept-encoding"] == "identity"
 
 
-def test_f09_a_redirect_loop_ends_after_max_redirects(web):
-    web.routes["/x"] = redirects("/x")
+@pytest.mark.parametrize("back", ["/x", "/y"])
+def test_f09_a_redirect_to_where_it_was_ends_at_once(web, back):
+    web.routes |= {"/x": redirects(back), "/y": redirects("/x")}
+    assert rejected(web).reason == RejectReason.TOO_MANY_REDIRECTS
+    assert web.requests == Counter({"/x"} | {back})
+
+
+def test_f09_a_host_that_sets_a_cookie_and_leads_to_itself_gets_it_back(web, other):
+    """And no other host does, nor the next request."""
+    seen = []
+
+    def asks(handler):
+        seen.append(handler.headers.get("Cookie"))
+        if seen[-1]:
+            return answers(picture(1))(handler)
+        handler.send_response(302)
+        for name, value in (("Location", "/x"), ("Set-Cookie", "sess=1; Path=/"), ("Content-Length", "0")):
+            handler.send_header(name, value)
+        handler.end_headers()
+
+    web.routes["/x"] = asks
+    with Fetcher(settings()) as fetcher:
+        assert [fetcher.fetch(f"{web.url}/x"), fetcher.fetch(f"{web.url}/x")] == [picture(1)] * 2
+    assert seen == [None, "sess=1", None, "sess=1"]
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, zlib.compress])
+def test_a_body_that_is_compressed_unasked_is_uncompressed_within_its_bounds(web, compress):
+    encoding = {"Content-Encoding": "gzip" if compress is gzip.compress else "deflate"}
+    web.routes["/x"] = answers(compress(picture(1)), **encoding)
+    assert fetched(web) == picture(1)
+    web.routes["/x"] = answers(compress(bytes(MAX_BYTES + 1)), **encoding)
+    assert rejected(web).reason == RejectReason.TOO_LARGE
+    for damaged in (compress(picture(1))[:-9], b"no such thing"):
+        web.routes["/x"] = answers(damaged, **encoding)
+        assert rejected(web).reason == RejectReason.TRUNCATED_TRANSFER
+
+
+def test_f09_redirects_end_after_max_redirects(web):
+    web.routes |= {f"/x{'y' * n}": redirects(f"/x{'y' * (n + 1)}") for n in range(9)}
     refusal = rejected(web)
     assert (refusal.reason, refusal.may_pass) == (RejectReason.TOO_MANY_REDIRECTS, False)
-    assert web.requests["/x"] == 4
+    assert web.requests.total() == 4
 
 
 @pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://127.0.0.1/x"])
