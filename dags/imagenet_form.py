@@ -53,7 +53,7 @@ def _override(kind: str | list[str], title: str, help_text: str, section: str, *
     return Param(None, type=["null", *kinds], title=title, section=section, description_md=help_text, **schema)
 
 
-CLASS_NAME = {"type": "string", "minLength": 1, "maxLength": 255}  # any that a folder may have
+CLASS_NAME = {"type": "string", "pattern": r"^(?!\.{1,2}(/|$))[^\x00-\x1f]{1,255}$"}  # of a folder, or WordNet's
 AS_PROFILE = {"null": "as the profile says"}
 PARAMS: dict[str, Param] = {
     "profile": Param(
@@ -321,6 +321,14 @@ PARAMS: dict[str, Param] = {
         "Repair",
         minimum=1,
         maximum=MAX_ROUNDS,
+    ),
+    "more_settings": _override(
+        "array",
+        "More settings",
+        "One a line, for what has no field here: `batch_size=32`. `python -m imagenet_tasks config` lists all.",
+        "More",
+        items={"type": "string", "pattern": r"^\s*[a-z_]+\s*=", "maxLength": 10_000},
+        uniqueItems=True,
     ),
     "force": Param(
         None,

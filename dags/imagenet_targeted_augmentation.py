@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -42,7 +43,7 @@ from imagenet_tasks.errors import (
 )
 from imagenet_tasks.settings.config import MAX_ROUNDS
 from imagenet_tasks.settings.credentials import Credentials, make_credentials
-from imagenet_tasks.settings.profiles import PROFILES
+from imagenet_tasks.settings.profiles import PROFILES, assignments
 
 log = logging.getLogger(__name__)
 DAG_ID = "imagenet_targeted_augmentation"
@@ -87,6 +88,27 @@ def _credentials(connection: str) -> Credentials:
     return make_credentials(
         connection, host=held.host, scheme=held.schema, port=held.port, login=held.login, password=held.password
     )
+
+
+def _overrides(params: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Returns the profile and the settings of a run: of the form, its lines of further ones, and the environment."""
+    given = dict(params)
+    profile = given.pop("profile")
+    more = assignments(given.pop("more_settings", None) or (), where="more_settings:")
+    if twice := [name for name in more if given.get(name)]:
+        raise ConfigError(f"more_settings: {', '.join(twice)} stands in a field of its own, too; leave one out")
+    given |= more
+    source = given["source"] or PROFILES[profile].download.source
+    if source == "folder":  # of the others, an address on the web is asked
+        given["location"] = given["location"] or LOCATION
+    if source != "sample":
+        given["connection"] = given["connection"] or CONNECTION
+    if given.get("allowed_private_hosts"):
+        raise ConfigError(
+            "allowed_private_hosts: for who runs Airflow to say, in the environment's IMAGENET_ALLOWED_PRIVATE_HOSTS, "
+            "and not for who triggers a run; leave it out"
+        )
+    return profile, given | {"allowed_private_hosts": ALLOWED_PRIVATE_HOSTS}
 
 
 def _trained(task_name: str, **arguments: Any) -> dict[str, Any]:
@@ -149,21 +171,9 @@ def imagenet_targeted_augmentation() -> None:
     def plan_run() -> list[dict[str, Any]]:
         from imagenet_tasks.tasks.pictures import plan_run
 
-        params = dict(get_current_context()["params"])
-        profile = params.pop("profile")
-        source = params["source"] or PROFILES[profile].download.source
-        if source == "folder":  # of the others, an address on the web is asked
-            params["location"] = params["location"] or LOCATION
-        if source != "sample":
-            params["connection"] = params["connection"] or CONNECTION
-        if params.get("allowed_private_hosts"):
-            raise ConfigError(
-                "allowed_private_hosts: for who runs Airflow to say, in the environment's "
-                "IMAGENET_ALLOWED_PRIVATE_HOSTS, and not for who triggers a run; leave it out"
-            )
-        params["allowed_private_hosts"] = ALLOWED_PRIVATE_HOSTS
+        profile, overrides = _overrides(get_current_context()["params"])
         with current_run() as run:
-            return plan_run(run, profile, params, credentials=_credentials, max_tasks=_max_tasks())
+            return plan_run(run, profile, overrides, credentials=_credentials, max_tasks=_max_tasks())
 
     @task(
         multiple_outputs=False,

@@ -118,5 +118,5 @@ class Rejected(Exception):
 
 def without_secrets(text: str) -> str:
     """Returns the text with user names, passwords and queries taken out of the URLs in it."""
-    text = re.sub(r"(\b[\w+.-]+://)[^/\s'\"]*@", r"\1***@", text)
+    text = re.sub(r"(\b[\w+.-]+://)[^/\s]*@", r"\1***@", text)
     return re.sub(r"(\b[\w+.-]+://[^'\"?\n]*)\?[^\s'\"]*", r"\1?***", text)

@@ -24,6 +24,8 @@ from imagenet_tasks.errors import (
         ("mail me@host about 3 pictures?", "mail me@host about 3 pictures?"),
         ("https://me@host/x", "https://***@host/x"),
         ("https://me:word@host/x", "https://***@host/x"),
+        ("https://me:it's a\"word@host/x".replace(" ", ""), "https://***@host/x"),
+        ("'https://a/x', 'https://me:word@host/x'", "'https://a/x', 'https://***@host/x'"),
         ("postgresql+psycopg2://me:word@host:5432/db", "postgresql+psycopg2://***@host:5432/db"),
         ("https://host/x?sig=word&se=1", "https://host/x?***"),
         ("https://host/x?", "https://host/x?***"),

@@ -17,7 +17,7 @@ from imagenet_tasks.artifacts.champions import choose_champion
 from imagenet_tasks.errors import ConfigError, ImagenetTasksError, without_secrets
 from imagenet_tasks.settings.classes import STUDY_CLASSES, names_of, search_classes
 from imagenet_tasks.settings.config import MAX_CLASSES, SOURCES, DownloadConfig, to_json
-from imagenet_tasks.settings.profiles import PROFILES, make_config
+from imagenet_tasks.settings.profiles import PROFILES, assignments, make_config
 from imagenet_tasks.store.storage import Store, default_home
 from imagenet_tasks.workflow.graph import makes_artifact
 from imagenet_tasks.workflow.run import Run
@@ -128,13 +128,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _overrides(options: argparse.Namespace) -> dict[str, Any]:
-    overrides: dict[str, Any] = {"source": options.source, "location": options.location}
-    for assignment in options.assignments:
-        name, equals, value = assignment.partition("=")
-        if not equals:
-            raise ConfigError(f"--set {assignment}: expected name=value, such as epochs=3")
-        overrides[name.strip()] = value.strip()
-    return overrides
+    own = {"source": options.source, "location": options.location}
+    return own | assignments(options.assignments, where="--set")
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -1,7 +1,7 @@
 """Counts what is wrong with a dataset's pictures, and which classes have too few."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from imagenet_tasks.artifacts.quality import (
     ClassQuality,
@@ -15,6 +15,7 @@ from imagenet_tasks.artifacts.references import SPLITS, DatasetClass, SelectionR
 from imagenet_tasks.errors import TooFewImages
 from imagenet_tasks.preprocess.split import Placed
 
+FLAT_SHARE = 0.1  # of a class, from which on its flat pictures are warned of
 LISTED_GROUPS, LISTED_PICTURES = 50, 20  # the largest groups, and so many pictures of each
 
 
@@ -69,7 +70,7 @@ def judge_quality(members: Sequence[tuple[DatasetClass, Sequence[Placed]]]) -> D
         ),
         classes=by_class,
         largest_groups=_largest(groups),
-        warnings=tuple(_warnings(classes)),
+        warnings=tuple(_warnings(classes, by_class)),
     )
 
 
@@ -108,7 +109,7 @@ def _largest(groups: dict[str, list[tuple[str, Placed]]]) -> tuple[LargestGroup,
     )
 
 
-def _warnings(classes: Sequence[DatasetClass]) -> list[str]:
+def _warnings(classes: Sequence[DatasetClass], quality: Mapping[str, ClassQuality]) -> list[str]:
     found = [
         f"{c.name}: no {split} pictures among {c.array.count}; its {split} figures are empty"
         for c in classes
@@ -116,6 +117,11 @@ def _warnings(classes: Sequence[DatasetClass]) -> list[str]:
         if getattr(c, split) == 0
     ]
     counts = [c.train + c.validation + c.test for c in classes]
+    found += [
+        f"{c.name}: {flat} of {count} pictures are of one flat colour, or too dark to tell: look at some of them"
+        for c, count in zip(classes, counts, strict=True)
+        if (flat := quality[c.class_id].flat) >= max(2, FLAT_SHARE * count)
+    ]
     if max(counts) > 3 * min(counts):
         found.append(f"the classes are unbalanced: {min(counts)} to {max(counts)} pictures")
     return found

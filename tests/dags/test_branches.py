@@ -80,7 +80,6 @@ def runs(home: Path, picture_folder: Path, archives: str) -> dict[str, Any]:
         json.dumps(
             {
                 "augment": folder | BELOW_THE_GOAL | AT_THE_END,
-                "private": {"profile": "sample", "allowed_private_hosts": ["127.0.0.1"]},
                 "report": folder | {"accuracy_goal": 0.0, "tune_candidates": 2},
                 # It trains so little that a second repair may be needed or not; what "augment" trained is reused.
                 "study": folder | BELOW_THE_GOAL | {"rounds": 2, "arms": ["targeted"], "label_check_folds": 2},
@@ -107,12 +106,6 @@ def test_f53_below_the_goal_every_task_runs(runs: dict[str, Any]) -> None:
     assert set.union(*done.values()) == {"success"}
     assert len(run["tasks"]["download_class"]) == 3
     assert len(run["tasks"]["augment_class"]) == len(run["tasks"]["collect_class"]) == 2
-
-
-def test_who_triggers_a_run_lets_in_no_private_host(runs: dict[str, Any]) -> None:
-    run = runs["private"]
-    assert (run["state"], run["tasks"].pop("plan_run")) == ("failed", ["failed"])
-    assert {state for states in run["tasks"].values() for state in states} == {"upstream_failed"}
 
 
 def test_each_arm_and_each_part_of_the_labels_is_a_mapped_training(runs: dict[str, Any], home: Path) -> None:

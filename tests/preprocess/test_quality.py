@@ -132,6 +132,9 @@ def test_f24_flat_pictures_are_flagged_and_counted_and_in_no_group(store, tmp_pa
     assert [r["split"] for r in marked] == [side_of(r["image_id"], SMALL) for r in marked]
     quality = quality_of(store, dataset)
     assert (quality["flat"], quality["classes"][COBRA]["flat"], quality["classes"][COW]["flat"]) == (4, 4, 0)
+    count = sum(row["class_id"] == COBRA for row in split_table(store, dataset))
+    said = f"a {COBRA}: 4 of {count} pictures are of one flat colour, or too dark to tell: look at some of them"
+    assert [w for w in quality["warnings"] if "flat" in w] == [said]
 
 
 def three_classes(where: Path, count: int = 20) -> None:
