@@ -95,7 +95,8 @@ def _overrides(params: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     given = dict(params)
     profile = given.pop("profile")
     more = assignments(given.pop("more_settings", None) or (), where="more_settings:")
-    if twice := [name for name in more if given.get(name)]:
+    own = {name for name, value in given.items() if value not in (None, "", [])} - {"accept_imagenet_terms"}
+    if twice := sorted(own & more.keys()):
         raise ConfigError(f"more_settings: {', '.join(twice)} stands in a field of its own, too; leave one out")
     given |= more
     source = given["source"] or PROFILES[profile].download.source

@@ -95,6 +95,8 @@ def judge(data: bytes, *, max_pixels: int, min_side_px: int, max_aspect: float) 
         # A scaled decode reads every byte of the file, so it finds a cut one, at a fraction of the cost.
         picture.draft("RGB", (max(1, width_px // 8), max(1, height_px // 8)))
         _load(picture)
+        if picture.mode == "F":  # how bright which number is meant to be, nothing says
+            raise Rejected(RejectReason.UNSUPPORTED_FORMAT, detail=f"{picture.format} of floating-point numbers")
         return Verdict(width_px=width_px, height_px=height_px, suffix=suffix)
 
 
@@ -183,12 +185,18 @@ def _opened(data: bytes) -> Image.Image:
         raise Rejected(RejectReason.TOO_MANY_PIXELS, detail=str(error)) from error
     except Exception as error:  # a broken header raises nearly anything
         named = _beginning(data, OTHER_PICTURES)
-        if named in FORMATS:
-            raise Rejected(RejectReason.TRUNCATED_IMAGE, detail=f"{named}: {error}"[:200]) from error
+        if is_read(named):
+            raise Rejected(RejectReason.TRUNCATED_IMAGE, detail=f"a damaged {named}") from error
         if named:
             raise Rejected(RejectReason.UNSUPPORTED_FORMAT, detail=named) from error
         detail = _beginning(data, NO_PICTURES) or f"begins with {data[:12]!r}"
         raise Rejected(RejectReason.NOT_AN_IMAGE, detail=detail) from error
+
+
+def is_read(said: str) -> bool:
+    """Tells whether a format is read, by its name or by what a rejection of before called it: its first bytes."""
+    is_heic = said == "HEIC" or "ftyphei" in said
+    return said in FORMATS or "ftypavi" in said or (is_heic and "HEIF" in FORMATS)
 
 
 def _beginning(data: bytes, names: Mapping[bytes, str]) -> str:
@@ -207,6 +215,8 @@ def _load(picture: Image.Image) -> None:
 
 def _orientation(picture: Image.Image) -> int:
     """Returns what the EXIF data says, 1 (upright) where it says nothing usable: it is broken in many good photos."""
+    if picture.format == "TIFF":  # Pillow turns it when it loads it
+        return 1
     try:
         with warnings.catch_warnings(action="ignore"):
             value = picture.getexif().get(ORIENTATION, 1)

@@ -108,7 +108,7 @@ def test_f20_a_picture_of_another_format_is_refused_whatever_it_is_called(kind):
 @pytest.mark.parametrize(
     ("start", "reason", "said"),
     [
-        (b"MM\0*", "truncated_image", "TIFF"),
+        (b"MM\0*", "truncated_image", "a damaged TIFF"),
         (b"8BPS\0\1", "unsupported_format", "PSD"),
         (b"\0\0\0\x18ftypheic\0\0\0\0", "unsupported_format", "HEIC"),
         (b"\xff\x0a\xfa\x1f", "unsupported_format", "JPEG XL"),
@@ -313,7 +313,7 @@ ORIENTED = {  # what has to be done to a picture so that the orientation undoes 
 
 @AT_LEAST
 @pytest.mark.parametrize("orientation", ORIENTED)
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
 def test_f23_a_picture_that_exif_says_is_rotated_stands_upright(orientation, kind, at_least):
     drawn, exif = flag(), Image.Exif()
     if ORIENTED[orientation] is not None:
@@ -482,3 +482,7 @@ def test_f24_a_picture_with_something_in_it_is_not_flat(other):
 
 def test_no_drawn_picture_is_flat():
     assert not any(look_of(data)[1] for data in DRAWN)
+
+
+def test_f20_a_picture_of_floating_point_numbers_is_refused_since_nothing_says_how_bright_they_are():
+    assert reason(encode(Image.new("F", (40, 40), 0.5), "TIFF")) == RejectReason.UNSUPPORTED_FORMAT

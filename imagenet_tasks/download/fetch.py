@@ -239,19 +239,26 @@ class Fetcher:
 
 
 def _uncompressed(body: bytes, max_bytes: int) -> bytes:
-    """Returns a body that the server compressed although it was asked not to."""
-    stream = zlib.decompressobj(wbits=zlib.MAX_WBITS + 32)  # of gzip or zlib, whichever it is
-    try:
-        plain = stream.decompress(body, max_bytes + 1)
-    except zlib.error as error:
-        detail = f"its Content-Encoding cannot be undone: {error}"
-        raise Rejected(RejectReason.TRUNCATED_TRANSFER, may_pass=True, detail=detail) from error
-    if len(plain) > max_bytes:
-        raise Rejected(RejectReason.TOO_LARGE, detail=f"more than {max_bytes} bytes when uncompressed")
-    if not stream.eof:
-        detail = "the compressed body ends before its end"
-        raise Rejected(RejectReason.TRUNCATED_TRANSFER, may_pass=True, detail=detail)
-    return plain
+    """Returns a body that the server compressed although it was asked not to; one that is only called so, as it is."""
+    plain = b""
+    while body[:2] == b"\x1f\x8b" or (not plain and _begins_zlib(body)):
+        stream = zlib.decompressobj(wbits=zlib.MAX_WBITS + 32)  # of gzip or zlib, whichever it is
+        try:
+            plain += stream.decompress(body, max_bytes + 1 - len(plain))
+        except zlib.error as error:
+            detail = f"its Content-Encoding cannot be undone: {error}"
+            raise Rejected(RejectReason.TRUNCATED_TRANSFER, may_pass=True, detail=detail) from error
+        if len(plain) > max_bytes:
+            raise Rejected(RejectReason.TOO_LARGE, detail=f"more than {max_bytes} bytes when uncompressed")
+        if not stream.eof:
+            detail = "the compressed body ends before its end"
+            raise Rejected(RejectReason.TRUNCATED_TRANSFER, may_pass=True, detail=detail)
+        body = stream.unused_data
+    return plain or bytes(body)
+
+
+def _begins_zlib(body: bytes) -> bool:
+    return len(body) > 1 and body[0] & 0x0F == zlib.DEFLATED and int.from_bytes(body[:2]) % 31 == 0
 
 
 def host_of(url: str) -> str:

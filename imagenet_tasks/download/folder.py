@@ -8,7 +8,9 @@ import bz2
 import gzip
 import logging
 import lzma
+import re
 import stat
+import struct
 import tarfile
 import tempfile
 import threading
@@ -21,25 +23,23 @@ from typing import IO, Any
 
 from upath import UPath
 
-from imagenet_tasks.download.files import Files, is_hidden
+from imagenet_tasks.download.files import PICTURES, Files, is_hidden, name_of, path_of
 from imagenet_tasks.errors import ConfigError, DataError, Rejected, RejectReason, SourceUnavailable, without_secrets
-from imagenet_tasks.settings.classes import ImageClass, class_called, told_apart
-from imagenet_tasks.store.storage import to_path
+from imagenet_tasks.settings.classes import ImageClass, classes_called, shown
 
 log = logging.getLogger(__name__)
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".zip")
-PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".heic")
-LITTER = (
-    "__macosx",
-    "thumbs.db",
-    "desktop.ini",
-    "@eadir",
-)  # what file managers leave; beside names that begin with "."
 PARTS_OF_A_SET = {"train", "training", "val", "valid", "validation", "test", "testing"}
-COMPRESSIONS: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
+# A plain tar begins with the name of its first file, which may be any.
+ZIP = rb"PK(\x03\x04|\x05\x06|\x07\x08)"
+COMPRESSIONS: dict[bytes, Callable[..., Any]] = {
+    rb"\x1f\x8b\x08": gzip.open, rb"BZh[1-9](1AY&SY|\x17rE8P\x90)": bz2.open, rb"\xfd7zXZ\0": lzma.open,
+}  # fmt: skip
+# What zipfile raises of a damaged one: a name that is no text, a version that it does not know, a field that is cut.
+NO_ZIP = (zipfile.BadZipFile, ValueError, NotImplementedError, IndexError, KeyError, RuntimeError, struct.error)
 BROKEN = (EOFError, zlib.error, lzma.LZMAError)  # and an OSError without a number
 MOST_TIMES, MOST_BYTES_MORE = 20, 2**28  # pictures are compressed already: an archive that grows by more is a trap
-COPIED_BYTES = 2**20
+COPIED_BYTES = 2**16
 ENCRYPTED = 0x1  # of a ZIP member's flags
 
 
@@ -55,10 +55,9 @@ class FolderSource:
     """
 
     def __init__(self, location: str, max_bytes: int) -> None:
-        root = to_path(location, setting="location").expanduser().absolute()
+        root = path_of(location)
         self._files, self._max_bytes, self._open = Files(root, max_bytes), max_bytes, ExitStack()
         self._entries: defaultdict[str, list[UPath]] = defaultdict(list)
-        self._classes: dict[str, ImageClass] = {}
         self.passed_over: defaultdict[str, list[str]] = defaultdict(list)
         try:
             entries = sorted(root.iterdir(), key=lambda path: path.name)
@@ -67,33 +66,36 @@ class FolderSource:
                 f"location: {without_secrets(location)!r} is not a folder. Expected one that holds a folder of "
                 "pictures or an archive per class."
             ) from error
-        for entry in entries:
-            self._place(entry)
-        names = [c.name for c in self._classes.values()]
-        if names and {name.casefold() for name in names} <= PARTS_OF_A_SET:
+        named = {entry: name for entry in entries if (name := self._class_name(entry))}
+        called = classes_called(named.values())
+        self._classes = {called[name].class_id: called[name] for name in named.values()}
+        for entry, name in named.items():
+            self._entries[called[name].class_id].append(entry)
+        folders = [name for entry, name in named.items() if name == name_of(entry)]
+        if folders and len(folders) == len(named) and {name.casefold() for name in folders} <= PARTS_OF_A_SET:
             raise ConfigError(
-                f"location: {without_secrets(location)} holds {', '.join(names)}, which are parts of one set of "
-                f"pictures and no classes. Give one of them as the location, such as {root / names[0]}: the run "
-                "splits its pictures by itself."
+                f"location: {without_secrets(location)} holds {' and '.join(folders)}: parts of one set of pictures, "
+                f"and no classes. Give one of them as the location, such as {without_secrets(str(root / folders[0]))}: "
+                "the run makes its own split."
             )
 
-    def _place(self, entry: UPath) -> None:
-        """Takes an entry of the location for a class's, or keeps why it is none."""
-        suffix = archive_suffix(entry.name)
-        if is_hidden(entry.name):
+    def _class_name(self, entry: UPath) -> str:
+        """Returns the name of an entry's class; '' where it is none, and why is kept."""
+        name = name_of(entry)
+        suffix = archive_suffix(name)
+        if is_hidden(name):
             why = "hidden"
         elif trouble := self._files.trouble_with_link(entry):
             why = trouble
+        elif suffix and not self._files.is_local_folder(entry):
+            return name[: -len(suffix)]
         elif suffix or entry.is_dir():
-            found = class_called(entry.name[: -len(suffix)] if suffix else entry.name)
-            image_class = told_apart(found, self._classes)
-            self._classes.setdefault(image_class.class_id, image_class)
-            self._entries[image_class.class_id].append(entry)
-            return
+            return name
         else:
-            is_picture = entry.name.lower().endswith(PICTURES)
+            is_picture = name.lower().endswith(PICTURES)
             why = "a picture that lies in no class's folder" if is_picture else "neither a folder nor an archive"
-        self.passed_over[why].append(entry.name)
+        self.passed_over[why].append(name)
+        return ""
 
     def classes(self) -> tuple[ImageClass, ...]:
         """Returns a class per folder or archive."""
@@ -103,7 +105,8 @@ class FolderSource:
         """Returns '<path>' or '<archive>#<member>' for each file in order of their names, with size and time."""
         found: dict[str, str] = {}
         for entry in self._entries.get(class_id, []):
-            found |= self._list_archive(entry) if archive_suffix(entry.name) else dict(self._files.below(entry))
+            is_archive = archive_suffix(name_of(entry)) and not self._files.is_local_folder(entry)
+            found |= self._list_archive(entry) if is_archive else dict(self._files.below(entry))
         return found
 
     def fetch(self, locator: str) -> bytes:
@@ -126,11 +129,11 @@ class FolderSource:
         version = f"{about.st_size} {about.st_mtime}"
         try:
             file = self._open.enter_context(path.open("rb"))
-            members = self._zip_members(file) if _begins(file, b"PK") else self._tar_members(file, path)
-        except (tarfile.TarError, zipfile.BadZipFile) as error:
-            kind = "zip" if isinstance(error, zipfile.BadZipFile) else "tar"
+            members = self._zip_members(file) if _begins(file, ZIP) else self._tar_members(file, path)
+        except (tarfile.TarError, *NO_ZIP) as error:
+            kind = "tar" if isinstance(error, tarfile.TarError) else "zip"
             raise DataError(
-                f"{path}: expected a {kind} archive, could not read it: {error}. Replace the file."
+                f"{shown(str(path))}: expected a {kind} archive, could not read it: {error}. Replace the file."
             ) from error
         except OSError as error:
             raise SourceUnavailable(f"{path}: could not be read: {error}") from error
@@ -180,7 +183,7 @@ class FolderSource:
             try:
                 with lock, archive.open(member) as opened:
                     data = opened.read(self._max_bytes + 1)
-            except (zipfile.BadZipFile, NotImplementedError, OSError, *BROKEN) as error:
+            except (OSError, *NO_ZIP, *BROKEN) as error:
                 may_pass = getattr(error, "errno", None) is not None  # of the disk
                 detail = f"the archive's member cannot be read: {error}"[:200]
                 raise Rejected(RejectReason.UNREADABLE, may_pass=may_pass, detail=detail) from error
@@ -220,17 +223,17 @@ def archive_suffix(name: str) -> str:
     return name[len(name) - len(found) :] if len(name) > len(found) else ""
 
 
-def _begins(file: IO[bytes], magic: bytes) -> bool:
-    found = file.read(len(magic))
+def _begins(file: IO[bytes], pattern: bytes) -> bool:
+    found = file.read(16)
     file.seek(0)
-    return found == magic
+    return bool(re.match(pattern, found, re.DOTALL))
 
 
-def _blocks(stream: IO[bytes]) -> Iterator[bytes]:
+def _blocks(stream: Any) -> Iterator[bytes]:
     """Yields what a compressed stream holds, up to where it is cut or damaged."""
     while True:
         try:
-            block = stream.read(COPIED_BYTES)
+            block = stream.read1(COPIED_BYTES)  # what came before the damage is good
         except BROKEN:
             return
         except OSError as error:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from imagenet_tasks.errors import RejectReason
-from imagenet_tasks.images import FORMATS
+from imagenet_tasks.images import is_read
 from imagenet_tasks.settings.config import DownloadConfig
 from imagenet_tasks.store.storage import Store
 
@@ -79,8 +79,8 @@ class Records:
     def was_refused_by_an_older_rule(self, candidate: str, *, on_web: bool) -> bool:
         """Tells whether it was refused for its format, which is read now, or as one of a user's own alike files."""
         record = self._records.get(candidate, {})
-        if record.get("reason") == RejectReason.UNSUPPORTED_FORMAT.value:
-            return record["detail"] in FORMATS
+        if record.get("reason") in (RejectReason.UNSUPPORTED_FORMAT.value, RejectReason.NOT_AN_IMAGE.value):
+            return is_read(record.get("detail") or "")
         return record.get("reason") == RejectReason.PLACEHOLDER.value and "file" in record and not on_web
 
     def is_older(self, candidate: str, time_s: float) -> bool:

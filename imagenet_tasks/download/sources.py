@@ -11,6 +11,7 @@ from typing import Protocol
 
 from imagenet_tasks.download.archives import ArchiveSource
 from imagenet_tasks.download.fetch import Fetcher, host_name, host_of
+from imagenet_tasks.download.files import path_of
 from imagenet_tasks.download.folder import FolderSource
 from imagenet_tasks.download.list_files import is_http
 from imagenet_tasks.download.table import TableSource, is_table, table_of
@@ -19,7 +20,7 @@ from imagenet_tasks.errors import ConfigError, Rejected, SourceUnavailable, with
 from imagenet_tasks.settings.classes import ImageClass, folder_class
 from imagenet_tasks.settings.config import DownloadConfig
 from imagenet_tasks.settings.credentials import Credentials
-from imagenet_tasks.store.storage import Store, to_path
+from imagenet_tasks.store.storage import Store
 
 
 class Source(Protocol):
@@ -132,8 +133,7 @@ def open_source(
     if source == "folder":
         if not location:
             raise ConfigError("location: the source 'folder' needs one: a directory or URL with a folder per class")
-        is_of_table = is_table(location) or table_of(to_path(location, setting="location").expanduser())
-        with closing((TableSource if is_of_table else FolderSource)(location, settings.max_bytes)) as folder:
+        with closing(_open_folder(location, settings.max_bytes)) as folder:
             yield folder
         return
     if source == "sample":
@@ -162,6 +162,29 @@ def open_source(
             yield ArchiveSource(location, fetcher, settings)
         else:
             yield UrlListSource(location, store, fetcher)
+
+
+def _open_folder(location: str, max_bytes: int) -> FolderSource | TableSource:
+    """Returns what a location is: a table, a folder that holds one, or one with a folder or archive per class.
+
+    A table that is found there counts where its rows name files, or where there are no classes without it.
+    """
+    if is_table(location):
+        return TableSource(location, max_bytes)
+    if not table_of(path_of(location)):
+        return FolderSource(location, max_bytes)
+    try:
+        table, problem = TableSource(location, max_bytes), None
+    except ConfigError as error:
+        table, problem = None, error
+    if table and table.has_files():
+        return table
+    folder = FolderSource(location, max_bytes)
+    if len(folder.classes()) > 1:
+        return folder
+    if problem:
+        raise problem
+    return table or folder
 
 
 def _own_host(location: str) -> tuple[str, ...]:

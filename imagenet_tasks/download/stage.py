@@ -22,7 +22,7 @@ from imagenet_tasks.download.sources import open_source
 from imagenet_tasks.download.table import FOUND, TABLES, TableSource
 from imagenet_tasks.download.url_list import host_kind
 from imagenet_tasks.errors import ConfigError, Rejected, RejectReason, SourceUnavailable, without_secrets
-from imagenet_tasks.settings.classes import ImageClass, find_class
+from imagenet_tasks.settings.classes import ImageClass, find_class, shown
 from imagenet_tasks.settings.config import DownloadConfig
 from imagenet_tasks.settings.credentials import Credentials
 from imagenet_tasks.store.storage import Store
@@ -76,10 +76,14 @@ def classes_of_run(
     if offered is None:
         return wanted, passed_over
     by_id, by_name = {c.class_id: c for c in offered}, {c.name: c for c in offered}
-    wanted = tuple(by_id.get(c.class_id) or by_name.get(c.name) or by_id.get(_known(c).class_id) or c for c in wanted)
+    wanted = tuple(
+        by_id.get(c.class_id) or by_name.get(c.name) or by_id.get(c.name) or by_id.get(_known(c).class_id) or c
+        for c in wanted
+    )
     missing = [c for c in wanted if c.class_id not in by_id]
     if wanted and not missing:
-        if others := [c.name for c in offered if c not in wanted]:
+        own = {c.class_id for c in wanted}
+        if others := [c.name for c in offered if c.class_id not in own]:
             passed_over |= {"not named by the run": others}
         return wanted, passed_over
     have = _some([_called(c) for c in offered], 30) or "none"
@@ -115,7 +119,7 @@ def _called(image_class: ImageClass) -> str:
 
 
 def _some(names: Sequence[str], most: int) -> str:
-    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+    return ", ".join(map(shown, names[:most])) + (", ..." if len(names) > most else "")
 
 
 def _known(image_class: ImageClass) -> ImageClass:
@@ -385,6 +389,7 @@ class _Download:
             looked_at = candidates[: self._behind(files)]
         records = self.records.of(looked_at)
         rejected = _by_frequency(record for record in records if record["state"] != "accepted")
+        example = _example(rejected, records)
         kinds = [(host_kind(host), r["state"]) for r in records if (host := self.offer.host(r["candidate"]))]
         hosts = {k: (kinds.count((k, "accepted")), count) for k, count in Counter(k for k, _ in kinds).items()}
         seen = tuple(record["candidate"] for record in records)
@@ -399,7 +404,7 @@ class _Download:
             asked=len(files) + sum(rejected.values()),
             wanted=self._wanted,
             rejected=rejected,
-            example=_example(rejected, records),
+            example=example,
             hosts=hosts,
             placeholders=tuple(sorted(same)),  # the ids of pictures that several candidates had in common
         )
@@ -411,7 +416,7 @@ class _Download:
             log.warning(
                 "%s: %d of %d pictures: %d short after all %d candidates; rejected: %s%s%s",
                 *(name, len(files), self._wanted, short, len(candidates), _counted(rejected)),
-                f"; such as {example}" if (example := _example(rejected, records)) else "",
+                f"; such as {example}" if example else "",
                 "; a server of your own is let in by allowed_private_hosts" if "blocked_address" in rejected else "",
             )
         return ref
@@ -423,13 +428,15 @@ def _by_frequency(records: Iterable[Record]) -> dict[str, int]:
 
 
 def _example(reasons: Mapping[str, int], records: Iterable[Record]) -> str:
-    """Returns what was seen of the first candidate that was rejected for the commonest reason; '' where nothing was."""
-    if not reasons:
+    """Returns what was seen of the first candidate that was rejected for the commonest reason; '' where nothing was.
+
+    Of a refused address nothing is told: it would name addresses of this machine's own network.
+    """
+    if not reasons or (reason := next(iter(reasons))) == RejectReason.BLOCKED_ADDRESS.value:
         return ""
-    first = next(record for record in records if record["reason"] == next(iter(reasons)))
-    shown = without_secrets(first["candidate"]).encode(errors="replace").decode()
-    detail = first.get("detail") or ""
-    return (detail if detail.startswith(f"{shown}:") else f"{shown}: {detail}")[:EXAMPLE_CHARACTERS] if detail else ""
+    first = next(record for record in records if record["reason"] == reason)
+    where, detail = shown(without_secrets(first["candidate"])), shown(first.get("detail") or "")
+    return (detail if detail.startswith(f"{where}:") else f"{where}: {detail}")[:EXAMPLE_CHARACTERS] if detail else ""
 
 
 def _counted(reasons: Mapping[str, int]) -> str:

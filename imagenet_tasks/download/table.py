@@ -1,17 +1,19 @@
 """A table of files and their labels: a CSV, TSV or JSON Lines file that lies beside or above the pictures."""
 
 import csv
+import io
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import PurePosixPath
+from urllib.parse import unquote
 
 from upath import UPath
 
-from imagenet_tasks.download.files import Files, is_hidden
+from imagenet_tasks.download.files import PICTURES, Files, is_hidden, path_of
 from imagenet_tasks.errors import ConfigError, without_secrets
-from imagenet_tasks.settings.classes import ImageClass, class_called, told_apart
-from imagenet_tasks.store.storage import to_path
+from imagenet_tasks.settings.classes import ImageClass, classes_called
 
 TABLES = (".csv", ".tsv", ".jsonl")
 FOUND = tuple(f"labels{suffix}" for suffix in TABLES)  # at a location, it is the table of what lies there
@@ -19,6 +21,7 @@ FILE_COLUMNS = ("file", "filename", "file_name", "filepath", "path", "image", "i
 SPLIT_COLUMNS = ("split", "subset", "set", "fold")
 LABEL_COLUMNS = ("label", "class", "class_name", "category", "target", "breed", "species")
 MOST_BYTES = 500_000_000
+TRIED_ROWS = 100  # are looked up as paths before all that lies there is listed
 
 
 class TableSource:
@@ -30,53 +33,53 @@ class TableSource:
         location: the table, or the folder that holds one of `FOUND`.
         max_bytes: a larger file is rejected unread.
 
-    Attributes:
-        passed_over: what of the location is no class's, by the reason.
-
     Raises:
         ConfigError: where it cannot be read as a table, with the line.
     """
 
     def __init__(self, location: str, max_bytes: int) -> None:
-        path = to_path(location, setting="location").expanduser().absolute()
-        self.table = table_of(path) or path
+        path = path_of(location)
+        self.table = path if is_table(location) else table_of(path) or path
+        self._folder = self.table.parent
         self._where = without_secrets(str(self.table))
-        self._files = Files(self.table.parent, max_bytes)
-        self._classes: dict[str, ImageClass] = {}
-        self._rows: defaultdict[str, list[str]] = defaultdict(list)
+        self._files = Files(self._folder, max_bytes)
         self._unheeded: list[str] = []
-        by_label: dict[str, ImageClass] = {}
-        for file, label in self._read():
-            if label not in by_label:
-                found = told_apart(class_called(label), self._classes)
-                by_label[label] = self._classes.setdefault(found.class_id, found)
-            self._rows[by_label[label].class_id].append(file)
-        self._versions = dict(self._files.below(self.table.parent))
-        self._locators = self._index()
-        named = {self._locators.get(file) for rows in self._rows.values() for file in rows}
-        others = [name for name in self._versions if name not in named and name != str(self.table)]
-        root = f"{self.table.parent}/"
-        self.passed_over = {"not named by the table": [name.removeprefix(root) for name in others]} if others else {}
-        if self._unheeded:
-            self.passed_over["a column of the table that is not heeded, since the run splits by itself"] = (
-                self._unheeded
-            )
+        rows = list(self._read())
+        called = classes_called(label for _, label in rows)
+        self._classes = {c.class_id: c for c in called.values()}
+        self._rows: defaultdict[str, list[str]] = defaultdict(list)
+        for file, label in rows:
+            self._rows[called[label].class_id].append(file)
 
     def classes(self) -> tuple[ImageClass, ...]:
         """Returns a class per label, in the order of the rows."""
         return tuple(self._classes.values())
 
+    @property
+    def passed_over(self) -> dict[str, list[str]]:
+        """What below the table's folder is no class's, by the reason."""
+        named = {locator for rows in self._rows.values() for file in rows if (locator := self._locator(file))}
+        others = [path for path, locator in self._paths.items() if locator not in named]
+        found = {"not named by the table": others} if others else {}
+        if self._unheeded:
+            found["a column of the table that is ignored, since the run makes its own split"] = self._unheeded
+        return found
+
     def candidates(self, class_id: str) -> Mapping[str, str]:
         """Returns the path of each row's file in the order of the rows, with size and time."""
         found: dict[str, str] = {}
         for file in self._rows.get(class_id, []):
-            locator = self._locators.get(file)
-            if locator is None:
-                missing = f"no file of that name lies below {self.table.parent}"
-                found |= [self._files.unreadable(self.table.parent / file.lstrip("/"), missing)]
-            else:
-                found[locator] = self._versions[locator]
+            there = self._files.at(self._folder / file) if _is_plain(file) else None
+            if there is None and (locator := self._locator(file)):
+                there = locator, self._versions[locator]
+            found |= [there or self._files.unreadable(f"{self._folder}/{file.lstrip('/')}", self._why_missing(file))]
         return found
+
+    def has_files(self) -> bool:
+        """Tells whether any row names a file that is there."""
+        files = [file for rows in self._rows.values() for file in rows]
+        directly = any(_is_plain(file) and self._files.at(self._folder / file) for file in files[:TRIED_ROWS])
+        return directly or any(map(self._locator, files))
 
     def fetch(self, locator: str) -> bytes:
         """Returns the bytes of a file."""
@@ -92,23 +95,48 @@ class TableSource:
     def close(self) -> None:
         """Does nothing: no file stays open."""
 
-    def _index(self) -> dict[str, str]:
-        """Returns the locator of each path, and of each name and stem that only one file has."""
-        root = f"{self.table.parent}/"
-        paths = {name.removeprefix(root): name for name in self._versions if name != str(self.table)}
-        short: defaultdict[str, set[str]] = defaultdict(set)
-        for path, locator in paths.items():
+    @cached_property
+    def _versions(self) -> dict[str, str]:
+        """The versions of all files, by locator."""
+        return {name: version for name, version in self._files.below(self._folder) if name != str(self.table)}
+
+    @cached_property
+    def _paths(self) -> dict[str, str]:
+        """The locators of all files, by their paths from the table's folder."""
+        root, quoted = f"{self._folder}/", self._folder.protocol in ("http", "https")
+        paths = {name.removeprefix(root): name for name in self._versions}
+        return {unquote(path): name for path, name in paths.items()} if quoted else paths
+
+    @cached_property
+    def _short(self) -> dict[str, set[str]]:
+        """The locators by name, and of pictures without its ending, with and without their folders."""
+        found: defaultdict[str, set[str]] = defaultdict(set)
+        for path, locator in self._paths.items():
             pure = PurePosixPath(path)
-            short[pure.name].add(locator)
-            short[pure.stem].add(locator)
-            short[str(pure.with_suffix(""))].add(locator)
-        return {name: next(iter(found)) for name, found in short.items() if len(found) == 1} | paths
+            found[pure.name].add(locator)
+            if path.lower().endswith(PICTURES):
+                found[pure.stem].add(locator)
+                found[str(pure.with_suffix(""))].add(locator)
+        return found
+
+    def _locator(self, file: str) -> str | None:
+        """Returns the locator of the file that a row names; None where there is none, or are several."""
+        for name in (file, file.replace("\\", "/"), file.removeprefix(f"{self._folder}/")):
+            if name in self._paths:
+                return self._paths[name]
+            if len(found := self._short.get(name, set())) == 1:
+                return next(iter(found))
+        return None
+
+    def _why_missing(self, file: str) -> str:
+        several = len(self._short.get(file, set())) > 1
+        return f"{'several files have that name' if several else 'no file of that name lies'} below {self._folder}"
 
     def _read(self) -> Iterator[tuple[str, str]]:
         """Yields file and label of each row."""
         for number, row in self._parsed():
-            self._unheeded = self._unheeded or [name for name in row if str(name).strip().casefold() in SPLIT_COLUMNS]
             columns = {str(name).strip().casefold(): value for name, value in row.items() if name is not None}
+            self._unheeded = self._unheeded or [name for name in columns if name in SPLIT_COLUMNS]
             found = []
             for what, names in (("file", FILE_COLUMNS), ("label", LABEL_COLUMNS)):
                 column = next((name for name in names if name in columns), None)
@@ -117,7 +145,8 @@ class TableSource:
                         f"location: {self._where}, line {number}: expected a column for the {what}, called one of "
                         f"{', '.join(names)}; found {', '.join(map(str, row)) or 'none'}"
                     )
-                found.append(str(columns[column] if columns[column] is not None else "").strip())
+                value = columns[column]
+                found.append(str(value).strip() if isinstance(value, str | int) else "")
             file, label = found
             if not file or not label:
                 raise ConfigError(
@@ -136,30 +165,26 @@ class TableSource:
             raise ConfigError(f"location: {self._where}: the table cannot be read: {type(error).__name__}") from error
         except UnicodeDecodeError as error:
             raise ConfigError(f"location: {self._where}: expected a table in UTF-8: {error}") from error
-        lines = text.splitlines()
         if self.table.suffix.lower() == ".jsonl":
-            for number, line in enumerate(lines, start=1):
+            for number, line in enumerate(text.split("\n"), start=1):
                 if line.strip():
                     yield number, _object(line, f"location: {self._where}, line {number}")
             return
-        separator = "\t" if self.table.suffix.lower() == ".tsv" else max(",;\t", key=(lines or [""])[0].count)
-        rows = csv.DictReader(lines, delimiter=separator)
+        separator = "\t" if self.table.suffix.lower() == ".tsv" else max(",;\t", key=text.partition("\n")[0].count)
+        rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
         while True:
             try:
                 row = next(rows)
             except StopIteration:
                 return
             except csv.Error as error:
-                raise ConfigError(
-                    f"location: {self._where}, line {rows.line_num + 1}: no row of a table: {error}"
-                ) from error
+                said = f"line {rows.line_num + 1}: not a valid row: {error}"
+                raise ConfigError(f"location: {self._where}, {said}") from error
             yield rows.line_num, row
 
 
 def table_of(folder: UPath) -> UPath | None:
-    """Returns the table that lies in a folder; None where none does, or it is no folder."""
-    if is_table(str(folder)) or is_hidden(folder.name):
-        return None
+    """Returns the table that lies in a folder; None where none does."""
     return next((table for name in FOUND if (table := folder / name).is_file()), None)
 
 
@@ -174,5 +199,11 @@ def _object(line: str, where: str) -> Mapping[str, object]:
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{where}: expected a JSON object: {error}") from error
     if not isinstance(value, dict):
-        raise ConfigError(f"{where}: expected a JSON object, found a {type(value).__name__}")
+        raise ConfigError(f"{where}: expected a JSON object, found {value!r:.80}")
     return value
+
+
+def _is_plain(file: str) -> bool:
+    """Tells whether a row's file is a path that leads nowhere but below the table's folder."""
+    parts = PurePosixPath(file).parts
+    return not file.startswith("/") and "://" not in file and not any(is_hidden(part) for part in parts)

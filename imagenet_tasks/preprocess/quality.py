@@ -118,7 +118,7 @@ def _warnings(classes: Sequence[DatasetClass], quality: Mapping[str, ClassQualit
     ]
     counts = [c.train + c.validation + c.test for c in classes]
     found += [
-        f"{c.name}: {flat} of {count} pictures are of one flat colour, or too dark to tell: look at some of them"
+        f"{c.name}: {flat} of {count} pictures are of one flat colour or almost black; look at a few"
         for c, count in zip(classes, counts, strict=True)
         if (flat := quality[c.class_id].flat) >= max(2, FLAT_SHARE * count)
     ]

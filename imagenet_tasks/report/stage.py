@@ -54,7 +54,7 @@ def write_report(inputs: ReportInputs) -> dict[str, Any]:
         pictures=pictures.addresses(store, dataset, shown),
     )
     store.write_json(run.key(JSON), content)
-    store.write_bytes(run.key(HTML), page.encode())
+    store.write_bytes(run.key(HTML), page.encode(errors="replace"))
     verdict = figures["verdict"]
     validation, test = verdict["validation"], verdict["test"]
     judged = verdict["gain"] or test

@@ -9,12 +9,11 @@ import difflib
 import functools
 import gzip
 import hashlib
-import os
 import re
 import textwrap
 import unicodedata
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from imagenet_tasks.errors import ConfigError
@@ -24,6 +23,7 @@ CLASS_ID_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9 _.-]{0,62}[A-Za-z0-9_-])?$"  # a fo
 # A wnid or a lemma ('.22', "dead-man's float", 'on/off switch').
 CLASS_TEXT_PATTERN = r"^(?![Nn]\d+$)\.?[A-Za-z0-9][A-Za-z0-9 _.'/-]{0,63}$|^[Nn]\d{8}$"
 CATALOGUE = Path(__file__).parent / "data" / "synsets.tsv.gz"  # made by tools/make_catalogue.py; NOTICE.txt beside it
+OWN_ID_PATTERN = r".*-[0-9a-f]{10}"
 NAME_BYTES = 255  # of a folder, at most
 UNSHOWN = ("Cc", "Cs", "Zl", "Zp")  # control characters, bytes that are no text, ends of lines
 GLOSS_CHARACTERS = 80  # of a candidate's, in a message
@@ -115,43 +115,60 @@ def folder_class(name: str) -> ImageClass:
         return _synset(wanted.lower())
     if known := _STUDY_BY_NAME.get(wanted.casefold()):
         return known
-    if not wanted or wanted.startswith(".") or "/" in wanted or "\0" in wanted or len(os.fsencode(name)) > NAME_BYTES:
+    if not wanted or wanted.startswith(".") or "/" in wanted or "\0" in wanted or len(_bytes(name)) > NAME_BYTES:
         raise ConfigError(
             f"classes: {name[:NAME_BYTES]!r} is not a class. Expected a wnid such as n02510455 (n and eight digits), "
-            "one of the study's names, or the name of a folder that is not hidden. Correct the list."
+            "one of the study's names, the name of a folder that is not hidden, or a class's id. Correct the list."
         )
-    if re.fullmatch(CLASS_ID_PATTERN, name):
+    if re.fullmatch(CLASS_ID_PATTERN, name) and not re.fullmatch(OWN_ID_PATTERN, name):
         return ImageClass(class_id=name, name=name.replace("_", " "))
-    return _with_own_id(name)
+    return ImageClass(class_id=_own_id(name), name=shown(name))
 
 
-def class_called(text: str) -> ImageClass:
-    """Returns the class of a folder or label that is there, also where `folder_class` refuses its name."""
+def classes_called(names: Iterable[str]) -> dict[str, ImageClass]:
+    """Returns the class of each folder or label that is there, by its name.
+
+    Where ids differ in case alone, as not every file system does, the one in lower case stays and the others get ids of
+    their own. So a class's id does not follow from the order in which they are found.
+
+    Args:
+        names: in order; those of one class may be several.
+    """
+    found = {name: _class_called(name) for name in names}
+    alike: dict[str, set[str]] = {}
+    for image_class in found.values():
+        alike.setdefault(image_class.class_id.casefold(), set()).add(image_class.class_id)
+    return {
+        name: replace(c, class_id=_own_id(c.class_id))
+        if len(alike[c.class_id.casefold()]) > 1 and c.class_id != c.class_id.casefold()
+        else c
+        for name, c in found.items()
+    }
+
+
+def shown(name: str) -> str:
+    """Returns a name as people see it: what shows nothing, ends a line or is no text is replaced."""
+    composed = unicodedata.normalize("NFC", name)
+    return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in UNSHOWN else c for c in composed)
+
+
+def _class_called(text: str) -> ImageClass:
     try:
         return folder_class(text)
     except ConfigError:
-        return _with_own_id(text)
+        return ImageClass(class_id=_own_id(text), name=shown(text))
 
 
-def told_apart(found: ImageClass, others: Collection[str]) -> ImageClass:
-    """Returns a class with an id of its own where another one's differs in case alone, as not every file system does.
-
-    Args:
-        found: the class.
-        others: the ids of those before it.
-    """
-    alike = {class_id for class_id in others if class_id.casefold() == found.class_id.casefold()}
-    return found if alike <= {found.class_id} else _with_own_id(found.class_id)
-
-
-def _with_own_id(name: str) -> ImageClass:
-    """Returns a class that is called so, with an id that any file system takes and that no other name has."""
-    composed = unicodedata.normalize("NFC", name)
-    shown = "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in UNSHOWN else c for c in composed)
+def _own_id(name: str) -> str:
+    """Returns an id that any file system takes and that no other name has."""
     letters = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     plain = re.sub(r"[^A-Za-z0-9]+", "_", letters).strip("_")[:40]
-    digest = hashlib.sha256(composed.encode(errors="surrogateescape")).hexdigest()[:10]
-    return ImageClass(class_id=f"{plain or 'class'}-{digest}", name=shown)
+    digest = hashlib.sha256(_bytes(unicodedata.normalize("NFC", name))).hexdigest()[:10]
+    return f"{plain or 'class'}-{digest}"
+
+
+def _bytes(name: str) -> bytes:
+    return name.encode(errors="surrogatepass")
 
 
 def search_classes(text: str, limit: int = 20) -> list[ImageClass]:

@@ -83,15 +83,20 @@ def split_list(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     if value.strip().startswith("["):
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, RecursionError):
             return json.loads(value)
     parts = value.strip().split("\n" if "\n" in value.strip() else ",")
-    return [part.strip() for part in parts if part.strip()]
+    return [part for text in parts if (part := text.strip().rstrip(",").strip())]
+
+
+def split_words(value: Any) -> Any:
+    """Returns the parts of a text or JSON list, none of which has a comma or a line's end in it."""
+    return split_list(value.replace("\n", ",") if isinstance(value, str) else value)
 
 
 def _with_control(value: Any) -> Any:
     """Returns the arms in their order, with the control, which all others must beat, and the study's own repair."""
-    arms = split_list(value)
+    arms = split_words(value)
     if not isinstance(arms, list | tuple):
         return arms
     arms = [_todays(arm) for arm in arms]
@@ -117,7 +122,7 @@ class DownloadConfig:
     retry_after_cap_s: Annotated[float, Field(ge=0, le=3600)] = 30.0
     max_redirects: Annotated[int, Field(ge=0, le=20)] = 5
     respect_robots_tag: bool = True
-    allowed_private_hosts: Annotated[tuple[str, ...], BeforeValidator(split_list)] = ()
+    allowed_private_hosts: Annotated[tuple[str, ...], BeforeValidator(split_words)] = ()
     max_bytes: Annotated[int, Field(ge=1_000, le=500_000_000)] = 20_000_000
     max_pixels: Annotated[int, Field(ge=1_000, le=170_000_000)] = 50_000_000
     min_side_px: Annotated[int, Field(ge=1, le=10_000)] = 24
@@ -191,7 +196,7 @@ class TrainConfig:
     """
 
     model: ModelName = "compact"
-    more_models: Annotated[tuple[ModelName, ...], BeforeValidator(split_list)] = ()
+    more_models: Annotated[tuple[ModelName, ...], BeforeValidator(split_words)] = ()
     retrain_model: Literal["", ModelName] = ""
     epochs: Annotated[int, Field(ge=1, le=10_000)] | None = None
     retrain_epochs: Annotated[int, Field(ge=1, le=10_000)] | None = None

@@ -4,7 +4,7 @@ import dataclasses
 import difflib
 import functools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -143,7 +143,7 @@ def make_config(profile: str, overrides: Mapping[str, Any] | None = None) -> Run
     source = given.get("source", PROFILES[profile].download.source)
     if "classes" in given:
         given["classes"] = parse_classes(given["classes"], source=source)
-    known = {c.name.lower(): c.class_id for c in given.get("classes", PROFILES[profile].classes)}
+    known = _ids_by_name(given.get("classes", PROFILES[profile].classes))
     for name, value in given.items():
         if name not in stages:
             near = " or ".join(difflib.get_close_matches(name, stages))
@@ -175,8 +175,18 @@ def _with_wnid(name: str, rest: str, source: str, known: Mapping[str, str]) -> s
         source: where the pictures come from.
         known: the run's classes by name, which are meant first where a name is that of several.
     """
-    class_id = known.get(name.strip().lower()) or parse_classes([name], source=source)[0].class_id
+    name = name.strip()
+    class_id = known.get(name) or known.get(name.lower()) or parse_classes([name], source=source)[0].class_id
     return f"{class_id}{rest}"
+
+
+def _ids_by_name(classes: Sequence[ImageClass]) -> dict[str, str]:
+    """Returns the classes' ids by their names, and by these in lower case where only one class has them so."""
+    lower: dict[str, set[str]] = {}
+    for image_class in classes:
+        lower.setdefault(image_class.name.lower(), set()).add(image_class.class_id)
+    unique = {name: next(iter(ids)) for name, ids in lower.items() if len(ids) == 1}
+    return unique | {c.name: c.class_id for c in classes}
 
 
 def with_classes(config: RunConfig, classes: tuple[ImageClass, ...]) -> RunConfig:
@@ -185,12 +195,14 @@ def with_classes(config: RunConfig, classes: tuple[ImageClass, ...]) -> RunConfi
     Raises:
         ConfigError: where another setting does not go with them.
     """
-    ids, named = {c.class_id for c in classes}, {c.name.lower(): c.class_id for c in classes}
+    ids, named = {c.class_id for c in classes}, _ids_by_name(classes)
 
     def with_ids(setting: str) -> tuple[str, ...]:
         """What a folder calls its classes is known only now."""
         parts = (_parted(setting, entry) for entry in getattr(config.augment, setting))
-        return tuple(f"{name if name in ids else named.get(name.lower(), name)}{rest}" for name, rest in parts)
+        return tuple(
+            f"{name if name in ids else named.get(name) or named.get(name.lower(), name)}{rest}" for name, rest in parts
+        )
 
     augment = dataclasses.replace(
         config.augment,

@@ -6,15 +6,17 @@ import lzma
 import os
 import tarfile
 import zipfile
+from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fakes.pictures import COBRA, PANDA, add_member, fill, picture, quiet
 
 from imagenet_tasks.download.folder import FolderSource, archive_suffix
 from imagenet_tasks.download.records import Records
-from imagenet_tasks.download.stage import download_class
+from imagenet_tasks.download.stage import download_class, told
 from imagenet_tasks.errors import ConfigError, DataError, Rejected, RejectReason, SourceUnavailable, TransientError
 from imagenet_tasks.settings.classes import folder_class
 from imagenet_tasks.settings.config import DownloadConfig
@@ -222,7 +224,7 @@ def test_a_persons_own_copies_are_duplicates_and_one_of_them_is_kept(data, tmp_p
 def test_the_parts_of_one_set_are_not_taken_for_classes(data):
     for part in ("Train", "val"):
         fill(data / part / "cat", [1])
-    with pytest.raises(ConfigError, match=r"holds Train, val, which are parts .* such as .*/data/Train: "):
+    with pytest.raises(ConfigError, match=r"holds Train and val: parts .* such as .*/data/Train: "):
         FolderSource(str(data), 10**6)
 
 
@@ -481,3 +483,98 @@ def test_a_folder_of_blanks_is_a_class_too(data):
     fill(data / "  ", [1])
     (found,) = FolderSource(str(data), 10**6).classes()
     assert found.name == "  " and found.class_id.startswith("class-")
+
+
+def test_an_id_does_not_follow_from_the_order_or_number_of_names_that_are_alike(data):
+    fill(data / "cat", [1])
+    assert ids(FolderSource(str(data), 10**6)) == ["cat"]
+    fill(data / "Cat", [1])
+    source = FolderSource(str(data), 10**6)
+    assert {c.name: c.class_id for c in source.classes()}["cat"] == "cat"
+
+
+def test_a_folder_that_is_called_like_an_own_id_is_a_class_of_its_own(data):
+    fill(data / "caf\u00e9", [1])
+    (cafe,) = ids(FolderSource(str(data), 10**6))
+    fill(data / cafe, [2])
+    source = FolderSource(str(data), 10**6)
+    assert {c.name for c in source.classes()} == {"caf\u00e9", cafe} and len(set(ids(source))) == 2
+
+
+def test_f27_names_that_are_no_text_or_end_a_line_are_told_without_harm(data):
+    fill(data / PANDA, [1])
+    (data / os.fsdecode(b"LISEZ-\xe9.txt")).write_text("x")
+    (data / "a\nINFO b").write_text("x")
+    (said,) = told(FolderSource(str(data), 10**6).passed_over)
+    assert said.encode() and "\n" not in said
+    assert (
+        said
+        == "neither a folder nor an archive: 2 (LISEZ-\N{REPLACEMENT CHARACTER}.txt, a\N{REPLACEMENT CHARACTER}INFO b)"
+    )
+
+
+@pytest.mark.parametrize("scheme", ["", "file://", "local://"])
+def test_f14_links_out_and_up_are_not_followed_however_the_location_is_written(data, scheme):
+    fill(data / "cat", [1])
+    fill(data / "dog", [2])
+    (data / "all").symlink_to(data)
+    (data / "out").symlink_to("/etc")
+    for name in ("cat", "dog"):
+        (data / name / "up").symlink_to("..")
+    (data / "cat" / "x").symlink_to(data / "dog")
+    (data / "dog" / "y").symlink_to(data / "cat")
+    source = FolderSource(f"{scheme}{data}", 10**6)
+    assert ids(source) == ["cat", "dog"]
+    assert source.passed_over["a link out of the location"] == ["out"]
+    assert source.passed_over["a link to a folder that it lies in"] == ["all"]
+    assert len(source.candidates("cat")) < 10
+
+
+@pytest.mark.parametrize("first", ["PK_1.png", "BZh_1.png", "BZh91.png"])
+def test_a_tar_is_a_tar_whatever_its_first_file_is_called(data, first):
+    archive(data / "fox.tar", [1, 2], names=[first, "z.png"])
+    with closing(FolderSource(str(data), 10**6)) as source:
+        assert len(source.candidates("fox")) == 2
+
+
+def test_a_folder_that_is_called_like_an_archive_is_a_folder(data):
+    fill(data / "fox.zip", [1])
+    with closing(FolderSource(str(data), 10**6)) as source:
+        (fox,) = source.classes()
+        assert fox.name == "fox.zip" and len(source.candidates(fox.class_id)) == 1
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9])
+@pytest.mark.parametrize(
+    ("suffix", "compress"), [(".tar.gz", gzip.compress), (".tar.bz2", lambda data: bz2.compress(data, 1))]
+)
+def test_of_a_cut_compressed_archive_most_files_before_the_end_are_used(data, suffix, compress, share):
+    plain = archive(data / "fox.tar", range(200))
+    content = compress(plain.read_bytes())
+    plain.unlink()
+    (data / f"fox{suffix}").write_bytes(content[: int(share * len(content))])
+    with closing(FolderSource(str(data), 10**6)) as source:
+        assert len(source.candidates("fox")) > 40
+
+
+def test_a_damaged_zip_ends_in_an_error_of_ours_or_costs_its_damaged_files_alone(data):
+    path = zipped(data / "fox.zip", {f"{n} é.png": picture(n, kind="PNG") for n in range(3)})
+    whole, random = path.read_bytes(), np.random.default_rng(1)
+    ended = Counter()
+    for _ in range(300):
+        content = bytearray(whole)
+        for place in random.integers(len(content) - 400, len(content), 3):
+            content[place] = random.integers(256)
+        path.write_bytes(content)
+        with closing(FolderSource(str(data), 10**6)) as source:
+            try:
+                found = source.candidates("fox")
+            except (DataError, SourceUnavailable):
+                ended["refused"] += 1
+                continue
+            for locator in found:
+                try:
+                    ended["read"] += bool(source.fetch(locator))
+                except Rejected:
+                    ended["rejected"] += 1
+    assert set(ended) == {"refused", "read", "rejected"}

@@ -87,7 +87,7 @@ def test_a_name_that_two_files_have_is_no_ones(data):
     assert (missing, there) == ("0000.png", "0000.png")
     settings = DownloadConfig(source="folder", location=str(data))
     with open_source(settings, Store(data.parent / "home")) as source:
-        assert list(source.candidates("cat")) == [f"{data}/0000.png"]  # where none lies
+        assert source.candidates("cat") == {f"{data}/0000.png": f"several files have that name below {data}"}
         assert list(source.candidates("dog")) == [f"{data}/more/0000.png"]
 
 
@@ -98,7 +98,7 @@ def test_what_no_row_names_and_a_split_that_is_not_heeded_are_told(data):
     assert [c.name for c in classes] == ["cat", "dog"]
     assert passed_over == {
         "not named by the table": [f"images/000{n}.png" for n in (2, 3, 4, 5)],
-        "a column of the table that is not heeded, since the run splits by itself": ["split"],
+        "a column of the table that is ignored, since the run makes its own split": ["split"],
     }
 
 
@@ -110,11 +110,13 @@ def test_what_no_row_names_and_a_split_that_is_not_heeded_are_told(data):
         ("labels.csv", b"file,b\n1,2\n", r"line 2: expected a column for the label, called one of label, .* found"),
         ("labels.csv", b"file,label\n1,\n", r"line 2: expected a file and its label, found '1' and ''"),
         ("labels.csv", b"file,label\n\n1\n", r"line 3: expected a file and its label, found '1' and ''"),
-        ("labels.csv", b"file,label\n" + b"x" * 200_000 + b",1", r"line 2: no row of a table: field larger"),
+        ("labels.csv", b"file,label\n" + b"x" * 200_000 + b",1", r"line 2: not a valid row: field larger"),
         ("labels.csv", b"file,label\n\xe9,1\n", "expected a table in UTF-8"),
         ("labels.jsonl", b'{"file": 1}\n', "line 1: expected a column for the label"),
         ("labels.jsonl", b"[" * 100_000, "line 1: expected a JSON object"),
-        ("labels.jsonl", b"\n7\n", "line 2: expected a JSON object, found a int"),
+        ("labels.jsonl", b'{"file": "1", "label": ["a"]}', "line 1: expected a file and its label, found '1' and ''"),
+        ("labels.jsonl", b'{"file": "1", "label": NaN}', "line 1: expected a file and its label, found '1' and ''"),
+        ("labels.jsonl", b"\n7\n", "line 2: expected a JSON object, found 7"),
     ],
 )
 def test_what_is_no_table_of_files_and_labels_is_refused_with_its_line(data, name, content, said):
@@ -136,3 +138,51 @@ def test_a_table_may_lie_behind_any_fsspec_url():
     with open_source(DownloadConfig(source="folder", location="memory://table-test"), store) as source:
         assert source.candidates("cat").keys() == {"memory://table-test/images/a.png"}
         assert source.fetch("memory://table-test/images/a.png") == picture(1, kind="PNG")
+
+
+@pytest.mark.parametrize("row", [r"images\0001.png", "{data}/images/0001.png", "./images/0001.png"])
+def test_a_row_may_name_its_file_as_another_system_does_or_from_the_root(data, row):
+    (data / "labels.csv").write_text(f"file,label\n{row.format(data=data)},cat\n")
+    assert found(data) == {"cat": ["0001.png"]}
+
+
+def test_a_name_without_its_ending_is_a_pictures(data):
+    (data / "images" / "0001.txt").write_text("what is on it")
+    (data / "labels.csv").write_text("file,label\n0001,cat\n")
+    assert found(data) == {"cat": ["0001.png"]}
+
+
+def test_a_row_that_names_a_link_out_of_the_location_has_no_file(data, tmp_path):
+    (tmp_path / "secret.png").write_bytes(picture(1, kind="PNG"))
+    (data / "images" / "link.png").symlink_to(tmp_path / "secret.png")
+    (data / "labels.csv").write_text("file,label\n0000,cat\nimages/link.png,cat\n")
+    settings = DownloadConfig(source="folder", location=str(data))
+    with open_source(settings, Store(tmp_path / "home")) as source:
+        assert list(source.candidates("cat").values())[1] == "a link out of the location"
+
+
+def test_ends_of_lines_within_a_field_are_part_of_it(data):
+    (data / "labels.jsonl").write_text('{"file": "0000", "label": "a\\u2028b\u2028c"}\n')
+    assert list(found(data)) == ["a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}c"]
+    (data / "labels.jsonl").unlink()
+    (data / "labels.csv").write_text('file,label\n0000,"a\nb"\n0001,c\x85d\n')
+    assert list(found(data)) == ["a\N{REPLACEMENT CHARACTER}b", "c\N{REPLACEMENT CHARACTER}d"]
+
+
+def test_a_label_that_is_no_text_in_unicode_is_a_class_all_the_same(data):
+    (data / "labels.jsonl").write_text('{"file": "0000", "label": "\\ud800"}\n{"file": "0001", "label": "b"}\n')
+    assert list(found(data)) == ["\N{REPLACEMENT CHARACTER}", "b"]
+
+
+@pytest.mark.parametrize("text", ["index,name\n0,cat\n", "id,label\n0,cat\n1,dog\n"])
+def test_a_labels_csv_of_another_purpose_beside_classes_is_none_of_their_table(tmp_path, text):
+    for name in ("cat", "dog"):
+        fill(tmp_path / "in" / name, [1])
+    (tmp_path / "in" / "labels.csv").write_text(text)
+    assert list(found(tmp_path / "in")) == ["cat", "dog"]
+
+
+def test_paths_are_found_without_listing_all_that_lies_there(data, monkeypatch):
+    (data / "labels.csv").write_text("file,label\nimages/0000.png,cat\nimages/0001.png,dog\n")
+    monkeypatch.setattr("imagenet_tasks.download.files.Files.below", None)
+    assert found(data) == {"cat": ["0000.png"], "dog": ["0001.png"]}

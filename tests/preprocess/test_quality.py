@@ -133,7 +133,7 @@ def test_f24_flat_pictures_are_flagged_and_counted_and_in_no_group(store, tmp_pa
     quality = quality_of(store, dataset)
     assert (quality["flat"], quality["classes"][COBRA]["flat"], quality["classes"][COW]["flat"]) == (4, 4, 0)
     count = sum(row["class_id"] == COBRA for row in split_table(store, dataset))
-    said = f"a {COBRA}: 4 of {count} pictures are of one flat colour, or too dark to tell: look at some of them"
+    said = f"a {COBRA}: 4 of {count} pictures are of one flat colour or almost black; look at a few"
     assert [w for w in quality["warnings"] if "flat" in w] == [said]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from imagenet_tasks.artifacts.references import Trial
 from imagenet_tasks.errors import ConfigError
-from imagenet_tasks.settings.classes import STUDY_CLASSES, find_class
+from imagenet_tasks.settings.classes import STUDY_CLASSES, classes_called, find_class
 from imagenet_tasks.settings.config import from_json, own_epochs, to_json
 from imagenet_tasks.settings.profiles import PROFILES, make_config, parse_classes, setting_names, with_classes
 
@@ -405,3 +405,35 @@ def test_names_of_a_folders_classes_are_understood_once_they_are_known():
         ConfigError, match=r"augment_classes: expected classes of the run, received ox; the run has barn"
     ):
         with_classes(make_config("best", given | {"augment_classes": "ox"}), classes)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["collect,\nuntargeted,", "collect\nuntargeted", "collect, untargeted", '["collect", "untargeted"]'],
+)
+def test_a_list_of_words_is_a_text_with_commas_or_lines_or_a_json_list(text):
+    wanted = make_config("best", {"arms": ["collect", "untargeted"]}).train.arms
+    assert make_config("best", {"arms": text}).train.arms == wanted
+
+
+def test_classes_one_a_line_may_end_with_a_comma():
+    assert [c.name for c in parse_classes("salt, pepper,\nsugar,", source="folder")] == ["salt, pepper", "sugar"]
+
+
+def test_brackets_without_end_are_a_name():
+    with pytest.raises(ConfigError, match="classes"):
+        make_config("best", {"classes": "[" * 9000})
+
+
+@pytest.mark.parametrize("setting", ["augment_classes", "denied_transforms"])
+def test_of_classes_that_differ_in_case_the_one_that_is_written_is_meant(setting):
+    names = {"augment_classes": ["Cat"], "denied_transforms": ["Cat: zoom"]}
+    given = {"classes": ["Cat", "cat", "dog"], setting: names[setting]}
+    given |= {"strategy": "manual"} if setting == "augment_classes" else {}
+    config = make_config("best", given)
+    classes = tuple(classes_called(["Cat", "cat", "dog"]).values())
+    ids = {c.name: c.class_id for c in classes}
+    (placed, *_) = set(getattr(with_classes(config, classes).augment, setting)) - set(
+        make_config("best").augment.denied_transforms
+    )
+    assert placed.partition(":")[0] == ids["Cat"]
