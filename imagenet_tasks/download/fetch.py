@@ -235,7 +235,7 @@ class Fetcher:
             detail = f"expected {expected} bytes, received {len(body)}"
             raise Rejected(RejectReason.TRUNCATED_TRANSFER, may_pass=True, detail=detail)
         is_compressed = response.headers.get("Content-Encoding", "").strip().lower() in COMPRESSED
-        return _uncompressed(body, max_bytes) if is_compressed else bytes(body)
+        return _uncompressed(bytes(body), max_bytes) if is_compressed else bytes(body)
 
 
 def _uncompressed(body: bytes, max_bytes: int) -> bytes:
@@ -254,7 +254,7 @@ def _uncompressed(body: bytes, max_bytes: int) -> bytes:
             detail = "the compressed body ends before its end"
             raise Rejected(RejectReason.TRUNCATED_TRANSFER, may_pass=True, detail=detail)
         body = stream.unused_data
-    return plain or bytes(body)
+    return plain or body
 
 
 def _begins_zlib(body: bytes) -> bool:
