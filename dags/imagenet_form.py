@@ -266,7 +266,7 @@ PARAMS: dict[str, Param] = {
     "classes_to_augment": _override(
         "integer",
         "Classes to augment",
-        "How many the strategy chooses. Empty: 3.",
+        "How many the strategy chooses. Empty: 5 with the profile best, else 3.",
         "Repair",
         minimum=1,
         maximum=1000,

@@ -76,7 +76,7 @@ PROFILES: dict[str, RunConfig] = {
         description="The compact model on its own schedule: more accurate than the study's and many times faster",
         preprocess=PreprocessConfig(validation_share=0.16, test_share=0.16),
         train=TrainConfig(model="compact", seeds=3, batch_size=64, arms=("collect",)),
-        augment=AugmentConfig(denied_transforms=DENIED_TRANSFORMS),
+        augment=AugmentConfig(classes_to_augment=5, denied_transforms=DENIED_TRANSFORMS),
     ),
 }
 
