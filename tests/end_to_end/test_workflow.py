@@ -213,7 +213,7 @@ def test_no_log_echoes_a_value_or_shows_an_error_and_the_reports_ends_with_the_h
     assert ours[-1]["event"] == run.store.read_json(run.key("run.json"))["headline"]
 
 
-@pytest.mark.parametrize("classes", [["cobra"], ["n123", "cobra"], ["<img onerror=alert(1)>", "cobra"]])
+@pytest.mark.parametrize("classes", [["cobra"], ["../../etc", "cobra"], ["a\0b", "cobra"]])
 def test_f52_the_trigger_refuses_bad_classes(airflow: LocalAirflow, classes: list[str]) -> None:
     with pytest.raises(LocalAirflowError, match="HTTP 400"):
         airflow.trigger(profile="sample", classes=classes)
