@@ -43,7 +43,8 @@ from imagenet_tasks.errors import (
 )
 from imagenet_tasks.settings.config import MAX_ROUNDS
 from imagenet_tasks.settings.credentials import Credentials, make_credentials
-from imagenet_tasks.settings.profiles import PROFILES, assignments
+from imagenet_tasks.settings.profiles import PROFILES
+from imagenet_tasks.settings.texts import assignments
 
 log = logging.getLogger(__name__)
 DAG_ID = "imagenet_targeted_augmentation"

@@ -17,7 +17,8 @@ from imagenet_tasks.artifacts.champions import choose_champion
 from imagenet_tasks.errors import ConfigError, ImagenetTasksError, without_secrets
 from imagenet_tasks.settings.classes import STUDY_CLASSES, names_of, search_classes
 from imagenet_tasks.settings.config import MAX_CLASSES, SOURCES, DownloadConfig, to_json
-from imagenet_tasks.settings.profiles import PROFILES, assignments, make_config
+from imagenet_tasks.settings.profiles import PROFILES, make_config
+from imagenet_tasks.settings.texts import assignments
 from imagenet_tasks.store.storage import Store, default_home
 from imagenet_tasks.workflow.graph import makes_artifact
 from imagenet_tasks.workflow.run import Run

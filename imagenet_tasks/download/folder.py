@@ -23,9 +23,9 @@ from typing import IO, Any
 
 from upath import UPath
 
-from imagenet_tasks.download.files import PICTURES, Files, is_hidden, name_of, path_of
+from imagenet_tasks.download.files import PICTURES, FileSource, is_hidden, name_of, path_of, version_of
 from imagenet_tasks.errors import ConfigError, DataError, Rejected, RejectReason, SourceUnavailable, without_secrets
-from imagenet_tasks.settings.classes import ImageClass, classes_called, shown
+from imagenet_tasks.settings.classes import classes_called, shown
 
 log = logging.getLogger(__name__)
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".zip")
@@ -43,22 +43,20 @@ COPIED_BYTES = 2**16
 ENCRYPTED = 0x1  # of a ZIP member's flags
 
 
-class FolderSource:
+class FolderSource(FileSource):
     """A directory or fsspec URL with a folder of pictures or an archive per class, named by wnid or by any other name.
 
     Args:
         location: the directory.
         max_bytes: a larger file or member is rejected unread.
-
-    Attributes:
-        passed_over: what of the location is no class, by the reason.
     """
 
     def __init__(self, location: str, max_bytes: int) -> None:
         root = path_of(location)
-        self._files, self._max_bytes, self._open = Files(root, max_bytes), max_bytes, ExitStack()
+        super().__init__(root, max_bytes)
+        self._open = ExitStack()
         self._entries: defaultdict[str, list[UPath]] = defaultdict(list)
-        self.passed_over: defaultdict[str, list[str]] = defaultdict(list)
+        self._passed_over: defaultdict[str, list[str]] = defaultdict(list)
         try:
             entries = sorted(root.iterdir(), key=lambda path: path.name)
         except (FileNotFoundError, NotADirectoryError) as error:
@@ -85,48 +83,39 @@ class FolderSource:
         suffix = archive_suffix(name)
         if is_hidden(name):
             why = "hidden"
-        elif trouble := self._files.trouble_with_link(entry):
+        elif trouble := self._trouble_with_link(entry):
             why = trouble
-        elif suffix and not self._files.is_local_folder(entry):
+        elif self._is_archive(entry):
             return name[: -len(suffix)]
         elif suffix or entry.is_dir():
             return name
         else:
             is_picture = name.lower().endswith(PICTURES)
             why = "a picture that lies in no class's folder" if is_picture else "neither a folder nor an archive"
-        self.passed_over[why].append(name)
+        self._passed_over[why].append(name)
         return ""
 
-    def classes(self) -> tuple[ImageClass, ...]:
-        """Returns a class per folder or archive."""
-        return tuple(self._classes.values())
+    @property
+    def passed_over(self) -> Mapping[str, list[str]]:
+        """What of the location is no class, by the reason."""
+        return self._passed_over
 
     def candidates(self, class_id: str) -> Mapping[str, str]:
         """Returns '<path>' or '<archive>#<member>' for each file in order of their names, with size and time."""
         found: dict[str, str] = {}
         for entry in self._entries.get(class_id, []):
-            is_archive = archive_suffix(name_of(entry)) and not self._files.is_local_folder(entry)
-            found |= self._list_archive(entry) if is_archive else dict(self._files.below(entry))
+            found |= self._list_archive(entry) if self._is_archive(entry) else dict(self._below(entry))
         return found
 
-    def fetch(self, locator: str) -> bytes:
-        """Returns the bytes of a file or member."""
-        return self._files.get[locator]()
-
-    def host(self, locator: str) -> str:
-        """Returns '': no candidate is a URL of its own."""
-        return ""
-
-    def look_again(self) -> None:
-        """Does nothing: no host was given up."""
+    def _is_archive(self, entry: UPath) -> bool:
+        return bool(archive_suffix(name_of(entry))) and not self._is_local_folder(entry)
 
     def close(self) -> None:
         """Closes the archives."""
         self._open.close()
 
     def _list_archive(self, path: UPath) -> dict[str, str]:
-        about = path.stat()
-        version = f"{about.st_size} {about.st_mtime}"
+        version = version_of(path.stat())
         try:
             file = self._open.enter_context(path.open("rb"))
             members = self._zip_members(file) if _begins(file, ZIP) else self._tar_members(file, path)
@@ -140,7 +129,7 @@ class FolderSource:
         found = {}
         for name, offset, get in sorted(members, key=lambda member: member[0]):
             if not any(is_hidden(part) for part in name.split("/") if part not in (".", "..")):
-                self._files.get[f"{path}#{name}"] = get
+                self._get[f"{path}#{name}"] = get
                 found[f"{path}#{name}"] = f"{version} {offset}"
         return found
 
@@ -160,7 +149,7 @@ class FolderSource:
         lock = threading.Lock()  # one file position for all threads
 
         def read(member: tarfile.TarInfo) -> bytes:
-            self._files.judge_size(member.size)
+            self._judge_size(member.size)
             with lock:
                 opened = tar.extractfile(member)
                 try:
@@ -177,7 +166,7 @@ class FolderSource:
         lock = threading.Lock()
 
         def read(member: zipfile.ZipInfo) -> bytes:
-            self._files.judge_size(member.file_size)
+            self._judge_size(member.file_size)
             if member.flag_bits & ENCRYPTED:
                 raise Rejected(RejectReason.UNREADABLE, detail="it is encrypted")
             try:
@@ -187,7 +176,7 @@ class FolderSource:
                 may_pass = getattr(error, "errno", None) is not None  # of the disk
                 detail = f"the archive's member cannot be read: {error}"[:200]
                 raise Rejected(RejectReason.UNREADABLE, may_pass=may_pass, detail=detail) from error
-            self._files.judge_size(len(data))
+            self._judge_size(len(data))
             return data
 
         # A link's file holds where it leads.

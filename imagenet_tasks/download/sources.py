@@ -11,7 +11,7 @@ from typing import Protocol
 
 from imagenet_tasks.download.archives import ArchiveSource
 from imagenet_tasks.download.fetch import Fetcher, host_name, host_of
-from imagenet_tasks.download.files import path_of
+from imagenet_tasks.download.files import FileSource
 from imagenet_tasks.download.folder import FolderSource
 from imagenet_tasks.download.list_files import is_http
 from imagenet_tasks.download.table import TableSource, is_table, table_of
@@ -164,19 +164,20 @@ def open_source(
             yield UrlListSource(location, store, fetcher)
 
 
-def _open_folder(location: str, max_bytes: int) -> FolderSource | TableSource:
+def _open_folder(location: str, max_bytes: int) -> FileSource:
     """Returns what a location is: a table, a folder that holds one, or one with a folder or archive per class.
 
     A table that is found there counts where its rows name files, or where there are no classes without it.
     """
-    if is_table(location):
-        return TableSource(location, max_bytes)
-    if not table_of(path_of(location)):
+    if not (found := table_of(location)):
         return FolderSource(location, max_bytes)
+    if is_table(location):
+        return TableSource(found, max_bytes)
+    table, problem = None, None
     try:
-        table, problem = TableSource(location, max_bytes), None
+        table = TableSource(found, max_bytes)
     except ConfigError as error:
-        table, problem = None, error
+        problem = error
     if table and table.has_files():
         return table
     folder = FolderSource(location, max_bytes)

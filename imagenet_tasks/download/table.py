@@ -11,9 +11,9 @@ from urllib.parse import unquote
 
 from upath import UPath
 
-from imagenet_tasks.download.files import PICTURES, Files, is_hidden, path_of
+from imagenet_tasks.download.files import PICTURES, FileSource, is_hidden, path_of
 from imagenet_tasks.errors import ConfigError, without_secrets
-from imagenet_tasks.settings.classes import ImageClass, classes_called
+from imagenet_tasks.settings.classes import classes_called
 
 TABLES = (".csv", ".tsv", ".jsonl")
 FOUND = tuple(f"labels{suffix}" for suffix in TABLES)  # at a location, it is the table of what lies there
@@ -24,25 +24,23 @@ MOST_BYTES = 500_000_000
 TRIED_ROWS = 100  # are looked up as paths before all that lies there is listed
 
 
-class TableSource:
+class TableSource(FileSource):
     """The pictures below a table's folder, each of the class that the table says.
 
     A row names a file by its path from the table's folder, by its name, or by its name without its ending.
 
     Args:
-        location: the table, or the folder that holds one of `FOUND`.
+        table: the file.
         max_bytes: a larger file is rejected unread.
 
     Raises:
         ConfigError: where it cannot be read as a table, with the line.
     """
 
-    def __init__(self, location: str, max_bytes: int) -> None:
-        path = path_of(location)
-        self.table = path if is_table(location) else table_of(path) or path
-        self._folder = self.table.parent
-        self._where = without_secrets(str(self.table))
-        self._files = Files(self._folder, max_bytes)
+    def __init__(self, table: UPath, max_bytes: int) -> None:
+        super().__init__(table.parent, max_bytes)
+        self._table, self._folder = table, table.parent
+        self._where = without_secrets(str(table))
         self._unheeded: list[str] = []
         rows = list(self._read())
         called = classes_called(label for _, label in rows)
@@ -51,12 +49,8 @@ class TableSource:
         for file, label in rows:
             self._rows[called[label].class_id].append(file)
 
-    def classes(self) -> tuple[ImageClass, ...]:
-        """Returns a class per label, in the order of the rows."""
-        return tuple(self._classes.values())
-
     @property
-    def passed_over(self) -> dict[str, list[str]]:
+    def passed_over(self) -> Mapping[str, list[str]]:
         """What below the table's folder is no class's, by the reason."""
         named = {locator for rows in self._rows.values() for file in rows if (locator := self._locator(file))}
         others = [path for path, locator in self._paths.items() if locator not in named]
@@ -69,36 +63,22 @@ class TableSource:
         """Returns the path of each row's file in the order of the rows, with size and time."""
         found: dict[str, str] = {}
         for file in self._rows.get(class_id, []):
-            there = self._files.at(self._folder / file) if _is_plain(file) else None
+            there = self._at(self._folder / file) if _is_plain(file) else None
             if there is None and (locator := self._locator(file)):
                 there = locator, self._versions[locator]
-            found |= [there or self._files.unreadable(f"{self._folder}/{file.lstrip('/')}", self._why_missing(file))]
+            found |= [there or self._unreadable(f"{self._folder}/{file.lstrip('/')}", self._why_missing(file))]
         return found
 
     def has_files(self) -> bool:
         """Tells whether any row names a file that is there."""
         files = [file for rows in self._rows.values() for file in rows]
-        directly = any(_is_plain(file) and self._files.at(self._folder / file) for file in files[:TRIED_ROWS])
+        directly = any(_is_plain(file) and self._at(self._folder / file) for file in files[:TRIED_ROWS])
         return directly or any(map(self._locator, files))
-
-    def fetch(self, locator: str) -> bytes:
-        """Returns the bytes of a file."""
-        return self._files.get[locator]()
-
-    def host(self, locator: str) -> str:
-        """Returns '': no candidate is a URL of its own."""
-        return ""
-
-    def look_again(self) -> None:
-        """Does nothing: no host was given up."""
-
-    def close(self) -> None:
-        """Does nothing: no file stays open."""
 
     @cached_property
     def _versions(self) -> dict[str, str]:
         """The versions of all files, by locator."""
-        return {name: version for name, version in self._files.below(self._folder) if name != str(self.table)}
+        return {name: version for name, version in self._below(self._folder) if name != str(self._table)}
 
     @cached_property
     def _paths(self) -> dict[str, str]:
@@ -158,34 +138,34 @@ class TableSource:
     def _parsed(self) -> Iterator[tuple[int, Mapping[str, object]]]:
         """Yields the rows with the numbers of their lines."""
         try:
-            if self.table.stat().st_size > MOST_BYTES:
+            if self._table.stat().st_size > MOST_BYTES:
                 raise ConfigError(f"location: {self._where}: expected a table of at most {MOST_BYTES:,} bytes")
-            text = self.table.read_bytes().decode("utf-8-sig")
+            text = self._table.read_bytes().decode("utf-8-sig")
         except OSError as error:
             raise ConfigError(f"location: {self._where}: the table cannot be read: {type(error).__name__}") from error
         except UnicodeDecodeError as error:
             raise ConfigError(f"location: {self._where}: expected a table in UTF-8: {error}") from error
-        if self.table.suffix.lower() == ".jsonl":
+        if self._table.suffix.lower() == ".jsonl":
             for number, line in enumerate(text.split("\n"), start=1):
                 if line.strip():
                     yield number, _object(line, f"location: {self._where}, line {number}")
             return
-        separator = "\t" if self.table.suffix.lower() == ".tsv" else max(",;\t", key=text.partition("\n")[0].count)
+        separator = "\t" if self._table.suffix.lower() == ".tsv" else max(",;\t", key=text.partition("\n")[0].count)
         rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
-        while True:
-            try:
-                row = next(rows)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                said = f"line {rows.line_num + 1}: not a valid row: {error}"
-                raise ConfigError(f"location: {self._where}, {said}") from error
-            yield rows.line_num, row
+        try:
+            for row in rows:
+                yield rows.line_num, row
+        except csv.Error as error:
+            said = f"line {rows.line_num + 1}: not a valid row: {error}"
+            raise ConfigError(f"location: {self._where}, {said}") from error
 
 
-def table_of(folder: UPath) -> UPath | None:
-    """Returns the table that lies in a folder; None where none does."""
-    return next((table for name in FOUND if (table := folder / name).is_file()), None)
+def table_of(location: str) -> UPath | None:
+    """Returns the table that a location is or holds; None where it is and holds none."""
+    path = path_of(location)
+    if is_table(location):
+        return path
+    return next((table for name in FOUND if (table := path / name).is_file()), None)
 
 
 def is_table(location: str) -> bool:

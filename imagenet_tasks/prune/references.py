@@ -17,7 +17,7 @@ from imagenet_tasks.artifacts.kinds import KINDS
 from imagenet_tasks.artifacts.references import Selection
 from imagenet_tasks.errors import ArtifactError
 from imagenet_tasks.prune.layout import LAYOUT, Piece
-from imagenet_tasks.store.storage import Store
+from imagenet_tasks.store.storage import Store, parse_json
 from imagenet_tasks.workflow.graph import parse_task_id
 from imagenet_tasks.workflow.run_index import RunIndex, artifact_folders
 
@@ -89,9 +89,9 @@ def written_s(store: Store, run: Piece) -> float:
 
 def _parsed(store: Store, key: str, content: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise ArtifactError(f"{store.path(key)}: expected JSON, found something else ({error}). {DAMAGED}") from error
+        value = parse_json(content, where=store.path(key))
+    except ArtifactError as error:
+        raise ArtifactError(f"{error} {DAMAGED}") from error
     if not isinstance(value, dict):
         raise ArtifactError(f"{store.path(key)}: expected a record, found a {type(value).__name__}. {DAMAGED}")
     return value

@@ -3,8 +3,6 @@
 A field's name is unique over all stages, so that `--set epochs=3` and the trigger form need no stage prefix.
 """
 
-import contextlib
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping
@@ -16,6 +14,7 @@ from pydantic.dataclasses import dataclass
 
 from imagenet_tasks.errors import ConfigError
 from imagenet_tasks.settings.classes import ImageClass
+from imagenet_tasks.settings.texts import split_list, split_words
 
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -73,25 +72,6 @@ def own_epochs(model: str, pictures: int) -> int:
     if model != "compact":
         return STUDY_EPOCHS[model]
     return max(LEAST_EPOCHS, round(EPOCHS_BY_ROOT / math.sqrt(max(1, pictures))))
-
-
-def split_list(value: Any) -> Any:
-    """Returns the parts of a text, for a command line has no lists: those of a JSON list, its lines, or between commas.
-
-    A part with a comma in it is written in a JSON list, or on a line of its own among several.
-    """
-    if not isinstance(value, str):
-        return value
-    if value.strip().startswith("["):
-        with contextlib.suppress(ValueError, RecursionError):
-            return json.loads(value)
-    parts = value.strip().split("\n" if "\n" in value.strip() else ",")
-    return [part for text in parts if (part := text.strip().rstrip(",").strip())]
-
-
-def split_words(value: Any) -> Any:
-    """Returns the parts of a text or JSON list, none of which has a comma or a line's end in it."""
-    return split_list(value.replace("\n", ",") if isinstance(value, str) else value)
 
 
 def _with_control(value: Any) -> Any:

@@ -4,7 +4,7 @@ import dataclasses
 import difflib
 import functools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -20,9 +20,9 @@ from imagenet_tasks.settings.config import (
     TrainConfig,
     explain,
     from_json,
-    split_list,
     to_json,
 )
+from imagenet_tasks.settings.texts import split_list
 
 # A building, an animal or a vehicle on its head is no picture of its class. What is seen from above or below, or
 # floats, has no such side: keyboard, beetle, cobra, aircraft, jellyfish.
@@ -112,21 +112,6 @@ def parse_classes(value: str | list[str] | tuple[str, ...], *, source: str) -> t
     if not found:
         raise ConfigError(f"classes: expected at least two, received {value!r}")
     return found
-
-
-def assignments(lines: Iterable[str], *, where: str) -> dict[str, str]:
-    """Returns the settings of lines such as 'epochs=3'.
-
-    Raises:
-        ConfigError: where one is none; `where` begins what it says.
-    """
-    given = {}
-    for line in lines:
-        name, equals, value = line.partition("=")
-        if not equals:
-            raise ConfigError(f"{where} {line}: expected name=value, such as epochs=3")
-        given[name.strip()] = value.strip()
-    return given
 
 
 def make_config(profile: str, overrides: Mapping[str, Any] | None = None) -> RunConfig:

@@ -72,6 +72,18 @@ def to_path(text: str, *, setting: str, options: Mapping[str, Any] | None = None
     return path
 
 
+def parse_json(data: bytes, *, where: object) -> Any:
+    """Returns the value of a file's JSON.
+
+    Raises:
+        ArtifactError: where it is none.
+    """
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:  # the latter for brackets in brackets without end
+        raise ArtifactError(f"{where}: expected JSON, found something else ({error}).") from error
+
+
 class Store:
     """Files below one root, by keys such as 'models/<fingerprint>'.
 
@@ -194,10 +206,7 @@ class Store:
         return [self._parsed(key, found[path]) for key, path in zip(keys, paths, strict=True)]
 
     def _parsed(self, key: str, data: bytes) -> Any:
-        try:
-            return json.loads(data)
-        except (ValueError, RecursionError) as error:  # the latter for brackets in brackets without end
-            raise ArtifactError(f"{self.path(key)}: expected JSON, found something else ({error}).") from error
+        return parse_json(data, where=self.path(key))
 
     def write_json(self, key: str, value: Any) -> None:
         """Writes `value` as JSON, whole or not at all."""

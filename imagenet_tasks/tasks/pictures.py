@@ -43,7 +43,7 @@ def plan_run(
     """
     run.forget_tasks()
     with run.task("plan_run") as record:
-        from imagenet_tasks.download.stage import classes_of_run, told
+        from imagenet_tasks.download.classes import classes_of_run, told
 
         config = make_config(profile, overrides)
         named = bool(overrides.get("classes"))

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 from fakes.pictures import COBRA, PANDA, add_member, fill, picture, quiet
 
+from imagenet_tasks.download.classes import told
 from imagenet_tasks.download.folder import FolderSource, archive_suffix
 from imagenet_tasks.download.records import Records
-from imagenet_tasks.download.stage import download_class, told
+from imagenet_tasks.download.stage import download_class
 from imagenet_tasks.errors import ConfigError, DataError, Rejected, RejectReason, SourceUnavailable, TransientError
 from imagenet_tasks.settings.classes import folder_class
 from imagenet_tasks.settings.config import DownloadConfig

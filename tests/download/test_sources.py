@@ -6,9 +6,9 @@ import pytest
 from fakes.pictures import COBRA, COW, PANDA, fill, picture
 from fakes.web import FaultServer, answers, redirects, resets, silent
 
+from imagenet_tasks.download.classes import classes_of_run
 from imagenet_tasks.download.fetch import Fetcher
 from imagenet_tasks.download.sources import ListServerSource, open_source
-from imagenet_tasks.download.stage import classes_of_run
 from imagenet_tasks.errors import ConfigError, SourceUnavailable
 from imagenet_tasks.settings.classes import STUDY_CLASSES, find_class
 from imagenet_tasks.settings.config import DownloadConfig

@@ -6,9 +6,10 @@ import os
 import pytest
 from fakes.pictures import COBRA, PANDA, fill, picture, quiet
 
+from imagenet_tasks.download.classes import classes_of_run
 from imagenet_tasks.download.records import Records
 from imagenet_tasks.download.sources import open_source
-from imagenet_tasks.download.stage import classes_of_run, download_class
+from imagenet_tasks.download.stage import download_class
 from imagenet_tasks.errors import ConfigError
 from imagenet_tasks.settings.config import DownloadConfig
 from imagenet_tasks.settings.profiles import make_config
@@ -184,5 +185,5 @@ def test_a_labels_csv_of_another_purpose_beside_classes_is_none_of_their_table(t
 
 def test_paths_are_found_without_listing_all_that_lies_there(data, monkeypatch):
     (data / "labels.csv").write_text("file,label\nimages/0000.png,cat\nimages/0001.png,dog\n")
-    monkeypatch.setattr("imagenet_tasks.download.files.Files.below", None)
+    monkeypatch.setattr("imagenet_tasks.download.files.FileSource._below", None)
     assert found(data) == {"cat": ["0000.png"], "dog": ["0001.png"]}

@@ -1,0 +1,99 @@
+"""Which classes a run has: those that the settings name, or all that its source has."""
+
+import logging
+from collections.abc import Mapping, Sequence
+
+from imagenet_tasks.download.files import FileSource
+from imagenet_tasks.download.folder import ARCHIVES
+from imagenet_tasks.download.sources import open_source
+from imagenet_tasks.download.table import FOUND, TABLES
+from imagenet_tasks.errors import ConfigError, without_secrets
+from imagenet_tasks.settings.classes import ImageClass, find_class, shown
+from imagenet_tasks.settings.config import DownloadConfig
+from imagenet_tasks.settings.credentials import Credentials
+from imagenet_tasks.store.storage import Store
+
+log = logging.getLogger(__name__)
+
+
+def classes_of_run(
+    store: Store,
+    settings: DownloadConfig,
+    wanted: tuple[ImageClass, ...],
+    *,
+    named: bool,
+    credentials: Credentials | None = None,
+) -> tuple[tuple[ImageClass, ...], dict[str, list[str]]]:
+    """Returns the classes of a run after asking the source what it has, and what of its location it passes over.
+
+    Args:
+        store: where the index of a URL list is kept.
+        settings: the source.
+        wanted: the classes that the settings name.
+        named: whether the user named them. Where the profile did and a folder lacks one, the folder's own are used.
+        credentials: what the source's server asks for.
+
+    Returns:
+        The classes, and names of what lies at the location and is no class that the run uses, by the reason.
+
+    Raises:
+        ConfigError: where the source lacks a class that the user named, or has fewer than two.
+    """
+    with open_source(settings, store, credentials) as source:
+        offered = source.classes()
+        passed_over = dict(source.passed_over) if isinstance(source, FileSource) else {}
+    if offered is None:
+        return wanted, passed_over
+    by_id, by_name = {c.class_id: c for c in offered}, {c.name: c for c in offered}
+    wanted = tuple(
+        by_id.get(c.class_id) or by_name.get(c.name) or by_id.get(c.name) or by_id.get(_known(c).class_id) or c
+        for c in wanted
+    )
+    missing = [c for c in wanted if c.class_id not in by_id]
+    if wanted and not missing:
+        own = {c.class_id for c in wanted}
+        if others := [c.name for c in offered if c.class_id not in own]:
+            passed_over |= {"not named by the run": others}
+        return wanted, passed_over
+    have = _some([_called(c) for c in offered], 30) or "none"
+    if named or settings.source != "folder":
+        raise ConfigError(
+            f"classes: the source has no {', '.join(map(_called, missing))}. It has {len(offered)} classes: {have}."
+        )
+    if len(offered) < 2:
+        besides = f" Passed over there: {'; '.join(told(passed_over))}." if passed_over else ""
+        raise ConfigError(
+            f"location: expected at least two classes in {without_secrets(settings.location)}, found {have}.{besides} "
+            f"A class is a folder of pictures, at any depth, or an archive of them ({', '.join(ARCHIVES)}), that lies "
+            "at the location and has the class's name: cat/1.jpg, cat/day 2/3.png, dog.zip. Pictures without folders "
+            f"of their classes need a table of files and labels: {FOUND[0]} beside them, or as the location one that "
+            f"ends with {', '.join(TABLES)}."
+        )
+    if missing:
+        log.warning(
+            "The source lacks %d of the profile's classes: all %d that it has are used", len(missing), len(offered)
+        )
+    return offered, passed_over
+
+
+def told(passed_over: Mapping[str, Sequence[str]]) -> list[str]:
+    """Returns, for each reason, how much of a location is passed over and some of the names."""
+    return [f"{why}: {len(names)} ({_some(names, 3)})" for why, names in passed_over.items()]
+
+
+def _called(image_class: ImageClass) -> str:
+    """Returns a class's name, and its id where that says more."""
+    name, class_id = image_class.name, image_class.class_id
+    return name if name == class_id else f"{name} ({class_id})"
+
+
+def _some(names: Sequence[str], most: int) -> str:
+    return ", ".join(map(shown, names[:most])) + (", ..." if len(names) > most else "")
+
+
+def _known(image_class: ImageClass) -> ImageClass:
+    """Returns the class that a folder's name stands for in the catalogue, else the class itself."""
+    try:
+        return find_class(image_class.class_id)
+    except ConfigError:
+        return image_class
