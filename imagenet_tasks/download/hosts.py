@@ -78,7 +78,8 @@ class Hosts:
     def answered(self, name: str) -> None:
         """Notes that a host gave an answer, good or bad."""
         host = self._host(name)
-        host.failures, host.answered_s = 0, time.monotonic()
+        with self._lock:
+            host.failures, host.answered_s = 0, time.monotonic()
 
     def failed(self, name: str, began_s: float) -> None:
         """Notes that a host left a request without an answer.
@@ -96,12 +97,13 @@ class Hosts:
         with self._lock:
             if began_s > max(host.answered_s, host.refused_s):
                 host.failures += 1
-            host.refused_s = time.monotonic()
+                host.refused_s = time.monotonic()  # of a counted one alone: else those that overlap never count
 
     def pause(self, name: str, seconds: float) -> None:
         """Notes that a host asked not to be asked for a while."""
         host = self._host(name)
-        host.not_before_s = max(host.not_before_s, time.monotonic() + seconds)
+        with self._lock:
+            host.not_before_s = max(host.not_before_s, time.monotonic() + seconds)
 
     def forgive(self) -> None:
         """Lets the hosts that are down be asked again."""

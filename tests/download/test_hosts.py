@@ -370,6 +370,17 @@ def test_f10_a_host_that_keeps_refusing_is_given_up(web, tmp_path, threads):
     assert {state for state, _ in reasons(tmp_path).values()} == {"open"}
 
 
+def test_f10_refusals_that_always_overlap_are_counted_too(tmp_path):
+    asked = Hosts(2, tmp_path)
+    under_way = [time.monotonic()]
+    with pytest.raises(Rejected) as given_up:
+        for _ in range(2 * DOWN_AFTER + 1):
+            with asked.slot("a") as began_s:
+                under_way.append(began_s)
+            asked.refused("a", under_way.pop(0))
+    assert given_up.value.reason == RejectReason.RATE_LIMITED
+
+
 def test_f10_refusals_that_come_together_are_one_and_the_rest_is_asked_after_the_pause(web, tmp_path):
     refuses = answers(b"", status=429, Retry_After="1", after_s=0.1)
     offer(web, {f"b{i:02d}": in_turn(refuses, answers(picture(i))) for i in range(8)} | good(10, start=20))
