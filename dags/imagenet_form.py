@@ -87,8 +87,8 @@ PARAMS: dict[str, Param] = {
     "location": _override(
         "string",
         "Location",
-        "- **sample**: empty\n- **folder**: a directory or fsspec URL with a folder or archive per class, or with a "
-        "labels.csv\n"
+        "- **sample**: empty\n- **folder**: a directory, archive or fsspec URL with a folder or archive per class, or "
+        "with a labels.csv\n"
         "- **synset-archives**: a URL with {wnid} in it; empty: ImageNet's\n- **url-list**: path or URL of a list of "
         "all classes (wnid_index, tab, URL; plain, .gz or .tgz), or one with {wnid} in it for a text of URLs per class",
         "Pictures",

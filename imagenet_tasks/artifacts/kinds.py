@@ -96,6 +96,7 @@ SELECTION = Kind(
     inputs={"class_id": "", "files": "picture"},
     choices=(
         "classes", "source", "location", "images_per_class", "max_bytes", "max_pixels", "min_side_px", "max_aspect",
+        "given_split", "table_columns",
     ),
     golden="1:e57208c87e83df79",
 )  # fmt: skip

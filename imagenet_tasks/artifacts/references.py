@@ -12,22 +12,34 @@ from imagenet_tasks.settings.config import CONTROL, HARDEST, ArmName
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+GivenSide = Literal["train", "validation", "test", "not test"]  # by the source; of the last, bytes decide the rest
+HELD_OUT_FIRST: tuple[GivenSide, ...] = ("test", "validation", "train", "not test")
 # What a picture's side of the split follows from, beside its bytes: with others, a test picture may train.
 SPLIT_BY = ("validation_share", "test_share", "near_duplicate_bits")
-SplitBy = tuple[float, float, int]
+SplitBy = tuple[float, float, int] | tuple[float, float, int, Literal["given"]]
 
 
 class Selection(JsonArtifact):
-    """The pictures of one class that a run uses, in the order of the source; `asked` are the candidates that it saw."""
+    """The pictures of one class that a run uses, in the order of the source; `asked` are the candidates that it saw.
+
+    `given` are the sides of the split that the source gives to them, by file; none where it gives none.
+    """
 
     class_id: str
     files: tuple[str, ...]
     asked: tuple[str, ...] = ()
+    given: dict[str, GivenSide] = Field(default_factory=dict)
 
     @property
     def fingerprint(self) -> str:
         """Follows from the pictures alone: the same ones are the same work, however they were found."""
-        return kinds.SELECTION.fingerprint({"class_id": self.class_id, "files": list(self.files)})
+        files = [f"{file} {self.given[file]}" if file in self.given else file for file in self.files]
+        return kinds.SELECTION.fingerprint({"class_id": self.class_id, "files": files})
+
+    @property
+    def given_by_id(self) -> dict[str, GivenSide]:
+        """The given sides by image id."""
+        return {file.partition(".")[0]: side for file, side in self.given.items()}
 
     @staticmethod
     def key(class_id: str, fingerprint: str) -> str:
@@ -40,7 +52,8 @@ class SelectionRef(JsonArtifact):
 
     `hosts` says by kind of host (flickr, other) how many URLs gave a picture, of how many; `placeholders` are the ids
     of pictures that were found to be none here, and so are none in another class; `example` is what was seen of one
-    that was rejected for the commonest reason, '' where nothing was.
+    that was rejected for the commonest reason, '' where nothing was; `split_given` tells whether the source gives the
+    sides of the split.
 
     The fingerprint follows from the pictures alone: the same pictures are the same work, however they were found.
     """
@@ -56,6 +69,7 @@ class SelectionRef(JsonArtifact):
     hosts: dict[str, tuple[int, int]] = Field(default_factory=dict)
     placeholders: tuple[str, ...] = ()
     example: str = ""
+    split_given: bool = False
 
     @property
     def key(self) -> str:
@@ -89,8 +103,9 @@ class DatasetClass(JsonArtifact):
 class Dataset(Published):
     """Points to a split of the classes' arrays; split.csv beside it gives each picture's side.
 
-    `split_by` is what a picture's side follows from beside its bytes: the shares of validation and test, and in how
-    many bits near-duplicates may differ. None in a dataset that was written before it was kept.
+    `split_by` is what a picture's side follows from beside its bytes: the shares of validation and test, in how many
+    bits near-duplicates may differ, and "given" where the source gives sides. None in a dataset that was written before
+    it was kept.
     """
 
     KIND: ClassVar[Kind] = kinds.DATASET

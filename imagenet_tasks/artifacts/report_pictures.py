@@ -54,7 +54,11 @@ class ShownGroup(JsonArtifact):
 
 
 class Data(Flaws):
-    """What was downloaded and used, and its quality; `passed_over` says what at the location is no class of the run."""
+    """What was downloaded and used, and its quality.
+
+    `layout` says how the location is laid out, where that is not plain, and `passed_over` what there is no class of the
+    run; `split_given` tells whether the source gives the sides of the split.
+    """
 
     rows_px: int
     columns_px: int
@@ -64,7 +68,9 @@ class Data(Flaws):
     classes: tuple[ClassData, ...]
     totals: Counts
     left_out: tuple[Shortfall, ...]
+    layout: tuple[str, ...] = ()
     passed_over: tuple[str, ...] = ()
+    split_given: bool = False
     hosts: dict[str, tuple[int, int]]
     conflicts: tuple[Conflict, ...]
     shown_groups: tuple[ShownGroup, ...]

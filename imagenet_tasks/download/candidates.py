@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from imagenet_tasks.artifacts.references import GivenSide
 from imagenet_tasks.download.archives import ArchiveSource, Member
+from imagenet_tasks.download.files import FileSource
 from imagenet_tasks.download.records import Records
 from imagenet_tasks.download.sources import Source
 from imagenet_tasks.errors import Rejected
@@ -29,6 +31,7 @@ class FromList:
         self._source, self._records = source, records
         self.bases = {locator: _basis(version, settings) for locator, version in source.candidates(class_id).items()}
         self.host = source.host
+        self.given_side = source.given_side if isinstance(source, FileSource) else _no_side
 
     def is_on_web(self, locator: str) -> bool:
         """Tells whether a candidate was put on the web by whoever, and is no file of the user's own."""
@@ -75,6 +78,10 @@ class FromArchive:
         """Tells that the archive was read to its end."""
         return False
 
+    def given_side(self, locator: str) -> GivenSide | None:
+        """Returns None: an archive of one class gives no sides."""
+        return _no_side(locator)
+
     def host(self, locator: str) -> str:
         """Returns '': all of them come from one server."""
         return ""
@@ -88,6 +95,10 @@ def _basis(version: str, settings: DownloadConfig) -> str:
     """Returns what stands for all that a verdict on a picture depends on."""
     limits = [settings.max_bytes, settings.max_pixels, settings.min_side_px, settings.max_aspect]
     return fingerprint(version=version, limits=limits)
+
+
+def _no_side(locator: str) -> GivenSide | None:
+    return None
 
 
 def _data_of(member: Member) -> bytes:

@@ -2,9 +2,10 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from imagenet_tasks.download.files import FileSource
-from imagenet_tasks.download.folder import ARCHIVES
+from imagenet_tasks.download.members import ARCHIVES
 from imagenet_tasks.download.sources import open_source
 from imagenet_tasks.download.table import FOUND, TABLES
 from imagenet_tasks.errors import ConfigError, without_secrets
@@ -16,6 +17,14 @@ from imagenet_tasks.store.storage import Store
 log = logging.getLogger(__name__)
 
 
+class FoundClasses(NamedTuple):
+    """The classes of a run, and in sentences how its location is laid out and what there is no class that it uses."""
+
+    classes: tuple[ImageClass, ...]
+    layout: tuple[str, ...] = ()
+    passed_over: tuple[str, ...] = ()
+
+
 def classes_of_run(
     store: Store,
     settings: DownloadConfig,
@@ -23,8 +32,8 @@ def classes_of_run(
     *,
     named: bool,
     credentials: Credentials | None = None,
-) -> tuple[tuple[ImageClass, ...], dict[str, list[str]]]:
-    """Returns the classes of a run after asking the source what it has, and what of its location it passes over.
+) -> FoundClasses:
+    """Returns the classes of a run after asking the source what it has.
 
     Args:
         store: where the index of a URL list is kept.
@@ -33,17 +42,15 @@ def classes_of_run(
         named: whether the user named them. Where the profile did and a folder lacks one, the folder's own are used.
         credentials: what the source's server asks for.
 
-    Returns:
-        The classes, and names of what lies at the location and is no class that the run uses, by the reason.
-
     Raises:
         ConfigError: where the source lacks a class that the user named, or has fewer than two.
     """
     with open_source(settings, store, credentials) as source:
         offered = source.classes()
         passed_over = dict(source.passed_over) if isinstance(source, FileSource) else {}
+        layout = tuple(source.layout) if isinstance(source, FileSource) else ()
     if offered is None:
-        return wanted, passed_over
+        return FoundClasses(wanted)
     by_id, by_name = {c.class_id: c for c in offered}, {c.name: c for c in offered}
     wanted = tuple(
         by_id.get(c.class_id) or by_name.get(c.name) or by_id.get(c.name) or by_id.get(_known(c).class_id) or c
@@ -54,14 +61,15 @@ def classes_of_run(
         own = {c.class_id for c in wanted}
         if others := [c.name for c in offered if c.class_id not in own]:
             passed_over |= {"not named by the run": others}
-        return wanted, passed_over
+        return FoundClasses(wanted, layout, told(passed_over))
     have = _some([_called(c) for c in offered], 30) or "none"
     if named or settings.source != "folder":
         raise ConfigError(
             f"classes: the source has no {', '.join(map(_called, missing))}. It has {len(offered)} classes: {have}."
         )
     if len(offered) < 2:
-        besides = f" Passed over there: {'; '.join(told(passed_over))}." if passed_over else ""
+        besides = f" How it is laid out: {'; '.join(layout)}." if layout else ""
+        besides += f" Passed over there: {'; '.join(told(passed_over))}." if passed_over else ""
         raise ConfigError(
             f"location: expected at least two classes in {without_secrets(settings.location)}, found {have}.{besides} "
             f"A class is a folder of pictures, at any depth, or an archive of them ({', '.join(ARCHIVES)}), that lies "
@@ -73,12 +81,12 @@ def classes_of_run(
         log.warning(
             "The source lacks %d of the profile's classes: all %d that it has are used", len(missing), len(offered)
         )
-    return offered, passed_over
+    return FoundClasses(offered, layout, told(passed_over))
 
 
-def told(passed_over: Mapping[str, Sequence[str]]) -> list[str]:
+def told(passed_over: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """Returns, for each reason, how much of a location is passed over and some of the names."""
-    return [f"{why}: {len(names)} ({_some(names, 3)})" for why, names in passed_over.items()]
+    return tuple(f"{why}: {len(names)} ({_some(names, 3)})" for why, names in passed_over.items())
 
 
 def _called(image_class: ImageClass) -> str:

@@ -3,18 +3,28 @@
 import os
 import stat
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
 from upath import UPath
 
+from imagenet_tasks.artifacts.references import SPLITS, GivenSide, Split
 from imagenet_tasks.errors import Rejected, RejectReason
 from imagenet_tasks.settings.classes import ImageClass
 from imagenet_tasks.store.storage import to_path
 
+T = TypeVar("T")
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".heic")
+PARTS: dict[str, Split] = {  # of a set that is split already, by the names that they have
+    "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+MADE_OF: dict[GivenSide | None, str] = {
+    None: "one set with the other parts", "train": "the training side", "validation": "the validation side",
+    "test": "the test side", "not test": "split between training and validation",
+}  # fmt: skip
 LITTER = ("__macosx", "thumbs.db", "desktop.ini", "@eadir")  # of file managers, as all that begins with "."
 
 
@@ -31,6 +41,8 @@ class FileSource(ABC):
         self._real_root = os.path.realpath(str(root)) if isinstance(root, Path) else ""
         self._classes: dict[str, ImageClass] = {}
         self._get: dict[str, Callable[[], bytes]] = {}  # what reads a candidate, by its locator
+        self._given: dict[str, GivenSide] = {}
+        self._layout: list[str] = []
 
     @property
     @abstractmethod
@@ -40,6 +52,15 @@ class FileSource(ABC):
     @abstractmethod
     def candidates(self, class_id: str) -> Mapping[str, str]:
         """Returns a class's candidates in a fixed order, with their versions."""
+
+    @property
+    def layout(self) -> Sequence[str]:
+        """What was found out about the location, in sentences: where in it the classes lie, and which part is which."""
+        return self._layout
+
+    def given_side(self, locator: str) -> GivenSide | None:
+        """Returns the side of the split that the location gives to a candidate that was listed."""
+        return self._given.get(locator)
 
     def classes(self) -> tuple[ImageClass, ...]:
         """Returns the classes in the order in which they were found."""
@@ -58,10 +79,6 @@ class FileSource(ABC):
 
     def close(self) -> None:  # noqa: B027 - not every source opens files
         """Closes what was opened."""
-
-    def _judge_size(self, size_bytes: int) -> None:
-        if size_bytes > self._max_bytes:
-            raise Rejected(RejectReason.TOO_LARGE, detail=f"{size_bytes} bytes, at most {self._max_bytes}")
 
     def _trouble_with_link(self, path: UPath, above: Sequence[str] = ()) -> str:
         """Returns why a link is not followed; '' where it is, and of what is no link.
@@ -138,10 +155,38 @@ class FileSource(ABC):
 
     def _read_file(self, path: UPath) -> bytes:
         try:
-            self._judge_size(path.stat().st_size)
+            judge_size(path.stat().st_size, self._max_bytes)
             return path.read_bytes()
         except OSError as error:
             raise Rejected(RejectReason.UNREADABLE, may_pass=True, detail=type(error).__name__) from error
+
+
+def sides_of_parts(have: Collection[Split]) -> dict[Split, GivenSide]:
+    """Returns what side each part of a split set is given.
+
+    Its test part is the test side. Without one, the validation part is, as published figures have it, and the rest is
+    split as always.
+
+    Args:
+        have: the parts that there are; none is a side of its own without a training part.
+    """
+    if "train" not in have or len(have) == 1:
+        return {}
+    if len(have) == len(SPLITS):
+        return {side: side for side in SPLITS}
+    return {side: "not test" if side == "train" else "test" for side in have}
+
+
+def by_turns(parts: Iterable[Sequence[T]]) -> list[T]:
+    """Returns what lies in several lists so that the first so many are of each list in proportion."""
+    placed = [((place + 0.5) / len(part), one) for part in parts for place, one in enumerate(part)]
+    return [one for _, one in sorted(placed, key=lambda both: both[0])]
+
+
+def judge_size(size_bytes: int, max_bytes: int) -> None:
+    """Raises Rejected of a file that is too large."""
+    if size_bytes > max_bytes:
+        raise Rejected(RejectReason.TOO_LARGE, detail=f"{size_bytes} bytes, at most {max_bytes}")
 
 
 def path_of(location: str) -> UPath:

@@ -1,99 +1,95 @@
-"""The source `folder`: a directory or fsspec URL with a folder of pictures, or an archive of them, per class.
+"""The source `folder`: a directory, URL or archive that holds a folder of pictures, or an archive, per class."""
 
-Nothing of an archive is written to disk by a name of its own: members are read one by one and stored under their own
-hash.
-"""
-
-import bz2
-import gzip
-import logging
-import lzma
-import re
-import stat
-import struct
-import tarfile
-import tempfile
 import threading
-import zipfile
-import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, suppress
-from typing import IO, Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import IO
 
 from upath import UPath
 
-from imagenet_tasks.download.files import PICTURES, FileSource, is_hidden, name_of, path_of, version_of
-from imagenet_tasks.errors import ConfigError, DataError, Rejected, RejectReason, SourceUnavailable, without_secrets
+from imagenet_tasks.artifacts.references import GivenSide
+from imagenet_tasks.download.files import (
+    MADE_OF,
+    PARTS,
+    PICTURES,
+    FileSource,
+    by_turns,
+    is_hidden,
+    name_of,
+    path_of,
+    sides_of_parts,
+    version_of,
+)
+from imagenet_tasks.download.members import Archives, Member, Opened, archive_suffix
+from imagenet_tasks.errors import ConfigError, SourceUnavailable, without_secrets
 from imagenet_tasks.settings.classes import classes_called, shown
 
-log = logging.getLogger(__name__)
-ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".zip")
-PARTS_OF_A_SET = {"train", "training", "val", "valid", "validation", "test", "testing"}
-# A plain tar begins with the name of its first file, which may be any.
-ZIP = rb"PK(\x03\x04|\x05\x06|\x07\x08)"
-COMPRESSIONS: dict[bytes, Callable[..., Any]] = {
-    rb"\x1f\x8b\x08": gzip.open, rb"BZh[1-9](1AY&SY|\x17rE8P\x90)": bz2.open, rb"\xfd7zXZ\0": lzma.open,
-}  # fmt: skip
-# What zipfile raises of a damaged one: a name that is no text, a version that it does not know, a field that is cut.
-NO_ZIP = (zipfile.BadZipFile, ValueError, NotImplementedError, IndexError, KeyError, RuntimeError, struct.error)
-BROKEN = (EOFError, zlib.error, lzma.LZMAError)  # and an OSError without a number
-MOST_TIMES, MOST_BYTES_MORE = 20, 2**28  # pictures are compressed already: an archive that grows by more is a trap
-COPIED_BYTES = 2**16
-ENCRYPTED = 0x1  # of a ZIP member's flags
+NO_CLASS = "a picture that lies in no class's folder"
+Found = dict[str, str]  # the versions of files by their locators
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """What may be a class: a folder or an archive, by its name. `inside` is what a folder holds; None of an archive."""
+
+    name: str
+    files: Callable[[], Found]
+    inside: "Callable[[], _Level] | None" = None
+
+
+@dataclass
+class _Level:
+    """What lies in one folder of a location: what may be a class, and the names of what is none, by the reason."""
+
+    where: str
+    entries: list[_Entry] = field(default_factory=list)
+    passed_over: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+
+    @property
+    def folders(self) -> list[_Entry]:
+        return [entry for entry in self.entries if entry.inside]
+
+    def pass_over(self, name: str) -> None:
+        """Notes the name of a file that is no class."""
+        is_picture = name.lower().endswith(PICTURES)
+        why = NO_CLASS if is_picture else "neither a folder nor an archive"
+        self.passed_over["hidden" if is_hidden(name) else why].append(f"{self.where}{name}")
 
 
 class FolderSource(FileSource):
-    """A directory or fsspec URL with a folder of pictures or an archive per class, named by wnid or by any other name.
+    """A location with a folder of pictures or an archive per class, named by wnid or by any other name.
+
+    Where it holds one folder alone with several of them, these are the classes. Where its folders are the parts of a
+    split set, as `train` and `val`, the classes are what lies in the parts.
 
     Args:
-        location: the directory.
+        location: the directory, fsspec URL or archive.
         max_bytes: a larger file or member is rejected unread.
+        given_split: whether the parts of a split set are its sides; else all of them are one set of pictures.
     """
 
-    def __init__(self, location: str, max_bytes: int) -> None:
+    def __init__(self, location: str, max_bytes: int, *, given_split: bool = True) -> None:
         root = path_of(location)
         super().__init__(root, max_bytes)
-        self._open = ExitStack()
-        self._entries: defaultdict[str, list[UPath]] = defaultdict(list)
+        self._archives = Archives(max_bytes)
+        self._entries: defaultdict[str, list[tuple[_Entry, GivenSide | None]]] = defaultdict(list)
         self._passed_over: defaultdict[str, list[str]] = defaultdict(list)
+        self._given_split, self._in_parts = given_split, False
         try:
-            entries = sorted(root.iterdir(), key=lambda path: path.name)
-        except (FileNotFoundError, NotADirectoryError) as error:
+            is_archive = bool(archive_suffix(name_of(root))) and root.is_file()
+            level = self._level_in_archive(root) if is_archive else self._level_of(root)
+        except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+            trouble = "may not be read" if isinstance(error, PermissionError) else "is not a folder"
             raise ConfigError(
-                f"location: {without_secrets(location)!r} is not a folder. Expected one that holds a folder of "
-                "pictures or an archive per class."
+                f"location: {without_secrets(location)!r} {trouble}. Expected one that holds a folder of pictures or "
+                "an archive per class, or an archive of these."
             ) from error
-        named = {entry: name for entry in entries if (name := self._class_name(entry))}
-        called = classes_called(named.values())
-        self._classes = {called[name].class_id: called[name] for name in named.values()}
-        for entry, name in named.items():
-            self._entries[called[name].class_id].append(entry)
-        folders = [name for entry, name in named.items() if name == name_of(entry)]
-        if folders and len(folders) == len(named) and {name.casefold() for name in folders} <= PARTS_OF_A_SET:
-            raise ConfigError(
-                f"location: {without_secrets(location)} holds {' and '.join(folders)}: parts of one set of pictures, "
-                f"and no classes. Give one of them as the location, such as {without_secrets(str(root / folders[0]))}: "
-                "the run makes its own split."
-            )
-
-    def _class_name(self, entry: UPath) -> str:
-        """Returns the name of an entry's class; '' where it is none, and why is kept."""
-        name = name_of(entry)
-        suffix = archive_suffix(name)
-        if is_hidden(name):
-            why = "hidden"
-        elif trouble := self._trouble_with_link(entry):
-            why = trouble
-        elif self._is_archive(entry):
-            return name[: -len(suffix)]
-        elif suffix or entry.is_dir():
-            return name
-        else:
-            is_picture = name.lower().endswith(PICTURES)
-            why = "a picture that lies in no class's folder" if is_picture else "neither a folder nor an archive"
-        self._passed_over[why].append(name)
-        return ""
+        named = list(self._classes_of(level))
+        called = classes_called(entry.name for entry, _ in named)
+        self._classes = {(c := called[entry.name]).class_id: c for entry, _ in named}
+        for entry, side in named:
+            self._entries[called[entry.name].class_id].append((entry, side))
 
     @property
     def passed_over(self) -> Mapping[str, list[str]]:
@@ -101,134 +97,148 @@ class FolderSource(FileSource):
         return self._passed_over
 
     def candidates(self, class_id: str) -> Mapping[str, str]:
-        """Returns '<path>' or '<archive>#<member>' for each file in order of their names, with size and time."""
-        found: dict[str, str] = {}
-        for entry in self._entries.get(class_id, []):
-            found |= self._list_archive(entry) if self._is_archive(entry) else dict(self._below(entry))
-        return found
+        """Returns '<path>' or '<archive>#<member>' for each file in order of their names, with size and time.
 
-    def _is_archive(self, entry: UPath) -> bool:
-        return bool(archive_suffix(name_of(entry))) and not self._is_local_folder(entry)
+        Of a split set the parts come by turns, so that as many as are wanted are of each part in proportion.
+        """
+        listed = [(list(entry.files().items()), side) for entry, side in self._entries.get(class_id, [])]
+        self._given |= {locator: side for found, side in listed if side for locator, _ in found}
+        if not self._in_parts:
+            return dict(one for found, _ in listed for one in found)
+        return dict(by_turns(found for found, _ in listed))
 
     def close(self) -> None:
         """Closes the archives."""
-        self._open.close()
+        self._archives.close()
 
-    def _list_archive(self, path: UPath) -> dict[str, str]:
-        version = version_of(path.stat())
+    def _classes_of(self, level: _Level) -> Iterator[tuple[_Entry, GivenSide | None]]:
+        """Yields what is a class of a location, with the side that is given to its pictures."""
+        names = {entry.name.casefold() for entry in level.folders}
+        if names and len(level.folders) == len(level.entries) and names <= set(PARTS):
+            yield from self._of_parts(level)
+            return
+        if len(level.entries) == 1 and level.folders:
+            below = level.folders[0].inside()  # type: ignore[misc]
+            several = len(below.entries) > 1 or {entry.name.casefold() for entry in below.folders} & set(PARTS)
+            if several and NO_CLASS not in below.passed_over:
+                self._keep(level)
+                self._layout.append(f"the classes lie in {shown(below.where)}")
+                yield from self._classes_of(below)
+                return
+        self._keep(level)
+        yield from ((entry, None) for entry in level.entries)
+
+    def _of_parts(self, level: _Level) -> Iterator[tuple[_Entry, GivenSide | None]]:
+        """Yields what is a class of a split set."""
+        parts = [(folder.name, PARTS[folder.name.casefold()], folder.inside()) for folder in level.folders]  # type: ignore[misc]
+        for one in (level, *(inside for _, _, inside in parts)):
+            self._keep(one)
+        parts = [part for part in parts if part[2].entries]
+        have = {side for _, side, _ in parts}
+        if not have:
+            listed = " and ".join(folder.name for folder in level.folders)
+            raise ConfigError(
+                f"location: {listed} are the parts of one set of pictures, and no classes; in none of them lies a "
+                "folder or an archive per class. Expected such as train/cat/1.jpg, or a table of files and labels."
+            )
+        sides = sides_of_parts(have) if self._given_split else {}
+        self._in_parts = True
+        self._layout += [f"{shown(inside.where)} is {MADE_OF[sides.get(side)]}" for _, side, inside in parts]
+        trained = {entry.name for _, side, inside in parts if side == "train" for entry in inside.entries}
+        for _, side, inside in parts:
+            for entry in inside.entries:
+                if sides and entry.name not in trained:
+                    self._passed_over["a class without training pictures"].append(f"{inside.where}{entry.name}")
+                else:
+                    yield entry, sides.get(side)
+
+    def _keep(self, level: _Level) -> None:
+        for why, names in level.passed_over.items():
+            self._passed_over[why] += names
+
+    def _level_of(self, folder: UPath, where: str = "") -> _Level:
+        """Returns what lies in a folder of a file system."""
+        level = _Level(where)
+        for path in sorted(folder.iterdir(), key=lambda path: path.name):
+            name = name_of(path)
+            suffix = archive_suffix(name)
+            if is_hidden(name):
+                level.pass_over(name)
+            elif trouble := self._trouble_with_link(path):
+                level.passed_over[trouble].append(f"{where}{name}")
+            elif suffix and not self._is_local_folder(path):
+                level.entries.append(_Entry(name[: -len(suffix)], lambda p=path: self._list_archive(p)))  # type: ignore[misc]
+            elif suffix or path.is_dir():
+                files = lambda p=path: dict(self._below(p))  # noqa: E731
+                inside = lambda p=path, w=f"{where}{name}/": self._level_of(p, w)  # noqa: E731
+                level.entries.append(_Entry(name, files, inside))
+            else:
+                level.pass_over(name)
+        return level
+
+    def _list_archive(self, path: UPath) -> Found:
+        version, opened = self._open(path)
+        return dict(self._readable_members(opened.where, version, self._archives.members(opened)))
+
+    def _open(self, path: UPath) -> tuple[str, Opened]:
         try:
-            file = self._open.enter_context(path.open("rb"))
-            members = self._zip_members(file) if _begins(file, ZIP) else self._tar_members(file, path)
-        except (tarfile.TarError, *NO_ZIP) as error:
-            kind = "tar" if isinstance(error, tarfile.TarError) else "zip"
-            raise DataError(
-                f"{shown(str(path))}: expected a {kind} archive, could not read it: {error}. Replace the file."
-            ) from error
+            about = path.stat()
+            file: IO[bytes] = self._archives.keep(path.open("rb"))
+        except FileNotFoundError:
+            raise
         except OSError as error:
             raise SourceUnavailable(f"{path}: could not be read: {error}") from error
-        found = {}
-        for name, offset, get in sorted(members, key=lambda member: member[0]):
-            if not any(is_hidden(part) for part in name.split("/") if part not in (".", "..")):
-                self._get[f"{path}#{name}"] = get
-                found[f"{path}#{name}"] = f"{version} {offset}"
-        return found
+        return version_of(about), Opened(file, about.st_size, str(path), threading.Lock())
 
-    def _tar_members(self, file: IO[bytes], path: UPath) -> list[tuple[str, int, Callable[[], bytes]]]:
-        """Returns a tar's files, each with its name, its place and what reads it."""
-        plain = self._plain(file, path)
-        tar = self._open.enter_context(tarfile.open(fileobj=plain, mode="r:"))  # noqa: SIM115
-        members: list[tarfile.TarInfo] = []
-        with suppress(tarfile.ReadError):  # a cut archive: what came before its end is good
-            members.extend(tar)
-        plain.seek(tar.offset)
-        if plain.read(tarfile.BLOCKSIZE).strip(b"\0") or not plain.tell() - tar.offset:
-            log.warning(
-                "%s: damaged or cut at byte %d: its first %d files are used, those behind are lost",
-                *(path, tar.offset, len(members)),
-            )
-        lock = threading.Lock()  # one file position for all threads
+    def _level_in_archive(self, path: UPath) -> _Level:
+        """Returns what lies in an archive that is the location itself."""
+        version, opened = self._open(path)
+        members = [(_parts_of(member.name), member) for member in self._archives.members(opened)]
+        return self._level_of_members(opened.where, version, members)
 
-        def read(member: tarfile.TarInfo) -> bytes:
-            self._judge_size(member.size)
-            with lock:
-                opened = tar.extractfile(member)
-                try:
-                    return opened.read() if opened else b""
-                except tarfile.ReadError as error:
-                    detail = "the archive ends within this member"
-                    raise Rejected(RejectReason.TRUNCATED_TRANSFER, detail=detail) from error
+    def _level_of_members(
+        self, where: str, version: str, members: Sequence[tuple[Sequence[str], Member]], above: str = ""
+    ) -> _Level:
+        """Returns what lies in a folder of an archive.
 
-        return [(m.name, m.offset, lambda m=m: read(m)) for m in members if m.isfile()]  # type: ignore[misc]
-
-    def _zip_members(self, file: IO[bytes]) -> list[tuple[str, int, Callable[[], bytes]]]:
-        """Returns a ZIP's files, each with its name, its place and what reads it."""
-        archive = self._open.enter_context(zipfile.ZipFile(file))
-        lock = threading.Lock()
-
-        def read(member: zipfile.ZipInfo) -> bytes:
-            self._judge_size(member.file_size)
-            if member.flag_bits & ENCRYPTED:
-                raise Rejected(RejectReason.UNREADABLE, detail="it is encrypted")
-            try:
-                with lock, archive.open(member) as opened:
-                    data = opened.read(self._max_bytes + 1)
-            except (OSError, *NO_ZIP, *BROKEN) as error:
-                may_pass = getattr(error, "errno", None) is not None  # of the disk
-                detail = f"the archive's member cannot be read: {error}"[:200]
-                raise Rejected(RejectReason.UNREADABLE, may_pass=may_pass, detail=detail) from error
-            self._judge_size(len(data))
-            return data
-
-        # A link's file holds where it leads.
-        found = [m for m in archive.infolist() if not m.is_dir() and not stat.S_ISLNK(m.external_attr >> 16)]
-        return [(m.filename, m.header_offset, lambda m=m: read(m)) for m in found]  # type: ignore[misc]
-
-    def _plain(self, file: IO[bytes], path: UPath) -> IO[bytes]:
-        """Returns an archive uncompressed, for reading in any order: a nameless copy, of what comes before its end.
-
-        Raises:
-            DataError: where it grows by more than pictures do.
+        Args:
+            where: the archive.
+            version: of the archive.
+            members: each with the names of the folders from here on that it lies in, and its own.
+            above: the folder.
         """
-        opener = next((opener for magic, opener in COMPRESSIONS.items() if _begins(file, magic)), None)
-        if opener is None:
-            return file
-        most = MOST_TIMES * path.stat().st_size + MOST_BYTES_MORE
-        copy = self._open.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
-        for block in _blocks(opener(file)):
-            if copy.tell() + len(block) > most:
-                raise DataError(
-                    f"{path}: expected an archive of pictures, received one that uncompresses to more than "
-                    f"{most:,} bytes, {MOST_TIMES} times its size and {MOST_BYTES_MORE:,}. Uncompress it yourself if "
-                    "you trust it."
-                )
-            copy.write(block)
-        copy.seek(0)
-        return copy
+        level = _Level(above)
+        below: defaultdict[str, list[tuple[Sequence[str], Member]]] = defaultdict(list)
+        for parts, member in members:
+            suffix = archive_suffix(parts[0]) if parts else ""
+            if not parts or is_hidden(parts[0]):
+                level.passed_over["hidden"].append(f"{above}{parts[0] if parts else member.name}")
+            elif len(parts) > 1:
+                below[parts[0]].append((parts[1:], member))
+            elif suffix:
+                files = lambda m=member: self._list_archive_within(m, version)  # noqa: E731
+                level.entries.append(_Entry(parts[0][: -len(suffix)], files))
+            else:
+                level.pass_over(parts[0])
+        for name, held in below.items():
+            files = lambda h=held: dict(self._readable_members(where, version, (m for _, m in h)))  # noqa: E731
+            inside = lambda h=held, a=f"{above}{name}/": self._level_of_members(where, version, h, a)  # noqa: E731
+            level.entries.append(_Entry(name, files, inside))
+        level.entries.sort(key=lambda entry: entry.name)
+        return level
+
+    def _list_archive_within(self, member: Member, version: str) -> Found:
+        opened = member.open()
+        members = self._archives.members(opened)
+        return dict(self._readable_members(opened.where, f"{version} {member.place}", members))
+
+    def _readable_members(self, where: str, version: str, members: Iterable[Member]) -> Iterator[tuple[str, str]]:
+        for member in members:
+            if not any(map(is_hidden, _parts_of(member.name))):
+                self._get[f"{where}#{member.name}"] = member.read
+                yield f"{where}#{member.name}", f"{version} {member.place}"
 
 
-def archive_suffix(name: str) -> str:
-    """Returns how an archive's name ends, as it is written there; '' of what is no archive."""
-    found = next((suffix for suffix in ARCHIVES if name.lower().endswith(suffix)), "")
-    return name[len(name) - len(found) :] if len(name) > len(found) else ""
-
-
-def _begins(file: IO[bytes], pattern: bytes) -> bool:
-    found = file.read(16)
-    file.seek(0)
-    return bool(re.match(pattern, found, re.DOTALL))
-
-
-def _blocks(stream: Any) -> Iterator[bytes]:
-    """Yields what a compressed stream holds, up to where it is cut or damaged."""
-    while True:
-        try:
-            block = stream.read1(COPIED_BYTES)  # what came before the damage is good
-        except BROKEN:
-            return
-        except OSError as error:
-            if error.errno is not None:  # of the disk
-                raise
-            return
-        if not block:
-            return
-        yield block
+def _parts_of(name: str) -> list[str]:
+    """Returns the names of a member's folders and its own."""
+    return [part for part in name.split("/") if part not in ("", ".", "..")]

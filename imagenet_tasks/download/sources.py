@@ -5,8 +5,8 @@ To add a source: a class with the methods of `Source`, and a line in `open_sourc
 
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from typing import Protocol
 
 from imagenet_tasks.download.archives import ArchiveSource
@@ -133,8 +133,13 @@ def open_source(
     if source == "folder":
         if not location:
             raise ConfigError("location: the source 'folder' needs one: a directory or URL with a folder per class")
-        with closing(_open_folder(location, settings.max_bytes)) as folder:
-            yield folder
+        with ExitStack() as stack:
+            trusted = _own_host(location)
+
+            def open_fetcher() -> Fetcher:
+                return stack.enter_context(Fetcher(settings, trusted=trusted, credentials=credentials))
+
+            yield stack.enter_context(closing(_open_folder(settings, open_fetcher)))
         return
     if source == "sample":
         location = location or os.environ.get("IMAGENET_SAMPLE_URL", "")
@@ -164,23 +169,24 @@ def open_source(
             yield UrlListSource(location, store, fetcher)
 
 
-def _open_folder(location: str, max_bytes: int) -> FileSource:
+def _open_folder(settings: DownloadConfig, open_fetcher: Callable[[], Fetcher]) -> FileSource:
     """Returns what a location is: a table, a folder that holds one, or one with a folder or archive per class.
 
     A table that is found there counts where its rows name files, or where there are no classes without it.
     """
+    location = settings.location
     if not (found := table_of(location)):
-        return FolderSource(location, max_bytes)
+        return FolderSource(location, settings.max_bytes, given_split=settings.given_split)
     if is_table(location):
-        return TableSource(found, max_bytes)
+        return TableSource(found, settings, open_fetcher)
     table, problem = None, None
     try:
-        table = TableSource(found, max_bytes)
+        table = TableSource(found, settings, open_fetcher)
     except ConfigError as error:
         problem = error
     if table and table.has_files():
         return table
-    folder = FolderSource(location, max_bytes)
+    folder = FolderSource(location, settings.max_bytes, given_split=settings.given_split)
     if len(folder.classes()) > 1:
         return folder
     if problem:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from imagenet_tasks import images
-from imagenet_tasks.artifacts.references import Selection, SelectionRef
+from imagenet_tasks.artifacts.references import HELD_OUT_FIRST, GivenSide, Selection, SelectionRef
 from imagenet_tasks.download.archives import ArchiveSource
 from imagenet_tasks.download.candidates import Candidate, FromArchive, FromList, Offer
 from imagenet_tasks.download.records import Record, Records
@@ -308,7 +308,8 @@ class _Download:
         kinds = [(host_kind(host), r["state"]) for r in records if (host := self.offer.host(r["candidate"]))]
         hosts = {k: (kinds.count((k, "accepted")), count) for k, count in Counter(k for k, _ in kinds).items()}
         seen = tuple(record["candidate"] for record in records)
-        selection = Selection(class_id=self.image_class.class_id, files=files, asked=seen)
+        given = self._given_sides(files)
+        selection = Selection(class_id=self.image_class.class_id, files=files, asked=seen, given=given)
         same = {r["file"].partition(".")[0] for r in records if r["reason"] == "placeholder" and "file" in r}
         ref = SelectionRef(
             class_id=self.image_class.class_id,
@@ -321,6 +322,7 @@ class _Download:
             rejected=rejected,
             example=example,
             hosts=hosts,
+            split_given=bool(given),
             placeholders=tuple(sorted(same)),  # the ids of pictures that several candidates had in common
         )
         self.store.write_bytes(ref.key, selection.content())
@@ -335,6 +337,15 @@ class _Download:
                 "; a server of your own is let in by allowed_private_hosts" if "blocked_address" in rejected else "",
             )
         return ref
+
+    def _given_sides(self, files: Sequence[str]) -> dict[str, GivenSide]:
+        """Returns the sides that the source gives to pictures; to one that lies on several, the most held out."""
+        sides: defaultdict[str, set[GivenSide]] = defaultdict(set)
+        for file in files:
+            for candidate in self._sightings[file]:
+                if side := self.offer.given_side(candidate):
+                    sides[file].add(side)
+        return {file: min(found, key=HELD_OUT_FIRST.index) for file, found in sides.items()}
 
 
 def _by_frequency(records: Iterable[Record]) -> dict[str, int]:

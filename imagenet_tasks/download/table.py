@@ -1,77 +1,150 @@
-"""A table of files and their labels: a CSV, TSV or JSON Lines file that lies beside or above the pictures."""
+"""A table of files or URLs and their labels: CSV, TSV, JSON Lines or Parquet, beside or above the pictures."""
 
 import csv
 import io
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import PurePosixPath
 from urllib.parse import unquote
 
 from upath import UPath
 
-from imagenet_tasks.download.files import PICTURES, FileSource, is_hidden, path_of
+from imagenet_tasks.artifacts.references import HELD_OUT_FIRST, GivenSide
+from imagenet_tasks.download.fetch import Fetcher, host_name
+from imagenet_tasks.download.files import (
+    MADE_OF,
+    PARTS,
+    PICTURES,
+    FileSource,
+    by_turns,
+    is_hidden,
+    path_of,
+    sides_of_parts,
+)
+from imagenet_tasks.download.list_files import is_http
 from imagenet_tasks.errors import ConfigError, without_secrets
-from imagenet_tasks.settings.classes import classes_called
+from imagenet_tasks.settings.classes import classes_called, shown
+from imagenet_tasks.settings.config import DownloadConfig
 
-TABLES = (".csv", ".tsv", ".jsonl")
+TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
 FOUND = tuple(f"labels{suffix}" for suffix in TABLES)  # at a location, it is the table of what lies there
-FILE_COLUMNS = ("file", "filename", "file_name", "filepath", "path", "image", "image_path", "image_id", "id")
-SPLIT_COLUMNS = ("split", "subset", "set", "fold")
-LABEL_COLUMNS = ("label", "class", "class_name", "category", "target", "breed", "species")
-MOST_BYTES = 500_000_000
+COLUMNS = {  # by what they hold, the names that they usually have
+    "file": (
+        "file", "filename", "file_name", "filepath", "path", "image", "image_path", "url", "image_url", "image_id",
+        "id",
+    ),
+    "label": ("label", "class", "class_name", "category", "target", "breed", "species"),
+    "split": ("split", "subset", "set", "fold"),
+}  # fmt: skip
+MOST_BYTES, MOST_ROWS = 500_000_000, 50_000_000
 TRIED_ROWS = 100  # are looked up as paths before all that lies there is listed
 
 
 class TableSource(FileSource):
-    """The pictures below a table's folder, each of the class that the table says.
+    """The pictures below a table's folder or on the web, each of the class that the table says.
 
-    A row names a file by its path from the table's folder, by its name, or by its name without its ending.
+    A row names a file by its path from the table's folder, by its name, or by its name without its ending; or a URL.
+    Where each has a part of a split set in its split column, as train and val, these are the sides of the split.
 
     Args:
         table: the file.
-        max_bytes: a larger file is rejected unread.
+        settings: the bounds, and what the columns are called.
+        open_fetcher: called once where a row names a URL.
 
     Raises:
         ConfigError: where it cannot be read as a table, with the line.
     """
 
-    def __init__(self, table: UPath, max_bytes: int) -> None:
-        super().__init__(table.parent, max_bytes)
-        self._table, self._folder = table, table.parent
+    def __init__(self, table: UPath, settings: DownloadConfig, open_fetcher: Callable[[], Fetcher]) -> None:
+        super().__init__(table.parent, settings.max_bytes)
+        self._table, self._folder, self._open_fetcher = table, table.parent, open_fetcher
         self._where = without_secrets(str(table))
+        self._columns = {what: (name.casefold(),) for what, name in settings.columns.items()}
         self._unheeded: list[str] = []
         rows = list(self._read())
-        called = classes_called(label for _, label in rows)
+        called = classes_called(label for _, label, _ in rows)
         self._classes = {c.class_id: c for c in called.values()}
-        self._rows: defaultdict[str, list[str]] = defaultdict(list)
-        for file, label in rows:
-            self._rows[called[label].class_id].append(file)
+        sides = self._sides_of([part for *_, part in rows], settings.given_split)
+        self._rows: defaultdict[str, defaultdict[GivenSide | None, list[str]]] = defaultdict(lambda: defaultdict(list))
+        for file, label, part in rows:
+            self._rows[called[label].class_id][sides.get(part.casefold())].append(file)
+
+    def _sides_of(self, parts: Sequence[str], given_split: bool) -> dict[str, GivenSide]:
+        """Returns the sides of the parts that the rows name; none where these are not those of a split set."""
+        names = dict.fromkeys(part.casefold() for part in parts)
+        if not any(names):
+            return {}
+        if not set(names) <= set(PARTS):
+            other = next(name for name in names if name not in PARTS)
+            self._unheeded = [f"it holds {shown(other)!r:.40}"]
+            return {}
+        sides = sides_of_parts({PARTS[name] for name in names}) if given_split else {}
+        self._layout += [f"{name} is {MADE_OF[sides.get(PARTS[name])]}" for name in names]
+        return {name: sides[PARTS[name]] for name in names if PARTS[name] in sides}
+
+    @cached_property
+    def _fetcher(self) -> Fetcher:
+        return self._open_fetcher()
+
+    def host(self, locator: str) -> str:
+        """Returns the host of a row's URL; '' of a file."""
+        return host_name(locator) if locator in self._urls else ""
+
+    def look_again(self) -> None:
+        """Lets hosts that were given up be asked again."""
+        if self._urls:
+            self._fetcher.hosts.forgive()
 
     @property
     def passed_over(self) -> Mapping[str, list[str]]:
         """What below the table's folder is no class's, by the reason."""
-        named = {locator for rows in self._rows.values() for file in rows if (locator := self._locator(file))}
-        others = [path for path, locator in self._paths.items() if locator not in named]
+        files = [file for file in self._files if not is_http(file)]
+        named = {locator for file in files if (locator := self._locator(file))}
+        others = [path for path, locator in self._paths.items() if locator not in named] if files else []
         found = {"not named by the table": others} if others else {}
         if self._unheeded:
-            found["a column of the table that is ignored, since the run makes its own split"] = self._unheeded
+            found["a split column that is ignored, since it holds more than train, val and test"] = self._unheeded
         return found
+
+    @property
+    def _files(self) -> Iterator[str]:
+        """What all rows name."""
+        return (file for parts in self._rows.values() for files in parts.values() for file in files)
+
+    @cached_property
+    def _urls(self) -> set[str]:
+        return {file for file in self._files if is_http(file)}
 
     def candidates(self, class_id: str) -> Mapping[str, str]:
-        """Returns the path of each row's file in the order of the rows, with size and time."""
+        """Returns the path of each row's file in the order of the rows, with size and time, or its URL.
+
+        Of a split set the parts come by turns, so that as many as are wanted are of each part in proportion.
+        """
         found: dict[str, str] = {}
-        for file in self._rows.get(class_id, []):
-            there = self._at(self._folder / file) if _is_plain(file) else None
-            if there is None and (locator := self._locator(file)):
-                there = locator, self._versions[locator]
-            found |= [there or self._unreadable(f"{self._folder}/{file.lstrip('/')}", self._why_missing(file))]
+        rows = self._rows[class_id].items() if class_id in self._rows else ()
+        for file, side in by_turns([(file, side) for file in files] for side, files in rows):
+            locator, version = self._candidate(file)
+            found[locator] = version
+            if side:
+                self._given[locator] = min(side, self._given.get(locator, side), key=HELD_OUT_FIRST.index)
         return found
 
+    def _candidate(self, file: str) -> tuple[str, str]:
+        if is_http(file):
+            self._get[file] = lambda: self._fetcher.fetch(file)
+            return file, ""
+        there = self._at(self._folder / file) if _is_plain(file) else None
+        if there is None and (locator := self._locator(file)):
+            there = locator, self._versions[locator]
+        return there or self._unreadable(f"{self._folder}/{file.lstrip('/')}", self._why_missing(file))
+
     def has_files(self) -> bool:
-        """Tells whether any row names a file that is there."""
-        files = [file for rows in self._rows.values() for file in rows]
+        """Tells whether any row names a URL, or a file that is there."""
+        if self._urls:
+            return True
+        files = list(self._files)
         directly = any(_is_plain(file) and self._at(self._folder / file) for file in files[:TRIED_ROWS])
         return directly or any(map(self._locator, files))
 
@@ -112,31 +185,35 @@ class TableSource(FileSource):
         several = len(self._short.get(file, set())) > 1
         return f"{'several files have that name' if several else 'no file of that name lies'} below {self._folder}"
 
-    def _read(self) -> Iterator[tuple[str, str]]:
-        """Yields file and label of each row."""
+    def _read(self) -> Iterator[tuple[str, str, str]]:
+        """Yields what each row says: file, label and part, '' where it says none."""
         for number, row in self._parsed():
             columns = {str(name).strip().casefold(): value for name, value in row.items() if name is not None}
-            self._unheeded = self._unheeded or [name for name in columns if name in SPLIT_COLUMNS]
-            found = []
-            for what, names in (("file", FILE_COLUMNS), ("label", LABEL_COLUMNS)):
+            found = {}
+            for what, usual in COLUMNS.items():
+                names = self._columns.get(what, usual)
                 column = next((name for name in names if name in columns), None)
-                if column is None:
+                if column is None and (what != "split" or what in self._columns):
                     raise ConfigError(
                         f"location: {self._where}, line {number}: expected a column for the {what}, called one of "
-                        f"{', '.join(names)}; found {', '.join(map(str, row)) or 'none'}"
+                        f"{', '.join(names)}; found {', '.join(map(str, row)) or 'none'}. If it has another name, say "
+                        f"so: table_columns={what}=NAME"
                     )
-                value = columns[column]
-                found.append(str(value).strip() if isinstance(value, str | int) else "")
-            file, label = found
+                value = columns[column] if column else ""
+                found[what] = str(value).strip() if isinstance(value, str | int) else ""
+            file, label = found["file"], found["label"]
             if not file or not label:
                 raise ConfigError(
                     f"location: {self._where}, line {number}: expected a file and its label, found {file!r} and "
                     f"{label!r}"
                 )
-            yield file.removeprefix("./"), label
+            yield file.removeprefix("./"), label, found["split"]
 
     def _parsed(self) -> Iterator[tuple[int, Mapping[str, object]]]:
         """Yields the rows with the numbers of their lines."""
+        if self._table.suffix.lower() == ".parquet":
+            yield from self._parsed_parquet()
+            return
         try:
             if self._table.stat().st_size > MOST_BYTES:
                 raise ConfigError(f"location: {self._where}: expected a table of at most {MOST_BYTES:,} bytes")
@@ -158,6 +235,31 @@ class TableSource(FileSource):
         except csv.Error as error:
             said = f"line {rows.line_num + 1}: not a valid row: {error}"
             raise ConfigError(f"location: {self._where}, {said}") from error
+
+    def _parsed_parquet(self) -> Iterator[tuple[int, Mapping[str, object]]]:
+        import pyarrow
+        from pyarrow import parquet
+
+        names = {name for what, usual in COLUMNS.items() for name in self._columns.get(what, usual)}
+        try:
+            with self._table.open("rb") as opened, parquet.ParquetFile(opened) as file:
+                if file.metadata.num_rows > MOST_ROWS:
+                    raise ConfigError(f"location: {self._where}: expected a table of at most {MOST_ROWS:,} rows")
+                schema = file.schema_arrow
+                wanted = [f for f in schema if f.name.strip().casefold() in names]
+                if nested := [f.name for f in wanted if f.type.num_fields]:
+                    raise ConfigError(
+                        f"location: {self._where}: its column {shown(nested[0])} holds more than the name or URL of a "
+                        "file. Pictures that lie in the table itself are not read: write them to files first."
+                    )
+                rows = (
+                    row for batch in file.iter_batches(columns=[f.name for f in wanted]) for row in batch.to_pylist()
+                )
+                yield from enumerate(rows, start=1)
+        except (pyarrow.ArrowException, OSError) as error:
+            raise ConfigError(
+                f"location: {self._where}: expected a table in Parquet: {shown(str(error))[:200]}"
+            ) from error
 
 
 def table_of(location: str) -> UPath | None:

@@ -76,7 +76,12 @@ def _new_pictures(
     groups = number_looks(looks, settings.near_duplicate_bits).tolist()
     mine = dict(zip(files, groups[len(groups) - len(files) :], strict=True))
     seen = set(groups[: len(groups) - len(files)])
-    seen |= {mine[image_id] for image_id in files if image_id in taken or side_of(image_id, settings) != "train"}
+    given = selection.given_by_id
+    seen |= {
+        mine[image_id]
+        for image_id in files
+        if image_id in taken or side_of(image_id, settings, given.get(image_id)) != "train"
+    }
     found = []
     for image_id, (pixels, _) in zip(files, prepared, strict=True):
         if mine[image_id] not in seen:

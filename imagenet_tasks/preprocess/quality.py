@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import get_args
 
 from imagenet_tasks.artifacts.quality import (
     ClassQuality,
@@ -13,7 +14,7 @@ from imagenet_tasks.artifacts.quality import (
 )
 from imagenet_tasks.artifacts.references import SPLITS, DatasetClass, SelectionRef
 from imagenet_tasks.errors import TooFewImages
-from imagenet_tasks.preprocess.split import Placed
+from imagenet_tasks.preprocess.split import LeftOut, Placed
 
 FLAT_SHARE = 0.1  # of a class, from which on its flat pictures are warned of
 LISTED_GROUPS, LISTED_PICTURES = 50, 20  # the largest groups, and so many pictures of each
@@ -56,7 +57,7 @@ def judge_quality(members: Sequence[tuple[DatasetClass, Sequence[Placed]]]) -> D
     by_class = {member.class_id: _count(member.class_id, pictures, spread) for member, pictures in members}
     distinct = {
         side: len({p.image_id for _, pictures in members for p in pictures if p.side == side})
-        for side in ("label_conflict", "placeholder")
+        for side in get_args(LeftOut)
     }
     return DataQuality(
         pictures=totals,
@@ -70,7 +71,7 @@ def judge_quality(members: Sequence[tuple[DatasetClass, Sequence[Placed]]]) -> D
         ),
         classes=by_class,
         largest_groups=_largest(groups),
-        warnings=tuple(_warnings(classes, by_class)),
+        warnings=(*_leaks(distinct["near_duplicate"]), *_warnings(classes, by_class)),
     )
 
 
@@ -107,6 +108,12 @@ def _largest(groups: dict[str, list[tuple[str, Placed]]]) -> tuple[LargestGroup,
         )
         for name, group in ordered[:LISTED_GROUPS]
     )
+
+
+def _leaks(left_out: int) -> list[str]:
+    if not left_out:
+        return []
+    return [f"pictures left out since they look like one that the source holds out: {left_out}"]
 
 
 def _warnings(classes: Sequence[DatasetClass], quality: Mapping[str, ClassQuality]) -> list[str]:

@@ -1,18 +1,20 @@
 """Decides each picture's side of the split, from its bytes and from the pictures that look like it."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
-from imagenet_tasks.artifacts.references import SPLITS, Split
+from imagenet_tasks.artifacts.references import HELD_OUT_FIRST, SPLITS, GivenSide, Split
 from imagenet_tasks.settings.config import PreprocessConfig
 
 if TYPE_CHECKING:
     import numpy as np
 
-Side = Split | Literal["label_conflict", "placeholder"]
-HELD_OUT_FIRST: tuple[Split, ...] = ("test", "validation", "train")
+LeftOut = Literal["label_conflict", "placeholder", "near_duplicate"]
+Side = Split | LeftOut
+NOT_GIVEN: Mapping[str, GivenSide] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,18 +33,23 @@ class Placed:
         return self.side in SPLITS
 
 
-def side_of(image_id: str, settings: PreprocessConfig) -> Split:
-    """Returns the side of the split that follows from a picture's own bytes, and from nothing else.
+def side_of(image_id: str, settings: PreprocessConfig, given: GivenSide | None = None) -> Split:
+    """Returns the side of the split that the source gives to a picture, else what follows from its own bytes alone.
 
     So it is the same on every rerun, however many pictures are added.
 
     Args:
         image_id: the hex SHA-256 of the picture's bytes.
         settings: the shares.
+        given: by the source. Where the test pictures steer, those given for validation train.
     """
+    if given == "validation" and settings.test_steers:
+        return "train"
+    if given and given != "not test":
+        return given
     place = int(image_id[:13], 16) / 16**13  # 52 bits: exact in a float
     if place < settings.test_share:
-        return "test"
+        return "train" if given else "test"
     return "validation" if place < settings.test_share + settings.validation_share else "train"
 
 
@@ -50,6 +57,7 @@ def place(
     classes: Sequence[tuple[Sequence[str], "np.ndarray"]],
     settings: PreprocessConfig,
     placeholders: Collection[str] = (),
+    given: Mapping[str, GivenSide] = NOT_GIVEN,
 ) -> list[list[Placed]]:
     """Returns each class's pictures with their sides.
 
@@ -57,10 +65,14 @@ def place(
     of them, else validation if of any, else training. So a test picture stays one, whatever is added
     (docs/adr/0007). Pictures that are left out have their say in that too, since they may have been used before.
 
+    Where the source gives sides, its test pictures stay what they are, and a picture of another side that looks like
+    one of them is left out (docs/adr/0028); the same holds of the validation pictures that it gives.
+
     Args:
         classes: the image ids and looks (arrays.LOOK) of each.
         settings: the shares, and how many bits of the looks may differ.
         placeholders: image ids that are known to be no photos.
+        given: the sides that the source gives, by image id.
     """
     import numpy as np
 
@@ -71,7 +83,7 @@ def place(
     for image_id, number in zip(ids, numbers.tolist(), strict=True):
         members.setdefault(number, set()).add(image_id)
     sides = {
-        number: min((side_of(image_id, settings) for image_id in group), key=HELD_OUT_FIRST.index)
+        number: min((side_of(image_id, settings, given.get(image_id)) for image_id in group), key=HELD_OUT_FIRST.index)
         for number, group in members.items()
     }
     names = {number: min(group)[:16] if len(group) > 1 else "" for number, group in members.items()}
@@ -80,6 +92,10 @@ def place(
         image_id: "label_conflict" if count == 2 else "placeholder" for image_id, count in holders.items() if count > 1
     }
     left_out |= dict.fromkeys(placeholders, "placeholder")
+    if given:
+        leaks = (image_id for group in members.values() for image_id in like_held_out(group, given))
+        for image_id in leaks:
+            left_out.setdefault(image_id, "near_duplicate")
     rest = iter(zip(numbers.tolist(), flat.tolist(), strict=True))  # each class takes as many as it has
     return [
         [
@@ -94,6 +110,13 @@ def place(
         ]
         for class_ids, _ in classes
     ]
+
+
+def like_held_out(group: Collection[str], given: Mapping[str, GivenSide]) -> set[str]:
+    """Returns those pictures of a group of alike ones that are given another side than its most held out one."""
+    sides = {image_id: given[image_id] for image_id in group if image_id in given}
+    held_out = min(sides.values(), key=HELD_OUT_FIRST.index, default=None)
+    return {image_id for image_id in group if sides.get(image_id) != held_out}
 
 
 def number_looks(looks: "np.ndarray", max_bits: int) -> "np.ndarray":

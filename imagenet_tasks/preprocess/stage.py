@@ -13,7 +13,15 @@ from imagenet_tasks.artifacts import kinds
 from imagenet_tasks.artifacts.arrays import read_looks, read_picture, reading_threads, write_array
 from imagenet_tasks.artifacts.make import Publish, make
 from imagenet_tasks.artifacts.quality import Shortfall
-from imagenet_tasks.artifacts.references import SPLIT_BY, ClassArray, Dataset, DatasetClass, Selection, SelectionRef
+from imagenet_tasks.artifacts.references import (
+    SPLIT_BY,
+    ClassArray,
+    Dataset,
+    DatasetClass,
+    GivenSide,
+    Selection,
+    SelectionRef,
+)
 from imagenet_tasks.errors import TooFewImages
 from imagenet_tasks.preprocess.quality import find_shortfalls, judge_quality
 from imagenet_tasks.preprocess.split import Placed, place
@@ -119,7 +127,11 @@ def build_dataset(
             out.
     """
     known = {image_id for ref, _ in classes for image_id in ref.placeholders}
-    placed = place([read_looks(store, array) for _, array in classes], settings, known)
+    given: dict[str, GivenSide] = {}
+    for ref, _ in classes:
+        if ref.split_given:
+            given |= Selection.from_json(store.read_bytes(ref.key), where=ref.key).given_by_id
+    placed = place([read_looks(store, array) for _, array in classes], settings, known, given)
     shortfalls = find_shortfalls(
         [ref for ref, _ in classes], placed, need=min(settings.min_images_per_class, download.images_per_class)
     )
@@ -141,7 +153,7 @@ def build_dataset(
         columns_px=settings.columns_px,
         classes=tuple(member for member, _ in members),
         test_steers=settings.test_steers,
-        split_by=attrgetter(*SPLIT_BY)(settings),
+        split_by=(*attrgetter(*SPLIT_BY)(settings), *(["given"] if given else [])),
     )
 
     def build(publish: Publish) -> None:

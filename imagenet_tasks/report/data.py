@@ -38,11 +38,13 @@ def collect_data(inputs: ReportInputs, files: Files) -> dict[str, Any]:
             hosts[kind] = [sums[0] + accepted, sums[1] + asked]
     totals: dict[str, Any] = {name: sum(row[name] for row in rows) for name in (*COUNTS, "used", *SPLITS)}
     totals["rejected"] = dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
+    planned = inputs.run.result_of("plan_run") or {}
     changes = [inputs.split_change] if inputs.split_change else []
     return picked(dataset, "rows_px", "columns_px", "test_steers") | {
         "source": download.source, "imagenet_terms_accepted": download.accept_imagenet_terms, "classes": rows,
         "totals": totals, "left_out": _left_out(inputs), "hosts": dict(sorted(hosts.items())),
-        "passed_over": (inputs.run.result_of("plan_run") or {}).get("passed_over", []),
+        "layout": planned.get("layout", []), "passed_over": planned.get("passed_over", []),
+        "split_given": any(selection.split_given for selection in selections),
         "conflicts": _conflicts(dataset, files),
         "shown_groups": _groups(dataset, files, quality.largest_groups[:GROUPS]),
     } | {name: value for name, value in quality.as_dict().items() if name in Flaws.model_fields} | {

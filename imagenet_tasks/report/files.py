@@ -36,8 +36,8 @@ class Files:
         """Returns all pictures of a dataset's classes by side.
 
         Returns:
-            By 'train', 'validation' (absent where the test pictures steer), 'test', 'label_conflict' and 'placeholder';
-            a side without pictures is absent.
+            By 'train', 'validation' (absent where the test pictures steer), 'test', 'label_conflict', 'placeholder' and
+            'near_duplicate'; a side without pictures is absent.
         """
 
         def read() -> dict[str, list[SplitRow]]:

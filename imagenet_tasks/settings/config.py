@@ -4,6 +4,7 @@ A field's name is unique over all stages, so that `--set epochs=3` and the trigg
 """
 
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
@@ -53,6 +54,7 @@ ARMS, STRATEGIES, POLICIES, TRANSFORMS = (get_args(n) for n in (_Arm, StrategyNa
 MAX_CLASSES = 25_000  # ImageNet has 21,841
 MAX_IMAGES_PER_CLASS = 100_000
 MAX_ROUNDS = 3  # so many repairs are in the graph
+TABLE_COLUMN = r"^(file|label|split)=(.+)$"
 STUDY_EPOCHS: dict[str, int] = {"convnet1": 32, "convnet2": 48, "convnet3": 64, "convnet4": 84, "convnet5": 48}
 LEAST_EPOCHS, EPOCHS_BY_ROOT = 24, 3_500  # of `compact`; measured: docs/results.md
 COMPACT = {"learning_rate": 4e-3, "weight_decay": 0.3, "width": 1.0}  # what `compact` takes where no setting says so
@@ -86,11 +88,19 @@ def _with_control(value: Any) -> Any:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class DownloadConfig:
-    """Where the pictures come from, how many are wanted, and what is accepted as a picture."""
+    """Where the pictures come from, how many are wanted, and what is accepted as a picture.
+
+    Args:
+        given_split: whether the parts of a set that is split already (train, val, test) stay the sides of the split.
+        table_columns: what the columns of a table of pictures are called where no usual name is: 'file=photo',
+            'label=kind', 'split=part'.
+    """
 
     source: SourceName = "sample"
     location: str = ""
     images_per_class: Annotated[int, Field(ge=1, le=MAX_IMAGES_PER_CLASS)] = 800
+    given_split: bool = True
+    table_columns: Annotated[tuple[str, ...], BeforeValidator(split_list)] = ()
     accept_imagenet_terms: bool = False
     connection: Annotated[str, Field(max_length=250, pattern=r"^[\w.-]*$")] = ""
     download_threads: Annotated[int, Field(ge=1, le=128)] = 32  # for waiting, not for cores
@@ -108,7 +118,16 @@ class DownloadConfig:
     min_side_px: Annotated[int, Field(ge=1, le=10_000)] = 24
     max_aspect: Annotated[float, Field(ge=1.0, le=1000.0)] = 8.0
 
+    @property
+    def columns(self) -> dict[str, str]:
+        """The names of a table's columns that are given, by what they hold."""
+        return {what: name for column in self.table_columns for what, name in re.findall(TABLE_COLUMN, column)}
+
     def __post_init__(self) -> None:
+        if wrong := [column for column in self.table_columns if not re.match(TABLE_COLUMN, column)]:
+            raise ValueError(
+                f"table_columns: expected such as file=photo, label=kind or split=part, received {', '.join(wrong)}"
+            )
         try:
             netloc = urlsplit(self.location).netloc
         except ValueError as error:

@@ -43,13 +43,14 @@ def plan_run(
     """
     run.forget_tasks()
     with run.task("plan_run") as record:
-        from imagenet_tasks.download.classes import classes_of_run, told
+        from imagenet_tasks.download.classes import classes_of_run
 
         config = make_config(profile, overrides)
         named = bool(overrides.get("classes"))
-        classes, passed_over = classes_of_run(
+        found = classes_of_run(
             run.store, config.download, config.classes, named=named, credentials=unlock(config, credentials)
         )
+        classes = found.classes
         config = with_classes(config, classes)
         run.write_config(config)
         groups = _groups(classes, min(max_tasks, MOST_TASKS))
@@ -64,9 +65,10 @@ def plan_run(
             run.run_key, profile, len(classes), config.download.images_per_class, config.download.source,
             ", ".join(config.train.models), 100 * config.evaluate.accuracy_goal,
         )  # fmt: skip
-        if passed_over:
-            log.info("Passed over at the location: %s", "; ".join(told(passed_over)))
-            record["result"]["passed_over"] = told(passed_over)
+        for said, what in (("layout", "How the location is laid out"), ("passed_over", "Passed over at the location")):
+            if sentences := list(getattr(found, said)):
+                log.info("%s: %s", what, "; ".join(sentences))
+                record["result"][said] = sentences
         if len(groups) < len(classes):
             log.info("%d classes in %d tasks: up to %d of them share a task", len(classes), len(groups), size)
     return groups

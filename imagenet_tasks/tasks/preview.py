@@ -49,8 +49,9 @@ def preview(store: Store, profile: str, overrides: Mapping[str, Any], *, listene
         group = {"name": names[class_id], "class_ids": [class_id]}
         (ref,) = download_class(run, group, last_attempt=True, listeners=listeners)["selections"]
         key = SelectionRef.from_dict(ref).key
-        files = Selection.from_json(store.read_bytes(key), where=key).files
-        own = [f for f in files if side_of(f.partition(".")[0], config.preprocess) == "train"]
+        selection = Selection.from_json(store.read_bytes(key), where=key)
+        files, given = selection.files, selection.given
+        own = [f for f in files if side_of(f.partition(".")[0], config.preprocess, given.get(f)) == "train"]
         classes.append(PreviewedClass(class_id=class_id, name=names[class_id], files=own or files))
     if not any(c.files for c in classes):
         raise DataError(f"preview: {', '.join(shown)} have no pictures; look at the source, or name other classes")

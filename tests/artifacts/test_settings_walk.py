@@ -48,6 +48,8 @@ ELSEWHERE = {
     "source": "another one needs a server: tests/download",
     "location": "what matters is which pictures are there, as below",
     "min_classes": "without it, the run that it lets go on stops: tests/tasks/test_tasks.py",
+    "given_split": "it acts on a set that is split already: tests/tasks/test_given_split.py",
+    "table_columns": "it acts on a table: tests/download/test_table.py",
     "connection": "it needs Airflow: tests/dags/test_branches.py",
 }
 

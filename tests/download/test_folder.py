@@ -12,10 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import zstandard
 from fakes.pictures import COBRA, PANDA, add_member, fill, picture, quiet
 
 from imagenet_tasks.download.classes import told
-from imagenet_tasks.download.folder import FolderSource, archive_suffix
+from imagenet_tasks.download.folder import FolderSource
+from imagenet_tasks.download.members import archive_suffix
 from imagenet_tasks.download.records import Records
 from imagenet_tasks.download.stage import download_class
 from imagenet_tasks.errors import ConfigError, DataError, Rejected, RejectReason, SourceUnavailable, TransientError
@@ -222,13 +224,6 @@ def test_a_persons_own_copies_are_duplicates_and_one_of_them_is_kept(data, tmp_p
     assert ref.accepted == 2 and ref.rejected == {"duplicate": 3}
 
 
-def test_the_parts_of_one_set_are_not_taken_for_classes(data):
-    for part in ("Train", "val"):
-        fill(data / part / "cat", [1])
-    with pytest.raises(ConfigError, match=r"holds Train and val: parts .* such as .*/data/Train: "):
-        FolderSource(str(data), 10**6)
-
-
 def test_a_shortfall_says_what_was_seen_of_one_candidate(data, tmp_path):
     (data / PANDA).mkdir()
     for number in range(3):
@@ -261,7 +256,13 @@ def test_what_ends_otherwise_is_no_archive(name):
 
 
 @pytest.mark.parametrize(
-    ("suffix", "compress"), [(".tar.gz", gzip.compress), (".tar.bz2", bz2.compress), (".txz", lzma.compress)]
+    ("suffix", "compress"),
+    [
+        (".tar.gz", gzip.compress),
+        (".tar.bz2", bz2.compress),
+        (".txz", lzma.compress),
+        (".tar.zst", zstandard.compress),
+    ],
 )
 def test_the_members_of_a_compressed_archive_are_read_in_any_order(data, tmp_path, suffix, compress):
     plain = archive(data / "fox.tar", range(30))
@@ -316,7 +317,7 @@ def test_a_file_that_is_no_zip_is_a_data_error_that_names_it(data, content):
 
 
 def test_an_archive_that_grows_without_bound_is_refused(data, monkeypatch):
-    monkeypatch.setattr("imagenet_tasks.download.folder.MOST_BYTES_MORE", 10**6)
+    monkeypatch.setattr("imagenet_tasks.download.members.MOST_BYTES_MORE", 10**6)
     (data / "fox.tar.gz").write_bytes(gzip.compress(bytes(10**7)))
     refused = pytest.raises(DataError, match=r"fox\.tar\.gz: .*uncompresses to more than .* bytes")
     with closing(FolderSource(str(data), 10**6)) as source, refused:

@@ -118,17 +118,16 @@ def folder_settings(data: Path, *names: str) -> DownloadConfig:
 def test_the_profiles_classes_are_used_where_the_source_has_them_all(data, tmp_path):
     wanted = STUDY_CLASSES[:3]
     settings = folder_settings(data, *(c.class_id for c in STUDY_CLASSES[:5]))
-    found, passed_over = classes_of_run(Store(tmp_path), settings, wanted, named=False)
-    assert found == wanted
-    assert {why: sorted(names) for why, names in passed_over.items()} == {
-        "not named by the run": sorted(c.name for c in STUDY_CLASSES[3:5])
-    }
+    found = classes_of_run(Store(tmp_path), settings, wanted, named=False)
+    assert found.classes == wanted
+    others = ", ".join(c.name for c in sorted(STUDY_CLASSES[3:5], key=lambda c: c.class_id))
+    assert found.passed_over == (f"not named by the run: 2 ({others})",)
 
 
 def test_the_sources_own_classes_are_used_where_the_profiles_are_missing(data, tmp_path):
     settings = folder_settings(data, "dog", "cat", COBRA)
-    found, _ = classes_of_run(Store(tmp_path), settings, STUDY_CLASSES, named=False)
-    assert sorted(c.class_id for c in found) == ["cat", "dog", COBRA]
+    found = classes_of_run(Store(tmp_path), settings, STUDY_CLASSES, named=False)
+    assert sorted(c.class_id for c in found.classes) == ["cat", "dog", COBRA]
 
 
 def test_a_class_that_the_user_named_and_the_source_lacks_is_an_error(data, tmp_path):
@@ -159,5 +158,5 @@ def test_a_flat_folder_is_refused_with_what_lies_there_and_the_layout_that_works
 def test_a_name_with_a_comma_is_given_in_a_json_list_or_on_a_line_of_its_own(data, tmp_path, text):
     settings = folder_settings(data, "a, b", "cat", "CAT", "other")
     wanted = make_config("best", {"source": "folder", "location": str(data), "classes": text}).classes
-    found, _ = classes_of_run(Store(tmp_path), settings, wanted, named=True)
-    assert [c.name for c in found] == ["a, b", "CAT"]
+    found = classes_of_run(Store(tmp_path), settings, wanted, named=True)
+    assert [c.name for c in found.classes] == ["a, b", "CAT"]

@@ -3,14 +3,18 @@
 import json
 import os
 
+import pyarrow
 import pytest
 from fakes.pictures import COBRA, PANDA, fill, picture, quiet
+from fakes.web import FaultServer, answers
+from pyarrow import parquet
 
 from imagenet_tasks.download.classes import classes_of_run
 from imagenet_tasks.download.records import Records
 from imagenet_tasks.download.sources import open_source
 from imagenet_tasks.download.stage import download_class
 from imagenet_tasks.errors import ConfigError
+from imagenet_tasks.settings.classes import folder_class
 from imagenet_tasks.settings.config import DownloadConfig
 from imagenet_tasks.settings.profiles import make_config
 from imagenet_tasks.store.storage import Store
@@ -93,14 +97,87 @@ def test_a_name_that_two_files_have_is_no_ones(data):
 
 
 def test_what_no_row_names_and_a_split_that_is_not_heeded_are_told(data):
-    (data / "labels.csv").write_text("file,label,split\n0000,cat,train\n0001,dog,test\n")
+    (data / "labels.csv").write_text("file,label,fold\n0000,cat,1\n0001,dog,train\n")
     config = make_config("best", {"source": "folder", "location": str(data)})
-    classes, passed_over = classes_of_run(Store(data.parent / "home"), config.download, config.classes, named=False)
-    assert [c.name for c in classes] == ["cat", "dog"]
-    assert passed_over == {
-        "not named by the table": [f"images/000{n}.png" for n in (2, 3, 4, 5)],
-        "a column of the table that is ignored, since the run makes its own split": ["split"],
-    }
+    found = classes_of_run(Store(data.parent / "home"), config.download, config.classes, named=False)
+    assert [c.name for c in found.classes] == ["cat", "dog"]
+    assert found.passed_over == (
+        "not named by the table: 4 (images/0002.png, images/0003.png, images/0004.png, ...)",
+        "a split column that is ignored, since it holds more than train, val and test: 1 (it holds '1')",
+    )
+
+
+SPLIT = "file,label,Split\n0000,cat,train\n0001,dog,TRAIN\n0002,cat,val\n0003,dog,val\n0004,cat,train\n"
+
+
+def test_the_parts_that_the_rows_name_are_the_sides_of_the_split(data):
+    (data / "labels.csv").write_text(SPLIT)
+    settings = DownloadConfig(source="folder", location=str(data))
+    with open_source(settings, Store(data.parent / "home")) as source:
+        assert source.layout == ["train is split between training and validation", "val is the test side"]
+        sides = {os.path.basename(name): source.given_side(name) for name in source.candidates("cat")}  # noqa: PTH119
+    assert sides == {"0000.png": "not test", "0002.png": "test", "0004.png": "not test"}
+
+
+def test_the_parts_that_the_rows_name_are_one_set_where_the_settings_say_so(data):
+    (data / "labels.csv").write_text(SPLIT)
+    settings = DownloadConfig(source="folder", location=str(data), given_split=False)
+    with open_source(settings, Store(data.parent / "home")) as source:
+        assert {source.given_side(name) for name in source.candidates("cat")} == {None}
+
+
+def test_the_settings_may_name_the_columns(data):
+    (data / "labels.csv").write_text("label,Photo,kind,part\n1,0000,cat,train\n1,0001,dog,test\n")
+    settings = DownloadConfig(
+        source="folder", location=str(data), table_columns=("file=photo", "label=kind", "split=part")
+    )
+    with open_source(settings, Store(data.parent / "home")) as source:
+        assert [c.name for c in source.classes()] == ["cat", "dog"]
+        assert {source.given_side(name) for name in source.candidates("dog")} == {"test"}
+
+
+@pytest.mark.parametrize("wrong", ["photo", "file=", "kind=label"])
+def test_a_column_that_is_none_is_refused_by_name(wrong):
+    with pytest.raises(ConfigError, match=rf"table_columns: expected such as file=photo.* received {wrong}"):
+        make_config("best", {"table_columns": [wrong]})
+
+
+def test_a_table_may_be_in_parquet(data):
+    columns = {"image": [file for file, _ in ROWS], "label": [label for _, label in ROWS], "bytes": [b"x"] * len(ROWS)}
+    parquet.write_table(pyarrow.table(columns), data / "labels.parquet")
+    assert found(data) == WANTED
+    assert found(data / "labels.parquet") == WANTED
+
+
+def test_pictures_within_a_parquet_table_are_refused_with_its_columns(data):
+    table = pyarrow.table({"image": [{"bytes": b"x", "path": "a.png"}], "label": [1]})
+    parquet.write_table(table, data / "labels.parquet")
+    with pytest.raises(ConfigError, match=r"column image holds more .* write them to files first"):
+        found(data / "labels.parquet")
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" + bytes(100) + b"PAR1"])
+def test_a_damaged_parquet_table_is_refused_by_name(data, content):
+    (data / "labels.parquet").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"labels\.parquet: expected a table in Parquet"):
+        found(data / "labels.parquet")
+
+
+def test_rows_may_name_urls_beside_files(data):
+    """Their pictures are asked for within the bounds of all downloads, and their hosts are counted as such."""
+    with FaultServer() as web:
+        web.routes = {"/a.png": answers(picture(100, kind="PNG"))}
+        rows = f"0000,cat\n{web.url}/a.png,cat\n{web.url}/gone.png,cat\n0001,dog\n"
+        (data / "labels.csv").write_text(f"image_url,label\n{rows}")
+        store = Store(data.parent / "home")
+        settings = DownloadConfig(source="folder", location=str(data), allowed_private_hosts=("127.0.0.1",))
+        ref, _ = download_class(store, settings, folder_class("cat"), progress=quiet())
+        blocked, _ = download_class(
+            Store(data.parent / "other"), DownloadConfig(source="folder", location=str(data)), folder_class("cat"),
+            progress=quiet(),
+        )  # fmt: skip
+    assert (ref.accepted, ref.rejected, ref.hosts) == (2, {"gone": 1}, {"other": (1, 2)})
+    assert (blocked.accepted, blocked.rejected) == (1, {"blocked_address": 2})
 
 
 @pytest.mark.parametrize(
