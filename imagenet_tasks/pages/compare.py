@@ -62,6 +62,7 @@ def compare(a: Report, b: Report) -> Comparison:
     rows_a, rows_b = ({row.class_id: row for row in report.classes} for report in (a, b))
     same_classes = rows_a.keys() == rows_b.keys()
     same_split = all(a.settings.preprocess.get(name) == b.settings.preprocess.get(name) for name in SPLIT_BY)
+    same_split = same_split and a.data.split_given == b.data.split_given
     classes = [
         _difference(
             (rows_a.get(class_id) or rows_b[class_id]).name, class_id,
