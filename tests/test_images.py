@@ -12,7 +12,7 @@ import imagehash
 import numpy as np
 import pytest
 from fakes.pictures import encode, picture
-from PIL import Image
+from PIL import Image, ImageCms
 
 from imagenet_tasks.errors import Rejected, RejectReason
 from imagenet_tasks.images import FORMATS, decode, judge, look, resize, to_array
@@ -234,6 +234,65 @@ def test_f23_cmyk_has_its_true_colours(at_least):
     decoded = decode(encode(flag().convert("CMYK"), quality=95), at_least=at_least)
     assert decoded.mode == "RGB"
     assert near(corners(decoded), [RED, BLUE, WHITE])
+
+
+def swapped_profile() -> bytes:
+    """sRGB's profile with red and blue exchanged, so that it cannot be taken for sRGB."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    exchanged = profile.replace(b"rXYZ", b"....").replace(b"bXYZ", b"rXYZ").replace(b"....", b"bXYZ")
+    return exchanged.replace("sRGB".encode("utf-16-be"), "BGRs".encode("utf-16-be"))
+
+
+def ink_profile() -> bytes:
+    """A printer's profile whose cyan ink is red: every ink's colour stands in a table of two steps each."""
+    red, white, black = (137, 208, 195), (255, 128, 128), (0, 128, 128)  # Lab, in 8 bits
+    corners = [
+        black if black_ink else red if cyan else white for cyan in (0, 1) for _ in range(4) for black_ink in (0, 1)
+    ]
+    table = b"mft1" + bytes(4) + bytes((4, 3, 2, 0))
+    table += b"".join((65536 * one).to_bytes(4, "big") for one in (1, 0, 0, 0, 1, 0, 0, 0, 1))
+    table += bytes(range(256)) * 4 + bytes(level for corner in corners for level in corner) + bytes(range(256)) * 3
+    named = b"desc" + bytes(4) + (4).to_bytes(4, "big") + b"ink\0" + bytes(79)
+    tags, data = b"", b""
+    for name, content in ((b"desc", named), (b"A2B0", table)):
+        place = 128 + 4 + 2 * 12 + len(data)
+        tags += name + place.to_bytes(4, "big") + len(content).to_bytes(4, "big")
+        data += content + bytes(-len(content) % 4)
+    head = bytes(4) + b"\x02\x40\0\0prtrCMYKLab " + bytes(12) + b"acsp" + bytes(28)
+    head += bytes.fromhex("0000f6d6000100000000d32d") + bytes(48)
+    body = head + (2).to_bytes(4, "big") + tags + data
+    return (len(body) + 4).to_bytes(4, "big") + body
+
+
+@AT_LEAST
+def test_colours_are_converted_by_the_profile_that_a_picture_brings(at_least):
+    red = Image.new("RGB", (120, 90), (250, 10, 10))
+    for kind in ("JPEG", "PNG", "WEBP", "TIFF"):
+        shown = decode(encode(red, kind, icc_profile=swapped_profile()), at_least=at_least).getpixel((9, 9))
+        assert near([shown], [(10, 10, 250)], 20), kind
+
+
+def test_the_colours_of_an_array_are_those_of_the_decoded_picture():
+    data = photo(kind="JPEG", icc_profile=swapped_profile())
+    array = to_array(data, rows_px=68, columns_px=45).astype(int)
+    assert np.abs(array - resize(decode(data), rows_px=68, columns_px=45)).mean() < 2
+    assert np.abs(array - to_array(photo(), rows_px=68, columns_px=45)).mean() > 20
+
+
+@AT_LEAST
+def test_inks_are_converted_by_the_profile_that_a_picture_brings(at_least):
+    cyan = Image.new("CMYK", (120, 90), (255, 0, 0, 0))
+    assert near([decode(encode(cyan), at_least=at_least).getpixel((9, 9))], [(0, 255, 255)], 20)
+    red, green, blue = decode(encode(cyan, icc_profile=ink_profile()), at_least=at_least).getpixel((9, 9))
+    assert red > 200 > 100 > max(green, blue)
+
+
+@pytest.mark.parametrize(
+    "profile", [b"", b"x", swapped_profile()[:200], ink_profile()], ids=["none", "no", "cut", "CMYK"]
+)
+def test_a_profile_that_cannot_be_used_changes_nothing(profile):
+    red = Image.new("RGB", (120, 90), (250, 10, 10))
+    assert decode(encode(red, "PNG", icc_profile=profile)).getpixel((9, 9)) == (250, 10, 10)
 
 
 @AT_LEAST

@@ -103,7 +103,7 @@ SELECTION = Kind(
 ARRAY = Kind(
     name="array", folder="arrays", files=r"[^/]+\.npy|ids\.json", title="Pictures as arrays",
     inputs={"selection": "selection"}, settings=("rows_px", "columns_px"),
-    version=4, golden="4:25cbbf407a97f30e",
+    version=5, golden="5:25cbbf407a97f30e",
 )  # fmt: skip
 DATASET = Kind(
     name="dataset", folder="datasets", files=r"(dataset|data_quality)\.json|split\.csv", title="Dataset",
