@@ -25,6 +25,7 @@ MADE_OF: dict[GivenSide | None, str] = {
     None: "one set with the other parts", "train": "the training side", "validation": "the validation side",
     "test": "the test side", "not test": "split between training and validation",
 }  # fmt: skip
+NOT_TRAINED = "a class without training pictures"
 LITTER = ("__macosx", "thumbs.db", "desktop.ini", "@eadir")  # of file managers, as all that begins with "."
 
 

@@ -1,16 +1,18 @@
 """The source `folder`: a directory, URL or archive that holds a folder of pictures, or an archive, per class."""
 
+import re
 import threading
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO
 
 from upath import UPath
 
-from imagenet_tasks.artifacts.references import GivenSide
+from imagenet_tasks.artifacts.references import GivenSide, Split
 from imagenet_tasks.download.files import (
     MADE_OF,
+    NOT_TRAINED,
     PARTS,
     PICTURES,
     FileSource,
@@ -25,6 +27,12 @@ from imagenet_tasks.download.members import Archives, Member, Opened, archive_su
 from imagenet_tasks.errors import ConfigError, SourceUnavailable, without_secrets
 from imagenet_tasks.settings.classes import classes_called, shown
 
+# What authors of sets call the folders that hold all pictures, and what they say of these.
+NOT_CLASSES = {
+    "images", "image", "imgs", "img", "jpegimages", "photos", "pictures", "annotations", "annotation", "labels",
+    "masks", "trimaps", "segmentationclass", "segmentationobject", "imagesets", "meta", "metadata",
+}  # fmt: skip
+FEW_FOLDERS, LOOKED_INTO, DEEPEST = 6, 50, 20
 NO_CLASS = "a picture that lies in no class's folder"
 Found = dict[str, str]  # the versions of files by their locators
 
@@ -78,6 +86,7 @@ class FolderSource(FileSource):
         self._given_split, self._in_parts = given_split, False
         try:
             is_archive = bool(archive_suffix(name_of(root))) and root.is_file()
+            self._is_at_hand = is_archive or bool(self._real_root)  # so that looking around in it is no request each
             level = self._level_in_archive(root) if is_archive else self._level_of(root)
         except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
             trouble = "may not be read" if isinstance(error, PermissionError) else "is not a folder"
@@ -113,44 +122,73 @@ class FolderSource(FileSource):
 
     def _classes_of(self, level: _Level) -> Iterator[tuple[_Entry, GivenSide | None]]:
         """Yields what is a class of a location, with the side that is given to its pictures."""
-        names = {entry.name.casefold() for entry in level.folders}
-        if names and len(level.folders) == len(level.entries) and names <= set(PARTS):
-            yield from self._of_parts(level)
+        if parts := _parts_of_set(level):
+            yield from self._of_parts(level, parts)
             return
-        if len(level.entries) == 1 and level.folders:
-            below = level.folders[0].inside()  # type: ignore[misc]
-            several = len(below.entries) > 1 or {entry.name.casefold() for entry in below.folders} & set(PARTS)
-            if several and NO_CLASS not in below.passed_over:
-                self._keep(level)
-                self._layout.append(f"the classes lie in {shown(below.where)}")
-                yield from self._classes_of(below)
-                return
+        below = self._one_below(level)
         self._keep(level)
+        if below:
+            self._layout.append(f"the classes lie in {shown(below.where)}")
+            yield from self._classes_of(below)
+            return
+        names = [entry.name for entry in level.entries]
+        if len(names) > 1 and {name.casefold() for name in names} <= NOT_CLASSES:
+            raise ConfigError(
+                f"location: {' and '.join(names)} hold all pictures and what is said of them, and are no classes. "
+                "Expected a folder or an archive per class, such as cat/1.jpg, or a table of files and labels as the "
+                "location."
+            )
         yield from ((entry, None) for entry in level.entries)
 
-    def _of_parts(self, level: _Level) -> Iterator[tuple[_Entry, GivenSide | None]]:
+    def _one_below(self, level: _Level) -> _Level | None:
+        """Returns what lies in the one folder that holds the classes; None where they lie here."""
+        folders = level.folders
+        if len(folders) < len(level.entries):
+            return None
+        if self._is_at_hand and 1 < len(folders) <= FEW_FOLDERS:
+            folders = [folder for folder in folders if _has_pictures(folder)]
+        if len(folders) != 1 or not folders[0].inside:
+            return None
+        below = folders[0].inside()
+        if NO_CLASS in below.passed_over or below.where.count("/") > DEEPEST:
+            return None
+        if len(below.entries) < 2 and not _parts_of_set(below) and not self._one_below(below):
+            return None
+        others = [f"{level.where}{folder.name}" for folder in level.folders if folder is not folders[0]]
+        if others:
+            level.passed_over["a folder without pictures"] += others
+        return below
+
+    def _of_parts(self, level: _Level, parts: Mapping[str, Split]) -> Iterator[tuple[_Entry, GivenSide | None]]:
         """Yields what is a class of a split set."""
-        parts = [(folder.name, PARTS[folder.name.casefold()], folder.inside()) for folder in level.folders]  # type: ignore[misc]
-        for one in (level, *(inside for _, _, inside in parts)):
-            self._keep(one)
-        parts = [part for part in parts if part[2].entries]
-        have = {side for _, side, _ in parts}
-        if not have:
-            listed = " and ".join(folder.name for folder in level.folders)
-            raise ConfigError(
-                f"location: {listed} are the parts of one set of pictures, and no classes; in none of them lies a "
-                "folder or an archive per class. Expected such as train/cat/1.jpg, or a table of files and labels."
-            )
-        sides = sides_of_parts(have) if self._given_split else {}
         self._in_parts = True
-        self._layout += [f"{shown(inside.where)} is {MADE_OF[sides.get(side)]}" for _, side, inside in parts]
-        trained = {entry.name for _, side, inside in parts if side == "train" for entry in inside.entries}
-        for _, side, inside in parts:
-            for entry in inside.entries:
-                if sides and entry.name not in trained:
-                    self._passed_over["a class without training pictures"].append(f"{inside.where}{entry.name}")
-                else:
-                    yield entry, sides.get(side)
+        found: list[tuple[Split, _Level]] = []
+        for folder in level.folders:
+            if folder.name not in parts:
+                level.passed_over["no part of the split set"].append(f"{level.where}{folder.name}")
+            elif folder.inside:
+                inside = folder.inside()
+                self._keep(inside)
+                while below := self._one_below(inside):
+                    inside = below
+                    self._keep(inside)
+                found.append((parts[folder.name], inside))
+        self._keep(level)
+        trained = {entry.name for side, inside in found if side == "train" for entry in inside.entries}
+        for _, inside in found:
+            if trained and (unknown := [entry for entry in inside.entries if entry.name not in trained]):
+                self._passed_over[NOT_TRAINED] += [f"{inside.where}{entry.name}" for entry in unknown]
+                inside.entries = [entry for entry in inside.entries if entry.name in trained]
+        found = [(side, inside) for side, inside in found if inside.entries]
+        if not found:
+            raise ConfigError(
+                f"location: {' and '.join(map(shown, parts))} are the parts of one set of pictures, and no classes; in "
+                "none of them lies a folder or an archive per class. Expected such as train/cat/1.jpg, or a table of "
+                "files and labels as the location."
+            )
+        sides = sides_of_parts({side for side, _ in found}) if self._given_split else {}
+        self._layout += [f"{shown(inside.where)} is {MADE_OF[sides.get(side)]}" for side, inside in found]
+        yield from ((entry, sides.get(side)) for side, inside in found for entry in inside.entries)
 
     def _keep(self, level: _Level) -> None:
         for why, names in level.passed_over.items():
@@ -237,6 +275,40 @@ class FolderSource(FileSource):
             if not any(map(is_hidden, _parts_of(member.name))):
                 self._get[f"{where}#{member.name}"] = member.read
                 yield f"{where}#{member.name}", f"{version} {member.place}"
+
+
+def _parts_of_set(level: _Level) -> dict[str, Split]:
+    """Returns the folders that are the parts of a split set, by name: {} where they are none.
+
+    They are called train and val, or alike but for that, as seg_train and seg_test, or train1 and test1.
+    """
+    if len(level.folders) < len(level.entries):
+        return {}
+    alike: defaultdict[tuple[str, ...], dict[str, Split]] = defaultdict(dict)
+    for folder in level.folders:
+        words = re.findall(r"[^\W\d_]+", folder.name.casefold())
+        if len(called := [word for word in words if word in PARTS]) == 1:
+            alike[tuple(word for word in words if word not in PARTS)][folder.name] = PARTS[called[0]]
+    for parts in alike.values():
+        if "train" in parts.values() and len(set(parts.values())) > 1:
+            return parts
+    return alike[()] if len(alike[()]) == len(level.folders) else {}
+
+
+def _has_pictures(entry: _Entry) -> bool:
+    """Tells whether a folder holds a picture or an archive; after a look into some of those below it."""
+    waiting = deque([entry])
+    for _ in range(LOOKED_INTO):
+        if not waiting:
+            return False
+        entry = waiting.popleft()
+        if not entry.inside:
+            return True
+        level = entry.inside()
+        if NO_CLASS in level.passed_over:
+            return True
+        waiting += level.entries
+    return False
 
 
 def _parts_of(name: str) -> list[str]:

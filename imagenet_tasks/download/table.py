@@ -15,6 +15,7 @@ from imagenet_tasks.artifacts.references import HELD_OUT_FIRST, GivenSide
 from imagenet_tasks.download.fetch import Fetcher, host_name
 from imagenet_tasks.download.files import (
     MADE_OF,
+    NOT_TRAINED,
     PARTS,
     PICTURES,
     FileSource,
@@ -29,7 +30,8 @@ from imagenet_tasks.settings.classes import classes_called, shown
 from imagenet_tasks.settings.config import DownloadConfig
 
 TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
-FOUND = tuple(f"labels{suffix}" for suffix in TABLES)  # at a location, it is the table of what lies there
+# At a location, it is the table of what lies there.
+FOUND = tuple(f"{name}{suffix}" for name in ("labels", "metadata") for suffix in TABLES)
 COLUMNS = {  # by what they hold, the names that they usually have
     "file": (
         "file", "filename", "file_name", "filepath", "path", "image", "image_path", "url", "image_url", "image_id",
@@ -63,6 +65,7 @@ class TableSource(FileSource):
         self._where = without_secrets(str(table))
         self._columns = {what: (name.casefold(),) for what, name in settings.columns.items()}
         self._unheeded: list[str] = []
+        self._untrained: list[str] = []
         rows = list(self._read())
         called = classes_called(label for _, label, _ in rows)
         self._classes = {c.class_id: c for c in called.values()}
@@ -70,6 +73,9 @@ class TableSource(FileSource):
         self._rows: defaultdict[str, defaultdict[GivenSide | None, list[str]]] = defaultdict(lambda: defaultdict(list))
         for file, label, part in rows:
             self._rows[called[label].class_id][sides.get(part.casefold())].append(file)
+        if sides:
+            untrained = [c for c, parts in self._rows.items() if not parts.keys() & {"train", "not test"}]
+            self._untrained = [self._classes.pop(class_id).name for class_id in untrained]
 
     def _sides_of(self, parts: Sequence[str], given_split: bool) -> dict[str, GivenSide]:
         """Returns the sides of the parts that the rows name; none where these are not those of a split set."""
@@ -104,6 +110,8 @@ class TableSource(FileSource):
         named = {locator for file in files if (locator := self._locator(file))}
         others = [path for path, locator in self._paths.items() if locator not in named] if files else []
         found = {"not named by the table": others} if others else {}
+        if self._untrained:
+            found[NOT_TRAINED] = self._untrained
         if self._unheeded:
             found["a split column that is ignored, since it holds more than train, val and test"] = self._unheeded
         return found

@@ -127,13 +127,13 @@ def test_the_parts_that_the_rows_name_are_one_set_where_the_settings_say_so(data
 
 
 def test_the_settings_may_name_the_columns(data):
-    (data / "labels.csv").write_text("label,Photo,kind,part\n1,0000,cat,train\n1,0001,dog,test\n")
+    (data / "labels.csv").write_text("label,Photo,kind,part\n1,0000,cat,train\n1,0001,dog,train\n1,0002,dog,test\n")
     settings = DownloadConfig(
         source="folder", location=str(data), table_columns=("file=photo", "label=kind", "split=part")
     )
     with open_source(settings, Store(data.parent / "home")) as source:
         assert [c.name for c in source.classes()] == ["cat", "dog"]
-        assert {source.given_side(name) for name in source.candidates("dog")} == {"test"}
+        assert {source.given_side(name) for name in source.candidates("dog")} == {"not test", "test"}
 
 
 @pytest.mark.parametrize("wrong", ["photo", "file=", "kind=label"])

@@ -1,0 +1,159 @@
+"""How people's and published sets are laid out: each is read as its author meant it, or refused in a sentence."""
+
+import io
+import tarfile
+from collections import Counter
+
+import pytest
+from fakes.pictures import picture
+
+from imagenet_tasks.download.sources import open_source
+from imagenet_tasks.errors import ConfigError
+from imagenet_tasks.settings.config import DownloadConfig
+from imagenet_tasks.store.storage import Store
+
+PICTURE = picture(1, kind="PNG")
+
+
+def lay_out(where, names, texts):
+    for name in names:
+        path = where / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(PICTURE)
+    for name, text in texts.items():
+        path = where / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def read(location, **settings) -> dict[str, Counter]:
+    """How many pictures each class has, by the side that is given to them."""
+    config = DownloadConfig(source="folder", location=str(location), **settings)
+    with open_source(config, Store(location.parent / "home")) as source:
+        return {
+            c.name: Counter(str(source.given_side(name)) for name in source.candidates(c.class_id))
+            for c in source.classes()
+        }
+
+
+REST, TEST, ALL = {"not test": 1}, {"test": 1}, {"None": 1}
+SETS = {
+    "imagenette2-160": (
+        ["imagenette2/train/n01440764/a.JPEG", "imagenette2/val/n01440764/b.JPEG",
+         "imagenette2/train/n02102040/c.JPEG"],
+        {"imagenette2/noisy_imagenette.csv": "path,noisy_labels_0\n"},
+        {"tench": REST | TEST, "English springer": REST},
+    ),
+    "tiny-imagenet-200, whose validation pictures have their labels in a text": (
+        ["train/n01443537/images/a.JPEG", "train/n01629819/images/b.JPEG", "val/images/v.JPEG", "test/images/t.JPEG"],
+        {"wnids.txt": "n01443537", "val/val_annotations.txt": "v.JPEG\tn01443537", "train/n01443537/b.txt": "x"},
+        {"goldfish": {"None": 2}, "European fire salamander": ALL},
+    ),
+    "ILSVRC as Kaggle has it": (
+        ["ILSVRC/Data/CLS-LOC/train/n01440764/a.JPEG", "ILSVRC/Data/CLS-LOC/train/n02102040/a.JPEG",
+         "ILSVRC/Data/CLS-LOC/val/v.JPEG", "ILSVRC/Data/CLS-LOC/test/t.JPEG"],
+        {"ILSVRC/Annotations/CLS-LOC/train/n01440764/a.xml": "<a/>", "ILSVRC/ImageSets/CLS-LOC/train_cls.txt": "a"},
+        {"tench": ALL, "English springer": ALL},
+    ),
+    "CIFAR-10 and MNIST as pictures": (
+        ["training/0/1.png", "training/1/2.png", "testing/0/3.png", "testing/1/4.png"],
+        {},
+        {"0": REST | TEST, "1": REST | TEST},
+    ),
+    "Intel's scenes": (
+        ["seg_train/seg_train/sea/1.jpg", "seg_train/seg_train/street/2.jpg", "seg_test/seg_test/sea/3.jpg",
+         "seg_test/seg_test/street/4.jpg", "seg_pred/seg_pred/5.jpg"],
+        {},
+        {"sea": REST | TEST, "street": REST | TEST},
+    ),
+    "Food-101": (
+        ["food-101/images/apple_pie/1.jpg", "food-101/images/beet_salad/2.jpg"],
+        {"food-101/meta/train.txt": "apple_pie/1", "food-101/README.txt": "x"},
+        {"apple pie": ALL, "beet salad": ALL},
+    ),
+    "CUB-200": (
+        ["CUB_200_2011/images/001.Black_footed_Albatross/1.jpg", "CUB_200_2011/images/002.Laysan_Albatross/2.jpg"],
+        {"CUB_200_2011/attributes/attributes.txt": "x", "CUB_200_2011/parts/parts.txt": "x", "attributes.txt": "x"},
+        {"001.Black footed Albatross": ALL, "002.Laysan Albatross": ALL},
+    ),
+    "Stanford Dogs": (
+        ["Images/n02085620-Chihuahua/1.jpg", "Images/n02085782-Japanese_spaniel/2.jpg"],
+        {"Annotation/n02085620-Chihuahua/1": "<annotation/>"},
+        {"n02085620-Chihuahua": ALL, "n02085782-Japanese spaniel": ALL},
+    ),
+    "EuroSAT": (["2750/Forest/1.jpg", "2750/River/2.jpg"], {}, {"Forest": ALL, "River": ALL}),
+    "Roboflow's folders": (
+        [f"{part}/{name}/1.jpg" for part in ("train", "valid", "test") for name in ("cat", "dog")],
+        {"README.dataset.txt": "x"},
+        {name: {"train": 1, "validation": 1, "test": 1} for name in ("cat", "dog")},
+    ),
+    "Hugging Face's folder of pictures with a table": (
+        ["data/1.png", "data/2.png"],
+        {"metadata.csv": "file_name,label\ndata/1.png,cat\ndata/2.png,dog\n"},
+        {"cat": ALL, "dog": ALL},
+    ),
+    "classes with folders of their own": (
+        ["cat/day 1/1.jpg", "cat/day 2/2.jpg", "dog/3.jpg"], {}, {"cat": {"None": 2}, "dog": ALL},
+    ),
+    "classes that are called like parts": (
+        ["bullet_train/1.jpg", "test_tube/2.jpg", "trainer/3.jpg"],
+        {},
+        {"bullet train": ALL, "test tube": ALL, "trainer": ALL},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_a_set_is_read_as_its_author_meant_it(tmp_path, name):
+    names, texts, classes = SETS[name]
+    lay_out(tmp_path / "in", names, texts)
+    assert read(tmp_path / "in") == classes
+
+
+@pytest.mark.parametrize("name", [name for name in SETS if "table" not in name])
+def test_a_set_is_read_alike_from_one_archive(tmp_path, name):
+    names, texts, classes = SETS[name]
+    with tarfile.open(tmp_path / "set.tar.gz", "w:gz") as tar:
+        for path, content in [(name, PICTURE) for name in names] + [(n, t.encode()) for n, t in texts.items()]:
+            member = tarfile.TarInfo(f"./{path}")
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    assert read(tmp_path / "set.tar.gz") == classes
+
+
+def test_an_archive_of_folders_without_end_has_no_class(tmp_path):
+    with tarfile.open(tmp_path / "deep.tar", "w") as tar:
+        member = tarfile.TarInfo("a/" * 20_000 + "1.jpg")
+        member.size = len(PICTURE)
+        tar.addfile(member, io.BytesIO(PICTURE))
+    assert len(read(tmp_path / "deep.tar")) == 1
+
+
+REFUSED = {
+    "Oxford's pets": (
+        ["images/Abyssinian_1.jpg", "images/pug_2.jpg", "annotations/trimaps/Abyssinian_1.png"],
+        r"images hold all pictures and what is said of them, and are no classes\. Expected a folder",
+    ),
+    "YOLO's": (["images/train/1.jpg", "images/val/2.jpg"], r"train and val are the parts of one set of pictures"),
+    "Kaggle's dogs and cats": (["train/cat.0.jpg", "train/dog.0.jpg", "test1/1.jpg"], r"are the parts of one set of"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_set_whose_labels_are_nowhere_in_its_folders_is_refused(tmp_path, name):
+    names, said = REFUSED[name]
+    lay_out(tmp_path / "in", names, {"labels/train/1.txt": "0 0.5 0.5"} if name == "YOLO's" else {})
+    with pytest.raises(ConfigError, match=said):
+        read(tmp_path / "in")
+
+
+def test_a_competitions_table_beside_its_folders_is_given_as_the_location(tmp_path):
+    rows = "id,breed\n1,boston_bull\n2,dingo\n"
+    lay_out(tmp_path / "in", ["train/1.jpg", "train/2.jpg", "test/3.jpg"], {"train.csv": rows})
+    assert read(tmp_path / "in" / "train.csv") == {"boston bull": ALL, "dingo": ALL}
+
+
+def test_a_class_without_training_rows_is_none(tmp_path):
+    rows = "file,label,split\n1,cat,train\n2,dog,train\n3,fox,test\n3,cat,test\n"
+    lay_out(tmp_path / "in", ["1.png", "2.png", "3.png"], {"labels.csv": rows})
+    assert read(tmp_path / "in") == {"cat": REST | TEST, "dog": REST}
