@@ -47,9 +47,18 @@ below IMAGENET_HOME.
 """
 
 
+BOUNDS = {"minimum", "maximum", "exclusiveMinimum"}
+NOT_ONE = {"not": {"const": 1}}
+
+
 def _override(kind: str | list[str], title: str, help_text: str, section: str, **schema: Any) -> Param:
-    """A form field that is empty by default, which means "as the profile says"."""
+    """A form field that is empty by default, which means "as the profile says".
+
+    A number's bounds are out of the form's sight: what is typed beyond them it would change to them without a word.
+    """
     kinds = [kind] if isinstance(kind, str) else kind
+    if bounds := {name: schema.pop(name) for name in BOUNDS & schema.keys()}:
+        schema["allOf"] = [bounds]
     return Param(None, type=["null", *kinds], title=title, section=section, description_md=help_text, **schema)
 
 
@@ -120,16 +129,21 @@ PARAMS: dict[str, Param] = {
         maximum=100_000,
     ),
     "min_images_per_class": _override(
-        "integer", "Fewest pictures per class", "A class with fewer falls short. Empty: 20.", "Pictures", minimum=1
+        "integer",
+        "Fewest pictures per class",
+        "A class with fewer falls short. Empty: 20, or *Pictures per class* where these are fewer.",
+        "Pictures",
+        minimum=1,
     ),
     "min_classes": _override(
         "integer",
         "Fewest classes",
         "With so many classes that do not fall short the run goes on without the others, and its report says so. "
-        "Empty: all; one class that falls short stops the run.",
+        "Empty or 0: all; one class that falls short stops the run.",
         "Pictures",
-        minimum=2,
+        minimum=0,
         maximum=MAX_CLASSES,
+        **NOT_ONE,
     ),
     "model": _override(
         "string",
@@ -187,10 +201,11 @@ PARAMS: dict[str, Param] = {
         "integer",
         "Tune, with ... candidates",
         "Tries so many settings of `compact` on validation, beside the run itself: 8 take about as long as eight "
-        "trainings. The report has the winner's, to be entered for the next run. Empty: no tuning.",
+        "trainings. The report has the winner's, to be entered for the next run. Empty or 0: no tuning.",
         "Training",
-        minimum=2,
+        minimum=0,
         maximum=64,
+        **NOT_ONE,
     ),
     "seed": _override(
         "integer", "Seed", "Of weights, order and augmentation. Empty: 0.", "Training", minimum=0, maximum=2**31 - 1
@@ -207,7 +222,7 @@ PARAMS: dict[str, Param] = {
     "early_stopping_patience": _override(
         "integer",
         "Stop early after ... epochs",
-        "That is, so many without a better validation loss. Empty: never.",
+        "That is, so many without a better validation loss. Empty or 0: never.",
         "Training",
         minimum=0,
         maximum=1000,
@@ -216,18 +231,19 @@ PARAMS: dict[str, Param] = {
         "integer",
         "Check the labels in ... parts",
         "Each part is judged by a training on the others, and pictures whose label that disputes are listed "
-        "in the report and not copied. Costs as many trainings. Empty: none.",
+        "in the report and not copied. Costs as many trainings. Empty or 0: none.",
         "Training",
-        minimum=2,
+        minimum=0,
         maximum=10,
+        **NOT_ONE,
     ),
     "final_models": _override(
         "integer",
         "Final model of ... seeds",
         "So many seeds of the best training, and mirrored views, become one Keras model: mostly better, and slower to "
-        "answer. The report says by how much. At most as many as seeds. Empty: none.",
+        "answer. The report says by how much. At most as many as seeds. Empty or 0: none.",
         "Training",
-        minimum=1,
+        minimum=0,
         maximum=20,
     ),
     "learning_curve": _override(
@@ -325,10 +341,12 @@ PARAMS: dict[str, Param] = {
     "more_settings": _override(
         "array",
         "More settings",
-        "One a line, for what has no field here: `batch_size=32`. `python -m imagenet_tasks config` lists all.",
+        "One a line, for what has no field here: `batch_size=32`. `python -m imagenet_tasks config` lists all; "
+        "`arms=` with nothing behind it empties a list.\n\n"
+        "Or **all settings of another run**: paste the JSON from its report (*Settings*) or its *Report* tab. It "
+        "brings its own profile; a field that is filled in above takes precedence over it.",
         "More",
-        items={"type": "string", "pattern": r"^\s*[a-z_]+\s*=", "maxLength": 10_000},
-        uniqueItems=True,
+        items={"type": "string", "pattern": r"^\s*($|[a-z_]+\s*=|[\[\]{}\"])", "maxLength": 500_000},
     ),
     "force": Param(
         None,

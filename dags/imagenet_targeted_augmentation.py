@@ -43,7 +43,7 @@ from imagenet_tasks.errors import (
 )
 from imagenet_tasks.settings.config import MAX_ROUNDS
 from imagenet_tasks.settings.credentials import Credentials, make_credentials
-from imagenet_tasks.settings.profiles import PROFILES
+from imagenet_tasks.settings.profiles import find_profile, read_settings
 from imagenet_tasks.settings.texts import assignments
 
 log = logging.getLogger(__name__)
@@ -92,15 +92,22 @@ def _credentials(connection: str) -> Credentials:
 
 
 def _overrides(params: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Returns the profile and the settings of a run: of the form, its lines of further ones, and the environment."""
+    """Returns the profile and the settings of a run: of the form, of its last field, and of the environment."""
     given = dict(params)
-    profile = given.pop("profile")
-    more = assignments(given.pop("more_settings", None) or (), where="more_settings:")
-    own = {name for name, value in given.items() if value not in (None, "", [])} - {"accept_imagenet_terms"}
-    if twice := sorted(own & more.keys()):
-        raise ConfigError(f"more_settings: {', '.join(twice)} stands in a field of its own, too; leave one out")
+    profile, lines = given.pop("profile"), [line for line in given.pop("more_settings", None) or () if line.strip()]
+    own = {name for name, value in given.items() if value is not None}
+    if not given["accept_imagenet_terms"]:
+        own.remove("accept_imagenet_terms")
+    if lines and lines[0].lstrip().startswith("{"):  # another run's: what is filled in here is changed in it
+        more = read_settings("\n".join(lines), where="more_settings")
+        profile = more.pop("profile", profile)
+        more = {name: value for name, value in more.items() if name not in own}
+    else:
+        more = assignments(lines, where="more_settings:")
+        if twice := sorted(own & more.keys()):
+            raise ConfigError(f"more_settings: {', '.join(twice)} stands in a field of its own, too; leave one out")
     given |= more
-    source = given["source"] or PROFILES[profile].download.source
+    source = given["source"] or find_profile(profile).download.source
     if source == "folder":  # of the others, an address on the web is asked
         given["location"] = given["location"] or LOCATION
     if source != "sample":

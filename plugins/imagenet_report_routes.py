@@ -275,10 +275,12 @@ def _templates() -> "Environment":
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     from imagenet_tasks.pages.wording import FILTERS
+    from imagenet_tasks.wording import HOW_TO_SHARE
 
     environment = Environment(
         loader=PackageLoader("imagenet_tasks.pages"),
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters |= FILTERS
+    environment.globals["how_to_share"] = HOW_TO_SHARE
     return environment

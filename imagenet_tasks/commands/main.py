@@ -17,7 +17,7 @@ from imagenet_tasks.artifacts.champions import choose_champion
 from imagenet_tasks.errors import ConfigError, ImagenetTasksError, without_secrets
 from imagenet_tasks.settings.classes import STUDY_CLASSES, names_of, search_classes
 from imagenet_tasks.settings.config import MAX_CLASSES, SOURCES, DownloadConfig, to_json
-from imagenet_tasks.settings.profiles import PROFILES, make_config
+from imagenet_tasks.settings.profiles import PROFILES, make_config, read_settings
 from imagenet_tasks.settings.texts import assignments
 from imagenet_tasks.store.storage import Store, default_home
 from imagenet_tasks.workflow.graph import makes_artifact
@@ -57,9 +57,14 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="command")
 
     settings = argparse.ArgumentParser(add_help=False)
-    settings.add_argument("--profile", default="sample", choices=sorted(PROFILES), help="the settings to start from")
+    settings.add_argument("--profile", choices=sorted(PROFILES), help="the settings to start from (default: sample)")
     settings.add_argument("--source", choices=SOURCES, help="where the pictures come from")
     settings.add_argument("--location", help="the folder or URL of the source")
+    settings.add_argument(
+        "--settings",
+        metavar="FILE",
+        help="a run's settings as JSON, which its report shows ('-': standard input). Other options take precedence",
+    )
     settings.add_argument(
         "--set",
         action="append",
@@ -128,9 +133,19 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _overrides(options: argparse.Namespace) -> dict[str, Any]:
-    own = {"source": options.source, "location": options.location}
-    return own | assignments(options.assignments, where="--set")
+def _given(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
+    """Returns the profile and the settings that differ from it: those of the file, then those of the other options."""
+    of_file: dict[str, Any] = {}
+    if options.settings:
+        where = f"--settings {options.settings}"
+        try:
+            text = sys.stdin.buffer.read() if options.settings == "-" else Path(options.settings).read_bytes()
+        except OSError as error:
+            raise ConfigError(f"{where}: cannot be read ({error.strerror})") from error
+        of_file = read_settings(text, where=where)
+    profile = of_file.pop("profile", "sample")
+    own = {name: value for name in ("source", "location") if (value := getattr(options, name)) is not None}
+    return options.profile or profile, of_file | own | assignments(options.assignments, where="--set")
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -144,20 +159,20 @@ def _run(options: argparse.Namespace) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of each further model in one process
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was done until then is kept, as with Ctrl+C
-    overrides = _overrides(options)
-    config = make_config(options.profile, overrides)  # a wrong setting is said before anything starts
+    profile, overrides = _given(options)
+    config = make_config(profile, overrides)  # a wrong setting is said before anything starts
     run_id = options.run_id or f"cli__{datetime.datetime.now(datetime.UTC).strftime('%Y-%m-%dT%H-%M-%S.%f')}"
     run = Run(Store(options.home), "imagenet_tasks", run_id)
     with contextlib.ExitStack() as stack:
         stack.enter_context(_sample_server(config.download))
         if options.verbose:
             logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-            result = run_all(run, options.profile, overrides, listeners=[log_line])
+            result = run_all(run, profile, overrides, listeners=[log_line])
         else:
             bars = stack.enter_context(Bars(stack.enter_context(without_noise(NOISE))))
             above = RichHandler(console=bars.console, show_time=False, show_level=False, show_path=False)
             logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[above])
-            result = run_all(run, options.profile, overrides, listeners=[bars])
+            result = run_all(run, profile, overrides, listeners=[bars])
     records = run.task_records()
     work = [r for r in records if makes_artifact(r["task"])]
     reused = sum(r["reused"] for r in work)
@@ -193,14 +208,14 @@ def _preview(options: argparse.Namespace) -> int:
     from imagenet_tasks.commands.terminal import Bars
     from imagenet_tasks.tasks.preview import preview, preview_overrides
 
-    overrides, out = _overrides(options), Path(options.out)
+    (profile, overrides), out = _given(options), Path(options.out)
     if out.suffix.lower() != ".png":
         raise ConfigError(f"--out {out}: expected a name that ends with .png")
     if not out.parent.is_dir():
         raise ConfigError(f"--out {out}: there is no folder {out.parent}; make it, or name another")
-    download = make_config(options.profile, preview_overrides(overrides)).download
+    download = make_config(profile, preview_overrides(overrides)).download
     with _sample_server(download), Bars(sys.stderr) as bars:
-        sheet = preview(Store(options.home), options.profile, overrides, listeners=[bars])
+        sheet = preview(Store(options.home), profile, overrides, listeners=[bars])
     out.write_bytes(sheet)
     sys.stdout.write(f"{out}\n")
     return 0
@@ -262,7 +277,7 @@ def _prune(options: argparse.Namespace) -> int:
 
 
 def _config(options: argparse.Namespace) -> int:
-    sys.stdout.write(to_json(make_config(options.profile, _overrides(options))) + "\n")
+    sys.stdout.write(to_json(make_config(*_given(options))) + "\n")
     return 0
 
 

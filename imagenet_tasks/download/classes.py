@@ -9,7 +9,7 @@ from imagenet_tasks.download.members import ARCHIVES
 from imagenet_tasks.download.sources import open_source
 from imagenet_tasks.download.table import FOUND, TABLES
 from imagenet_tasks.errors import ConfigError, without_secrets
-from imagenet_tasks.settings.classes import ImageClass, find_class, shown
+from imagenet_tasks.settings.classes import ImageClass, find_class, ids_by_name, shown
 from imagenet_tasks.settings.config import DownloadConfig
 from imagenet_tasks.settings.credentials import Credentials
 from imagenet_tasks.store.storage import Store
@@ -51,11 +51,14 @@ def classes_of_run(
         layout = tuple(source.layout) if isinstance(source, FileSource) else ()
     if offered is None:
         return FoundClasses(wanted)
-    by_id, by_name = {c.class_id: c for c in offered}, {c.name: c for c in offered}
-    wanted = tuple(
-        by_id.get(c.class_id) or by_name.get(c.name) or by_id.get(c.name) or by_id.get(_known(c).class_id) or c
-        for c in wanted
-    )
+    by_id, by_name = {c.class_id: c for c in offered}, ids_by_name(offered)
+
+    def of_source(image_class: ImageClass) -> ImageClass:
+        class_id, name = image_class.class_id, image_class.name
+        known = (class_id, by_name.get(name), name, by_name.get(name.lower()), _known(image_class).class_id)
+        return next((by_id[text] for text in known if text in by_id), image_class)
+
+    wanted = tuple(map(of_source, wanted))
     missing = [c for c in wanted if c.class_id not in by_id]
     if wanted and not missing:
         own = {c.class_id for c in wanted}
@@ -92,7 +95,7 @@ def told(passed_over: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
 def _called(image_class: ImageClass) -> str:
     """Returns a class's name, and its id where that says more."""
     name, class_id = image_class.name, image_class.class_id
-    return name if name == class_id else f"{name} ({class_id})"
+    return name if class_id in name else f"{name} ({class_id})"
 
 
 def _some(names: Sequence[str], most: int) -> str:

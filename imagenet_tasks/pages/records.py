@@ -16,6 +16,7 @@ from imagenet_tasks.artifacts.training import HISTORY, parse_history
 from imagenet_tasks.pages.files import UNREADABLE, has_content, list_names, read_plain
 from imagenet_tasks.pages.lines import Chart, Line, draw_lines
 from imagenet_tasks.settings.config import RunConfig, from_json
+from imagenet_tasks.settings.profiles import shared_settings
 from imagenet_tasks.workflow.graph import GATE, parse_task_id
 from imagenet_tasks.workflow.graph import REPORT as REPORT_TASK
 from imagenet_tasks.workflow.progress import Snapshot
@@ -149,7 +150,7 @@ class RunView:
 
     `airflow_state` is None where Airflow has no such run. `has_report` tells of a report that can be shown, and
     `is_current` whether it is of the run's last attempt. `damaged` names files, below the run's folder, that cannot
-    be read.
+    be read. `settings` are JSON, and '' where they cannot be read.
     """
 
     airflow_state: str | None
@@ -158,6 +159,7 @@ class RunView:
     is_current: bool
     damaged: tuple[str, ...]
     decision: str = ""
+    settings: str = ""
 
     @property
     def started_s(self) -> float | None:
@@ -195,7 +197,8 @@ def view_run(run: Run, airflow_state: str | None) -> RunView:
     """Returns what is known of a run whose state is `airflow_state` in Airflow's own eyes."""
     live = airflow_state in ("queued", "running")
     records, damaged = read_records(run)
-    labels = class_names(run)
+    config = read_config(run)
+    labels = {c.class_id: c.name for c in config.classes} if config else {}
     records = [
         r.model_copy(
             update={
@@ -220,6 +223,7 @@ def view_run(run: Run, airflow_state: str | None) -> RunView:
         is_current=has_report and is_of_last_attempt and not live,
         damaged=tuple(damaged),
         decision=_decision(records),
+        settings=shared_settings(config) if config else "",
     )
 
 

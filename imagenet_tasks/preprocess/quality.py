@@ -15,6 +15,7 @@ from imagenet_tasks.artifacts.quality import (
 from imagenet_tasks.artifacts.references import SPLITS, DatasetClass, SelectionRef
 from imagenet_tasks.errors import TooFewImages
 from imagenet_tasks.preprocess.split import LeftOut, Placed
+from imagenet_tasks.settings.config import PreprocessConfig
 
 FLAT_SHARE = 0.1  # of a class, from which on its flat pictures are warned of
 LISTED_GROUPS, LISTED_PICTURES = 50, 20  # the largest groups, and so many pictures of each
@@ -37,7 +38,7 @@ def find_shortfalls(refs: Sequence[SelectionRef], placed: Sequence[Sequence[Plac
     ]
 
 
-def judge_quality(members: Sequence[tuple[DatasetClass, Sequence[Placed]]]) -> DataQuality:
+def judge_quality(members: Sequence[tuple[DatasetClass, Sequence[Placed]]], settings: PreprocessConfig) -> DataQuality:
     """Returns the counts in total and by class, the largest groups, and warnings.
 
     A near-duplicate is a used picture that another used one looks like; within its class, across classes, or both.
@@ -50,7 +51,7 @@ def judge_quality(members: Sequence[tuple[DatasetClass, Sequence[Placed]]]) -> D
     if without := [split for split, count in totals.items() if count == 0]:
         raise TooFewImages(
             f"the split has no {' and no '.join(without)} pictures among {sum(totals.values())} of "
-            f"{len(classes)} classes; give more pictures per class"
+            f"{len(classes)} classes. {settings.advice(len(classes))}: give so many, or raise the shares"
         )
     groups = _groups(members)
     spread = {name: Counter(class_id for class_id, _ in group) for name, group in groups.items()}

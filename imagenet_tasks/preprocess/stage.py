@@ -132,10 +132,9 @@ def build_dataset(
         if ref.split_given:
             given |= Selection.from_json(store.read_bytes(ref.key), where=ref.key).given_by_id
     placed = place([read_looks(store, array) for _, array in classes], settings, known, given)
-    shortfalls = find_shortfalls(
-        [ref for ref, _ in classes], placed, need=min(settings.min_images_per_class, download.images_per_class)
-    )
-    _refuse_too_few(shortfalls, len(classes), settings.min_classes)
+    need = settings.need(download.images_per_class)
+    shortfalls = find_shortfalls([ref for ref, _ in classes], placed, need=need)
+    _refuse_too_few(shortfalls, len(classes), settings)
     short = {s.class_id for s in shortfalls}
     members = [
         (_member(ref, array, pictures, settings), pictures)
@@ -157,7 +156,7 @@ def build_dataset(
     )
 
     def build(publish: Publish) -> None:
-        quality = judge_quality(members)
+        quality = judge_quality(members, settings)
         for warning in quality.warnings:
             log.warning("%s", warning)
         with publish() as folder:
@@ -168,12 +167,13 @@ def build_dataset(
     return BuiltDataset(dataset, make(store, kinds.DATASET, dataset.fingerprint, build), tuple(shortfalls))
 
 
-def _refuse_too_few(shortfalls: Sequence[Shortfall], classes: int, min_classes: int) -> None:
+def _refuse_too_few(shortfalls: Sequence[Shortfall], classes: int, settings: PreprocessConfig) -> None:
     """Raises TooFewImages unless the classes without enough pictures may be left out; says loudly which are."""
+    min_classes = settings.min_classes
     left, need = classes - len(shortfalls), max(2, min_classes)
     if shortfalls and (not min_classes or left < need):
         policy = f"; {left} of {classes} classes have enough, min_classes asks for {need}" if min_classes else ""
-        raise TooFewImages("; ".join(s.sentence for s in shortfalls) + policy)
+        raise TooFewImages("; ".join(s.sentence for s in shortfalls) + f"{policy}. {settings.advice(classes)}")
     for shortfall in shortfalls:
         log.warning("Left out: %s", shortfall.sentence)
 

@@ -13,6 +13,8 @@ from imagenet_tasks.report.pictures import MOST_SUSPECTS, Place
 from imagenet_tasks.report.study import GOAL as STUDY_GOAL
 from imagenet_tasks.report.svg import signed
 from imagenet_tasks.settings.config import RunConfig
+from imagenet_tasks.settings.profiles import shared_settings
+from imagenet_tasks.wording import HOW_TO_SHARE
 from imagenet_tasks.workflow.graph import parse_task_id
 
 CLASSES_PER_CHART = 30
@@ -47,7 +49,8 @@ def render(
         ],
         samples=samples, changes=changes, collected=collected, pictures=pictures, rows=settings.setting_rows(config),
         most_classes=matrices.MOST_CLASSES, side_names=SIDES, fields=wording.TUNED_FIELDS,
-        reasons=list(figures["data"]["totals"]["rejected"]),
+        reasons=list(figures["data"]["totals"]["rejected"]), shared_settings=shared_settings(config),
+        how_to_share=HOW_TO_SHARE,
     )  # fmt: skip
 
 

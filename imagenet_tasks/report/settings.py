@@ -46,7 +46,9 @@ def command(config: RunConfig) -> str:
 
 
 def said(value: Any) -> str:
-    """Returns a setting's value as it is typed."""
+    """Returns a setting's value as it is typed; '' for none."""
+    if value is None:
+        return ""
     if isinstance(value, tuple):
         return ",".join(value)
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,8 +1,9 @@
 """The class catalogue: wnid, names and gloss of each class; find one by wnid or by name.
 
 Names are WordNet 3.0's lemmas, and for people: 1,444 of them are the first name of more than one of ImageNet's 21,841
-synsets. So a name that several share is refused with the candidates, and the wnid is what identifies a class. The
-catalogue is read from the package's data when it is first asked, not at import: the DAG file imports this module.
+synsets. So a name that several share is refused with the candidates, and the wnid is what identifies a class: behind
+such a name it is shown, as in 'crane (n02012849)'. A name of the study is the study's class. The catalogue is read from
+the package's data when it is first asked, not at import: the DAG file imports this module.
 """
 
 import difflib
@@ -12,6 +13,7 @@ import hashlib
 import re
 import textwrap
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -76,18 +78,23 @@ _STUDY_BY_NAME = {c.name.casefold(): c for c in STUDY_CLASSES}
 def find_class(text: str) -> ImageClass:
     """Returns the synset that `text` names: by wnid, or by any of its names in any case, with spaces or underscores.
 
-    A wnid that the catalogue lacks is a class too, without a name: ILSVRC's teddy bear, n04399382, is one.
+    Every class is found by the name that it is shown by, and by a name with the wnid in parentheses behind it. A wnid
+    that the catalogue lacks is a class too, without a name: ILSVRC's teddy bear, n04399382, is one.
 
     Raises:
         ConfigError: where the name is unknown, with names close to it, or where several synsets have it, with these.
     """
     wnid = text.strip().lower()
     if re.fullmatch(WNID_PATTERN, wnid):
-        return _synset(wnid)
+        return _found(wnid)
     name = _plain(text)
+    if known := _STUDY_BY_NAME.get(name):
+        return known
+    if (both := re.fullmatch(r"(.+) \((n\d{8})\)", name)) and both[1] in map(str.casefold, names_of(both[2])):
+        return _found(both[2])
     found = _wnids_by_name().get(name, [])
     if len(found) == 1:
-        return _synset(found[0])
+        return _found(found[0])
     if found:
         candidates = (_synset(wnid) for wnid in found)
         listed = "; ".join(f"{c.class_id} {c.name}: {_first_part(c.gloss)}" for c in candidates)
@@ -129,7 +136,8 @@ def classes_called(names: Iterable[str]) -> dict[str, ImageClass]:
     """Returns the class of each folder or label that is there, by its name.
 
     Where ids differ in case alone, as not every file system does, the one in lower case stays and the others get ids of
-    their own. So a class's id does not follow from the order in which they are found.
+    their own. So a class's id does not follow from the order in which they are found. Classes that would be shown alike
+    are shown with their ids.
 
     Args:
         names: in order; those of one class may be several.
@@ -138,12 +146,30 @@ def classes_called(names: Iterable[str]) -> dict[str, ImageClass]:
     alike: dict[str, set[str]] = {}
     for image_class in found.values():
         alike.setdefault(image_class.class_id.casefold(), set()).add(image_class.class_id)
-    return {
+    found = {
         name: replace(c, class_id=_own_id(c.class_id))
         if len(alike[c.class_id.casefold()]) > 1 and c.class_id != c.class_id.casefold()
         else c
         for name, c in found.items()
     }
+    shown_as = Counter(c.name for c in set(found.values()))
+    return {name: replace(c, name=_with_id(c)) if shown_as[c.name] > 1 else c for name, c in found.items()}
+
+
+def ids_by_name(classes: Iterable[ImageClass]) -> dict[str, str]:
+    """Returns the classes' ids by their names, and by these in lower case where only one class has them so.
+
+    Of a name that is shown with the id in parentheses, that can be left out, and of any other it can be added.
+    """
+    loose: dict[str, set[str]] = {}
+    exact = {}
+    for image_class in classes:
+        class_id, name = image_class.class_id, image_class.name
+        plain = name.removesuffix(f" ({class_id})")
+        exact[name] = class_id
+        for text in (name, plain, f"{plain} ({class_id})"):
+            loose.setdefault(text.lower(), set()).add(class_id)
+    return {text: next(iter(ids)) for text, ids in loose.items() if len(ids) == 1} | exact
 
 
 def shown(name: str) -> str:
@@ -205,6 +231,17 @@ def _synset(wnid: str) -> ImageClass:
         return known
     names, gloss = _catalogue().get(wnid, (wnid, ""))
     return ImageClass(class_id=wnid, name=names.partition(", ")[0], gloss=gloss)
+
+
+def _found(wnid: str) -> ImageClass:
+    """Returns a synset by a name that no other has."""
+    synset = _synset(wnid)
+    is_shared = wnid not in _STUDY_BY_ID and len(_wnids_by_name().get(synset.name.casefold(), ())) > 1
+    return replace(synset, name=_with_id(synset)) if is_shared else synset
+
+
+def _with_id(image_class: ImageClass) -> str:
+    return f"{image_class.name} ({image_class.class_id})"
 
 
 def _plain(name: str) -> str:

@@ -3,6 +3,7 @@
 A field's name is unique over all stages, so that `--set epochs=3` and the trigger form need no stage prefix.
 """
 
+import json
 import math
 import re
 from collections import Counter
@@ -53,6 +54,8 @@ SOURCES, MODELS, FORCE_FROM = get_args(SourceName), get_args(ModelName), get_arg
 ARMS, STRATEGIES, POLICIES, TRANSFORMS = (get_args(n) for n in (_Arm, StrategyName, PolicyName, TransformName))
 MAX_CLASSES = 25_000  # ImageNet has 21,841
 MAX_IMAGES_PER_CLASS = 100_000
+FEWEST_IMAGES_PER_CLASS = 20  # where the settings say no other number, and want as many
+EMPTY_SIDES = 0.01  # in so many runs the advised number of pictures leaves a side of the split without any
 MAX_ROUNDS = 3  # so many repairs are in the graph
 TABLE_COLUMN = r"^(file|label|split)=(.+)$"
 STUDY_EPOCHS: dict[str, int] = {"convnet1": 32, "convnet2": 48, "convnet3": 64, "convnet4": 84, "convnet5": 48}
@@ -141,16 +144,22 @@ class DownloadConfig:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class PreprocessConfig:
-    """The size of the arrays and the split. What is neither validation nor test is training data."""
+    """The size of the arrays and the split. What is neither validation nor test is training data.
+
+    Args:
+        min_images_per_class: a class with fewer falls short; None for 20, or `images_per_class` where that is less.
+        min_classes: with so many classes that do not fall short a run goes on without the others; 0 for all.
+        test_steers: the study's protocol: the test pictures are also the validation pictures.
+    """
 
     rows_px: Annotated[int, Field(ge=16, le=1024)] = 68
     columns_px: Annotated[int, Field(ge=16, le=1024)] = 45
     validation_share: Share = 0.1
     test_share: Share = 0.1
-    min_images_per_class: Annotated[int, Field(ge=1)] = 20
+    min_images_per_class: Annotated[int, Field(ge=1)] | None = None
     min_classes: Annotated[int, Field(ge=0, le=MAX_CLASSES)] = 0
     near_duplicate_bits: Annotated[int, Field(ge=0, le=10)] = 6
-    test_steers: bool = False  # the study's protocol: the test pictures are also the validation pictures
+    test_steers: bool = False
 
     def __post_init__(self) -> None:
         if self.test_steers and self.validation_share:
@@ -163,6 +172,35 @@ class PreprocessConfig:
                 f"validation_share + test_share is {self.validation_share + self.test_share:g}; expected below 1, "
                 "so that pictures are left to train on"
             )
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The share of the pictures on each side of the split."""
+        held_out = {"test": self.test_share}
+        if not self.test_steers:
+            held_out["validation"] = self.validation_share
+        return held_out | {"training": 1 - sum(held_out.values())}
+
+    @property
+    def told_shares(self) -> str:
+        """The shares as they are set, in words."""
+        return " and ".join(f"{side}_share {share:g}" for side, share in self.shares.items() if side != "training")
+
+    def need(self, images_per_class: int) -> int:
+        """Returns with how many pictures a class does not fall short, where at most `images_per_class` are wanted."""
+        return self.min_images_per_class or min(FEWEST_IMAGES_PER_CLASS, images_per_class)
+
+    def advised_images(self, classes: int) -> int:
+        """Returns how many pictures of each of so many classes leave hardly ever a side of the split without any.
+
+        A picture's side follows from its content, so a side may be empty by chance: (1 - share) ** pictures.
+        """
+        pictures = math.log(EMPTY_SIDES) / math.log1p(-min(self.shares.values()))
+        return max(len(self.shares), math.ceil(pictures / classes))
+
+    def advice(self, classes: int) -> str:
+        """Returns how many pictures the shares need, in words."""
+        return f"{self.told_shares} need about {self.advised_images(classes)} pictures of each class"
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -374,6 +412,7 @@ class RunConfig:
                 "validation_share: expected above 0, such as 0.1: validation pictures decide what is done (or the test "
                 "pictures, with test_steers)"
             )
+        self._refuse_too_few()
         unknown = [c for c in self.augment.augment_classes if ids and c not in ids]
         if unknown:
             raise ValueError(
@@ -388,6 +427,29 @@ class RunConfig:
                     f"{rows_px}x{columns_px}; give more, or choose another model"
                 )
 
+    def _refuse_too_few(self) -> None:
+        """Raises ValueError where a class cannot have as many pictures as it needs, or a side of the split none."""
+        wanted, least = self.download.images_per_class, self.preprocess.min_images_per_class
+        if least and least > wanted:
+            raise ValueError(
+                f"min_images_per_class: expected at most {wanted}, which is images_per_class, since no class gets "
+                f"more; received {least}. Lower it, leave it out, or raise images_per_class to {least}"
+            )
+        shares, classes = self.preprocess.shares, len(self.classes)
+        if wanted < len(shares):
+            raise ValueError(
+                f"images_per_class: expected at least {len(shares)}, one for each side of the split "
+                f"({', '.join(shares)}), received {wanted}"
+            )
+        side, share = min(shares.items(), key=lambda item: item[1])
+        if classes and wanted * classes * share < 1:
+            raise ValueError(
+                f"images_per_class: {wanted} pictures of each of {classes} classes are too few for "
+                f"{self.preprocess.told_shares}: the {side} side would get {share:g} of {wanted * classes}, which is "
+                f"less than one. Set images_per_class to {self.preprocess.advised_images(classes)} or more, or change "
+                "the shares"
+            )
+
 
 _ADAPTER = TypeAdapter(RunConfig)
 
@@ -398,15 +460,28 @@ def to_json(config: RunConfig) -> str:
 
 
 def from_json(settings: str | Mapping[str, Any]) -> RunConfig:
-    """Returns the settings that `to_json` wrote.
+    """Returns the settings that `to_json` wrote, also those of an earlier version.
 
     Raises:
         ConfigError: naming each setting that cannot be used.
     """
     try:
-        return _ADAPTER.validate_json(settings) if isinstance(settings, str) else _ADAPTER.validate_python(settings)
+        return _ADAPTER.validate_python(_of_today(json.loads(settings)) if isinstance(settings, str) else settings)
     except ValidationError as error:
         raise ConfigError("; ".join(explain(e) for e in error.errors())) from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"settings: expected JSON, found something else ({error})") from error
+
+
+def _of_today(stored: Any) -> Any:
+    """Returns stored settings as they were meant: `min_images_per_class` was lowered to `images_per_class` before."""
+    match stored:
+        case {
+            "download": {"images_per_class": int(wanted)},
+            "preprocess": {"min_images_per_class": int(least), **others},
+        } if least > wanted:
+            return stored | {"preprocess": others | {"min_images_per_class": wanted}}
+    return stored
 
 
 def explain(error: Any) -> str:

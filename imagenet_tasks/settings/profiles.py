@@ -4,13 +4,13 @@ import dataclasses
 import difflib
 import functools
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from imagenet_tasks.errors import ConfigError
-from imagenet_tasks.settings.classes import STUDY_CLASSES, ImageClass, find_class, folder_class
+from imagenet_tasks.errors import ConfigError, without_secrets
+from imagenet_tasks.settings.classes import STUDY_CLASSES, ImageClass, find_class, folder_class, ids_by_name
 from imagenet_tasks.settings.config import (
     AugmentConfig,
     DownloadConfig,
@@ -81,6 +81,7 @@ PROFILES: dict[str, RunConfig] = {
 }
 
 CLASS_SETTINGS = ("augment_classes", "denied_transforms")  # their entries begin with a class
+EMPTY: tuple[Any, ...] = ("", [], ())  # of a setting that is given, and has no value
 _STAGES = ("download", "preprocess", "train", "evaluate", "augment")
 
 
@@ -90,12 +91,29 @@ def setting_names() -> dict[str, str]:
     return own | {f.name: stage for stage in _STAGES for f in dataclasses.fields(getattr(PROFILES["sample"], stage))}
 
 
+def find_profile(name: str) -> RunConfig:
+    """Returns the settings of a profile; raises ConfigError where there is none of that name."""
+    if name not in tuple(PROFILES):  # a name that was read from JSON may be anything
+        raise ConfigError(f"profile: {name!r} does not exist; choose one of {', '.join(PROFILES)}")
+    return PROFILES[name]
+
+
+@functools.cache
+def _optional() -> frozenset[str]:
+    """Returns the settings that may be without a value."""
+    fields = (field for stage in _STAGES for field in dataclasses.fields(getattr(PROFILES["sample"], stage)))
+    return frozenset(field.name for field in fields if type(None) in get_args(field.type))
+
+
 def parse_classes(value: str | list[str] | tuple[str, ...], *, source: str) -> tuple[ImageClass, ...]:
     """Returns the classes of a list, or of a text with one per comma or line, or a JSON list.
 
     Args:
         value: wnids and names.
         source: where the pictures come from; with `folder` a name is a folder's, else one of WordNet's.
+
+    Returns:
+        The classes; none for an empty list with the source `folder`, which means all that it has.
 
     Raises:
         ConfigError: where an entry is no class or is the name of several, or there is none.
@@ -109,26 +127,32 @@ def parse_classes(value: str | list[str] | tuple[str, ...], *, source: str) -> t
         entries = [part for entry in entries for part in str(entry).split(",")]
     named = folder_class if source == "folder" else find_class
     found = tuple(named(str(entry).strip()) for entry in entries if str(entry).strip())
-    if not found:
-        raise ConfigError(f"classes: expected at least two, received {value!r}")
+    if not found and (source != "folder" or value not in (*EMPTY, "[]")):
+        raise ConfigError(
+            f"classes: expected at least two, received {value!r}; only a folder can be asked for all that it has, by "
+            "an empty list with the source 'folder'"
+        )
     return found
 
 
 def make_config(profile: str, overrides: Mapping[str, Any] | None = None) -> RunConfig:
-    """Returns the settings of `profile` with `overrides`, where None, '' and [] mean "as the profile says".
+    """Returns the settings of `profile` with `overrides`.
+
+    Args:
+        profile: the name of the settings to start from.
+        overrides: by name; None means "as the profile says". '' and [] empty a setting that may be empty: a list, a
+            text, or a number without which the program chooses. No `classes` are all that a folder has.
 
     Raises:
         ConfigError: naming the setting, what was expected and what was received.
     """
-    if profile not in PROFILES:
-        raise ConfigError(f"profile: {profile!r} does not exist; choose one of {', '.join(PROFILES)}")
-    stages = setting_names()
-    settings = json.loads(to_json(PROFILES[profile]))
-    given = {k: v for k, v in (overrides or {}).items() if v is not None and v not in ("", [], ())}
-    source = given.get("source", PROFILES[profile].download.source)
+    usual, stages = find_profile(profile), setting_names()
+    settings = json.loads(to_json(usual))
+    given = {name: value for name, value in (overrides or {}).items() if value is not None}
+    source = given.get("source", usual.download.source)
     if "classes" in given:
         given["classes"] = parse_classes(given["classes"], source=source)
-    known = _ids_by_name(given.get("classes", PROFILES[profile].classes))
+    known = ids_by_name(given.get("classes", usual.classes))
     for name, value in given.items():
         if name not in stages:
             near = " or ".join(difflib.get_close_matches(name, stages))
@@ -136,13 +160,55 @@ def make_config(profile: str, overrides: Mapping[str, Any] | None = None) -> Run
             raise ConfigError(f"{name}: no such setting; {hint}")
         mine = settings[stages[name]] if stages[name] else settings
         if name in CLASS_SETTINGS:
-            mine[name] = [_with_wnid(*_parted(name, str(entry)), source, known) for entry in split_list(value)]
+            entries = split_list(value)
+            if not isinstance(entries, list | tuple):
+                raise ConfigError(f"{name}: expected a list of texts, received {value!r}")
+            mine[name] = [_with_wnid(*_parted(name, str(entry)), source, known) for entry in entries]
+        elif name == "classes":
+            mine[name] = [dataclasses.asdict(c) for c in value]
         else:
-            mine[name] = [dataclasses.asdict(c) for c in value] if name == "classes" else value
+            mine[name] = None if value in EMPTY and name in _optional() else value
     own = {c["class_id"] for c in settings["classes"]}
     if source == "folder" and "classes" not in given and not own.issuperset(settings["augment"]["augment_classes"]):
         settings["classes"] = []  # the folder's, then: plan_run asks it
     return from_json(settings)
+
+
+def shared_settings(config: RunConfig) -> str:
+    """Returns the settings as JSON, one a line, that `read_settings` reads, to be given to another run.
+
+    Left out are `force`, which says nothing of the result, what not everyone may set, and a location that holds what
+    may be a secret or is the built-in server's, which is another one each time.
+    """
+    shared: dict[str, Any] = {"profile": config.profile, "classes": [c.class_id for c in config.classes]}
+    for stage in _STAGES:
+        shared |= dataclasses.asdict(getattr(config, stage))
+    del shared["allowed_private_hosts"]
+    if config.download.source == "sample" or without_secrets(config.download.location) != config.download.location:
+        del shared["location"]
+    lines = (f"{json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}" for name, value in shared.items())
+    return "{" + ",\n ".join(lines) + "}"
+
+
+def read_settings(text: str | bytes, *, where: str) -> dict[str, Any]:
+    """Returns the settings by name, maybe with 'profile', of a JSON object: of `shared_settings`, or of `to_json`.
+
+    Raises:
+        ConfigError: where the text is none; `where` begins what it says.
+    """
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f'{where}: expected JSON such as {{"epochs": 3}}, found something else ({error})') from error
+    if not isinstance(found, dict):
+        raise ConfigError(f'{where}: expected a JSON object such as {{"epochs": 3}}, found a {type(found).__name__}')
+    given: dict[str, Any] = {}
+    for name, value in found.items():
+        given |= value if name in _STAGES and isinstance(value, dict) else {name: value}
+    given.pop("description", None)
+    if isinstance(classes := given.get("classes"), list):
+        given["classes"] = [c.get("class_id", c) if isinstance(c, dict) else c for c in classes]
+    return {name: "" if value is None else value for name, value in given.items()}  # no value, and not the profile's
 
 
 def _parted(setting: str, entry: str) -> tuple[str, str]:
@@ -165,29 +231,24 @@ def _with_wnid(name: str, rest: str, source: str, known: Mapping[str, str]) -> s
     return f"{class_id}{rest}"
 
 
-def _ids_by_name(classes: Sequence[ImageClass]) -> dict[str, str]:
-    """Returns the classes' ids by their names, and by these in lower case where only one class has them so."""
-    lower: dict[str, set[str]] = {}
-    for image_class in classes:
-        lower.setdefault(image_class.name.lower(), set()).add(image_class.class_id)
-    unique = {name: next(iter(ids)) for name, ids in lower.items() if len(ids) == 1}
-    return unique | {c.name: c.class_id for c in classes}
-
-
 def with_classes(config: RunConfig, classes: tuple[ImageClass, ...]) -> RunConfig:
     """Returns the settings with the classes that a source has.
 
     Raises:
         ConfigError: where another setting does not go with them.
     """
-    ids, named = {c.class_id for c in classes}, _ids_by_name(classes)
+    ids, named = {c.class_id for c in classes}, ids_by_name(classes)
+    typed = {c.class_id: c.name for c in config.classes}
+
+    def id_of(text: str) -> str:
+        """What a folder calls its classes is known only now; until then an id may have been taken for a name."""
+        name = typed.get(text, text)
+        known = (text, named.get(text), named.get(text.lower()), name, named.get(name), named.get(name.lower()))
+        return next((class_id for class_id in known if class_id in ids), text)
 
     def with_ids(setting: str) -> tuple[str, ...]:
-        """What a folder calls its classes is known only now."""
         parts = (_parted(setting, entry) for entry in getattr(config.augment, setting))
-        return tuple(
-            f"{name if name in ids else named.get(name) or named.get(name.lower(), name)}{rest}" for name, rest in parts
-        )
+        return tuple(f"{id_of(name)}{rest}" for name, rest in parts)
 
     augment = dataclasses.replace(
         config.augment,

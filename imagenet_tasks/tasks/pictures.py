@@ -46,7 +46,7 @@ def plan_run(
         from imagenet_tasks.download.classes import classes_of_run
 
         config = make_config(profile, overrides)
-        named = bool(overrides.get("classes"))
+        named = overrides.get("classes") is not None and bool(config.classes)
         found = classes_of_run(
             run.store, config.download, config.classes, named=named, credentials=unlock(config, credentials)
         )

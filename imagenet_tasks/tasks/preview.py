@@ -18,7 +18,7 @@ PICTURES = 10  # of each class, so that some are left that are not held out
 def preview_overrides(overrides: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a run's overrides as a preview needs them: few pictures, and classes named without a strategy."""
     named = {"strategy": "manual"} if overrides.get("augment_classes") else {}
-    return named | dict(overrides) | {"images_per_class": PICTURES}
+    return dict(overrides) | named | {"images_per_class": PICTURES, "min_images_per_class": ""}
 
 
 def preview(store: Store, profile: str, overrides: Mapping[str, Any], *, listeners: Sequence[Listener] = LOG) -> bytes:

@@ -79,6 +79,11 @@ def test_held_out_pictures_are_not_shown(tmp_path, source, seen):
         assert {side_of(file.partition(".")[0], settings) for file in member.files} == {"train"}
 
 
+def test_a_preview_minds_no_number_of_pictures_of_the_run(tmp_path, source):
+    few = {"images_per_class": 400, "min_images_per_class": 300, "augment_classes": "cow"}
+    assert preview(tmp_path, source, **few).size == preview(tmp_path, source, augment_classes="cow").size
+
+
 def test_later_runs_find_the_pictures_that_a_preview_downloaded(tmp_path, source):
     preview(tmp_path, source, augment_classes="cow")
     store = Store(tmp_path)

@@ -11,7 +11,7 @@ from fakes.pictures import fill
 
 from imagenet_tasks.settings.classes import STUDY_CLASSES
 from imagenet_tasks.settings.config import to_json
-from imagenet_tasks.settings.profiles import make_config
+from imagenet_tasks.settings.profiles import make_config, shared_settings
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.workflow.graph import makes_artifact
 from imagenet_tasks.workflow.run import Run
@@ -37,16 +37,27 @@ def test_config_prints_the_effective_settings_as_json():
     assert done.stdout == to_json(make_config("seed", {"epochs": 3, "classes": "cobra,cow"})) + "\n"
 
 
+def test_settings_of_another_run_are_read_from_a_file_and_changed_by_the_other_options(tmp_path):
+    wanted = make_config("study", {"location": "/there", "classes": "cow,cobra", "batch_size": 8})
+    (tmp_path / "settings.json").write_text(shared_settings(wanted), encoding="utf-8-sig")
+    done = command("config", "--settings", str(tmp_path / "settings.json"), "--set", "epochs=3", "--location", "/here")
+    assert (done.returncode, done.stderr) == (0, "")
+    changed = {"location": "/here", "classes": "cow,cobra", "batch_size": 8, "epochs": 3}
+    assert done.stdout == to_json(make_config("study", changed)) + "\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (["config", "--settings", "nowhere.json"], "--settings nowhere.json: cannot be read (No such file"),
+        (["config", "--settings", "README.md"], "--settings README.md: expected JSON such as"),
         (["config", "--set", "epochs=0"], "train.epochs: input should be greater than or equal to 1; received '0'"),
         (["config", "--set", "epoch=3"], "epoch: no such setting"),
         (["config", "--set", "epochs"], "expected name=value"),
         (["config", "--set", "classes=cobra"], "classes: received one class"),
         (["config", "--set", "accuracy_goal=41"], "accuracy_goal"),
         (["run", "--set", "classes=n123,cow"], "'n123' is not a class"),
-        (["run", "--set", "classes=cow,cobra"], "n01887787 cow: mature female of mammals"),
+        (["run", "--set", "classes=crane,cobra"], "n03126707 crane: lifts and moves"),
         (["run", "--source", "folder"], "location"),
         (["run", "--source", "folder", "--location", "/nowhere/at/all"], "/nowhere/at/all"),
     ],

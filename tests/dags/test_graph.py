@@ -1,5 +1,6 @@
 """The DAG's structure, and what reading it costs."""
 
+import copy
 import inspect
 import os
 import re
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from imagenet_tasks.errors import ConfigError
-from imagenet_tasks.settings.config import MAX_ROUNDS
+from imagenet_tasks.settings.config import MAX_ROUNDS, to_json
 from imagenet_tasks.tasks.runner import function_of
 from imagenet_tasks.workflow import graph
 
@@ -214,6 +215,11 @@ def test_every_field_of_the_form_has_a_title_a_section_and_help(dag: Any) -> Non
         assert schema["description_md"].strip(), name
 
 
+def resolved(dag: Any, name: str, value: Any) -> Any:
+    """What the trigger makes of a field's value; the DAG, which other tests read, stays as it is."""
+    return copy.deepcopy(dag.params.get_param(name)).resolve(value)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -233,7 +239,8 @@ def test_every_field_of_the_form_has_a_title_a_section_and_help(dag: Any) -> Non
         ("rounds", 4),
         ("label_check_folds", 1),
         ("train_minutes", 0),
-        ("final_models", 0),
+        ("final_models", -1),
+        ("min_classes", 1),
         ("tune_candidates", 1),
         ("learning_rate", 0),
         ("arms", ["placebo"]),
@@ -242,13 +249,28 @@ def test_every_field_of_the_form_has_a_title_a_section_and_help(dag: Any) -> Non
         ("augment_classes", ["../../etc"]),
         ("denied_transforms", ["acropolis"]),
         ("more_settings", ["epochs"]),
+        ("more_settings", ["7"]),
     ],
 )
 def test_f52_the_form_refuses_what_cannot_be_run(dag: Any, name: str, value: Any) -> None:
     from airflow.sdk.exceptions import ParamValidationError
 
     with pytest.raises(ParamValidationError):
-        dag.params.get_param(name).resolve(value)
+        resolved(dag, name, value)
+
+
+@pytest.mark.parametrize(
+    "name", ["min_classes", "tune_candidates", "label_check_folds", "final_models", "early_stopping_patience", "seed"]
+)
+def test_a_number_of_which_0_means_something_takes_it(dag: Any, name: str) -> None:
+    assert resolved(dag, name, 0) == 0
+
+
+def test_the_form_changes_no_number_to_a_bound(dag: Any) -> None:
+    """Airflow's page does that with what is typed beyond `minimum` and `maximum`, without a word."""
+    schemas = {name: dag.params.get_param(name).schema for name in dag.params}
+    assert [name for name, schema in schemas.items() if {"minimum", "maximum"} & schema.keys()] == []
+    assert sum("allOf" in schema for schema in schemas.values()) > 15
 
 
 @pytest.mark.parametrize(
@@ -256,7 +278,7 @@ def test_f52_the_form_refuses_what_cannot_be_run(dag: Any, name: str, value: Any
     ["n02510455", "N02510455", "giant panda", "on/off switch", "dead-man's float", ".22", "Mo_1", "猫", "a, b (c)"],
 )
 def test_the_form_takes_wnids_names_of_wordnet_and_folders(dag: Any, text: str) -> None:
-    assert dag.params.get_param("classes").resolve([text, "cobra"]) == [text, "cobra"]
+    assert resolved(dag, "classes", [text, "cobra"]) == [text, "cobra"]
 
 
 def overrides_of(dag: Any, monkeypatch: pytest.MonkeyPatch, **given: Any) -> dict[str, Any]:
@@ -292,6 +314,59 @@ def test_settings_without_a_field_are_given_one_a_line(dag: Any, monkeypatch: py
         overrides_of(dag, monkeypatch, epochs=3, more_settings=["epochs=4"])
     with pytest.raises(ConfigError, match=r"more_settings: epochs: expected name=value"):
         overrides_of(dag, monkeypatch, more_settings=["epochs"])
+
+
+def test_a_list_of_the_profile_is_emptied_by_a_line_without_a_value(dag: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from imagenet_tasks.settings.profiles import make_config
+
+    for given in ({"more_settings": ["denied_transforms=", ""]}, {"denied_transforms": []}):
+        overrides = overrides_of(dag, monkeypatch, profile="best", **given)
+        assert make_config("best", overrides).augment.denied_transforms == ()
+
+
+def test_another_runs_settings_are_pasted_and_what_is_filled_in_is_changed_in_them(
+    dag: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from imagenet_tasks.settings.profiles import make_config, shared_settings
+
+    settings = {"source": "folder", "location": "/elsewhere", "classes": ["cow", "dog"], "batch_size": 16}
+    wanted = make_config("study", settings | {"arms": [], "accept_imagenet_terms": True})
+    lines = resolved(dag, "more_settings", ["", *shared_settings(wanted).splitlines(), ""])
+    profile, overrides = pasted(dag, monkeypatch, more_settings=lines)
+    assert make_config(profile, overrides | {"allowed_private_hosts": None}) == wanted
+    assert make_config(*pasted(dag, monkeypatch, more_settings=lines, epochs=7)).train.epochs == 7
+    whole = resolved(dag, "more_settings", to_json(wanted).splitlines())
+    assert make_config(*pasted(dag, monkeypatch, more_settings=whole)).train == wanted.train
+
+
+def pasted(dag: Any, monkeypatch: pytest.MonkeyPatch, **given: Any) -> tuple[str, dict[str, Any]]:
+    monkeypatch.setenv("IMAGENET_LOCATION", "/pictures")
+    found: tuple[str, dict[str, Any]] = read_dag_file()["_overrides"](dict(dag.params) | given)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (["{", '"epochs": 3'], "more_settings: expected JSON such as"),
+        (['{"allowed_private_hosts": ["10.0.0.1"]}'], "allowed_private_hosts: for who runs Airflow to say"),
+        (['{"profile": "thesis"}'], "profile: 'thesis' does not exist"),
+        (['{"profile": ["best"]}'], "profile: .'best'. does not exist"),
+        (['{"epoch": 3}'], "epoch: no such setting; did you mean epochs"),
+        (['{"download": 3}'], "download: no such setting"),
+        (['{"classes": {"a": 1}}'], "classes: expected a list"),
+        (['{"denied_transforms": 3}'], "denied_transforms: expected a list"),
+        (['{"source": []}'], "download.source: "),
+        (['{"batch_size": null}'], "train.batch_size: .*received ''"),
+    ],
+)
+def test_what_is_pasted_and_cannot_be_is_said(
+    dag: Any, monkeypatch: pytest.MonkeyPatch, lines: list[str], said: str
+) -> None:
+    from imagenet_tasks.settings.profiles import make_config
+
+    with pytest.raises(ConfigError, match=said):
+        make_config(*pasted(dag, monkeypatch, more_settings=lines))
 
 
 def test_f50_reading_the_dag_file_imports_nothing_heavy() -> None:

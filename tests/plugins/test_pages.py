@@ -9,6 +9,7 @@ import pytest
 from fakes.records import epoch_of
 from report_runs import DAG_ID, RUN_ID, address, figures, write_record
 
+from imagenet_tasks.settings.profiles import make_config, shared_settings
 from imagenet_tasks.workflow.progress import Snapshot
 from imagenet_tasks.workflow.run import Run
 
@@ -94,6 +95,15 @@ def test_a_run_in_progress_shows_its_tasks_and_their_progress(viewer, run, airfl
     assert "8 000 of 8 000 pictures, 13 rejected" in text
     assert "Left of what runs now2 min 46 s" in text
     assert REFRESH in html
+
+
+def test_a_run_shows_its_settings_to_be_given_to_another(viewer, run, airflow_state):
+    airflow_state("running")
+    config = make_config("best", {"source": "folder", "location": "/a/<b>", "classes": "cow,<i>"})
+    run.write_config(config)
+    assert json.loads(re.search(r"\{.*?\}", text_of(page(viewer)))[0]) == json.loads(shared_settings(config))
+    run.store.write_bytes(run.key("config.json"), b"[" * 100_000)
+    assert "Settings as JSON" not in page(viewer)
 
 
 def test_progress_of_an_earlier_attempt_is_not_shown(viewer, run, airflow_state):

@@ -191,6 +191,7 @@ def test_f26_a_class_with_too_few_pictures_is_named_with_what_it_has_and_needs_a
     with pytest.raises(TooFewImages) as caught:
         build_dataset(store, download, settings, pairs)
     assert f"{COBRA} (cobra): has 3 pictures, needs 10; 7 candidates, rejected: not_an_image 4" in str(caught.value)
+    assert "test_share 0.25 and validation_share 0.25 need about 9 pictures of each class" in str(caught.value)
     assert COW not in str(caught.value)
 
 
@@ -202,17 +203,18 @@ def test_f26_each_class_with_too_few_pictures_is_named(store, tmp_path):
 
 
 def test_f26_no_more_pictures_are_needed_than_were_asked_for(store, tmp_path):
-    settings = dataclasses.replace(SMALL, min_images_per_class=1000)
-    download, pairs = prepared(store, tmp_path / "data", {COBRA: range(30), COW: range(100, 130)}, settings)
-    assert download.images_per_class == 30
+    settings = dataclasses.replace(SMALL, min_images_per_class=None)
+    download, pairs = prepared(store, tmp_path / "data", {COBRA: range(12), COW: range(100, 112)}, settings)
+    assert download.images_per_class == 12
     dataset, *_ = build_dataset(store, download, settings, pairs)
-    assert [c.array.count for c in dataset.classes] == [30, 30]
+    assert [c.array.count for c in dataset.classes] == [12, 12]
 
 
 def test_f26_a_split_with_an_empty_side_is_refused(store, tmp_path):
-    settings = dataclasses.replace(SMALL, validation_share=0.0)
+    settings = dataclasses.replace(SMALL, validation_share=0.001)
     download, pairs = prepared(store, tmp_path / "data", {COBRA: range(30), COW: range(100, 130)}, settings)
-    with pytest.raises(TooFewImages, match="no validation pictures"):
+    said = "no validation pictures among 60 .* validation_share 0.001 need about 2302 pictures of each class"
+    with pytest.raises(TooFewImages, match=said):
         build_dataset(store, download, settings, pairs)
 
 

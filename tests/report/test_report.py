@@ -8,6 +8,7 @@ from report_page import class_of, report
 from imagenet_tasks.errors import ArtifactError
 from imagenet_tasks.report import settings, wording
 from imagenet_tasks.report.stage import write_report
+from imagenet_tasks.settings.profiles import shared_settings
 
 HOSTILE = "</script></title></style><img src=x onerror=alert(1)>"
 ADDRESSES = {"src", "href", "xlink:href", "action", "formaction", "data", "poster", "srcset", "background"}
@@ -255,6 +256,19 @@ def test_the_command_repeats_the_run_and_shows_no_secret(build_run):
     assert "--set classes=n00000000,n00000001" in command
     assert "--set images_per_class=40" in command
     assert "epochs" not in command  # as the profile says
+
+
+def test_the_settings_are_shown_as_json_to_be_given_to_another_run(build_run):
+    inputs = build_run(names=("cow", "<b>"))
+    _, page, _ = report(inputs)
+    assert page.text_of["shared-settings"] == shared_settings(inputs.config)
+
+
+def test_the_command_empties_what_the_profile_gives(build_run):
+    config = build_run().config
+    command = settings.command(replace(config, augment=replace(config.augment, denied_transforms=())))
+    assert "--set denied_transforms= " in f"{command} "
+    assert settings.said(None) == ""
 
 
 @pytest.mark.parametrize(

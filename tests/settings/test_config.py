@@ -1,16 +1,26 @@
 """The settings: what the profiles hold, how a setting is overridden, and what a wrong one says."""
 
 import dataclasses
+import json
 import re
 from collections import Counter
 
+import numpy as np
 import pytest
 
 from imagenet_tasks.artifacts.references import Trial
 from imagenet_tasks.errors import ConfigError
 from imagenet_tasks.settings.classes import STUDY_CLASSES, classes_called, find_class
 from imagenet_tasks.settings.config import from_json, own_epochs, to_json
-from imagenet_tasks.settings.profiles import PROFILES, make_config, parse_classes, setting_names, with_classes
+from imagenet_tasks.settings.profiles import (
+    PROFILES,
+    make_config,
+    parse_classes,
+    read_settings,
+    setting_names,
+    shared_settings,
+    with_classes,
+)
 
 STAGES = ("download", "preprocess", "train", "evaluate", "augment")
 
@@ -49,9 +59,32 @@ def test_no_two_stages_have_a_setting_of_one_name():
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-@pytest.mark.parametrize("nothing", [None, "", [], ()])
-def test_nothing_means_as_the_profile_says(profile, nothing):
-    assert make_config(profile, dict.fromkeys(setting_names(), nothing)) == PROFILES[profile]
+def test_nothing_means_as_the_profile_says(profile):
+    assert make_config(profile, dict.fromkeys(setting_names())) == PROFILES[profile]
+
+
+@pytest.mark.parametrize("nothing", ["", [], "[]"])
+def test_the_lists_of_a_profile_can_be_emptied(nothing):
+    assert make_config("study", {"more_models": nothing}).train.more_models == ()
+    assert make_config("study", {"arms": nothing}).train.arms == ("longer", "targeted")  # which are always there
+    assert make_config("best", {"denied_transforms": nothing}).augment.denied_transforms == ()
+    assert make_config("best", {"classes": nothing}).classes == ()  # all that the folder has
+    manual = {"strategy": "manual", "augment_classes": nothing}
+    with pytest.raises(ConfigError, match="augment_classes: expected classes with strategy 'manual'"):
+        make_config("best", manual)
+    with pytest.raises(ConfigError, match=r"classes: expected at least two.*only a folder can be asked for all"):
+        make_config("best", {"source": "synset-archives", "classes": nothing})
+
+
+def test_a_setting_that_a_profile_gives_can_be_left_to_the_program():
+    assert PROFILES["sample"].train.epochs and make_config("sample", {"epochs": ""}).train.epochs is None
+    assert make_config("seed", {"retrain_model": ""}).train.retrain_model == ""
+
+
+@pytest.mark.parametrize("name", ["batch_size", "accuracy_goal", "horizontal_flip", "source", "precision"])
+def test_a_setting_that_needs_a_value_cannot_be_emptied(name):
+    with pytest.raises(ConfigError, match=f"{name}: .*received ''"):
+        make_config("best", {name: ""})
 
 
 @pytest.mark.parametrize(
@@ -105,6 +138,7 @@ def test_an_override_replaces_the_profiles_value_and_no_other(name, value, expec
         ("validation_share", float("nan")),
         ("test_share", -0.1),
         ("min_images_per_class", 0),
+        ("denied_transforms", 5),
         ("model", "convnet9"),
         ("epochs", 0),
         ("retrain_epochs", -3),
@@ -169,6 +203,45 @@ def test_an_unknown_profile_is_refused_with_the_profiles_there_are():
         make_config("thesis")
 
 
+def test_fewer_pictures_than_a_class_needs_are_not_asked_for():
+    with pytest.raises(ConfigError, match=r"^min_images_per_class: expected at most 30, which is images_per_class.*50"):
+        make_config("best", {"images_per_class": 30, "min_images_per_class": 50})
+    few = make_config("best", {"images_per_class": 10})
+    assert (few.preprocess.need(10), few.preprocess.need(800)) == (10, 20)
+    assert make_config("best", {"min_images_per_class": 30}).preprocess.need(800) == 30
+
+
+def test_a_run_of_before_that_lowered_it_unsaid_is_read():
+    stored = json.loads(to_json(make_config("best", {"images_per_class": 10, "min_images_per_class": 10})))
+    stored["preprocess"]["min_images_per_class"] = 20
+    assert from_json(json.dumps(stored)).preprocess.min_images_per_class == 10
+    with pytest.raises(ConfigError, match="min_images_per_class"):
+        from_json(stored)
+
+
+@pytest.mark.parametrize(
+    ("profile", "settings", "said"),
+    [
+        ("best", {"images_per_class": 1}, "expected at least 3, one for each side of the split .*received 1"),
+        ("study", {"images_per_class": 1}, "expected at least 2, one for each side of the split .*received 1"),
+        ("seed", {"images_per_class": 4, "classes": "a,b"}, "test_share 0.1 and .* 0.1 of 8.*Set .* to 22 or more"),
+        ("best", {"validation_share": 0.00001}, "the validation side would get 1e-05 of 16000.*Set .* to 23026"),
+    ],
+)
+def test_fewer_pictures_than_the_shares_need_are_refused_with_how_many(profile, settings, said):
+    with pytest.raises(ConfigError, match=f"^images_per_class: .*{said}"):
+        make_config(profile, settings)
+
+
+def test_with_the_advised_number_of_pictures_a_side_is_hardly_ever_empty():
+    random = np.random.default_rng(0)
+    for classes in (2, 20):
+        settings = make_config("seed").preprocess
+        count = settings.advised_images(classes) * classes
+        empty = [(random.random(count) < settings.test_share).sum() == 0 for _ in range(2000)]
+        assert np.mean(empty) < 0.02
+
+
 def test_shares_that_leave_no_training_pictures_are_refused():
     with pytest.raises(ConfigError, match=r"validation_share \+ test_share is 1"):
         make_config("seed", {"validation_share": 0.5, "test_share": 0.5})
@@ -185,6 +258,45 @@ def test_settings_survive_their_json(profile):
     others = {"source": "folder", "classes": ["cobra", "Motorbikes"], "force": "train"}
     config = make_config(profile, {"accuracy_goal": 0.37, **others})
     assert from_json(to_json(config)) == config
+
+
+@pytest.mark.parametrize(
+    ("profile", "settings"),
+    [
+        *((profile, {}) for profile in PROFILES),
+        ("sample", {"epochs": "", "classes": "cow, crane (n02012849)", "seed": 5}),
+        ("best", {"connection": "mine", "location": "/a b/ü", "train_minutes": 3, "min_images_per_class": 30}),
+        ("best", {"denied_transforms": "acropolis: zoom", "learning_curve": True, "more_models": "convnet1"}),
+    ],
+)
+def test_a_runs_settings_are_given_to_another_as_json(profile, settings):
+    config = make_config(profile, settings)
+    for text in (shared_settings(config), to_json(config)):
+        given = read_settings(text, where="x")
+        assert make_config(given.pop("profile"), given) == config
+
+
+def test_classes_with_ids_of_their_own_and_what_is_said_of_them_are_given_to_another_run():
+    offered = tuple(classes_called(["vache (laitière)", "Cat", "cat", "n02510455", "n02012849"]).values())
+    given = {"source": "folder", "classes": [], "strategy": "manual", "augment_classes": ["vache (laitière)", "crane"]}
+    first = with_classes(make_config("best", given | {"denied_transforms": ["Cat: zoom"]}), offered)
+    assert all("-" in entry for entry in (first.augment.augment_classes[0], *first.augment.denied_transforms))
+    again = read_settings(shared_settings(first), where="x")
+    assert with_classes(make_config(again.pop("profile"), again), offered) == first
+
+
+@pytest.mark.parametrize("location", ["https://host/x?sig=5ec7e7", "s3://bucket/x?token=5ec7e7"])
+def test_what_is_given_to_another_run_has_no_secret_and_nothing_that_the_form_refuses(location):
+    private = {"location": location, "allowed_private_hosts": ["10.0.0.1"], "force": "train"}
+    text = shared_settings(make_config("best", private))
+    assert "5ec7e7" not in text and "10.0.0.1" not in text
+    assert not {"location", "allowed_private_hosts", "force"} & json.loads(text).keys()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "7", '"x"', "null", "[" * 100_000, b"\xff\xfe\x00", b"\xc3("])
+def test_settings_that_are_no_json_object_are_refused_with_where_they_stand(text):
+    with pytest.raises(ConfigError, match=r'^--settings f: expected (a )?JSON.* such as {"epochs": 3}, found'):
+        read_settings(text, where="--settings f")
 
 
 def test_an_unknown_field_in_the_json_is_refused():
@@ -220,8 +332,14 @@ def test_names_are_the_folders_own_where_the_source_is_a_folder():
 
 @pytest.mark.parametrize(("profile", "source"), [("seed", "sample"), ("sample", None), ("seed", "synset-archives")])
 def test_an_ambiguous_name_is_refused_where_the_source_is_no_folder(profile, source):
-    with pytest.raises(ConfigError, match=r"^classes: 'cow' is the name of 3 classes.*n02403454 cow: "):
-        make_config(profile, {"classes": ["cobra", "cow"], "source": source})
+    with pytest.raises(ConfigError, match=r"^classes: 'crane' is the name of 2 classes.*n02012849 crane: "):
+        make_config(profile, {"classes": ["cobra", "crane"], "source": source})
+
+
+@pytest.mark.parametrize("source", ["sample", "folder", "synset-archives", "url-list"])
+def test_the_names_that_a_profile_shows_are_understood(source):
+    names = [c.name for c in STUDY_CLASSES]
+    assert make_config("best", {"source": source, "classes": names}).classes == STUDY_CLASSES
 
 
 @pytest.mark.parametrize("order", [1, -1])
@@ -251,7 +369,7 @@ def test_f52_classes_that_cannot_be_are_refused_by_name(classes, said):
         make_config("seed", {"classes": classes})
 
 
-@pytest.mark.parametrize("value", [" , ,", ["", " "], 7, {"cobra": 1}, "[]"])
+@pytest.mark.parametrize("value", [" , ,", ["", " "], 7, {"cobra": 1}])
 def test_f52_what_names_no_class_is_refused_and_not_taken_for_no_list(value):
     with pytest.raises(ConfigError, match=f"classes: expected.*received {re.escape(repr(value))}"):
         make_config("seed", {"classes": value})
