@@ -127,10 +127,21 @@ class _Download:
         # The place of the first candidate that may be asked for.
         self._first = self._behind(self.records.accepted_files(self._bases, self.beyond)) if self.beyond else 0
         self._have = len(self.records.accepted_files(self._bases))
-        self._final = {record["candidate"] for record in records if record["state"] != "open"}
-        self._open: set[str] = set()  # what failed since then and may still come
-        known = min(self._have, self._wanted)
-        self.progress.resume(known - self.progress.done, rejected=len(self._final) - self._have)
+        looked_at = set(self._looked_at())
+        known = [record for record in records if record["candidate"] in looked_at]
+        self._open = {record["candidate"] for record in known if record["state"] == "open"}
+        self._final = {record["candidate"] for record in known} - self._open
+        self.progress.resume(min(self._have, self._wanted) - self.progress.done, **self._figures())
+
+    def _figures(self) -> dict[str, int]:
+        """Returns how many candidates gave no picture, and how many of these may still come."""
+        rejected = len(self._final) + len(self._open) - min(self._have, self._wanted)
+        return {"rejected": rejected} | ({"open": len(self._open)} if self._open else {})
+
+    def _looked_at(self) -> list[str]:
+        """Returns the candidates up to the last picture in use: of those behind it, another run may have records."""
+        files = self.records.accepted_files(self.offer.bases, self._wanted)
+        return list(self.offer.bases)[: self._behind(files) if len(files) == self._wanted else None]
 
     def _behind(self, files: Sequence[str]) -> int:
         """Returns the place behind the candidate that gave the last of these pictures; 0 where there is none."""
@@ -251,8 +262,7 @@ class _Download:
         kept, other = (self._open, self._final) if record["state"] == "open" else (self._final, self._open)
         kept.add(record["candidate"])
         other.discard(record["candidate"])
-        figures = {"rejected": len(self._final) - self._have} | ({"open": len(self._open)} if self._open else {})
-        self.progress.advance(self._have - before, **figures)
+        self.progress.advance(self._have - before, **self._figures())
 
     def _settle(self, latest: Record) -> None:
         file, on_web = latest["file"], self.offer.is_on_web(latest["candidate"])
@@ -299,10 +309,7 @@ class _Download:
         """Writes which pictures the run uses, and says what the class gave."""
         candidates, name = list(self.offer.bases), self.image_class.name
         files = tuple(self.records.accepted_files(candidates, self._wanted))
-        looked_at = candidates  # of those after the last picture in use, another run may have records
-        if len(files) == self._wanted:
-            looked_at = candidates[: self._behind(files)]
-        records = self.records.of(looked_at)
+        records = self.records.of(self._looked_at())
         rejected = _by_frequency(record for record in records if record["state"] != "accepted")
         example = _example(rejected, records)
         kinds = [(host_kind(host), r["state"]) for r in records if (host := self.offer.host(r["candidate"]))]

@@ -439,6 +439,23 @@ def test_the_progress_counts_accepted_pictures_and_rejected_candidates(web, tmp_
     assert (heard[-1].done, heard[-1].figures) == (3, {"rejected": 1})
 
 
+@pytest.mark.parametrize("wanted", [3, 4, 10, 20])
+def test_the_progress_ends_with_the_counts_of_the_selection_whatever_another_run_asked_for(web, tmp_path, wanted):
+    gone, passing = answers(b"", status=404), answers(b"", status=500)
+    behaviours = {
+        f"{i:03d}.jpg": gone if i % 4 == 1 else passing if i % 4 == 2 else answers(picture(i)) for i in range(20)
+    }
+    offer(web, behaviours)
+    store = Store(tmp_path / "home")
+    for images in (6, wanted):
+        heard = []
+        progress = Progress(task="t", item="", label="l", total=images, unit="u", listeners=(heard.append,))
+        ref, _ = download_class(store, settings(web, images), CLASS, progress=progress, accept="any")
+        rejected = sum(ref.rejected.values())
+        assert (heard[-1].done, heard[-1].figures["rejected"]) == (ref.accepted, rejected)
+        assert ref.asked == ref.accepted + rejected
+
+
 def test_a_class_without_candidates_has_an_empty_selection(web, tmp_path):
     offer(web, {})
     selection, _ = get(tmp_path, web, 5)
