@@ -1,5 +1,6 @@
 """Reads and writes what the stages keep as pictures and arrays. NumPy is imported when an array is wanted."""
 
+import contextlib
 import csv
 import hashlib
 import json
@@ -11,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagenet_tasks.artifacts.references import SPLITS, ClassArray, Dataset, Split, TrainedModel
-from imagenet_tasks.errors import ArtifactError, ChecksumMismatch
-from imagenet_tasks.store.storage import Store
+from imagenet_tasks.errors import ArtifactError, ChecksumMismatch, DataError, Rejected
+from imagenet_tasks.store.storage import Store, parse_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -100,6 +101,48 @@ def read_picture(store: Store, class_id: str, file: str) -> bytes:
     return data
 
 
+@contextlib.contextmanager
+def open_picture(store: Store, class_id: str, file: str) -> Iterator[bytes]:
+    """Yields a stored picture's bytes, to decode them.
+
+    Raises:
+        ChecksumMismatch: where they are not those that were received.
+        DataError: where decoding them raises Rejected, although they were accepted once.
+    """
+    data = read_picture(store, class_id, file)
+    try:
+        yield data
+    except Rejected as rejected:
+        import PIL
+
+        raise DataError(
+            f"{store.path(f'images/{class_id}/{file}')}: this picture of class {class_id} was usable when it was "
+            f"downloaded, and Pillow {PIL.__version__} does not decode it: {rejected}. Delete the file and run again, "
+            "which judges it anew, or go back to the version of Pillow before."
+        ) from rejected
+
+
+def load_array(path: Path, *, mapped: bool = True) -> "np.ndarray":
+    """Returns the array of a checked file; what is pickled in it is never run.
+
+    Args:
+        path: of the file.
+        mapped: whether to map it into memory instead of reading it.
+
+    Raises:
+        ArtifactError: where it holds no array of numbers.
+    """
+    import numpy as np
+
+    try:
+        found: np.ndarray = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
+    except (ValueError, EOFError, SyntaxError) as error:
+        raise ArtifactError(
+            f"{path}: expected an array of numbers, found something else ({error}). Delete its folder and run again."
+        ) from error
+    return found
+
+
 def reading_threads(store: Store) -> int:
     """Returns how many threads read and decode pictures: one for each core; more where a store is waited for."""
     return (os.cpu_count() or 1) if store.is_local else 16
@@ -140,9 +183,7 @@ def read_array(store: Store, array: ClassArray) -> tuple["np.ndarray", list[str]
 
 def read_pixels(store: Store, array: ClassArray) -> "np.ndarray":
     """Returns a class's pictures, uint8 (pictures, rows, columns, 3), memory-mapped."""
-    import numpy as np
-
-    return np.load(store.open_file(array.folder, f"{array.class_id}.npy"), mmap_mode="r", allow_pickle=False)
+    return load_array(store.open_file(array.folder, f"{array.class_id}.npy"))
 
 
 def read_pieces(store: Store, array: ClassArray, rows: "np.ndarray") -> Iterator[tuple["np.ndarray", slice]]:
@@ -155,7 +196,7 @@ def read_pieces(store: Store, array: ClassArray, rows: "np.ndarray") -> Iterator
     path = store.open_file(array.folder, f"{array.class_id}.npy")
     start = 0
     while start < len(rows):
-        pictures = np.load(path, mmap_mode="r", allow_pickle=False)
+        pictures = load_array(path)
         part = slice(start, min(start + max(1, PIECE_BYTES // pictures[0].nbytes), len(rows)))
         yield np.asarray(pictures[rows[part]]), part
         start = part.stop
@@ -163,14 +204,14 @@ def read_pieces(store: Store, array: ClassArray, rows: "np.ndarray") -> Iterator
 
 def read_looks(store: Store, array: ClassArray) -> tuple[list[str], "np.ndarray"]:
     """Returns the image ids of a class's pictures and how each looks, of type LOOK (count,); no pixel is read."""
-    import numpy as np
-
-    return read_ids(store, array), np.load(store.open_file(array.folder, "looks.npy"), allow_pickle=False)
+    return read_ids(store, array), load_array(store.open_file(array.folder, "looks.npy"), mapped=False)
 
 
 def read_ids(store: Store, array: ClassArray) -> list[str]:
     """Returns the image ids of a class's pictures."""
-    return json.loads(store.open_file(array.folder, "ids.json").read_bytes())
+    path = store.open_file(array.folder, "ids.json")
+    ids: list[str] = parse_json(path.read_bytes(), where=path)
+    return ids
 
 
 def read_split(store: Store, dataset: Dataset, split: Split) -> list[SplitRow]:
@@ -227,10 +268,8 @@ def read_probabilities(store: Store, dataset: Dataset, model: TrainedModel, of: 
     Raises:
         ArtifactError: where they are of other pictures, or the file is missing or damaged.
     """
-    import numpy as np
-
     path = store.open_file(model.folder, f"probabilities_{of}.npy")
-    found: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    found = load_array(path)
     expected = pictures, len(dataset.classes)
     if model.trial.dataset != dataset.fingerprint or (found.shape != expected and max(len(found), pictures)):
         raise ArtifactError(

@@ -6,7 +6,7 @@ from typing import Any
 
 from imagenet_tasks.artifacts.arrays import read_split
 from imagenet_tasks.artifacts.figures import Share
-from imagenet_tasks.artifacts.json_file import JsonArtifact
+from imagenet_tasks.artifacts.json_file import JsonArtifact, Mark
 from imagenet_tasks.artifacts.references import Dataset, SplitBy, TrainedModel
 from imagenet_tasks.artifacts.training import TrainingRecord
 from imagenet_tasks.errors import ArtifactError, ChecksumMismatch
@@ -47,7 +47,7 @@ class Champion(JsonArtifact):
     validation_interval: tuple[Share, Share]
     validation_pictures: int
     test_accuracy: Share | None
-    dataset: str
+    dataset: Mark
     dag_id: str
     run_id: str
     run_key: str
@@ -168,7 +168,12 @@ def open_model(store: Store, champion: Champion) -> Path:
         ArtifactError: where it is gone.
         ChecksumMismatch: where its bytes are others.
     """
-    path = store.open_file(champion.model.folder, "model.keras")
+    try:
+        path = store.open_file(champion.model.folder, "model.keras")
+    except ArtifactError as error:
+        raise type(error)(
+            f"{error} It is the champion's network: the next run of these classes makes its best model their champion."
+        ) from error
     received = sha256_of_marker(store, champion.model)
     if received != champion.model_sha256:
         raise ChecksumMismatch(

@@ -2,15 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from imagenet_tasks.artifacts.kinds import Kind
 from imagenet_tasks.errors import ArtifactError
 from imagenet_tasks.store.storage import Store
 
 VERSION_FIELD = "schema_version"  # of a file; 0 where it has none, as before there were versions
+Mark = Annotated[str, Field(pattern="^[A-Za-z0-9_-]{1,64}$")]  # a fingerprint: one name, which leads nowhere else
 
 
 class JsonArtifact(BaseModel):
@@ -99,7 +100,7 @@ class Published(JsonArtifact):
     """An artifact that is a published folder, named by its fingerprint."""
 
     KIND: ClassVar[Kind]
-    fingerprint: str
+    fingerprint: Mark
 
     @property
     def folder(self) -> str:

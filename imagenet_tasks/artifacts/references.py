@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from imagenet_tasks.artifacts import kinds
-from imagenet_tasks.artifacts.json_file import JsonArtifact, Published
+from imagenet_tasks.artifacts.json_file import JsonArtifact, Mark, Published
 from imagenet_tasks.artifacts.kinds import Kind
 from imagenet_tasks.settings.config import CONTROL, HARDEST, ArmName
 
@@ -156,7 +156,7 @@ class Trial(JsonArtifact):
     model: str
     seed: int
     arm: Literal["baseline", "labels", "part", "tune"] | ArmName
-    dataset: str
+    dataset: Mark
     round: int = 0
     added: tuple[ClassArray, ...] = ()
     epoch_pictures: int | None = None

@@ -9,7 +9,7 @@ import matplotlib
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from imagenet_tasks import images
-from imagenet_tasks.artifacts.arrays import read_picture
+from imagenet_tasks.artifacts.arrays import open_picture
 from imagenet_tasks.augment.policies import COLOUR_JITTER, acting, changed_copy
 from imagenet_tasks.settings.config import AugmentConfig
 from imagenet_tasks.store.storage import Store
@@ -103,15 +103,15 @@ def _draw_class(
     if not member.files:
         draw.text((left, top + CLASS_HEAD), "no pictures", MUTED, regular, anchor="lt")
     for row, file in enumerate(member.files[:ORIGINALS]):
-        data, image_id = read_picture(store, member.class_id, file), file.partition(".")[0]
-        y = top + CLASS_HEAD + row * (CELL[1] + GAP)
-        _paste(sheet, draw, images.decode(data, at_least=(2 * CELL[1], 2 * CELL[0])), (left, y))
-        for copy in range(COPIES):
-            changed = changed_copy(
-                data, settings, member.class_id, image_id=image_id, copy=copy, size=size, seed=seed, round_number=1
-            )
-            x = left + CELL[0] + ORIGINAL_GAP + copy * (CELL[0] + GAP)
-            _paste(sheet, draw, changed, (x, y))
+        image_id, y = file.partition(".")[0], top + CLASS_HEAD + row * (CELL[1] + GAP)
+        with open_picture(store, member.class_id, file) as data:
+            _paste(sheet, draw, images.decode(data, at_least=(2 * CELL[1], 2 * CELL[0])), (left, y))
+            for copy in range(COPIES):
+                changed = changed_copy(
+                    data, settings, member.class_id, image_id=image_id, copy=copy, size=size, seed=seed, round_number=1
+                )
+                x = left + CELL[0] + ORIGINAL_GAP + copy * (CELL[0] + GAP)
+                _paste(sheet, draw, changed, (x, y))
 
 
 def _paste(sheet: Image.Image, draw: ImageDraw.ImageDraw, picture: Image.Image, corner: tuple[int, int]) -> None:

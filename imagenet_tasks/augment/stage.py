@@ -9,7 +9,7 @@ import numpy as np
 from imagenet_tasks import images
 from imagenet_tasks.artifacts import kinds
 from imagenet_tasks.artifacts.arrays import (
-    read_picture,
+    open_picture,
     read_probabilities,
     read_split,
     reading_threads,
@@ -229,17 +229,17 @@ def _copies(
 
     def make(source: tuple[str, int]) -> np.ndarray:
         image_id, copy = source
-        data = read_picture(store, chosen.class_id, file_of[image_id])
-        changed = changed_copy(
-            data,
-            settings,
-            chosen.class_id,
-            image_id=image_id,
-            copy=copy,
-            size=size,
-            seed=seed,
-            round_number=chosen.round,
-        )
+        with open_picture(store, chosen.class_id, file_of[image_id]) as data:
+            changed = changed_copy(
+                data,
+                settings,
+                chosen.class_id,
+                image_id=image_id,
+                copy=copy,
+                size=size,
+                seed=seed,
+                round_number=chosen.round,
+            )
         return images.resize(changed, rows_px=dataset.rows_px, columns_px=dataset.columns_px)
 
     with ThreadPoolExecutor(reading_threads(store)) as pool:

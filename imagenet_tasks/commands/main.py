@@ -19,6 +19,7 @@ from imagenet_tasks.settings.classes import STUDY_CLASSES, names_of, search_clas
 from imagenet_tasks.settings.config import MAX_CLASSES, SOURCES, DownloadConfig, to_json
 from imagenet_tasks.settings.profiles import PROFILES, make_config, read_settings
 from imagenet_tasks.settings.texts import assignments
+from imagenet_tasks.store.local_disk import room_for
 from imagenet_tasks.store.storage import Store, default_home
 from imagenet_tasks.workflow.graph import makes_artifact
 from imagenet_tasks.workflow.run import Run
@@ -216,7 +217,8 @@ def _preview(options: argparse.Namespace) -> int:
     download = make_config(profile, preview_overrides(overrides)).download
     with _sample_server(download), Bars(sys.stderr) as bars:
         sheet = preview(Store(options.home), profile, overrides, listeners=[bars])
-    out.write_bytes(sheet)
+    with room_for(len(sheet), out.parent, "--out"):
+        out.write_bytes(sheet)
     sys.stdout.write(f"{out}\n")
     return 0
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from imagenet_tasks import images
 from imagenet_tasks.artifacts import kinds
-from imagenet_tasks.artifacts.arrays import read_looks, read_picture, reading_threads, write_array
+from imagenet_tasks.artifacts.arrays import open_picture, read_looks, reading_threads, write_array
 from imagenet_tasks.artifacts.make import Publish, make
 from imagenet_tasks.artifacts.quality import Shortfall
 from imagenet_tasks.artifacts.references import (
@@ -60,6 +60,7 @@ def preprocess_class(
 
     Raises:
         ChecksumMismatch: where a stored picture no longer has the bytes that were received.
+        DataError: where one can no longer be decoded.
     """
     mark = kinds.ARRAY.fingerprint({"selection": ref.fingerprint}, settings, salt=salt)
     array = ClassArray(class_id=ref.class_id, fingerprint=mark, count=ref.accepted)
@@ -95,10 +96,12 @@ def prepare_pictures(
 
     Raises:
         ChecksumMismatch: where one no longer has the bytes that were received.
+        DataError: where one can no longer be decoded.
     """
 
     def prepare(file: str) -> "tuple[np.ndarray, tuple[int, bool]]":
-        pixels = images.to_array(read_picture(store, class_id, file), rows_px=rows_px, columns_px=columns_px)
+        with open_picture(store, class_id, file) as data:
+            pixels = images.to_array(data, rows_px=rows_px, columns_px=columns_px)
         return pixels, images.look(pixels)
 
     with ThreadPoolExecutor(reading_threads(store)) as pool:  # Pillow works outside the interpreter lock

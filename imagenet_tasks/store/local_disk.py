@@ -21,8 +21,13 @@ def cache_folder() -> Path:
 
 
 @contextlib.contextmanager
-def room_for(needed_bytes: int, folder: Path) -> Iterator[None]:
-    """Says where and how much, when the disk runs full while so many bytes are written to a folder of copies.
+def room_for(needed_bytes: int, folder: str | Path, setting: str = "IMAGENET_CACHE") -> Iterator[None]:
+    """Says where and how much, when the disk runs full while a folder is written to.
+
+    Args:
+        needed_bytes: how many bytes are written; 0 where that is not known.
+        folder: where to.
+        setting: what names another place for it.
 
     Raises:
         OutOfSpace: where that happens.
@@ -32,12 +37,24 @@ def room_for(needed_bytes: int, folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        there = next(f for f in (folder.absolute(), *folder.absolute().parents) if f.exists())
-        free = shutil.disk_usage(there).free
+        whole = Path(folder).absolute()
+        free = shutil.disk_usage(next(f for f in (whole, *whole.parents) if f.exists())).free
+        needed = f"{needed_bytes:,} bytes of it" if needed_bytes else "more bytes of it"
         raise OutOfSpace(
-            f"{folder}: the disk ran full; expected {needed_bytes:,} bytes of it, found {free:,}. Free some, or name a "
-            "folder on a larger disk (IMAGENET_CACHE)."
+            f"{folder}: the disk ran full; expected {needed}, found {free:,}. Free some, or name a folder on a larger "
+            f"disk ({setting})."
         ) from error
+
+
+def holder_of(lock: Path) -> str:
+    """Returns which process holds a file's lock, '' where the kernel does not tell: another's, or a network's."""
+    with contextlib.suppress(OSError, ValueError):
+        file = lock.stat().st_ino
+        for line in Path("/proc/locks").read_text().splitlines():
+            words = line.split()  # number, kind, mode, access, process, device and file, from, to; "->" where it waits
+            if words[1] == "FLOCK" and int(words[5].rpartition(":")[2]) == file and int(words[4]) > 0:
+                return f"process {words[4]}"
+    return ""
 
 
 def sha256_of(path: Path) -> str:

@@ -8,29 +8,34 @@ first one wins and the other's is dropped.
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import re
 import shutil
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from upath import UPath
 
 from imagenet_tasks.errors import ArtifactError, ChecksumMismatch, ConfigError, without_secrets
-from imagenet_tasks.store.local_disk import cache_folder, fetch, room_for, sha256_of, sync
+from imagenet_tasks.store.local_disk import cache_folder, fetch, holder_of, room_for, sha256_of, sync
 from imagenet_tasks.store.walk import Found, changed_s, walk_disk
 
+log = logging.getLogger(__name__)
 MARKER = "complete.json"
 QUARANTINED = "quarantined.json"  # what the marker of a damaged folder is renamed to
+HOME = "IMAGENET_HOME"
+QUIET_S = 5.0  # so long a lock is waited for without a word
 
 
 def default_home() -> str:
     """Returns the root that the environment names (IMAGENET_HOME), else a folder in the user's home."""
-    return os.environ.get("IMAGENET_HOME") or str(Path.home() / "imagenet")
+    return os.environ.get(HOME) or str(Path.home() / "imagenet")
 
 
 def fingerprint(**inputs: Any) -> str:
@@ -117,7 +122,7 @@ class Store:
 
     def without_root(self, text: str) -> str:
         """Returns a text for people who need not know where the root lies."""
-        return text.replace(str(self.root), "IMAGENET_HOME")
+        return text.replace(str(self.root), HOME)
 
     def environment(self) -> dict[str, str]:
         """Returns the variables by which fsspec gives another process the same options; secrets are in no file."""
@@ -144,6 +149,9 @@ class Store:
             key: which file.
             data: its bytes.
             sync: whether to wait for the disk. Not for many small files whose name tells whether they are whole.
+
+        Raises:
+            OutOfSpace: where the disk is full.
         """
         if not self.is_local:  # an object store puts whole objects
             path = self.path(key)
@@ -153,21 +161,22 @@ class Store:
         target = "/".join((str(self.root), *self._parts(key)))
         folder = target.rpartition("/")[0]
         name = f"{folder}/.writing-{uuid.uuid4().hex}"
-        try:
-            file = open(name, "xb")  # noqa: PTH123, SIM115
-        except FileNotFoundError:
-            Path(folder).mkdir(parents=True, exist_ok=True)
-            file = open(name, "xb")  # noqa: PTH123, SIM115
-        try:
-            with file:
-                file.write(data)
-                if sync:
-                    file.flush()
-                    os.fsync(file.fileno())
-            os.replace(name, target)  # noqa: PTH105
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        with room_for(len(data), folder, HOME):
+            try:
+                file = open(name, "xb")  # noqa: PTH123, SIM115
+            except FileNotFoundError:
+                Path(folder).mkdir(parents=True, exist_ok=True)
+                file = open(name, "xb")  # noqa: PTH123, SIM115
+            try:
+                with file:
+                    file.write(data)
+                    if sync:
+                        file.flush()
+                        os.fsync(file.fileno())
+                os.replace(name, target)  # noqa: PTH105
+            except BaseException:
+                Path(name).unlink(missing_ok=True)
+                raise
 
     def read_json(self, key: str) -> Any:
         """Returns the parsed JSON of a file.
@@ -249,18 +258,33 @@ class Store:
 
         Args:
             key: of what.
-            timeout_s: how long to wait for another; without end where below 0.
+            timeout_s: how long to wait for another; without end where below 0, and then the log says on whom.
 
         Raises:
             TimeoutError: where another still holds it.
+            OutOfSpace: where the disk is full.
         """
         if self.is_local:
             path = Path(str(self.path(key))) / ".lock"
         else:
             path = Path(tempfile.gettempdir()) / f"imagenet-{fingerprint(key=str(self.path(key)))}.lock"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path, timeout=timeout_s):
+        lock, asked_s = FileLock(path), time.time()
+        with room_for(0, path.parent, HOME):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                lock.acquire(timeout=timeout_s if timeout_s >= 0 else QUIET_S)
+            except Timeout:
+                if timeout_s >= 0:
+                    raise
+                since = time.strftime("%H:%M:%S", time.localtime(asked_s))
+                holder = holder_of(path) or "another process of this machine"
+                log.warning("Waits since %s for %s, which %s is using; goes on once it ends", since, key, holder)
+                lock.acquire()
+                log.warning("Goes on with %s after %.0f s", key, time.time() - asked_s)
+        try:
             yield
+        finally:
+            lock.release()
 
     # Published folders
 
@@ -295,27 +319,33 @@ class Store:
 
     @contextlib.contextmanager
     def publish(self, folder: str) -> Iterator[Path]:
-        """Yields an empty local folder; what is in it at the end is published as `folder`, unless that exists."""
+        """Yields an empty local folder; what is in it at the end is published as `folder`, unless that exists.
+
+        Raises:
+            OutOfSpace: where the disk is full.
+        """
         target = self.path(folder)
         if self.is_local:
             attempt = Path(str(target)).parent / f".attempt-{uuid.uuid4().hex[:12]}"
-            attempt.mkdir(parents=True)
         else:
             attempt = Path(tempfile.mkdtemp(prefix="imagenet-attempt-"))
         try:
-            yield attempt
-            files = sorted(p for p in attempt.rglob("*") if p.is_file())
-            contents = {
-                p.relative_to(attempt).as_posix(): {"bytes": p.stat().st_size, "sha256": sha256_of(p)} for p in files
-            }
-            # An object store renames nothing: there each attempt has a folder of its own, and the marker names it.
-            inner = "" if self.is_local else f"{uuid.uuid4().hex[:12]}/"
-            (attempt / MARKER).write_text(json.dumps({"files": contents, "inner": inner}, indent=1))
-            if self.is_local:
-                self._rename_into_place(attempt, Path(str(target)))
-            elif not self.is_complete(folder):
-                for name, place in [*((name, inner + name) for name in contents), (MARKER, MARKER)]:
-                    target.fs.put_file(str(attempt / name), target.joinpath(place).path)
+            with room_for(0, attempt.parent, HOME if self.is_local else "TMPDIR"):
+                attempt.mkdir(parents=True, exist_ok=not self.is_local)
+                yield attempt
+                files = sorted(p for p in attempt.rglob("*") if p.is_file())
+                contents = {
+                    p.relative_to(attempt).as_posix(): {"bytes": p.stat().st_size, "sha256": sha256_of(p)}
+                    for p in files
+                }
+                # An object store renames nothing: there each attempt has a folder of its own, and the marker names it.
+                inner = "" if self.is_local else f"{uuid.uuid4().hex[:12]}/"
+                (attempt / MARKER).write_text(json.dumps({"files": contents, "inner": inner}, indent=1))
+                if self.is_local:
+                    self._rename_into_place(attempt, Path(str(target)))
+                elif not self.is_complete(folder):
+                    for name, place in [*((name, inner + name) for name in contents), (MARKER, MARKER)]:
+                        target.fs.put_file(str(attempt / name), target.joinpath(place).path)
         finally:
             shutil.rmtree(attempt, ignore_errors=True)
 
@@ -340,26 +370,41 @@ class Store:
             ChecksumMismatch: where the bytes are not those that were written.
             OutOfSpace: where the disk does not hold the copy.
         """
+        return self._checked(self.read_marker(folder), folder, name)
+
+    def check(self, folder: str) -> None:
+        """Checks all files of a published folder against its marker, for who uses it without reading them.
+
+        Raises:
+            ArtifactError: as `open_file` does.
+        """
         marker = self.read_marker(folder)
+        for name in marker["files"]:
+            self._checked(marker, folder, name)
+
+    def _checked(self, marker: dict[str, Any], folder: str, name: str) -> Path:
         expected = marker["files"].get(name)
         source = self.path(f"{folder}/{marker.get('inner', '')}{name}")
         missing = f"{source}: expected this file of a finished artifact, found none. Force its stage."
         if expected is None:
             raise ArtifactError(missing)
-        local = Path(str(source)) if self.is_local else cache_folder() / expected["sha256"][:2] / expected["sha256"]
+        digest = expected["sha256"]
+        # By its suffix Keras knows a network.
+        copy = cache_folder() / digest[:2] / f"{digest}{Path(name).suffix}"
+        local = Path(str(source)) if self.is_local else copy
         received = sha256_of(local) if local.exists() else ""
-        if received != expected["sha256"] and not self.is_local:
+        if received != digest and not self.is_local:
             try:
-                with room_for(marker["files"][name]["bytes"], cache_folder()):
+                with room_for(expected["bytes"], cache_folder()):
                     fetch(source, local)
             except FileNotFoundError as error:
                 raise ArtifactError(missing) from error
             received = sha256_of(local)
         if not received:
             raise ArtifactError(missing)
-        if received != expected["sha256"]:
+        if received != digest:
             raise ChecksumMismatch(
-                f"{source}: expected SHA-256 {expected['sha256']}, received {received}. The file was changed after it "
+                f"{source}: expected SHA-256 {digest}, received {received}. The file was changed after it "
                 f"was written: delete {self.path(folder)} and run again."
             )
         return local

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from imagenet_tasks import errors
+from imagenet_tasks.store.local_disk import room_for
+from imagenet_tasks.store.storage import parse_json
 from imagenet_tasks.workflow.run import Run
 
 log = logging.getLogger(__name__)
@@ -42,12 +44,10 @@ def run_in_child(run: Run, task: str, arguments: dict[str, Any], *, timeout_s: f
     """
     with tempfile.TemporaryDirectory(prefix="imagenet-task-") as folder:
         order, answer = Path(folder, "order.json"), Path(folder, "answer.json")
-        order.write_text(
-            json.dumps(
-                {"home": str(run.store.root), "dag_id": run.dag_id, "run_id": run.run_id, "task": task}
-                | {"arguments": arguments, "answer": str(answer), "parent": os.getpid()}
-            )
-        )
+        ordered = {"home": str(run.store.root), "dag_id": run.dag_id, "run_id": run.run_id, "task": task}
+        ordered |= {"arguments": arguments, "answer": str(answer), "parent": os.getpid()}
+        with room_for(0, folder, "TMPDIR"):
+            order.write_text(json.dumps(ordered))
         child = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             [sys.executable, "-m", "imagenet_tasks", "task", str(order)],
             stdout=subprocess.PIPE,
@@ -78,7 +78,7 @@ def run_in_child(run: Run, task: str, arguments: dict[str, Any], *, timeout_s: f
             if child.poll() is None:  # this task was told to stop: so is its child
                 child.kill()
                 child.wait()
-        result = json.loads(answer.read_text()) if answer.exists() else None
+        result = _read_answer(answer)
     if result and "error" in result:
         kind = getattr(errors, result["error"]["type"], errors.TrainingError)
         raise kind(result["error"]["message"])
@@ -94,6 +94,15 @@ def run_in_child(run: Run, task: str, arguments: dict[str, Any], *, timeout_s: f
             f"{named}: the child process ended by {ended} without an answer. Its last lines are above."
         )
     return result["value"]
+
+
+def _read_answer(answer: Path) -> dict[str, Any] | None:
+    """Returns what a child answered; None where it was stopped before or while it wrote that."""
+    try:
+        result: dict[str, Any] = parse_json(answer.read_bytes(), where=answer)
+    except (FileNotFoundError, errors.ArtifactError):
+        return None
+    return result
 
 
 def child_environment() -> dict[str, str]:
@@ -115,12 +124,13 @@ def answer_order(path: str) -> int:
     _end_with_parent(order["parent"])
     run = Run(Store(order["home"]), order["dag_id"], order["run_id"])
     try:
-        value = function_of(order["task"])(run, **order["arguments"])
+        said = {"value": function_of(order["task"])(run, **order["arguments"])}
     except errors.ImagenetTasksError as error:
-        Path(order["answer"]).write_text(json.dumps({"error": {"type": type(error).__name__, "message": str(error)}}))
-        return 1
-    Path(order["answer"]).write_text(json.dumps({"value": value}))
-    return 0
+        said = {"error": {"type": type(error).__name__, "message": str(error)}}
+    answer = Path(order["answer"])
+    with room_for(0, answer.parent, "TMPDIR"):
+        answer.write_text(json.dumps(said))
+    return int("error" in said)
 
 
 def _end_with_parent(parent_pid: int) -> None:

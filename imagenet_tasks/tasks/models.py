@@ -92,6 +92,8 @@ def train_trial(
                 log.warning("%s is left out: %s", item, error)
                 record["result"] = {"left_out": without_secrets(str(error))}
                 return {}
+        if record["reused"]:
+            run.store.check(model.folder)
         record["result"], record["makes"] = model.as_dict(), f"{model.fingerprint} {work.pace}".strip()
         training = TrainingRecord.read(run.store, model.folder)
         history = read_history(run.store, model)
@@ -238,7 +240,9 @@ def build_final_model(run: Run, models: Sequence[Json], *, only_reuse: bool = Fa
         return {}
     with run.task("build_final_model", makes=mark) as record:
         record["reused"] = there
-        if not there:
+        if there:
+            run.store.check(kinds.FINAL_MODEL.folder_of(mark))
+        else:
             load_keras()
             from imagenet_tasks.train.final import put_together
 

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, TypeVar
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -112,7 +113,7 @@ class Checkpoints:
                 variables=self._read_arrays(folder, "variables.npz"),
                 best=self._read_arrays(folder, "best.npz"),
             )
-        except (KeyError, TypeError, FileNotFoundError) as error:  # a marker that says something else, a file removed
+        except (KeyError, TypeError, ValueError, BadZipFile, FileNotFoundError) as error:  # a marker of other files
             raise ArtifactError(f"{folder}: not a checkpoint: {error!r}") from error
 
     def _read_arrays(self, folder: str, name: str) -> list[np.ndarray]:

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from imagenet_tasks import images
-from imagenet_tasks.artifacts.arrays import pictures_by_class, read_picture, read_table, reading_threads
+from imagenet_tasks.artifacts.arrays import open_picture, pictures_by_class, read_table, reading_threads
 from imagenet_tasks.artifacts.champions import Champion, open_model
 from imagenet_tasks.artifacts.references import Dataset, Selection
 from imagenet_tasks.errors import ConfigError, NetworkUnusable, Rejected
@@ -106,7 +106,8 @@ def _validation_pictures(store: Store, champion: Champion, dataset: Dataset) -> 
         files += [(member.class_id, selected[row]) for row in table.rows[places[table.labels[places] == label]]]
 
     def prepare(file: tuple[str, str]) -> np.ndarray:
-        return images.to_array(read_picture(store, *file), **size)
+        with open_picture(store, *file) as data:
+            return images.to_array(data, **size)
 
     with ThreadPoolExecutor(reading_threads(store)) as pool:
         for start in range(0, len(files), BATCH):
@@ -114,17 +115,21 @@ def _validation_pictures(store: Store, champion: Champion, dataset: Dataset) -> 
 
 
 def load_network(path: Path) -> keras.Model:
-    """Returns the network of a file: no code from it (safe mode), no optimiser."""
-    return keras.saving.load_model(path, compile=False, safe_mode=True)
+    """Returns the network of a file that was checked: no code from it (safe mode), no optimiser.
+
+    Raises:
+        NetworkUnusable: where Keras does not load it, such as for code in it.
+    """
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except (ValueError, TypeError) as error:  # Keras' own for code in the file, and for layers that it does not know
+        raise NetworkUnusable(f"{path}: Keras does not load this network: {error}") from error
 
 
 def _load(store: Store, champion: Champion) -> keras.Model:
     """Returns the champion's network: its file's hash is checked first."""
     path = open_model(store, champion)
-    try:
-        network = load_network(path)
-    except (ValueError, TypeError) as error:  # Keras' own for code in the file, and for layers that it does not know
-        raise NetworkUnusable(f"{path}: Keras does not load the champion's network: {error}") from error
+    network = load_network(path)
     expected = (None, champion.rows_px, champion.columns_px, 3), (None, len(champion.classes))
     if (network.input_shape, network.output_shape) != expected:
         raise NetworkUnusable(
