@@ -30,7 +30,7 @@ os.environ |= {
 SLOW = (
     "artifacts/test_golden.py", "artifacts/test_settings_walk.py", "augment/test_preview.py", "commands/", "dags/",
     "deploy/", "download/test_download_stage.py", "download/test_hosts.py", "download/test_url_list.py", "end_to_end/",
-    "evaluate/test_champion.py", "plugins/", "prune/test_prune.py", "report/", "sample/",
+    "evaluate/test_champion.py", "faults/", "plugins/", "prune/test_prune.py", "report/", "sample/",
     "statistics/test_significance.py", "tasks/test_child.py", "test_planted_truths.py", "train/",
     "workflow/test_run_index.py",
 )  # fmt: skip

@@ -99,10 +99,10 @@ def run_in_child(run: Run, task: str, arguments: dict[str, Any], *, timeout_s: f
 def _read_answer(answer: Path) -> dict[str, Any] | None:
     """Returns what a child answered; None where it was stopped before or while it wrote that."""
     try:
-        result: dict[str, Any] = parse_json(answer.read_bytes(), where=answer)
+        result = parse_json(answer.read_bytes(), where=answer)
     except (FileNotFoundError, errors.ArtifactError):
         return None
-    return result
+    return result if isinstance(result, dict) else None
 
 
 def child_environment() -> dict[str, str]:

@@ -1,7 +1,5 @@
 """Each setting changes what the declarations of the kinds say, and nothing else: whole runs, but for the training."""
 
-import sys
-
 import pytest
 from fakes import training
 from fakes.pictures import COBRA, COW, PANDA, fill, picture
@@ -94,9 +92,7 @@ def walk(tmp_path_factory):
     fill_classes(where / "data")
     store, known = Store(where / "home"), runner.function_of
     patch = pytest.MonkeyPatch()
-    patch.setitem(sys.modules, "imagenet_tasks.train.stage", training)
-    patch.setitem(sys.modules, "imagenet_tasks.train.final", training)
-    patch.setattr("imagenet_tasks.tasks.models.load_keras", lambda: None)
+    training.put_in_place(patch)
     patch.setattr(runner, "function_of", lambda name: (lambda run: {}) if name == "write_report" else known(name))
     done = {}
 

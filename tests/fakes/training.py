@@ -3,7 +3,10 @@
 A repair is better than the control, so that another round follows where the settings allow one.
 """
 
+import sys
+
 import numpy as np
+import pytest
 from fakes.records import write_training
 
 from imagenet_tasks.artifacts import kinds
@@ -12,6 +15,13 @@ from imagenet_tasks.artifacts.final import FinalFigures, FinalModel
 from imagenet_tasks.artifacts.make import make
 from imagenet_tasks.artifacts.training import Pace
 from imagenet_tasks.settings.config import CONTROL
+
+
+def put_in_place(patch: pytest.MonkeyPatch) -> None:
+    """Lets the tasks of this process train so."""
+    for name in ("stage", "final"):
+        patch.setitem(sys.modules, f"imagenet_tasks.train.{name}", sys.modules[__name__])
+    patch.setattr("imagenet_tasks.tasks.models.load_keras", lambda: None)
 
 
 def settle(store, work, dataset):

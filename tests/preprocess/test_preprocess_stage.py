@@ -10,8 +10,8 @@ import pytest
 from fakes.pictures import COBRA, COW, PANDA, load_split, picture, prepared, quiet, small_dataset
 
 from imagenet_tasks.artifacts.arrays import read_array, read_split
-from imagenet_tasks.artifacts.references import SPLITS
-from imagenet_tasks.errors import ChecksumMismatch, TooFewImages
+from imagenet_tasks.artifacts.references import SPLITS, Selection
+from imagenet_tasks.errors import ChecksumMismatch, DataError, TooFewImages
 from imagenet_tasks.images import to_array
 from imagenet_tasks.preprocess.split import side_of
 from imagenet_tasks.preprocess.stage import build_dataset, preprocess_class
@@ -103,6 +103,18 @@ def test_f33_a_stored_picture_that_changed_is_found_before_it_is_used(store, tmp
     with pytest.raises(ChecksumMismatch) as caught:
         again(store, ref, salt="again")
     assert str(path) in str(caught.value) and name in str(caught.value)
+
+
+def test_a_stored_picture_that_no_longer_decodes_is_named_with_its_class_and_what_to_do(store, tmp_path):
+    """As after an upgrade of Pillow that refuses what the one before accepted."""
+    ref, _, (first, *_) = one_class(store, tmp_path / "data")
+    cut = first[: len(first) // 2]
+    file = f"{hashlib.sha256(cut).hexdigest()}.png"
+    store.write_bytes(f"images/{COBRA}/{file}", cut)
+    store.write_bytes(ref.key, Selection(class_id=COBRA, files=(file,)).content())
+    said = rf"images/{COBRA}/{file}: this picture of class {COBRA} .* Pillow \d.* truncated_image: .*Delete the file"
+    with pytest.raises(DataError, match=said):
+        again(store, ref, salt="anew")
 
 
 def test_f33_an_array_that_changed_is_found_before_it_is_used(store, tmp_path):

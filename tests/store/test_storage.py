@@ -2,6 +2,7 @@
 
 import errno
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -474,9 +475,11 @@ def test_f31_a_cache_on_a_full_disk_is_an_error_with_path_and_bytes_and_leaves_n
     assert text_of(remote, "models/f", "a") == "one"
 
 
-def test_a_disk_too_full_for_the_cache_folder_itself_is_told_as_that(tmp_path):
+@pytest.mark.parametrize("said", [(errno.ENOSPC, "No space left on device"), ("300000 requested and 204672 written",)])
+def test_a_disk_too_full_for_the_cache_folder_itself_is_told_as_that(tmp_path, said):
+    """Also by NumPy, which does not hand on why not all of an array was written."""
     with pytest.raises(OutOfSpace, match="no-such/folder: the disk ran full"), room_for(3, tmp_path / "no-such/folder"):
-        raise OSError(errno.ENOSPC, "No space left on device")
+        raise OSError(*said)
 
 
 @pytest.mark.parametrize("name", ["b", "../f/a", MARKER])
@@ -497,6 +500,27 @@ def test_a_file_that_was_deleted_is_an_artifact_error(tmp_path):
     (tmp_path / "models" / "f" / "a").unlink()
     with pytest.raises(ArtifactError, match="models/f/a"):
         store.open_file("models/f", "a")
+
+
+@pytest.mark.parametrize("kind", ["local", "remote"])
+def test_a_lock_that_is_waited_for_says_on_what_since_when_and_on_which_process(tmp_path, kind, monkeypatch, caplog):
+    root = str(tmp_path) if kind == "local" else f"memory://{tmp_path.name}"
+    code = PUBLISH + "import time\nwith store.lock('images/n1'):\n print('held', flush=True)\n time.sleep(1.5)"
+    monkeypatch.setattr(storage, "QUIET_S", 0.1)
+    with subprocess.Popen([sys.executable, "-c", code, root], stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == "held\n"
+        with Store(root).lock("images/n1"):
+            pass
+    waits, goes_on = caplog.messages
+    assert re.fullmatch(rf"Waits since \d\d:\d\d:\d\d for images/n1, which process {holder.pid} is using; .*", waits)
+    assert re.fullmatch(r"Goes on with images/n1 after \d s", goes_on)
+
+
+def test_a_lock_that_is_free_or_is_given_up_is_waited_for_without_a_word(tmp_path, caplog):
+    store = Store(tmp_path)
+    with store.lock("images/n1"), pytest.raises(TimeoutError), Store(tmp_path).lock("images/n1", timeout_s=0.1):
+        pass
+    assert caplog.messages == []
 
 
 @pytest.mark.parametrize("kind", ["local", "remote"])

@@ -28,13 +28,17 @@ from imagenet_tasks.workflow.run import Run
 
 REPOSITORY = Path(__file__).parents[2]
 TASKS = """
-import logging, os, signal, sys, time
+import json, logging, os, signal, sys, time
+from pathlib import Path
 from imagenet_tasks import errors
 from imagenet_tasks.tasks import runner
 def crash(run, signal_number):
     print("last words", flush=True)
     os.kill(os.getpid(), signal_number)
 def leave(run, status): os._exit(status)
+def half(run, text):
+    Path(json.loads(Path(sys.argv[-1]).read_text())["answer"]).write_text(text)
+    os._exit(0)
 def sleep(run, file):
     open(file, "w").write(str(os.getpid()))
     print("asleep", flush=True)
@@ -49,7 +53,7 @@ def speak(run):
     print("WARNING: All log messages before absl::InitializeLog() is called are written to STDERR", flush=True)
     sys.stdout.buffer.write(b"not UTF-8: \\xff\\n")
     return {"pid": os.getpid(), "parent": os.getppid(), "home": str(run.store.root), "run_id": run.run_id}
-known, ours = runner.function_of, {f.__name__: f for f in (crash, leave, sleep, refuse, stumble, speak)}
+known, ours = runner.function_of, {f.__name__: f for f in (crash, leave, half, sleep, refuse, stumble, speak)}
 runner.function_of = lambda name: ours.get(name) or known(name)
 """
 
@@ -108,6 +112,12 @@ def test_a_child_that_dies_of_a_signal_is_a_training_error_that_names_it(run, na
 def test_a_child_that_leaves_without_an_answer_is_a_training_error_with_its_status(run, status):
     with pytest.raises(TrainingError, match=f"leave: .*exit status {status}"):
         child(run, "leave", status=status)
+
+
+@pytest.mark.parametrize("text", ["", '{"value": [1, 2', '{"error": {"type": "DataEr', "[" * 100_000, "null", "[]"])
+def test_a_half_written_answer_is_none(run, text):
+    with pytest.raises(TrainingError, match="half: the child process ended by exit status 0 without an answer"):
+        child(run, "half", text=text)
 
 
 def test_a_mistake_of_ours_is_a_training_error_with_its_traceback_in_the_log(run, caplog):
