@@ -44,7 +44,12 @@ def run_in_child(run: Run, task: str, arguments: dict[str, Any], *, timeout_s: f
     """
     with tempfile.TemporaryDirectory(prefix="imagenet-task-") as folder:
         order, answer = Path(folder, "order.json"), Path(folder, "answer.json")
-        ordered = {"home": str(run.store.root), "dag_id": run.dag_id, "run_id": run.run_id, "task": task}
+        ordered: dict[str, Any] = {
+            "home": str(run.store.root),
+            "dag_id": run.dag_id,
+            "run_id": run.run_id,
+            "task": task,
+        }
         ordered |= {"arguments": arguments, "answer": str(answer), "parent": os.getpid()}
         with room_for(0, folder, "TMPDIR"):
             order.write_text(json.dumps(ordered))
