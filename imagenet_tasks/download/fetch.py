@@ -38,12 +38,11 @@ PLACEHOLDER_NAMES = ("photo_unavailable", "no_image_available", "image_not_found
 NOT_FOR_US = {"noindex", "noimageindex", "noai", "noimageai", "none"}  # of X-Robots-Tag
 WITH_VALUES = {"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"}  # its directives, too
 BACKOFF_S, BACKOFF_CAP_S = 0.1, 4.0  # a host that wants more time says so with Retry-After
+# Of what is raised once a URL has been read. Any other ValueError is then of what the server said.
 _NO_URL = (
     requests.exceptions.InvalidURL,
-    requests.exceptions.MissingSchema,
     urllib3.exceptions.LocationParseError,  # a host's name that is too long
     UnicodeError,
-    ValueError,  # a port or an IPv6 address that is none
 )
 
 
@@ -81,6 +80,8 @@ class Fetcher:
         self._own_hosts = {*trusted, *([credentials.host] if credentials else [])}
         self._credentials = credentials
         contact = os.environ.get("IMAGENET_CONTACT", "").strip()
+        if not (contact.isascii() and contact.isprintable()):  # else no request could be made
+            raise ConfigError(f"IMAGENET_CONTACT: expected an address in ASCII on one line, received {contact!r}")
         self._headers = HEADERS | ({"User-Agent": f"{HEADERS['User-Agent']} (+{contact})"} if contact else {})
         # Without a session, which at every request reads the environment, merges settings and would follow redirects
         # after reading the whole body of each: half the cost of a request.
@@ -144,9 +145,10 @@ class Fetcher:
         left_s, is_trusted = total_timeout_s, True
         jars = defaultdict[str, RequestsCookieJar](RequestsCookieJar)  # a host's cookies go back to it, in this request
         asked: set[tuple[str | None, str | None]] = set()
-        for _ in range(self._settings.max_redirects + 1):
-            request = self._prepared(url, headers, is_trusted=is_trusted)
-            host = host_of(request.url or "")
+        for hop in range(self._settings.max_redirects + 1):
+            with _whose_url(is_redirect=hop > 0):
+                request = self._prepared(url, headers, is_trusted=is_trusted)
+                host = host_of(request.url or "")
             if cookie := get_cookie_header(jars[host], request):
                 request.headers["Cookie"] = cookie
             if (request.url, cookie) in asked:
@@ -159,7 +161,7 @@ class Fetcher:
                 bounds = Bounds(deadline_s=time.monotonic() + left_s, allowed=allowed)
                 try:
                     BOUNDS.set(bounds)
-                    with told_as_rejected():
+                    with _whose_url(is_redirect=hop > 0), told_as_rejected():
                         response = self._send(request, allowed)
                     with response:
                         if not response.is_redirect:
@@ -169,7 +171,6 @@ class Fetcher:
                             return
                         extract_cookies_to_jar(jars[host], request, response.raw)
                         target = response.headers["location"].encode("latin-1").decode(errors="replace")
-                        url = _joined(response.url, target)
                         left_s = bounds.deadline_s - time.monotonic()
                         is_trusted = is_trusted and host in self._own_hosts
                     self.hosts.answered(host)
@@ -181,15 +182,19 @@ class Fetcher:
                     else:
                         self.hosts.answered(host)
                     raise
+            with _whose_url(is_redirect=True):
+                url = _joined(response.url, target)
         raise Rejected(RejectReason.TOO_MANY_REDIRECTS, detail=f"more than {self._settings.max_redirects}")
 
     def _prepared(self, url: str, headers: Mapping[str, str] | None, *, is_trusted: bool) -> requests.PreparedRequest:
         """Returns the request. Its host is that of its own URL: parsers differ on texts like http://a\\@b/."""
-        with told_as_rejected():
-            request = requests.PreparedRequest()
-            request.prepare_method("GET")
+        request = requests.PreparedRequest()
+        request.prepare_method("GET")
+        try:
             request.prepare_url(url, None)
-            request.prepare_headers({**self._headers, **(headers or {})})
+        except (requests.RequestException, ValueError) as error:  # also a port or an IPv6 address that is none
+            raise Rejected(RejectReason.INVALID_URL, detail=type(error).__name__) from None
+        request.prepare_headers({**self._headers, **(headers or {})})
         if is_trusted and self._credentials and self._credentials.host == host_of(request.url or ""):
             request.headers["Authorization"] = self._credentials.authorization
         return request
@@ -307,7 +312,7 @@ def told_as_rejected() -> Iterator[None]:
         raise kind(RejectReason.TIMEOUT, may_pass=True, detail=type(error).__name__) from None
     except _NO_URL as error:
         raise Rejected(RejectReason.INVALID_URL, detail=type(error).__name__) from None
-    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
         cut = isinstance(error.__cause__, urllib3.exceptions.IncompleteRead)
         reason = RejectReason.TRUNCATED_TRANSFER if cut else RejectReason.CONNECTION
         detail = str(error.__cause__) if cut else type(error).__name__
@@ -319,6 +324,17 @@ def _joined(url: str, target: str) -> str:
         return urljoin(url, target)
     except ValueError:
         raise Rejected(RejectReason.INVALID_URL, detail="it leads to no URL") from None
+
+
+@contextmanager
+def _whose_url(*, is_redirect: bool) -> Iterator[None]:
+    """Raises that a URL is none as what may pass where a server gave it."""
+    try:
+        yield
+    except Rejected as rejected:
+        if is_redirect and rejected.reason == RejectReason.INVALID_URL:
+            raise Rejected(RejectReason.HTTP_ERROR, may_pass=True, detail="it leads to no URL") from None
+        raise
 
 
 def _asked_wait_s(response: requests.Response) -> float | None:

@@ -254,6 +254,34 @@ def test_f12_what_is_no_url_is_rejected_for_good(url):
     assert (caught.value.reason, caught.value.may_pass) == (RejectReason.INVALID_URL, False)
 
 
+def test_f12_an_answer_that_is_no_http_is_the_servers_fault_and_may_pass(web):
+    def contradicts_itself(handler):
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!")
+        handler.close_connection = True
+
+    def babbles(handler):
+        handler.wfile.write(b"HTTP/1.1 2x0 OK\r\n\r\n")
+        handler.close_connection = True
+
+    def has_no_chunks(handler):
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhello\r\n")
+        handler.close_connection = True
+
+    for wrong in (contradicts_itself, babbles, has_no_chunks):
+        web.routes["/x"] = in_turn(wrong, wrong, answers(picture(1)))
+        refusal = rejected(web)
+        assert (refusal.reason != RejectReason.INVALID_URL, refusal.may_pass) == (True, True), wrong
+        assert fetched(web) == picture(1)
+
+
+@pytest.mark.parametrize("target", ["http://[::1", "http://host:port/", f"http://{'a' * 300}.org/"])
+def test_f12_a_redirect_to_what_is_no_url_is_the_servers_fault_and_may_pass(web, target):
+    web.routes["/x"] = in_turn(redirects(target), redirects(target), answers(picture(1)))
+    refusal = rejected(web)
+    assert (refusal.reason, refusal.may_pass) == (RejectReason.HTTP_ERROR, True)
+    assert fetched(web) == picture(1)
+
+
 def test_a_url_of_another_scheme_is_not_asked():
     with Fetcher(settings()) as fetcher, pytest.raises(Rejected) as caught:
         fetcher.fetch("file:///etc/passwd")
@@ -528,3 +556,9 @@ def test_the_user_agent_names_the_program_and_whom_to_write_to(web, monkeypatch)
     fetched(web)
     named = f"imagenet-targeted-augmentation/{__version__} (+mailto:pictures@example.org)"
     assert web.headers["/x"]["user-agent"] == named
+
+
+def test_a_contact_that_no_header_can_hold_is_a_config_error_and_no_verdict_on_pictures(monkeypatch):
+    monkeypatch.setenv("IMAGENET_CONTACT", "me@example.org\nX-Other: 1")
+    with pytest.raises(ConfigError, match="IMAGENET_CONTACT: expected an address"):
+        Fetcher(settings())
