@@ -1,4 +1,4 @@
-"""The sockets under requests: which addresses may be reached, and one deadline from connecting to the last byte.
+"""The sockets under requests: which addresses may be reached, and one deadline from the look-up to the last byte.
 
 URLs, redirects and DNS answers are untrusted: each could point to a server that only this machine can reach. What is
 judged is the address that the socket connects to, so neither a spelling (127.1, 0x7f000001) nor a name that resolves
@@ -10,8 +10,10 @@ import http.client
 import io
 import ipaddress
 import socket
+import threading
 import time
 from collections.abc import Iterable
+from concurrent.futures import Future
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +29,8 @@ from imagenet_tasks.errors import ConfigError, Rejected, RejectReason
 
 _GLOBAL_UNICAST_V6 = ipaddress.ip_network("2000::/3")
 _SIX_TO_FOUR = ipaddress.ip_network("2002::/16")
+MOST_LOOKUPS = 64  # of addresses, at once in this process
+_LOOKUPS = threading.BoundedSemaphore(MOST_LOOKUPS)
 
 
 def is_public(address: str) -> bool:
@@ -110,6 +114,33 @@ class Bounds:
 BOUNDS: ContextVar[Bounds] = ContextVar("bounds")  # of this thread's fetch; pools share connections between threads
 
 
+def _look_up(host: str, port: int, bounds: Bounds) -> list[str]:
+    """Returns the addresses of a host; raises TimeoutError where none came before the deadline.
+
+    The system's resolver cannot be interrupted. So a thread of its own asks it, which is left behind where it hangs; no
+    more than MOST_LOOKUPS ask at once, those that were left included.
+    """
+    found: Future[list[str]] = Future()
+
+    def ask() -> None:
+        try:
+            answers = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
+            found.set_result(list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in answers)))
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            found.set_exception(error)
+        finally:
+            _LOOKUPS.release()
+
+    if not _LOOKUPS.acquire(timeout=bounds.left_s()):
+        raise TimeoutError(f"{MOST_LOOKUPS} addresses are being looked up")
+    try:
+        threading.Thread(target=ask, name=f"look up {host}", daemon=True).start()
+    except BaseException:
+        _LOOKUPS.release()
+        raise
+    return found.result(timeout=bounds.left_s())
+
+
 class _Received(io.RawIOBase):
     """What a socket receives, until the deadline. The socket's own timeout is per receive, also while headers drip."""
 
@@ -147,12 +178,13 @@ class _HTTPConnection(HTTPConnection):
             return super()._new_conn()
         bounds = BOUNDS.get()
         try:
-            found = socket.getaddrinfo(self._dns_host, self.port, 0, socket.SOCK_STREAM)
+            addresses = _look_up(self._dns_host, self.port, bounds)
+        except TimeoutError as error:
+            raise urllib3.exceptions.ConnectTimeoutError(self, f"no address of {self.host} came in time") from error
         except OSError as error:
             raise urllib3.exceptions.NewConnectionError(self, f"{self.host} has no address: {error}") from error
         except UnicodeError as error:  # a label that is empty or too long
             raise urllib3.exceptions.LocationParseError(self.host) from error
-        addresses = list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
         bounds.allowed.judge(self.host, self.port, addresses)
         failure: OSError | None = None
         for address in addresses:

@@ -7,6 +7,7 @@ a test needs a server at one; all else is real.
 import gc
 import json
 import socket
+import threading
 
 import pytest
 from fakes.pictures import COBRA, picture, quiet
@@ -163,6 +164,41 @@ def test_f08_a_peer_that_is_not_the_address_judged_is_blocked(web, public, monke
 def test_the_next_address_of_a_name_is_tried_where_one_does_not_answer(web, monkeypatch):
     names(monkeypatch, both=[["127.0.0.3", "127.0.0.1"]])  # nobody listens at the first
     assert fetch(f"http://both.test:{web.port}/x", "both.test") == picture(1)
+
+
+@pytest.fixture
+def hanging(monkeypatch):
+    """A resolver that answers nobody before the test's end; yields what it was asked."""
+    asked, end, real = [], threading.Event(), socket.getaddrinfo
+
+    def look_up(host, *args, **others):
+        if not str(host).endswith(".test"):
+            return real(host, *args, **others)
+        asked.append(threading.current_thread())
+        end.wait(60)
+        raise socket.gaierror("nothing found")
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    monkeypatch.setattr(sockets, "_LOOKUPS", threading.BoundedSemaphore(2))
+    yield asked
+    end.set()
+    for thread in asked:
+        thread.join()
+
+
+def test_f03_a_resolver_that_hangs_holds_a_request_no_longer_than_its_deadline(hanging):
+    with pytest.raises(Rejected) as caught:
+        fetch("http://slow.test/x", total_timeout_s=0.2, connect_timeout_s=50, attempts=2)
+    assert (caught.value.reason, caught.value.may_pass) == (RejectReason.TIMEOUT, True)
+    assert len(hanging) == 1 and hanging[0].is_alive() and hanging[0].daemon
+
+
+def test_f03_look_ups_that_hang_are_bounded_in_number(hanging):
+    for name in "abc":  # the third finds no free place, and waits for one until its deadline
+        with pytest.raises(Rejected) as caught:
+            fetch(f"http://{name}.test/x", total_timeout_s=0.2)
+        assert caught.value.reason == RejectReason.TIMEOUT
+    assert len(hanging) == 2
 
 
 @pytest.mark.parametrize(
