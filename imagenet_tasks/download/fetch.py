@@ -74,7 +74,7 @@ class Fetcher:
         hosts: Hosts | None = None,
     ) -> None:
         self._settings = settings
-        self.hosts = hosts or Hosts(settings.max_requests_per_host)
+        self.hosts = hosts or Hosts(settings.max_requests_per_host, pause_cap_s=settings.retry_after_cap_s)
         self._allowed = AllowedHosts((*trusted, *settings.allowed_private_hosts))
         self._allowed_to_strangers = AllowedHosts(settings.allowed_private_hosts)
         self._own_hosts = {*trusted, *([credentials.host] if credentials else [])}
@@ -214,7 +214,7 @@ class Fetcher:
         if status in also_good:
             return
         if status in WAITS and (wait_s := _asked_wait_s(response)) is not None:
-            self.hosts.pause(host, min(wait_s, self._settings.retry_after_cap_s))
+            self.hosts.pause(host, wait_s)
             raise _AskedToWait(RejectReason.RATE_LIMITED, may_pass=True, detail=f"HTTP {status}, wait {wait_s:g} s")
         if status not in (requests.codes.ok, requests.codes.partial_content):
             reason = REASONS.get(status, RejectReason.HTTP_ERROR)

@@ -35,6 +35,9 @@ class Clock:
     def monotonic(self) -> float:
         return self.now_s
 
+    def time(self) -> float:
+        return self.now_s
+
     def sleep(self, seconds: float) -> None:
         self.slept_s.append(seconds)
         self.now_s += seconds
@@ -82,7 +85,7 @@ def descriptors() -> int:
 
 
 def slots(folder: Path, count: int = 3) -> Hosts:
-    return Hosts(count, folder)
+    return Hosts(count, pause_cap_s=CAP_S, folder=folder)
 
 
 # Slots
@@ -323,6 +326,92 @@ def test_f10_one_refusal_in_a_fetch_of_many_attempts_costs_one_pause(web, clock,
     assert web.requests["/x"] == 3
 
 
+REFUSED_OR_NOT = """
+import sys
+from imagenet_tasks.settings.config import DownloadConfig
+from imagenet_tasks.download.fetch import Fetcher
+from imagenet_tasks.errors import Rejected
+with Fetcher(DownloadConfig(allowed_private_hosts=("127.0.0.1",), attempts=1)) as fetcher:
+    try:
+        fetcher.fetch(sys.argv[1])
+    except Rejected as rejected:
+        print(rejected.reason.value)
+"""
+
+
+def test_f10_a_pause_that_one_process_was_asked_for_holds_for_another(web, tmp_path):
+    asked_s = []
+
+    def refuses(handler):
+        asked_s.append(time.monotonic())
+        answers(b"", status=429, Retry_After="2")(handler)
+
+    def notes(handler):
+        asked_s.append(time.monotonic())
+        answers(picture(1))(handler)
+
+    web.routes |= {"/refuses": refuses, "/x": notes}
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", REFUSED_OR_NOT, f"{web.url}/{path}"],
+            env=os.environ | {"TMPDIR": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for path in ("refuses", "x")
+    ]
+    assert said == ["rate_limited\n", ""]
+    assert asked_s[1] - asked_s[0] >= 1.99
+    assert list(tmp_path.glob("imagenet-hosts-*/*")) == []
+
+
+def pause_file(folder: Path, name: str = "a:80") -> Path:
+    return slots(folder)._host(name).pause
+
+
+@pytest.mark.parametrize("ahead_s", [10**9, float("inf")])
+def test_f10_a_pause_of_a_wrong_clock_is_waited_for_once_and_up_to_the_cap(tmp_path, clock, ahead_s):
+    pause_file(tmp_path).write_text(f"{clock.now_s + ahead_s}")
+    here = slots(tmp_path)
+    for _ in range(3):
+        with here.slot("a:80"):
+            pass
+    assert CAP_S <= clock.now_s - 1000 <= 1.1 * CAP_S
+
+
+@pytest.mark.parametrize("content", [b"", b"banana", b"\xff" * 100, b"nan", b"-1e9", b"5"])
+def test_f10_a_file_that_holds_no_pause_is_as_none(tmp_path, clock, content):
+    pause_file(tmp_path).write_bytes(content)
+    here = slots(tmp_path)
+    with here.slot("a:80"):
+        assert clock.slept_s == []
+    here.pause("a:80", 10)
+    with slots(tmp_path).slot("a:80"):
+        assert clock.now_s >= 1010
+
+
+@pytest.mark.parametrize("kind", ["link", "folder", "pipe"])
+def test_f10_what_is_no_file_is_neither_read_nor_written_as_a_pause(tmp_path, clock, kind):
+    planted, pause = tmp_path / "planted", pause_file(tmp_path / "slots")
+    pause.parent.mkdir()
+    planted.write_text("2000")
+    {"link": lambda: pause.symlink_to(planted), "folder": pause.mkdir, "pipe": lambda: os.mkfifo(pause)}[kind]()
+    here = slots(tmp_path / "slots")
+    here.pause("a:80", 10)
+    with here.slot("a:80"):
+        assert 1010 <= clock.now_s <= 1011.1
+    assert planted.read_text() == "2000"
+
+
+def test_f10_of_two_processes_pauses_the_longer_one_holds(tmp_path, clock):
+    slots(tmp_path).pause("a:80", 20)
+    slots(tmp_path).pause("a:80", 5)
+    with slots(tmp_path).slot("a:80"):
+        assert clock.now_s >= 1020
+    assert not pause_file(tmp_path).exists()
+
+
 # A class of pictures
 
 
@@ -371,7 +460,7 @@ def test_f10_a_host_that_keeps_refusing_is_given_up(web, tmp_path, threads):
 
 
 def test_f10_refusals_that_always_overlap_are_counted_too(tmp_path):
-    asked = Hosts(2, tmp_path)
+    asked = slots(tmp_path, 2)
     under_way = [time.monotonic()]
     with pytest.raises(Rejected) as given_up:
         for _ in range(2 * DOWN_AFTER + 1):
