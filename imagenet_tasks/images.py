@@ -13,9 +13,14 @@ from typing import TYPE_CHECKING
 from PIL import Image, ImageCms
 
 from imagenet_tasks.errors import Rejected, RejectReason
+from imagenet_tasks.settings.config import MAX_PIXELS
 
 if TYPE_CHECKING:
     import numpy as np
+
+# Once for the process: filters that are changed and put back are not safe in threads, and pictures are judged in many.
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Pillow refuses more than twice as many; what a run allows is judged here
+warnings.filterwarnings("ignore", module=r"PIL\.")  # of what is broken in a picture: its verdict says it
 
 ORIENTATION = 0x0112
 UPRIGHT = {
@@ -196,8 +201,7 @@ def _opened(data: bytes) -> Image.Image:
     if not data:
         raise Rejected(RejectReason.NOT_AN_IMAGE, detail="no bytes")
     try:
-        with warnings.catch_warnings(action="ignore"):  # PIL's own size warning: the limit here is `max_pixels`
-            return Image.open(io.BytesIO(data), formats=tuple(FORMATS))
+        return Image.open(io.BytesIO(data), formats=tuple(FORMATS))
     except Image.DecompressionBombError as error:
         raise Rejected(RejectReason.TOO_MANY_PIXELS, detail=str(error)) from error
     except Exception as error:  # a broken header raises nearly anything
@@ -224,8 +228,7 @@ def _beginning(data: bytes, names: Mapping[bytes, str]) -> str:
 
 def _load(picture: Image.Image) -> None:
     try:
-        with warnings.catch_warnings(action="ignore"):
-            picture.load()
+        picture.load()
     except Exception as error:  # PIL raises OSError, SyntaxError, struct.error and more for a broken body
         raise Rejected(RejectReason.TRUNCATED_IMAGE, detail=str(error)[:200]) from error
 
@@ -235,8 +238,7 @@ def _orientation(picture: Image.Image) -> int:
     if picture.format == "TIFF":  # Pillow turns it when it loads it
         return 1
     try:
-        with warnings.catch_warnings(action="ignore"):
-            value = picture.getexif().get(ORIENTATION, 1)
+        value = picture.getexif().get(ORIENTATION, 1)
     except Exception:  # noqa: BLE001 - broken EXIF raises nearly anything
         return 1
     return value if isinstance(value, int) else 1

@@ -177,6 +177,40 @@ def test_f22_the_size_is_judged_from_the_header_before_decoding(side):
     assert reason(only_a_header) == RejectReason.TOO_MANY_PIXELS
 
 
+def test_judging_in_threads_changes_no_filter_of_warnings_and_lets_none_of_pillow_out(tmp_path):
+    """In a process of its own, since pytest sets filters for each test."""
+    header = struct.pack(">IIBBBBB", 14_000, 14_000, 8, 2, 0, 0, 0)
+    (tmp_path / "warned-of.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b""))
+    broken = io.BytesIO()
+    Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(broken, "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12")
+    (tmp_path / "broken-exif.jpg").write_bytes(broken.getvalue())
+    command = [sys.executable, "-W", "error", "-c", JUDGE_IN_THREADS, *map(str, sorted(tmp_path.iterdir()))]
+    said = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert (said.stdout.split(), said.stderr) == (["too_many_pixels", "upright"] * 8 + ["True"], "")
+
+
+JUDGE_IN_THREADS = """
+import sys, warnings
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from imagenet_tasks import images
+from imagenet_tasks.errors import Rejected
+
+def look(path):
+    data = Path(path).read_bytes()
+    try:
+        images.judge(data, max_pixels=10**6, min_side_px=1, max_aspect=9)
+    except Rejected as rejected:
+        return rejected.reason.value
+    images.decode(data)
+    return "upright"
+
+before = list(warnings.filters)
+with ThreadPoolExecutor(4) as pool:
+    print(*pool.map(look, [sys.argv[2], sys.argv[1]] * 8), warnings.filters == before)
+"""
+
+
 def test_f22_a_picture_of_just_as_many_pixels_is_accepted():
     assert judge(photo(300, 400), **LIMITS | {"max_pixels": 120_000}).width_px == 400
     assert reason(photo(300, 400), max_pixels=119_999) == RejectReason.TOO_MANY_PIXELS

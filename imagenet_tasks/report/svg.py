@@ -17,6 +17,9 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+# Names in any script: the browser has the glyphs, whether or not Matplotlib's own font does.
+warnings.filterwarnings("ignore", message="Glyph .* missing from")
+
 INK, MUTED, GRID = "#010101", "#020202", "#030303"
 BEFORE, AFTER, WORSE, SURFACE = "#040404", "#050505", "#060606", "#070707"
 VARIABLES = {
@@ -33,9 +36,7 @@ def drawing(name: str) -> Iterator[None]:
     Args:
         name: makes the ids of this chart differ from those of the other charts on the page.
     """
-    with warnings.catch_warnings(), mpl.rc_context():
-        # Names in any script: the browser has the glyphs, whether or not Matplotlib's own font does.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+    with mpl.rc_context():
         mpl.rcParams.update(
             {
                 "svg.fonttype": "none", "svg.hashsalt": name, "font.size": FONT_PX, "text.color": INK,

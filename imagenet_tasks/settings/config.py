@@ -56,6 +56,7 @@ MAX_CLASSES = 25_000  # ImageNet has 21,841
 MAX_IMAGES_PER_CLASS = 100_000
 FEWEST_IMAGES_PER_CLASS = 20  # where the settings say no other number, and want as many
 EMPTY_SIDES = 0.01  # in so many runs the advised number of pictures leaves a side of the split without any
+MAX_PIXELS = 170_000_000  # of a picture
 MAX_ROUNDS = 3  # so many repairs are in the graph
 TABLE_COLUMN = r"^(file|label|split)=(.+)$"
 STUDY_EPOCHS: dict[str, int] = {"convnet1": 32, "convnet2": 48, "convnet3": 64, "convnet4": 84, "convnet5": 48}
@@ -117,7 +118,7 @@ class DownloadConfig:
     respect_robots_tag: bool = True
     allowed_private_hosts: Annotated[tuple[str, ...], BeforeValidator(split_words)] = ()
     max_bytes: Annotated[int, Field(ge=1_000, le=500_000_000)] = 20_000_000
-    max_pixels: Annotated[int, Field(ge=1_000, le=170_000_000)] = 50_000_000
+    max_pixels: Annotated[int, Field(ge=1_000, le=MAX_PIXELS)] = 50_000_000
     min_side_px: Annotated[int, Field(ge=1, le=10_000)] = 24
     max_aspect: Annotated[float, Field(ge=1.0, le=1000.0)] = 8.0
 
