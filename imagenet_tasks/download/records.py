@@ -9,6 +9,7 @@ from imagenet_tasks.errors import RejectReason
 from imagenet_tasks.images import is_read
 from imagenet_tasks.settings.config import DownloadConfig
 from imagenet_tasks.store.storage import Store
+from imagenet_tasks.store.walk import Found
 
 log = logging.getLogger(__name__)
 Record = dict[str, Any]
@@ -82,6 +83,12 @@ class Records:
         if record.get("reason") in (RejectReason.UNSUPPORTED_FORMAT.value, RejectReason.NOT_AN_IMAGE.value):
             return is_read(record.get("detail") or "")
         return record.get("reason") == RejectReason.PLACEHOLDER.value and "file" in record and not on_web
+
+    def has_its_bytes(self, candidate: str, found: Found | None) -> bool:
+        """Tells whether what is stored of an accepted candidate is as large as what was received."""
+        if found is None or found.is_link:
+            return found is not None
+        return found.size_bytes == self._records[candidate].get("bytes", found.size_bytes)
 
     def is_older(self, candidate: str, time_s: float) -> bool:
         """Tells whether the record was made before that time (Unix time)."""

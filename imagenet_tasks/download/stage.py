@@ -81,13 +81,15 @@ def download_class(
         records = Records(store, class_id)
         known = class_id, settings, records
         offer = FromArchive(source, *known) if isinstance(source, ArchiveSource) else FromList(source, *known)
-        present = set(store.names(f"images/{class_id}"))
+        # Pictures are not synced one by one: after a power loss one may be there without its bytes.
+        present = {found.key.rpartition("/")[2]: found for found in store.walk(f"images/{class_id}")}
         for candidate, basis in offer.bases.items():
             file = records.accepted_files([candidate], 1)
+            is_lost = bool(file) and not records.has_its_bytes(candidate, present.get(file[0]))
             forced = not file and records.is_older(candidate, force_before_s)
             outdated = records.is_stale(candidate, basis) or records.was_blocked(candidate, settings)
             outdated |= records.was_refused_by_an_older_rule(candidate, on_web=offer.is_on_web(candidate))
-            if outdated or (file and file[0] not in present) or forced:
+            if outdated or is_lost or forced:
                 records.drop(candidate)
         records.drop_lone_duplicates(offer.bases)
         download = _Download(store, settings, image_class, offer, records, progress, beyond)

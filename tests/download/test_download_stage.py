@@ -17,9 +17,10 @@ from fakes.web import FaultServer, answers, cuts, in_turn, redirects, resets, si
 from imagenet_tasks.artifacts.references import Selection, SelectionRef
 from imagenet_tasks.download import fetch, stage
 from imagenet_tasks.download.stage import download_class
-from imagenet_tasks.errors import ConfigError, SourceUnavailable
+from imagenet_tasks.errors import ChecksumMismatch, ConfigError, SourceUnavailable
+from imagenet_tasks.preprocess.stage import preprocess_class
 from imagenet_tasks.settings.classes import find_class
-from imagenet_tasks.settings.config import DownloadConfig
+from imagenet_tasks.settings.config import DownloadConfig, PreprocessConfig
 from imagenet_tasks.settings.credentials import Credentials
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.workflow.progress import Progress
@@ -396,6 +397,21 @@ def test_a_stored_picture_that_was_deleted_is_asked_for_again(web, tmp_path):
     assert second == first
     assert web.asked() == {"000.jpg": 1, "001.jpg": 2, "002.jpg": 1}
     assert (tmp_path / "images" / COBRA / file_of(1)).read_bytes() == picture(1)
+
+
+@pytest.mark.parametrize("left", [0, 100])
+def test_a_stored_picture_that_a_power_loss_cut_is_found_and_asked_for_again(web, tmp_path, left):
+    """Its record was synced and its bytes were not: preparing it fails, and the next download mends it."""
+    offer(web, good(3) | {"twin": answers(picture(1))})
+    first, _ = get(tmp_path, web, 4)
+    (tmp_path / "images" / COBRA / file_of(1)).write_bytes(picture(1)[:left])
+    with pytest.raises(ChecksumMismatch, match=f"{file_of(1)}: .*Delete the file and run again"):
+        preprocess_class(Store(tmp_path), PreprocessConfig(), first.ref, progress=quiet())
+    second, reused = get(tmp_path, web, 4)
+    assert (second, reused) == (first, False)
+    assert web.asked() == {"000.jpg": 1, "001.jpg": 2, "002.jpg": 1, "twin": 2}
+    array, _ = preprocess_class(Store(tmp_path), PreprocessConfig(), second.ref, progress=quiet())
+    assert array.count == 3
 
 
 def test_f04_no_thread_is_left_after_a_class(web, tmp_path):
