@@ -4,8 +4,12 @@ A picture that cannot be used is data, not a failure of the stage: the code that
 never leaves the stage and becomes a record with its `RejectReason`.
 """
 
+import json
 import re
 from enum import StrEnum
+from urllib.parse import quote, quote_plus
+
+SECRET_CHARACTERS = 4
 
 
 class ImagenetTasksError(Exception):
@@ -106,17 +110,34 @@ class Rejected(Exception):
     Args:
         reason: the reason that goes into the candidate's record.
         may_pass: whether asking again could give another answer (a timeout may pass, a 404 will not).
-        detail: what was seen, in words.
+        detail: what was seen, in words, some of them a server's; it is kept without secrets.
     """
 
     def __init__(self, reason: RejectReason, *, may_pass: bool = False, detail: str = "") -> None:
+        detail = without_secrets(detail)
         super().__init__(f"{reason.value}: {detail}" if detail else reason.value)
         self.reason = reason
         self.may_pass = may_pass
         self.detail = detail
 
 
+_known: set[str] = set()  # what stands for a secret of this process in texts
+
+
+def keep_secret(*secrets: str) -> None:
+    """Lets `without_secrets` take these out of any text of this process, also as URLs and messages write them.
+
+    Those of fewer than SECRET_CHARACTERS are left: taking them out would show where they are, and spoil each word.
+    """
+    for secret in secrets:
+        if len(secret) >= SECRET_CHARACTERS:
+            _known.update((secret, quote(secret), quote(secret, safe=""), quote_plus(secret)))
+            _known.update((repr(secret)[1:-1], repr(secret.encode())[2:-1], json.dumps(secret)[1:-1]))
+
+
 def without_secrets(text: str) -> str:
-    """Returns the text with user names, passwords and queries taken out of the URLs in it."""
+    """Returns the text without what was kept secret, and user names, passwords and queries of the URLs in it."""
+    for secret in sorted(_known, key=len, reverse=True):  # one may hold another
+        text = text.replace(secret, "***")
     text = re.sub(r"(\b[\w+.-]+://)[^/\s]*@", r"\1***@", text)
     return re.sub(r"(\b[\w+.-]+://[^'\"?\n]*)\?[^\s'\"]*", r"\1?***", text)

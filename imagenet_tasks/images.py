@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image, ImageCms
 
-from imagenet_tasks.errors import Rejected, RejectReason
+from imagenet_tasks.errors import Rejected, RejectReason, without_secrets
 from imagenet_tasks.settings.config import MAX_PIXELS
 
 if TYPE_CHECKING:
@@ -210,7 +210,8 @@ def _opened(data: bytes) -> Image.Image:
             raise Rejected(RejectReason.TRUNCATED_IMAGE, detail=f"a damaged {named}") from error
         if named:
             raise Rejected(RejectReason.UNSUPPORTED_FORMAT, detail=named) from error
-        detail = _beginning(data, NO_PICTURES) or f"begins with {data[:12]!r}"
+        seen = without_secrets(data[:BEGINNING_BYTES].decode("latin-1")).encode("latin-1")  # before a secret is cut
+        detail = _beginning(data, NO_PICTURES) or f"begins with {seen[:12]!r}"
         raise Rejected(RejectReason.NOT_AN_IMAGE, detail=detail) from error
 
 

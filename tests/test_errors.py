@@ -1,7 +1,10 @@
 """What is shown of a URL to people who may not have its secrets."""
 
+import base64
+import json
 import re
 from pathlib import Path
+from urllib.parse import quote, quote_plus
 
 import pytest
 
@@ -9,11 +12,19 @@ from imagenet_tasks import errors
 from imagenet_tasks.errors import (
     AcceleratorMissing,
     NonFiniteLoss,
+    Rejected,
     RejectReason,
     TrainingError,
     TrainingTimeout,
     without_secrets,
 )
+from imagenet_tasks.settings.credentials import Credentials, make_credentials
+from imagenet_tasks.store.storage import Store
+
+
+@pytest.fixture(autouse=True)
+def no_secrets_of_other_tests(monkeypatch):
+    monkeypatch.setattr(errors, "_known", set())
 
 
 @pytest.mark.parametrize(
@@ -42,6 +53,33 @@ def test_user_names_passwords_and_queries_are_taken_out_of_urls_alone(said, show
 @pytest.mark.parametrize("text", ["https://me:wo@rd@host/x", "https://host/p q?sig=rd"])
 def test_no_part_of_a_secret_is_left(text):
     assert "rd" not in without_secrets(text)
+
+
+SECRETS = ["it's-a-word", 'a"quoted"word', "with spaces & more?=", "pa/ss@word:#%", "Größe\\n-wörd", "p*a+s(s"]
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_a_known_secret_is_taken_out_by_its_value_whatever_characters_it_has(secret):
+    make_credentials("c", host="host", scheme="https", port=None, login="me", password=secret)
+    held = Credentials(host="host:443", authorization=f"Bearer {secret}")
+    ways = [secret, repr(secret), json.dumps(secret), quote(secret), quote(secret, safe=""), quote_plus(secret)]
+    ways += [repr(secret.encode()), base64.b64encode(f"me:{secret}".encode()).decode(), held.authorization]
+    for way in ways:
+        shown = without_secrets(f"received {way} here")
+        assert re.fullmatch(r"received b?['\"]?(\w+ )?\*\*\*['\"]? here", shown), way
+    rejected = Rejected(RejectReason.NOT_AN_IMAGE, detail=f"begins with {secret}")
+    assert (rejected.detail, str(rejected)) == ("begins with ***", "not_an_image: begins with ***")
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_the_keys_of_a_store_are_known_secrets(secret):
+    Store("memory://x", {"secret": secret, "endpoint_url": "http://host"})
+    assert without_secrets(f"http://host said {secret}") == "http://host said ***"
+
+
+def test_words_are_not_spoilt_by_a_secret_of_a_letter_or_two():
+    make_credentials("c", host="host", scheme=None, port=None, login=None, password="ed")
+    assert without_secrets("received") == "received"
 
 
 @pytest.mark.parametrize("kind", [NonFiniteLoss, AcceleratorMissing, TrainingTimeout])

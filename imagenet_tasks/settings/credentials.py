@@ -4,7 +4,7 @@ import base64
 import dataclasses
 from urllib.parse import urlsplit
 
-from imagenet_tasks.errors import ConfigError
+from imagenet_tasks.errors import ConfigError, keep_secret
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -14,10 +14,15 @@ class Credentials:
     Args:
         host: `host:port` that it is sent to, and to no other.
         authorization: the value of the Authorization header.
+        secrets: what else must be shown to nobody.
     """
 
     host: str
     authorization: str = dataclasses.field(repr=False)
+    secrets: tuple[str, ...] = dataclasses.field(default=(), repr=False)
+
+    def __post_init__(self) -> None:
+        keep_secret(*self.secrets, self.authorization, self.authorization.partition(" ")[2])
 
 
 def make_credentials(
@@ -44,4 +49,4 @@ def make_credentials(
     basic = base64.b64encode(f"{login}:{password}".encode()).decode()
     authorization = f"Basic {basic}" if login else f"Bearer {password}"
     name = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
-    return Credentials(host=f"{name}:{port}", authorization=authorization)
+    return Credentials(host=f"{name}:{port}", authorization=authorization, secrets=(password,))

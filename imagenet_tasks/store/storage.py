@@ -22,7 +22,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from upath import UPath
 
-from imagenet_tasks.errors import ArtifactError, ChecksumMismatch, ConfigError, without_secrets
+from imagenet_tasks.errors import ArtifactError, ChecksumMismatch, ConfigError, keep_secret, without_secrets
 from imagenet_tasks.store.local_disk import cache_folder, fetch, holder_of, room_for, sha256_of, sync
 from imagenet_tasks.store.walk import Found, changed_s, walk_disk
 
@@ -99,6 +99,7 @@ class Store:
 
     def __init__(self, root: str | Path, options: Mapping[str, Any] | None = None) -> None:
         self.options = dict(options or {})
+        keep_secret(*(str(self.options[name]) for name in ("secret", "token") if self.options.get(name)))
         self.root = to_path(str(root), setting="home", options=self.options)
         self.is_local = self.root.protocol in ("", "file")
         if self.is_local:

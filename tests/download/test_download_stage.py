@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
+from urllib.parse import quote
 
 import pytest
 from fakes.pictures import COBRA, fill, picture, quiet
@@ -614,6 +615,20 @@ def test_f36_credentials_are_in_no_file_of_a_class_and_in_no_log(web, tmp_path, 
     assert web.headers["/p/000.jpg"]["authorization"] == "Bearer hunter2"
     written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert b"hunter2" not in written and "hunter2" not in caplog.text
+
+
+def test_f36_a_server_that_repeats_the_password_puts_it_in_no_record(web, tmp_path, caplog):
+    """Also not a part of it: the first bytes of what is no picture are said."""
+    password = "it's hunter2's \"word\""
+    behaviours = {"body": answers(f"it is {password}".encode()), "header": answers(b"", X_Robots_Tag="none")}
+    behaviours["name"] = redirects(f"/photo_unavailable_{quote(password)}.png")
+    web.routes[f"/photo_unavailable_{quote(password)}.png"] = answers(picture(1))
+    offer(web, behaviours)
+    credentials = Credentials(host=web.netloc, authorization=f"Bearer {password}")
+    download_class(Store(tmp_path), settings(web, 3), CLASS, progress=quiet(), credentials=credentials)
+    written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert records(tmp_path)["body"]["detail"] == "begins with b'it is ***'"
+    assert b"hunter" not in written and b"it's" not in written and "hunter" not in caplog.text
 
 
 def test_more_pictures_beyond_the_first_ones_leave_these_as_they_are(web, tmp_path):
