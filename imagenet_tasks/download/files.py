@@ -19,7 +19,7 @@ T = TypeVar("T")
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".heic")
 PARTS: dict[str, Split] = {  # of a set that is split already, by the names that they have
     "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
-    "test": "test", "testing": "test",
+    "dev": "validation", "test": "test", "testing": "test",
 }  # fmt: skip
 MADE_OF: dict[GivenSide | None, str] = {
     None: "one set with the other parts", "train": "the training side", "validation": "the validation side",

@@ -24,7 +24,7 @@ from imagenet_tasks.download.files import (
     version_of,
 )
 from imagenet_tasks.download.members import Archives, Member, Opened, archive_suffix
-from imagenet_tasks.errors import ConfigError, SourceUnavailable, without_secrets
+from imagenet_tasks.errors import ConfigError, DataError, SourceUnavailable, without_secrets
 from imagenet_tasks.settings.classes import classes_called, shown
 
 # What authors of sets call the folders that hold all pictures, and what they say of these.
@@ -32,6 +32,19 @@ NOT_CLASSES = {
     "images", "image", "imgs", "img", "jpegimages", "photos", "pictures", "annotations", "annotation", "labels",
     "masks", "trimaps", "segmentationclass", "segmentationobject", "imagesets", "meta", "metadata",
 }  # fmt: skip
+SAY_NOTHING = {
+    "set",
+    "images",
+    "image",
+    "imgs",
+    "img",
+    "data",
+    "dataset",
+    "mini",
+    "small",
+    "full",
+    "split",
+}  # of a part
 FEW_FOLDERS, LOOKED_INTO, DEEPEST = 6, 50, 20
 NO_CLASS = "a picture that lies in no class's folder"
 Found = dict[str, str]  # the versions of files by their locators
@@ -39,11 +52,12 @@ Found = dict[str, str]  # the versions of files by their locators
 
 @dataclass(frozen=True)
 class _Entry:
-    """What may be a class: a folder or an archive, by its name. `inside` is what a folder holds; None of an archive."""
+    """What may be a class, or hold several: a folder or an archive, by its name."""
 
     name: str
     files: Callable[[], Found]
-    inside: "Callable[[], _Level] | None" = None
+    inside: "Callable[[], _Level]"
+    is_archive: bool = False
 
 
 @dataclass
@@ -56,7 +70,7 @@ class _Level:
 
     @property
     def folders(self) -> list[_Entry]:
-        return [entry for entry in self.entries if entry.inside]
+        return [entry for entry in self.entries if not entry.is_archive]
 
     def pass_over(self, name: str) -> None:
         """Notes the name of a file that is no class."""
@@ -142,14 +156,17 @@ class FolderSource(FileSource):
 
     def _one_below(self, level: _Level) -> _Level | None:
         """Returns what lies in the one folder that holds the classes; None where they lie here."""
-        folders = level.folders
+        folders = level.entries if len(level.entries) == 1 else level.folders
         if len(folders) < len(level.entries):
             return None
         if self._is_at_hand and 1 < len(folders) <= FEW_FOLDERS:
             folders = [folder for folder in folders if _has_pictures(folder)]
-        if len(folders) != 1 or not folders[0].inside:
+        if len(folders) != 1:
             return None
-        below = folders[0].inside()
+        try:
+            below = folders[0].inside()
+        except DataError:  # an archive that is none: whoever lists its class says so
+            return None
         if NO_CLASS in below.passed_over or below.where.count("/") > DEEPEST:
             return None
         if len(below.entries) < 2 and not _parts_of_set(below) and not self._one_below(below):
@@ -163,16 +180,16 @@ class FolderSource(FileSource):
         """Yields what is a class of a split set."""
         self._in_parts = True
         found: list[tuple[Split, _Level]] = []
-        for folder in level.folders:
-            if folder.name not in parts:
-                level.passed_over["no part of the split set"].append(f"{level.where}{folder.name}")
-            elif folder.inside:
-                inside = folder.inside()
+        for entry in level.entries:
+            if entry.name not in parts:
+                level.passed_over["no part of the split set"].append(f"{level.where}{entry.name}")
+                continue
+            inside = entry.inside()
+            self._keep(inside)
+            while below := self._one_below(inside):
+                inside = below
                 self._keep(inside)
-                while below := self._one_below(inside):
-                    inside = below
-                    self._keep(inside)
-                found.append((parts[folder.name], inside))
+            found.append((parts[entry.name], inside))
         self._keep(level)
         trained = {entry.name for side, inside in found if side == "train" for entry in inside.entries}
         for _, inside in found:
@@ -181,13 +198,17 @@ class FolderSource(FileSource):
                 inside.entries = [entry for entry in inside.entries if entry.name in trained]
         found = [(side, inside) for side, inside in found if inside.entries]
         if not found:
+            are = "are parts of one set of pictures, and no classes" if len(parts) > 1 else "is a part of a set"
             raise ConfigError(
-                f"location: {' and '.join(map(shown, parts))} are the parts of one set of pictures, and no classes; in "
-                "none of them lies a folder or an archive per class. Expected such as train/cat/1.jpg, or a table of "
-                "files and labels as the location."
+                f"location: {', '.join(map(shown, parts))} {are}; no folder or archive per class lies there. Expected "
+                "such as train/cat/1.jpg, or a table of files and labels as the location: names of files are not taken "
+                "for labels."
             )
         sides = sides_of_parts({side for side, _ in found}) if self._given_split else {}
-        self._layout += [f"{shown(inside.where)} is {MADE_OF[sides.get(side)]}" for side, inside in found]
+        if len(found) == 1:
+            self._layout.append(f"the classes lie in {shown(found[0][1].where)}")
+        else:
+            self._layout += [f"{shown(inside.where)} is {MADE_OF[sides.get(side)]}" for side, inside in found]
         yield from ((entry, sides.get(side)) for side, inside in found for entry in inside.entries)
 
     def _keep(self, level: _Level) -> None:
@@ -205,7 +226,9 @@ class FolderSource(FileSource):
             elif trouble := self._trouble_with_link(path):
                 level.passed_over[trouble].append(f"{where}{name}")
             elif suffix and not self._is_local_folder(path):
-                level.entries.append(_Entry(name[: -len(suffix)], lambda p=path: self._list_archive(p)))  # type: ignore[misc]
+                files = lambda p=path: self._list_archive(p)  # noqa: E731
+                inside = lambda p=path, w=f"{where}{name}/": self._level_in_archive(p, w)  # noqa: E731
+                level.entries.append(_Entry(name[: -len(suffix)], files, inside, is_archive=True))
             elif suffix or path.is_dir():
                 files = lambda p=path: dict(self._below(p))  # noqa: E731
                 inside = lambda p=path, w=f"{where}{name}/": self._level_of(p, w)  # noqa: E731
@@ -228,14 +251,17 @@ class FolderSource(FileSource):
             raise SourceUnavailable(f"{path}: could not be read: {error}") from error
         return version_of(about), Opened(file, about.st_size, str(path), threading.Lock())
 
-    def _level_in_archive(self, path: UPath) -> _Level:
-        """Returns what lies in an archive that is the location itself."""
+    def _level_in_archive(self, path: UPath, above: str = "") -> _Level:
+        """Returns what lies in an archive of a file system."""
         version, opened = self._open(path)
+        return self._level_in_opened(opened, version, above)
+
+    def _level_in_opened(self, opened: Opened, version: str, above: str) -> _Level:
         members = [(_parts_of(member.name), member) for member in self._archives.members(opened)]
-        return self._level_of_members(opened.where, version, members)
+        return self._level_of_members(opened.where, version, members, above)
 
     def _level_of_members(
-        self, where: str, version: str, members: Sequence[tuple[Sequence[str], Member]], above: str = ""
+        self, where: str, version: str, members: Sequence[tuple[Sequence[str], Member]], above: str
     ) -> _Level:
         """Returns what lies in a folder of an archive.
 
@@ -255,7 +281,10 @@ class FolderSource(FileSource):
                 below[parts[0]].append((parts[1:], member))
             elif suffix:
                 files = lambda m=member: self._list_archive_within(m, version)  # noqa: E731
-                level.entries.append(_Entry(parts[0][: -len(suffix)], files))
+                inside = lambda m=member, a=f"{above}{parts[0]}/": self._level_in_opened(  # noqa: E731
+                    m.open(), f"{version} {m.place}", a
+                )
+                level.entries.append(_Entry(parts[0][: -len(suffix)], files, inside, is_archive=True))
             else:
                 level.pass_over(parts[0])
         for name, held in below.items():
@@ -278,21 +307,21 @@ class FolderSource(FileSource):
 
 
 def _parts_of_set(level: _Level) -> dict[str, Split]:
-    """Returns the folders that are the parts of a split set, by name: {} where they are none.
+    """Returns the folders or archives that are the parts of a split set, by name: {} where they are none.
 
-    They are called train and val, or alike but for that, as seg_train and seg_test, or train1 and test1.
+    They are called train and val, or alike but for that, as seg_train and seg_test, or train_images and test1.
     """
-    if len(level.folders) < len(level.entries):
-        return {}
     alike: defaultdict[tuple[str, ...], dict[str, Split]] = defaultdict(dict)
-    for folder in level.folders:
-        words = re.findall(r"[^\W\d_]+", folder.name.casefold())
+    for entry in level.entries:
+        words = re.findall(r"[^\W\d_]+", entry.name.casefold())
         if len(called := [word for word in words if word in PARTS]) == 1:
-            alike[tuple(word for word in words if word not in PARTS)][folder.name] = PARTS[called[0]]
+            alike[tuple(word for word in words if word not in PARTS and word not in SAY_NOTHING)][entry.name] = PARTS[
+                called[0]
+            ]
     for parts in alike.values():
         if "train" in parts.values() and len(set(parts.values())) > 1:
             return parts
-    return alike[()] if len(alike[()]) == len(level.folders) else {}
+    return alike[()] if len(alike[()]) == len({entry.name for entry in level.entries}) else {}
 
 
 def _has_pictures(entry: _Entry) -> bool:
@@ -302,7 +331,7 @@ def _has_pictures(entry: _Entry) -> bool:
         if not waiting:
             return False
         entry = waiting.popleft()
-        if not entry.inside:
+        if entry.is_archive:
             return True
         level = entry.inside()
         if NO_CLASS in level.passed_over:

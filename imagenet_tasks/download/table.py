@@ -185,7 +185,10 @@ class TableSource(FileSource):
         for name in (file, file.replace("\\", "/"), file.removeprefix(f"{self._folder}/")):
             if name in self._paths:
                 return self._paths[name]
-            if len(found := self._short.get(name, set())) == 1:
+            found = self._short.get(name, set())
+            if len(found) > 1:  # as of train.csv beside train/ and test/
+                found = {one for one in found if one.startswith(f"{self._folder}/{self._table.stem}/")}
+            if len(found) == 1:
                 return next(iter(found))
         return None
 

@@ -1,6 +1,7 @@
 """How people's and published sets are laid out: each is read as its author meant it, or refused in a sentence."""
 
 import io
+import shutil
 import tarfile
 from collections import Counter
 
@@ -82,6 +83,11 @@ SETS = {
         {"n02085620-Chihuahua": ALL, "n02085782-Japanese spaniel": ALL},
     ),
     "EuroSAT": (["2750/Forest/1.jpg", "2750/River/2.jpg"], {}, {"Forest": ALL, "River": ALL}),
+    "parts with longer names": (
+        ["train_mini/cat/1.jpg", "train_mini/dog/1.jpg", "test_set/cat/2.jpg", "dev2/dog/3.jpg"],
+        {},
+        {"cat": {"train": 1, "test": 1}, "dog": {"train": 1, "validation": 1}},
+    ),
     "Roboflow's folders": (
         [f"{part}/{name}/1.jpg" for part in ("train", "valid", "test") for name in ("cat", "dog")],
         {"README.dataset.txt": "x"},
@@ -134,8 +140,11 @@ REFUSED = {
         ["images/Abyssinian_1.jpg", "images/pug_2.jpg", "annotations/trimaps/Abyssinian_1.png"],
         r"images hold all pictures and what is said of them, and are no classes\. Expected a folder",
     ),
-    "YOLO's": (["images/train/1.jpg", "images/val/2.jpg"], r"train and val are the parts of one set of pictures"),
-    "Kaggle's dogs and cats": (["train/cat.0.jpg", "train/dog.0.jpg", "test1/1.jpg"], r"are the parts of one set of"),
+    "YOLO's": (
+        ["images/train/1.jpg", "images/val/2.jpg"],
+        r"train, val are parts of one set of pictures, and no class",
+    ),
+    "Kaggle's dogs and cats": (["train/cat.0.jpg", "train/dog.0.jpg", "test1/1.jpg"], r"names of files are not taken"),
 }
 
 
@@ -151,6 +160,30 @@ def test_a_competitions_table_beside_its_folders_is_given_as_the_location(tmp_pa
     rows = "id,breed\n1,boston_bull\n2,dingo\n"
     lay_out(tmp_path / "in", ["train/1.jpg", "train/2.jpg", "test/3.jpg"], {"train.csv": rows})
     assert read(tmp_path / "in" / "train.csv") == {"boston bull": ALL, "dingo": ALL}
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_parts_may_be_archives(tmp_path, kind):
+    for part, names in {"train": ("cat", "dog"), "test": ("cat",)}.items():
+        lay_out(tmp_path / "out" / part, [f"{name}/1.png" for name in names], {})
+        (tmp_path / "in").mkdir(exist_ok=True)
+        shutil.make_archive(str(tmp_path / "in" / part), kind, tmp_path / "out" / part)
+    assert read(tmp_path / "in") == {"cat": REST | TEST, "dog": REST}
+
+
+def test_the_one_archive_in_a_folder_is_looked_into(tmp_path):
+    lay_out(tmp_path / "out", ["cat/1.png", "dog/1.png"], {})
+    (tmp_path / "in").mkdir()
+    shutil.make_archive(str(tmp_path / "in" / "pets"), "zip", tmp_path / "out")
+    assert read(tmp_path / "in") == {"cat": ALL, "dog": ALL}
+
+
+def test_of_files_of_one_name_a_table_means_those_in_the_folder_of_its_own_name(tmp_path):
+    lay_out(tmp_path / "in", ["train/1.jpg", "train/2.jpg", "test/1.jpg"], {"train.csv": "id,breed\n1,pug\n2,dingo\n"})
+    with open_source(
+        DownloadConfig(source="folder", location=str(tmp_path / "in" / "train.csv")), Store(tmp_path / "home")
+    ) as source:
+        assert list(source.candidates("pug")) == [f"{tmp_path}/in/train/1.jpg"]
 
 
 def test_a_class_without_training_rows_is_none(tmp_path):

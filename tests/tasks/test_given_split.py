@@ -137,7 +137,7 @@ def test_a_part_without_classes_is_told_and_is_no_side(tmp_path):
 def test_parts_without_any_class_are_refused_with_a_layout_that_works(tmp_path):
     for part in ("train", "val"):
         fill(tmp_path / "data" / part, [1])
-    with pytest.raises(ConfigError, match=r"train and val are the parts of one set .* train/cat/1\.jpg"):
+    with pytest.raises(ConfigError, match=r"train, val are parts of one set .* train/cat/1\.jpg"):
         prepare(tmp_path)
 
 
