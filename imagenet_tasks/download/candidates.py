@@ -29,9 +29,14 @@ class FromList:
 
     def __init__(self, source: Source, class_id: str, settings: DownloadConfig, records: Records) -> None:
         self._source, self._records = source, records
-        self.bases = {locator: _basis(version, settings) for locator, version in source.candidates(class_id).items()}
+        self._versions = source.candidates(class_id)
+        self.bases = {locator: _basis(version, settings) for locator, version in self._versions.items()}
         self.host = source.host
         self.given_side = source.given_side if isinstance(source, FileSource) else _no_side
+
+    def version(self, locator: str) -> str:
+        """Returns what changes when a candidate's bytes do."""
+        return fingerprint(version=self._versions[locator])  # it may hold the location
 
     def is_on_web(self, locator: str) -> bool:
         """Tells whether a candidate was put on the web by whoever, and is no file of the user's own."""
@@ -57,6 +62,10 @@ class FromArchive:
         self._version = seen[-1]["version"] if seen else ""
         seen = sorted((r for r in seen if r["version"] == self._version), key=lambda record: record["start"])
         self.bases = {record["candidate"]: _basis(self._version, settings) for record in seen}
+
+    def version(self, locator: str) -> str:
+        """Returns what changes when a candidate's bytes do: the archive's version."""
+        return self._version
 
     def open_ones(self) -> Generator[Candidate]:
         """Yields the members behind those that have a record."""

@@ -88,7 +88,7 @@ class Fetcher:
         threads = settings.download_threads
         self._adapter = BoundedAdapter(pool_connections=threads, pool_maxsize=threads)
         self._strangers_adapter = BoundedAdapter(pool_maxsize=threads)  # addresses are judged as connections begin
-        self._verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+        self._verify = certificates() or True
         proxies = {name: url for name, url in getproxies().items() if name != "no"}
         self._behind_proxy = bool(proxies)
         if any("://" in url and not url.startswith(("http://", "https://")) for url in proxies.values()):
@@ -165,6 +165,8 @@ class Fetcher:
                         response = self._send(request, allowed)
                     with response:
                         if not response.is_redirect:
+                            if "Authorization" in request.headers:
+                                _judge_login(response)
                             self._judge_answer(response, host, also_good)
                             yield response
                             self.hosts.answered(host)
@@ -243,6 +245,12 @@ class Fetcher:
         return _uncompressed(bytes(body), max_bytes) if is_compressed else bytes(body)
 
 
+def _judge_login(response: requests.Response) -> None:
+    """Raises Rejected where a login is refused: that is of the login, and with another one each candidate may come."""
+    if response.status_code == requests.codes.unauthorized:
+        raise Rejected(RejectReason.HTTP_ERROR, may_pass=True, detail="HTTP 401: the connection's login is refused")
+
+
 def _uncompressed(body: bytes, max_bytes: int) -> bytes:
     """Returns a body that the server compressed although it was asked not to; one that is only called so, as it is."""
     plain = b""
@@ -278,6 +286,11 @@ def host_of(url: str) -> str:
     if not parts.hostname or not parts.scheme:
         raise Rejected(RejectReason.INVALID_URL, detail="no host")
     return f"[{parts.hostname}]:{port}" if ":" in parts.hostname else f"{parts.hostname}:{port}"
+
+
+def certificates() -> str:
+    """Returns the file of certificates that the environment names, '' where those of requests are trusted."""
+    return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or ""
 
 
 def bytes_of(header: str) -> int | None:

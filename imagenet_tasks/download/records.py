@@ -2,9 +2,10 @@
 
 import json
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
+from imagenet_tasks.download.fetch import certificates
 from imagenet_tasks.errors import RejectReason
 from imagenet_tasks.images import is_read
 from imagenet_tasks.settings.config import DownloadConfig
@@ -13,15 +14,34 @@ from imagenet_tasks.store.walk import Found
 
 log = logging.getLogger(__name__)
 Record = dict[str, Any]
+Under = Callable[[Record], Record]
+# What a rejection depends on, by its reason, beside the version of the candidate's bytes: settings, and what
+# `under_now` finds. Where one of them differs from what the record says it was then, the candidate is asked for again.
+FINAL_UNDER: dict[str, tuple[str, ...]] = {
+    RejectReason.GONE: ("connection",),  # to strangers, many servers say so of what they keep private
+    RejectReason.HTTP_ERROR: ("connection",),
+    RejectReason.TLS: ("certificates",),
+    RejectReason.TOO_MANY_REDIRECTS: ("max_redirects", "connection"),
+    RejectReason.BLOCKED_ADDRESS: ("allowed_private_hosts",),
+    RejectReason.ROBOTS_TAG: ("respect_robots_tag",),
+    RejectReason.TOO_LARGE: ("max_bytes",),
+    RejectReason.TOO_MANY_PIXELS: ("max_pixels",),
+    RejectReason.TOO_SMALL: ("min_side_px",),
+    RejectReason.BAD_ASPECT: ("max_aspect",),
+    RejectReason.NOT_AN_IMAGE: ("is_read",),
+    RejectReason.UNSUPPORTED_FORMAT: ("is_read",),
+    RejectReason.PLACEHOLDER: ("is_on_web",),
+}
 KINDS = {"candidate": str, "state": str, "time_s": int | float}  # what each record has; an accepted one has a file, too
 
 
 class Records:
     """The records of one class, by candidate.
 
-    A record has `candidate`, `basis` (what else its verdict depends on), `state` (accepted; rejected, which is final;
-    open, to be asked again), `reason`, `detail`, `file`, `bytes`, `width_px`, `height_px`, `time_s` (Unix time). Read
-    and written under the class's lock.
+    A record has `candidate`, `basis` (what an accepted picture depends on), `state` (accepted; rejected, which is final
+    as long as what it depends on is as it was; open, to be asked again), `under` (what a rejected one depends on, with
+    its values then), `reason`, `detail`, `file`, `bytes`, `width_px`, `height_px`, `time_s` (Unix time). Read and
+    written under the class's lock.
 
     Args:
         store: where they lie.
@@ -71,18 +91,24 @@ class Records:
         """Tells whether the record was made from other bytes or by other limits than are in force now."""
         return candidate in self._records and self._records[candidate].get("basis") != basis
 
-    def was_blocked(self, candidate: str, settings: DownloadConfig) -> bool:
-        """Tells whether its address was refused while other private hosts were allowed than now."""
-        record = self._records.get(candidate, {})
-        blocked = record.get("reason") == RejectReason.BLOCKED_ADDRESS.value
-        return blocked and record.get("allowed") != list(settings.allowed_private_hosts)
+    def is_outdated(self, candidate: str, basis: str, under: Under) -> bool:
+        """Tells whether the verdict could be another one now.
 
-    def was_refused_by_an_older_rule(self, candidate: str, *, on_web: bool) -> bool:
-        """Tells whether it was refused for its format, which is read now, or as one of a user's own alike files."""
-        record = self._records.get(candidate, {})
-        if record.get("reason") in (RejectReason.UNSUPPORTED_FORMAT.value, RejectReason.NOT_AN_IMAGE.value):
-            return is_read(record.get("detail") or "")
-        return record.get("reason") == RejectReason.PLACEHOLDER.value and "file" in record and not on_web
+        Args:
+            candidate: of whom.
+            basis: what the verdict on a picture depends on now.
+            under: returns what its rejection depends on now.
+        """
+        record = self._records.get(candidate)
+        if record is None:
+            return False
+        if "under" in record:
+            return bool(record["under"] != under(record))
+        if self.is_stale(candidate, basis):
+            return True
+        # An earlier version said less. What it did not say is as it is now, but for what it could not have been.
+        then = {"is_read": False, "is_on_web": True, "allowed_private_hosts": record.get("allowed")}
+        return any(then.get(name, value) != value for name, value in under(record).items())
 
     def has_its_bytes(self, candidate: str, found: Found | None) -> bool:
         """Tells whether what is stored of an accepted candidate is as large as what was received."""
@@ -120,6 +146,31 @@ class Records:
     def accepted_files(self, candidates: Iterable[str], limit: int | None = None) -> list[str]:
         """Returns the files of the first `limit` accepted candidates, in the order of `candidates`."""
         return list(dict.fromkeys(r["file"] for r in self.of(candidates) if r["state"] == "accepted"))[:limit]
+
+
+def under_now(record: Record, settings: DownloadConfig, *, version: str, on_web: bool) -> Record:
+    """Returns what a record's rejection depends on, with its values now; empty where it is none.
+
+    Args:
+        record: with its state, reason and detail.
+        settings: of the download.
+        version: of the candidate's bytes.
+        on_web: whether the candidate was put on the web by whoever.
+    """
+    if record.get("state") != "rejected":
+        return {}
+    found: Record = {"version": version}
+    for name in FINAL_UNDER.get(record["reason"], ()):
+        if name == "is_read":
+            found[name] = is_read(record.get("detail") or "")
+        elif name == "is_on_web":
+            found[name] = on_web
+        elif name == "certificates":
+            found[name] = certificates()
+        else:
+            value = getattr(settings, name)
+            found[name] = list(value) if isinstance(value, tuple) else value
+    return found
 
 
 def _parsed(line: bytes) -> Record | None:

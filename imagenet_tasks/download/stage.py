@@ -10,13 +10,14 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from imagenet_tasks import images
 from imagenet_tasks.artifacts.references import HELD_OUT_FIRST, GivenSide, Selection, SelectionRef
 from imagenet_tasks.download.archives import ArchiveSource
 from imagenet_tasks.download.candidates import Candidate, FromArchive, FromList, Offer
-from imagenet_tasks.download.records import Record, Records
+from imagenet_tasks.download.records import Record, Records, under_now
 from imagenet_tasks.download.sources import open_source
 from imagenet_tasks.download.url_list import host_kind
 from imagenet_tasks.errors import Rejected, RejectReason, SourceUnavailable, without_secrets
@@ -32,7 +33,8 @@ EXAMPLE_CHARACTERS = 400
 Accept = Literal["none", "late", "any"]
 HOSTS = {"flickr": "Flickr", "other": "other hosts"}
 PASSES = 2  # over the candidates that failed for reasons that may pass, while pictures lack
-VERDICT = ("state", "reason", "detail", "file", "bytes", "width_px", "height_px", "duplicate_of")  # of a record
+# Of a record:
+VERDICT = ("state", "reason", "detail", "under", "file", "bytes", "width_px", "height_px", "duplicate_of")
 # The pictures that say "no longer available" of hosts that ImageNet's URL lists lead to, by MD5, as the makers of
 # public downloaders found them: Flickr's (2,051 bytes), a warning sign, a forbidden sign, a domain seller's.
 PLACEHOLDERS_MD5 = {
@@ -87,8 +89,7 @@ def download_class(
             file = records.accepted_files([candidate], 1)
             is_lost = bool(file) and not records.has_its_bytes(candidate, present.get(file[0]))
             forced = not file and records.is_older(candidate, force_before_s)
-            outdated = records.is_stale(candidate, basis) or records.was_blocked(candidate, settings)
-            outdated |= records.was_refused_by_an_older_rule(candidate, on_web=offer.is_on_web(candidate))
+            outdated = records.is_outdated(candidate, basis, partial(_under, offer, settings))
             if outdated or is_lost or forced:
                 records.drop(candidate)
         records.drop_lone_duplicates(offer.bases)
@@ -234,9 +235,14 @@ class _Download:
             with self._cores:
                 return record | self._judge(data)
         except Rejected as rejected:
-            if rejected.reason == RejectReason.BLOCKED_ADDRESS:
-                record["allowed"] = list(self.settings.allowed_private_hosts)
-            return record | _rejected(rejected)
+            return record | self._rejected(candidate.locator, rejected)
+
+    def _rejected(self, candidate: str, rejected: Rejected) -> Record:
+        """Returns what a record says of a candidate that is no picture of its class."""
+        state = "open" if rejected.may_pass else "rejected"
+        found: Record = {"state": state, "reason": rejected.reason.value, "detail": rejected.detail}
+        under = _under(self.offer, self.settings, found | {"candidate": candidate})
+        return found | ({"under": under} if under else {})
 
     def _judge(self, data: bytes) -> Record:
         """Stores a picture and returns what its record says of it; raises Rejected where it is none."""
@@ -277,12 +283,12 @@ class _Download:
         for candidate in sightings if len(sightings) > 1 else ():
             if on_web and len(sightings) >= PLACEHOLDER_SIGHTINGS:
                 detail = f"the same bytes from {len(sightings)} candidates"
-                verdict = _rejected(Rejected(RejectReason.PLACEHOLDER, detail=detail)) | {"file": file}
+                verdict = self._rejected(candidate, Rejected(RejectReason.PLACEHOLDER, detail=detail)) | {"file": file}
             elif candidate == first:
                 verdict = {key: latest[key] for key in VERDICT if key in latest}
             else:
                 same = Rejected(RejectReason.DUPLICATE, detail=f"same bytes as {file}")
-                verdict = _rejected(same) | {"duplicate_of": file}
+                verdict = self._rejected(candidate, same) | {"duplicate_of": file}
             known = {key: value for key, value in self.records.get(candidate).items() if key not in VERDICT}
             self.records.put(known | verdict)
 
@@ -378,7 +384,7 @@ def _counted(reasons: Mapping[str, int]) -> str:
     return ", ".join(f"{reason} {count}" for reason, count in reasons.items()) or "none"
 
 
-def _rejected(rejected: Rejected) -> Record:
-    """Returns what a record says of a candidate that is no picture of its class."""
-    state = "open" if rejected.may_pass else "rejected"
-    return {"state": state, "reason": rejected.reason.value, "detail": rejected.detail}
+def _under(offer: Offer, settings: DownloadConfig, record: Record) -> Record:
+    """Returns what a record's rejection depends on, with its values now."""
+    candidate = record["candidate"]
+    return under_now(record, settings, version=offer.version(candidate), on_web=offer.is_on_web(candidate))

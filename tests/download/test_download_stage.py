@@ -1,5 +1,6 @@
 """One class's pictures through real sockets: what is chosen, what is recorded, what is asked for again."""
 
+import dataclasses
 import hashlib
 import json
 import logging
@@ -15,15 +16,17 @@ import pytest
 from fakes.pictures import COBRA, fill, picture, quiet
 from fakes.web import FaultServer, answers, cuts, in_turn, redirects, resets, silent
 
+from imagenet_tasks import images
 from imagenet_tasks.artifacts.references import Selection, SelectionRef
 from imagenet_tasks.download import fetch, stage
+from imagenet_tasks.download.records import FINAL_UNDER, under_now
 from imagenet_tasks.download.stage import download_class
-from imagenet_tasks.errors import ChecksumMismatch, ConfigError, SourceUnavailable
+from imagenet_tasks.errors import ChecksumMismatch, ConfigError, RejectReason, SourceUnavailable
 from imagenet_tasks.preprocess.stage import preprocess_class
 from imagenet_tasks.settings.classes import find_class
 from imagenet_tasks.settings.config import DownloadConfig, PreprocessConfig
 from imagenet_tasks.settings.credentials import Credentials
-from imagenet_tasks.store.storage import Store
+from imagenet_tasks.store.storage import Store, fingerprint
 from imagenet_tasks.workflow.progress import Progress
 
 CLASS = find_class(COBRA)
@@ -191,6 +194,7 @@ def test_f25_the_same_bytes_twice_count_once(web, tmp_path):
         "reason": "duplicate",
         "detail": f"same bytes as {file_of(1)}",
         "duplicate_of": file_of(1),
+        "under": {"version": fingerprint(version=web.url)},
     }
 
 
@@ -327,12 +331,112 @@ def test_where_pictures_are_short_all_rejects_are_counted(web, tmp_path):
 @pytest.mark.parametrize(
     "limit", [{"max_bytes": 99_999}, {"max_pixels": 10**6}, {"min_side_px": 25}, {"max_aspect": 7}]
 )
-def test_other_limits_ask_anew_for_what_was_accepted_and_for_what_was_rejected(web, tmp_path, limit):
+def test_other_limits_ask_anew_for_what_was_accepted_and_not_for_what_another_reason_rejected(web, tmp_path, limit):
     offer(web, good(2) | {"text": answers(b"no picture")})
     before, _ = get(tmp_path, web, 3)
     after, reused = get(tmp_path, web, 3, **limit)
     assert (after, reused) == (before, False)
-    assert set(web.asked().values()) == {2}
+    assert web.asked() == {"000.jpg": 2, "001.jpg": 2, "text": 1}
+
+
+LARGE = picture(50, rows=60, columns=180)
+LATER = {403: in_turn(answers(b"", status=403), answers(LARGE)), 404: in_turn(answers(b"", status=404), answers(LARGE))}
+FINAL = {
+    "too_large": (answers(LARGE), {"max_bytes": 1000}, {}),
+    "too_many_pixels": (answers(LARGE), {"max_pixels": 5000}, {}),
+    "too_small": (answers(LARGE), {"min_side_px": 61}, {}),
+    "bad_aspect": (answers(LARGE), {"max_aspect": 2}, {}),
+    "robots_tag": (answers(LARGE, X_Robots_Tag="noai"), {}, {"respect_robots_tag": False}),
+    "too_many_redirects": (redirects("/there"), {"max_redirects": 0}, {}),
+    "http_error": (LATER[403], {}, {"connection": "mine"}),
+    "gone": (LATER[404], {}, {"connection": "mine"}),
+}
+
+
+@pytest.mark.parametrize("reason", FINAL)
+def test_a_rejection_is_final_as_long_as_what_it_followed_from_is_as_it_was(web, tmp_path, reason):
+    behaviour, then, now = FINAL[reason]
+    offer(web, {"x": behaviour} | good(1))
+    web.routes["/there"] = answers(LARGE)
+    first, _ = get(tmp_path, web, 2, **then)
+    assert (records(tmp_path)["x"]["state"], records(tmp_path)["x"]["reason"]) == ("rejected", reason)
+    assert set(FINAL_UNDER[reason]) < records(tmp_path)["x"]["under"].keys()
+    again, reused = get(tmp_path, web, 2, **then, read_timeout_s=2, download_threads=1)
+    assert (again, reused, web.asked()["x"]) == (first, True, 1)
+    after, _ = get(tmp_path, web, 2, **now)
+    assert after.files == (hashlib.sha256(LARGE).hexdigest() + ".jpg", file_of(0))
+    assert web.asked()["x"] == 2
+
+
+def test_what_was_refused_for_a_format_that_is_read_now_is_asked_again(web, tmp_path, monkeypatch):
+    offer(web, {"x": answers(picture(50, kind="GIF")), "text": answers(b"no picture")} | good(1))
+    with monkeypatch.context() as without:
+        without.delitem(images.FORMATS, "GIF")
+        for _ in range(2):
+            before, _ = get(tmp_path, web, 3)
+    assert (before.ref.rejected, web.asked()["x"]) == ({"unsupported_format": 1, "not_an_image": 1}, 1)
+    after, _ = get(tmp_path, web, 3)
+    assert len(after.files) == 2 and web.asked() == {"x": 2, "text": 1, "000.jpg": 1}
+
+
+def test_a_certificate_is_judged_anew_by_other_certificates(tmp_path, monkeypatch):
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    record = {"candidate": "x", "state": "rejected", "reason": "tls"}
+    then = under_now(record, DownloadConfig(), version="", on_web=True)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ours.pem"))
+    assert under_now(record, DownloadConfig(), version="", on_web=True) != then
+
+
+def test_what_a_rejection_follows_from_are_settings_or_properties():
+    names = {name for named in FINAL_UNDER.values() for name in named}
+    fields = {field.name for field in dataclasses.fields(DownloadConfig)}
+    assert names - fields == {"is_read", "is_on_web", "certificates"}
+    assert FINAL_UNDER.keys() <= set(RejectReason)
+
+
+def as_of_an_earlier_version(home) -> None:
+    """Takes out of the records what earlier versions did not write."""
+    old = [{k: v for k, v in r.items() if k != "under"} for r in records(home).values()]
+    for record in old:
+        if record["reason"] == "blocked_address":
+            record["allowed"] = []
+    (home / "images" / COBRA / "records.jsonl").write_text("".join(json.dumps(r) + "\n" for r in old))
+
+
+def test_records_of_an_earlier_version_stay_final_until_a_limit_changes(web, tmp_path):
+    offer(
+        web,
+        {
+            "small": answers(picture(50, rows=30, columns=30)),
+            "gone": answers(b"", status=404),
+            "tag": answers(picture(51), X_Robots_Tag="noai"),
+            "blocked": redirects("http://127.0.0.2:1/x"),
+            "text": answers(b"no picture"),
+            "twin": answers(picture(0)),
+        }
+        | good(1),
+    )
+    before, _ = get(tmp_path, web, 9, min_side_px=40)
+    as_of_an_earlier_version(tmp_path)
+    assert get(tmp_path, web, 9, min_side_px=40) == (before, True)
+    assert set(web.asked().values()) == {1}
+    after, _ = get(tmp_path, web, 9)
+    assert len(after.files) == 2 and set(web.asked().values()) == {2}
+    assert all("under" in r for r in records(tmp_path).values() if r["state"] == "rejected")
+
+
+def test_f36_a_login_that_is_refused_is_no_verdict_on_the_candidates(web, tmp_path):
+    def asks_for_a_login(handler):
+        is_known = handler.headers.get("Authorization") == "Bearer right"
+        answers(picture(1), status=200 if is_known else 401)(handler)
+
+    offer(web, {"x": asks_for_a_login})
+    config = settings(web, 1, connection="mine")
+    for word, state in (("wrong", "open"), ("right", "accepted")):
+        credentials = Credentials(host=web.netloc, authorization=f"Bearer {word}")
+        download_class(Store(tmp_path), config, CLASS, progress=quiet(), credentials=credentials, accept="any")
+        assert records(tmp_path)["x"]["state"] == state
 
 
 def test_other_settings_than_the_limits_ask_for_nothing_again(web, tmp_path):
