@@ -136,7 +136,7 @@ def _decoded(data: bytes, at_least: tuple[int, int] | None) -> tuple[Image.Image
             picture.draft("RGB", (columns, rows))
         _load(picture)
         upright = picture.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else picture
-        return _in_colour(upright, picture.info.get("icc_profile") or b"")
+        return _in_colour(upright, (picture.info.get("icc_profile") or b"")[:MOST_PROFILE_BYTES])
 
 
 def resize(picture: Image.Image, *, rows_px: int, columns_px: int) -> "np.ndarray":
@@ -266,7 +266,7 @@ def _in_colour(picture: Image.Image, profile: bytes) -> tuple[Image.Image, Image
 def _to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     """Returns what converts pictures of a mode by an ICC profile; None for sRGB itself and for what is none."""
     try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile[:MOST_PROFILE_BYTES]))
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         if source.profile.xcolor_space.strip() != COLOURS[mode] or "sRGB" in ImageCms.getProfileDescription(source):
             return None
         return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")

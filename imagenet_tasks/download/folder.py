@@ -47,6 +47,7 @@ SAY_NOTHING = {
 }  # of a part
 FEW_FOLDERS, LOOKED_INTO, DEEPEST = 6, 50, 20
 NO_CLASS = "a picture that lies in no class's folder"
+NEITHER = "neither a folder nor an archive"
 Found = dict[str, str]  # the versions of files by their locators
 
 
@@ -75,7 +76,7 @@ class _Level:
     def pass_over(self, name: str) -> None:
         """Notes the name of a file that is no class."""
         is_picture = name.lower().endswith(PICTURES)
-        why = NO_CLASS if is_picture else "neither a folder nor an archive"
+        why = NO_CLASS if is_picture else NEITHER
         self.passed_over["hidden" if is_hidden(name) else why].append(f"{self.where}{name}")
 
 
@@ -318,14 +319,18 @@ def _parts_of_set(level: _Level) -> dict[str, Split]:
             alike[tuple(word for word in words if word not in PARTS and word not in SAY_NOTHING)][entry.name] = PARTS[
                 called[0]
             ]
-    for parts in alike.values():
-        if "train" in parts.values() and len(set(parts.values())) > 1:
+    for others, parts in alike.items():
+        if not NOT_CLASSES.intersection(others) and "train" in parts.values() and len(set(parts.values())) > 1:
             return parts
     return alike[()] if len(alike[()]) == len({entry.name for entry in level.entries}) else {}
 
 
 def _has_pictures(entry: _Entry) -> bool:
-    """Tells whether a folder holds a picture or an archive; after a look into some of those below it."""
+    """Tells whether a folder holds a picture or an archive; after a look into some of those below it.
+
+    What has no ending may be a picture, but in a folder that is called as those of what is said of pictures.
+    """
+    by_ending = entry.name.casefold() in NOT_CLASSES
     waiting = deque([entry])
     for _ in range(LOOKED_INTO):
         if not waiting:
@@ -334,7 +339,8 @@ def _has_pictures(entry: _Entry) -> bool:
         if entry.is_archive:
             return True
         level = entry.inside()
-        if NO_CLASS in level.passed_over:
+        unknown = any("." not in name.rpartition("/")[2] for name in level.passed_over.get(NEITHER, []))
+        if NO_CLASS in level.passed_over or (unknown and not by_ending):
             return True
         waiting += level.entries
     return False

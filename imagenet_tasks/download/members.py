@@ -91,10 +91,12 @@ class Archives:
             DataError: where it is no archive, or grows by more than pictures do.
             SourceUnavailable: where its disk or server fails.
         """
+        kind = "tar"
         try:
-            found = self._of_zip(opened) if _begins(opened.file, ZIP) else self._of_tar(opened)
+            if _begins(opened.file, ZIP):
+                kind = "zip"
+            found = self._of_zip(opened) if kind == "zip" else self._of_tar(opened)
         except (tarfile.TarError, *NO_ZIP) as error:
-            kind = "tar" if isinstance(error, tarfile.TarError) else "zip"
             raise DataError(
                 f"{shown(opened.where)}: expected a {kind} archive, could not read it: {error}. Replace the file."
             ) from error
@@ -110,13 +112,20 @@ class Archives:
         plain = self._plain(opened)
         tar = self._open.enter_context(tarfile.open(fileobj=plain, mode="r:"))  # noqa: SIM115
         members: list[tarfile.TarInfo] = []
+        end = 0
         with suppress(tarfile.ReadError):  # a cut archive: what came before its end is good
-            members.extend(tar)
-        plain.seek(tar.offset)
-        if plain.read(tarfile.BLOCKSIZE).strip(b"\0") or not plain.tell() - tar.offset:
+            for member in tar:
+                if tar.offset <= end:  # a size below 0 leads back
+                    break
+                end = tar.offset
+                members.append(member)
+            else:
+                end = tar.offset
+        plain.seek(end)
+        if plain.read(tarfile.BLOCKSIZE).strip(b"\0") or not plain.tell() - end:
             log.warning(
                 "%s: damaged or cut at byte %d: its first %d files are used, those behind are lost",
-                *(opened.where, tar.offset, len(members)),
+                *(opened.where, end, len(members)),
             )
 
         def read(member: tarfile.TarInfo) -> bytes:
@@ -128,6 +137,8 @@ class Archives:
                 except tarfile.ReadError as error:
                     detail = "the archive ends within this member"
                     raise Rejected(RejectReason.TRUNCATED_TRANSFER, detail=detail) from error
+                except OSError as error:
+                    raise Rejected(RejectReason.UNREADABLE, may_pass=True, detail=type(error).__name__) from error
 
         def open_(member: tarfile.TarInfo) -> Opened:
             file = tar.extractfile(member)
@@ -145,13 +156,15 @@ class Archives:
 
         def read(member: zipfile.ZipInfo) -> bytes:
             judge_size(member.file_size, self._max_bytes)
-            if member.flag_bits & ENCRYPTED:
-                raise Rejected(RejectReason.UNREADABLE, detail="it is encrypted")
+            if trouble := _trouble_with(member):
+                raise Rejected(RejectReason.UNREADABLE, detail=trouble)
             try:
                 with opened.lock, archive.open(member) as file:
                     data = file.read(self._max_bytes + 1)
             except (OSError, *NO_ZIP, *BROKEN) as error:
-                may_pass = getattr(error, "errno", None) is not None  # of the disk
+                # Of the disk or the network; zipfile's own have no number.
+                number = getattr(error, "errno", None)
+                may_pass = number is not None or isinstance(error, TimeoutError | ConnectionError)
                 detail = f"the archive's member cannot be read: {error}"[:200]
                 raise Rejected(RejectReason.UNREADABLE, may_pass=may_pass, detail=detail) from error
             judge_size(len(data), self._max_bytes)
@@ -159,8 +172,11 @@ class Archives:
 
         def open_(member: zipfile.ZipInfo) -> Opened:
             where = f"{opened.where}#{member.filename}"
+            if trouble := _trouble_with(member):
+                raise DataError(f"{shown(where)}: expected an archive, could not read it: {trouble}. Replace the file.")
+            most = _most_of(min(member.compress_size, opened.size_bytes))
             with archive.open(member) as file:  # a copy, since going back in it would begin anew
-                copy, size_bytes = self._copy(file, most=_most_of(member.compress_size), where=where)
+                copy, size_bytes = self._copy(file, most=most, where=where)
             return Opened(copy, size_bytes, where, opened.lock)
 
         # A link's file holds where it leads.
@@ -197,6 +213,15 @@ def archive_suffix(name: str) -> str:
     """Returns how an archive's name ends, as it is written there; '' of what is no archive."""
     found = next((suffix for suffix in ARCHIVES if name.lower().endswith(suffix)), "")
     return name[len(name) - len(found) :] if len(name) > len(found) else ""
+
+
+def _trouble_with(member: zipfile.ZipInfo) -> str:
+    """Returns why a member of a ZIP is not read; '' where it is. Of other compressions nothing bounds a block."""
+    if member.flag_bits & ENCRYPTED:
+        return "it is encrypted"
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        return "it is compressed otherwise than by Deflate"
+    return ""
 
 
 def _most_of(size_bytes: int) -> int:

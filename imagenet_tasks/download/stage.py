@@ -356,8 +356,9 @@ class _Download:
     def _given_sides(self, files: Sequence[str]) -> dict[str, GivenSide]:
         """Returns the sides that the source gives to pictures; to one that lies on several, the most held out."""
         sides: defaultdict[str, set[GivenSide]] = defaultdict(set)
+        looked_at = set(self._looked_at())  # else it would follow from what another run asked for
         for file in files:
-            for candidate in self._sightings[file]:
+            for candidate in looked_at.intersection(self._sightings[file]):
                 if side := self.offer.given_side(candidate):
                     sides[file].add(side)
         return {file: min(found, key=HELD_OUT_FIRST.index) for file, found in sides.items()}

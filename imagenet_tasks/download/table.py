@@ -40,7 +40,7 @@ COLUMNS = {  # by what they hold, the names that they usually have
     "label": ("label", "class", "class_name", "category", "target", "breed", "species"),
     "split": ("split", "subset", "set", "fold"),
 }  # fmt: skip
-MOST_BYTES, MOST_ROWS = 500_000_000, 50_000_000
+MOST_BYTES, BATCH_ROWS = 500_000_000, 100
 TRIED_ROWS = 100  # are looked up as paths before all that lies there is listed
 
 
@@ -149,10 +149,8 @@ class TableSource(FileSource):
         return there or self._unreadable(f"{self._folder}/{file.lstrip('/')}", self._why_missing(file))
 
     def has_files(self) -> bool:
-        """Tells whether any row names a URL, or a file that is there."""
-        if self._urls:
-            return True
-        files = list(self._files)
+        """Tells whether any row names a file that is there."""
+        files = [file for file in self._files if not is_http(file)]
         directly = any(_is_plain(file) and self._at(self._folder / file) for file in files[:TRIED_ROWS])
         return directly or any(map(self._locator, files))
 
@@ -226,8 +224,7 @@ class TableSource(FileSource):
             yield from self._parsed_parquet()
             return
         try:
-            if self._table.stat().st_size > MOST_BYTES:
-                raise ConfigError(f"location: {self._where}: expected a table of at most {MOST_BYTES:,} bytes")
+            self._refuse_large()
             text = self._table.read_bytes().decode("utf-8-sig")
         except OSError as error:
             raise ConfigError(f"location: {self._where}: the table cannot be read: {type(error).__name__}") from error
@@ -247,27 +244,37 @@ class TableSource(FileSource):
             said = f"line {rows.line_num + 1}: not a valid row: {error}"
             raise ConfigError(f"location: {self._where}, {said}") from error
 
+    def _refuse_large(self) -> None:
+        if self._table.stat().st_size > MOST_BYTES:
+            raise ConfigError(f"location: {self._where}: expected a table of at most {MOST_BYTES:,} bytes")
+
     def _parsed_parquet(self) -> Iterator[tuple[int, Mapping[str, object]]]:
         import pyarrow
         from pyarrow import parquet
 
-        names = {name for what, usual in COLUMNS.items() for name in self._columns.get(what, usual)}
         try:
+            self._refuse_large()
             with self._table.open("rb") as opened, parquet.ParquetFile(opened) as file:
-                if file.metadata.num_rows > MOST_ROWS:
-                    raise ConfigError(f"location: {self._where}: expected a table of at most {MOST_ROWS:,} rows")
-                schema = file.schema_arrow
-                wanted = [f for f in schema if f.name.strip().casefold() in names]
+                fields = {field.name.strip().casefold(): field for field in file.schema_arrow}
+                chosen = (
+                    next((fields[name] for name in self._columns.get(what, usual) if name in fields), None)
+                    for what, usual in COLUMNS.items()
+                )
+                wanted = [field for field in chosen if field is not None] or list(fields.values())
                 if nested := [f.name for f in wanted if f.type.num_fields]:
                     raise ConfigError(
                         f"location: {self._where}: its column {shown(nested[0])} holds more than the name or URL of a "
                         "file. Pictures that lie in the table itself are not read: write them to files first."
                     )
-                rows = (
-                    row for batch in file.iter_batches(columns=[f.name for f in wanted]) for row in batch.to_pylist()
-                )
-                yield from enumerate(rows, start=1)
-        except (pyarrow.ArrowException, OSError) as error:
+                names, read_bytes, number = [field.name for field in wanted], 0, 0
+                for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=names):
+                    read_bytes += batch.nbytes
+                    if read_bytes > MOST_BYTES:
+                        raise ConfigError(f"location: {self._where}: expected a table of at most {MOST_BYTES:,} bytes")
+                    for row in batch.to_pylist():
+                        number += 1
+                        yield number, row
+        except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
             raise ConfigError(
                 f"location: {self._where}: expected a table in Parquet: {shown(str(error))[:200]}"
             ) from error

@@ -14,6 +14,7 @@ from imagenet_tasks.artifacts.arrays import open_picture, read_looks, reading_th
 from imagenet_tasks.artifacts.make import Publish, make
 from imagenet_tasks.artifacts.quality import Shortfall
 from imagenet_tasks.artifacts.references import (
+    HELD_OUT_FIRST,
     SPLIT_BY,
     ClassArray,
     Dataset,
@@ -133,7 +134,8 @@ def build_dataset(
     given: dict[str, GivenSide] = {}
     for ref, _ in classes:
         if ref.split_given:
-            given |= Selection.from_json(store.read_bytes(ref.key), where=ref.key).given_by_id
+            for image_id, side in Selection.from_json(store.read_bytes(ref.key), where=ref.key).given_by_id.items():
+                given[image_id] = min(side, given.get(image_id, side), key=HELD_OUT_FIRST.index)
     placed = place([read_looks(store, array) for _, array in classes], settings, known, given)
     need = settings.need(download.images_per_class)
     shortfalls = find_shortfalls([ref for ref, _ in classes], placed, need=need)

@@ -568,10 +568,10 @@ def test_the_progress_ends_with_the_counts_of_the_selection_whatever_another_run
     }
     offer(web, behaviours)
     store = Store(tmp_path / "home")
-    for images in (6, wanted):
+    for count in (6, wanted):
         heard = []
-        progress = Progress(task="t", item="", label="l", total=images, unit="u", listeners=(heard.append,))
-        ref, _ = download_class(store, settings(web, images), CLASS, progress=progress, accept="any")
+        progress = Progress(task="t", item="", label="l", total=count, unit="u", listeners=(heard.append,))
+        ref, _ = download_class(store, settings(web, count), CLASS, progress=progress, accept="any")
         rejected = sum(ref.rejected.values())
         assert (heard[-1].done, heard[-1].figures["rejected"]) == (ref.accepted, rejected)
         assert ref.asked == ref.accepted + rejected

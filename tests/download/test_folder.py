@@ -250,6 +250,30 @@ def test_an_archive_is_known_by_how_its_name_ends(name):
     ).removesuffix(".zip").removesuffix(".Zip")
 
 
+def test_a_tar_whose_member_leads_back_is_read_up_to_there(data, caplog):
+    """A size below 0 leads back to the member before, and so on without end."""
+    tar = archive(data / "fox.tar", [1, 2])
+    content = bytearray(tar.read_bytes())
+    second = 512 + (int(content[124:135], 8) + 511) // 512 * 512
+    content[second + 124 : second + 136] = (2**96 - 1024).to_bytes(12, "big")
+    content[second + 148 : second + 156] = b" " * 8
+    content[second + 148 : second + 156] = f"{sum(content[second : second + 512]):06o}\0 ".encode()
+    tar.write_bytes(content)
+    with closing(FolderSource(str(data), 10**6)) as source:
+        assert list(source.candidates("fox")) == [f"{tar}#0000.png"]
+    assert "damaged or cut" in caplog.text
+
+
+@pytest.mark.parametrize("kind", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_member_of_a_zip_that_nothing_bounds_is_rejected(data, tmp_path, kind):
+    with zipfile.ZipFile(data / "fox.zip", "w") as archive_:
+        archive_.writestr("1.png", picture(1, kind="PNG"))
+        archive_.writestr("2.png", picture(2, kind="PNG"), compress_type=kind)
+    ref, _ = get_all(tmp_path / "home", data, "fox")
+    assert (ref.accepted, ref.rejected) == (1, {"unreadable": 1})
+    assert ref.example.endswith("it is compressed otherwise than by Deflate")
+
+
 @pytest.mark.parametrize("name", [".tar", "tar", "a.tart", "a.gz", "README", ".zip"])
 def test_what_ends_otherwise_is_no_archive(name):
     assert archive_suffix(name) == ""

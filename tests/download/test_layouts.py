@@ -88,6 +88,19 @@ SETS = {
         {},
         {"cat": {"train": 1, "test": 1}, "dog": {"train": 1, "validation": 1}},
     ),
+    "annotations that are parted, too": (
+        ["images_train/cat/1.jpg", "images_train/dog/1.jpg", "images_val/cat/2.jpg"],
+        {"annotations_train/cat/1.xml": "x", "annotations_val/cat/2.xml": "x"},
+        {"cat": REST | TEST, "dog": REST},
+    ),
+    "pictures without endings": (
+        ["cat/2023/1.jpg", "cat/2024/1.jpg", "dog/2023/1"], {}, {"cat": {"None": 2}, "dog": ALL},
+    ),
+    "classes beside a table of where their pictures came from": (
+        ["cat/1.jpg", "dog/1.jpg"],
+        {"metadata.csv": "url,label\nhttps://example.org/1.jpg,cat\nhttps://example.org/2.jpg,dog\n"},
+        {"cat": ALL, "dog": ALL},
+    ),
     "Roboflow's folders": (
         [f"{part}/{name}/1.jpg" for part in ("train", "valid", "test") for name in ("cat", "dog")],
         {"README.dataset.txt": "x"},

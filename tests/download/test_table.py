@@ -156,6 +156,21 @@ def test_pictures_within_a_parquet_table_are_refused_with_its_columns(data):
         found(data / "labels.parquet")
 
 
+def test_a_parquet_table_is_read_by_the_columns_that_are_used(data):
+    columns = {"file_name": ["0000"], "image": [{"bytes": b"x"}], "label": ["cat"], "category": [[1]]}
+    parquet.write_table(pyarrow.table(columns), data / "labels.parquet")
+    assert found(data / "labels.parquet") == {"cat": ["0000.png"]}
+
+
+def test_a_small_parquet_table_of_large_texts_is_refused(data):
+    """A dictionary holds a text once, and each row as a whole."""
+    texts = pyarrow.array(["x" * 2**20] * 1000).dictionary_encode().cast(pyarrow.string())
+    parquet.write_table(pyarrow.table({"file": texts, "label": texts}), data / "labels.parquet")
+    assert (data / "labels.parquet").stat().st_size < 10**6
+    with pytest.raises(ConfigError, match=r"labels\.parquet: expected a table of at most 500,000,000 bytes"):
+        found(data / "labels.parquet")
+
+
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" + bytes(100) + b"PAR1"])
 def test_a_damaged_parquet_table_is_refused_by_name(data, content):
     (data / "labels.parquet").write_bytes(content)

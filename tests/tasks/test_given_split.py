@@ -95,6 +95,18 @@ def test_a_picture_that_looks_like_one_of_another_given_side_is_left_out_and_tol
     assert "left out since they look like one that the source holds out: 1" in caplog.text
 
 
+def test_a_pictures_side_follows_from_what_this_run_asks_for(tmp_path):
+    fill_parts(tmp_path / "data", train=range(20), test=range(20, 30))
+    first = tmp_path / "data" / "train" / "cat" / "0000.png"
+    (tmp_path / "data" / "test" / "cat" / "zz.png").write_bytes(first.read_bytes())
+    small = {"images_per_class": 10}
+    _, alone, sides = prepare(tmp_path, **small)
+    assert "train/cat/0000.png" in sides["train"] | sides["validation"]
+    _, whole, sides = prepare(tmp_path)
+    assert {"train/cat/0000.png", "test/cat/zz.png"} & sides["test"]
+    assert prepare(tmp_path, **small)[1] == alone != whole
+
+
 def test_some_pictures_of_a_class_are_of_all_parts_in_proportion(tmp_path):
     fill_parts(tmp_path / "data", train=range(40), val=range(40, 50))
     _, _, sides = prepare(tmp_path, images_per_class=10)
