@@ -214,7 +214,7 @@ def test_what_is_streamed_is_what_would_be_held(prepared, scratch_folder, monkey
     store, dataset = prepared
     dataset = dataset.model_copy(update={"test_steers": trial.get("test_steers", False)})
     named = {"arm": "baseline"} | {k: v for k, v in trial.items() if k != "test_steers"}
-    added = ClassArray(class_id=COBRA, fingerprint="added to stream", count=9)
+    added = ClassArray(class_id=COBRA, fingerprint="added-to-stream", count=9)
     wanted = Trial(model="tiny", seed=0, dataset=dataset.fingerprint, added=(added,), **named)
     if not store.is_complete(added.folder):
         with store.publish(added.folder) as folder:
@@ -249,7 +249,7 @@ def test_the_log_says_which_way_was_taken_and_why(prepared, scratch_folder, monk
 
 def test_no_class_is_copied_as_a_whole(prepared, little_memory, monkeypatch):
     store, dataset = prepared
-    added = ClassArray(class_id=COBRA, fingerprint="added in pieces", count=9)
+    added = ClassArray(class_id=COBRA, fingerprint="added-in-pieces", count=9)
     with store.publish(added.folder) as folder:
         write_array(folder, added, [np.full((16, 16, 3), i, np.uint8) for i in range(9)], ["x"] * 9, shape=(16, 16, 3))
     sizes = []
