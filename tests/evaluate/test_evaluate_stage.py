@@ -44,7 +44,7 @@ def repair(prepared, models, baseline, *, control=None, **others):
         trial = models[0].trial
         control = [
             publish_model(
-                *prepared, f"longer {m.fingerprint} {trial.round}", **answers_of(prepared, m),
+                *prepared, f"longer-{m.fingerprint}-{trial.round}", **answers_of(prepared, m),
                 trial=m.trial.model_copy(update={"arm": "longer", "round": trial.round}),
             )
             for m in baseline.models
