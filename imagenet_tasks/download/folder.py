@@ -1,10 +1,14 @@
 """The source `folder`: a directory, URL or archive that holds a folder of pictures, or an archive, per class."""
 
+import os
 import re
 import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property, partial
+from itertools import islice
+from operator import itemgetter
 from typing import IO
 
 from upath import UPath
@@ -32,33 +36,32 @@ NOT_CLASSES = {
     "images", "image", "imgs", "img", "jpegimages", "photos", "pictures", "annotations", "annotation", "labels",
     "masks", "trimaps", "segmentationclass", "segmentationobject", "imagesets", "meta", "metadata",
 }  # fmt: skip
-SAY_NOTHING = {
-    "set",
-    "images",
-    "image",
-    "imgs",
-    "img",
-    "data",
-    "dataset",
-    "mini",
-    "small",
-    "full",
-    "split",
-}  # of a part
+SAY_NOTHING = {  # in the name of a part
+    "set", "images", "image", "imgs", "img", "data", "dataset", "mini", "small", "full", "split",
+}  # fmt: skip
 FEW_FOLDERS, LOOKED_INTO, DEEPEST = 6, 50, 20
 NO_CLASS = "a picture that lies in no class's folder"
 NEITHER = "neither a folder nor an archive"
 Found = dict[str, str]  # the versions of files by their locators
+Open = Callable[[], tuple[str, Opened]]  # an archive's version, and the archive
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Entry:
-    """What may be a class, or hold several: a folder or an archive, by its name."""
+    """What may be a class, or hold several: a folder or an archive, by its name.
+
+    `look` says what lies in it; `names`, of a folder at hand, how that is called, at a fraction of the cost.
+    """
 
     name: str
     files: Callable[[], Found]
-    inside: "Callable[[], _Level]"
+    look: "Callable[[], _Level]"
+    names: Callable[[], Iterable[str]] = tuple
     is_archive: bool = False
+
+    @cached_property
+    def inside(self) -> "_Level":
+        return self.look()
 
 
 @dataclass
@@ -75,8 +78,7 @@ class _Level:
 
     def pass_over(self, name: str) -> None:
         """Notes the name of a file that is no class."""
-        is_picture = name.lower().endswith(PICTURES)
-        why = NO_CLASS if is_picture else NEITHER
+        why = NO_CLASS if _is_picture(name) else NEITHER
         self.passed_over["hidden" if is_hidden(name) else why].append(f"{self.where}{name}")
 
 
@@ -102,7 +104,7 @@ class FolderSource(FileSource):
         try:
             is_archive = bool(archive_suffix(name_of(root))) and root.is_file()
             self._is_at_hand = is_archive or bool(self._real_root)  # so that looking around in it is no request each
-            level = self._level_in_archive(root) if is_archive else self._level_of(root)
+            level = self._level_in(partial(self._open, root)) if is_archive else self._level_of(root)
         except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
             trouble = "may not be read" if isinstance(error, PermissionError) else "is not a folder"
             raise ConfigError(
@@ -161,11 +163,11 @@ class FolderSource(FileSource):
         if len(folders) < len(level.entries):
             return None
         if self._is_at_hand and 1 < len(folders) <= FEW_FOLDERS:
-            folders = [folder for folder in folders if _has_pictures(folder)]
+            folders = list(islice(filter(_has_pictures, folders), 2))  # a second one is answer enough
         if len(folders) != 1:
             return None
         try:
-            below = folders[0].inside()
+            below = folders[0].inside
         except DataError:  # an archive that is none: whoever lists its class says so
             return None
         if NO_CLASS in below.passed_over or below.where.count("/") > DEEPEST:
@@ -185,7 +187,7 @@ class FolderSource(FileSource):
             if entry.name not in parts:
                 level.passed_over["no part of the split set"].append(f"{level.where}{entry.name}")
                 continue
-            inside = entry.inside()
+            inside = entry.inside
             self._keep(inside)
             while below := self._one_below(inside):
                 inside = below
@@ -227,20 +229,24 @@ class FolderSource(FileSource):
             elif trouble := self._trouble_with_link(path):
                 level.passed_over[trouble].append(f"{where}{name}")
             elif suffix and not self._is_local_folder(path):
-                files = lambda p=path: self._list_archive(p)  # noqa: E731
-                inside = lambda p=path, w=f"{where}{name}/": self._level_in_archive(p, w)  # noqa: E731
-                level.entries.append(_Entry(name[: -len(suffix)], files, inside, is_archive=True))
+                level.entries.append(self._archive(name, partial(self._open, path), where))
             elif suffix or path.is_dir():
-                files = lambda p=path: dict(self._below(p))  # noqa: E731
-                inside = lambda p=path, w=f"{where}{name}/": self._level_of(p, w)  # noqa: E731
-                level.entries.append(_Entry(name, files, inside))
+                files, look = partial(self._files_of, path), partial(self._level_of, path, f"{where}{name}/")
+                level.entries.append(_Entry(name, files, look, partial(os.listdir, path)))
             else:
                 level.pass_over(name)
         return level
 
-    def _list_archive(self, path: UPath) -> Found:
-        version, opened = self._open(path)
-        return dict(self._readable_members(opened.where, version, self._archives.members(opened)))
+    def _files_of(self, folder: UPath) -> Found:
+        return dict(self._below(folder))
+
+    def _archive(self, name: str, open_: Open, where: str) -> _Entry:
+        files, look = partial(self._files_in, open_), partial(self._level_in, open_, f"{where}{name}/")
+        return _Entry(name[: -len(archive_suffix(name))], files, look, is_archive=True)
+
+    def _files_in(self, open_: Open) -> Found:
+        version, opened = open_()
+        return self._members(opened.where, version, self._archives.members(opened))
 
     def _open(self, path: UPath) -> tuple[str, Opened]:
         try:
@@ -252,12 +258,9 @@ class FolderSource(FileSource):
             raise SourceUnavailable(f"{path}: could not be read: {error}") from error
         return version_of(about), Opened(file, about.st_size, str(path), threading.Lock())
 
-    def _level_in_archive(self, path: UPath, above: str = "") -> _Level:
-        """Returns what lies in an archive of a file system."""
-        version, opened = self._open(path)
-        return self._level_in_opened(opened, version, above)
-
-    def _level_in_opened(self, opened: Opened, version: str, above: str) -> _Level:
+    def _level_in(self, open_: Open, above: str = "") -> _Level:
+        """Returns what lies in an archive."""
+        version, opened = open_()
         members = [(_parts_of(member.name), member) for member in self._archives.members(opened)]
         return self._level_of_members(opened.where, version, members, above)
 
@@ -275,36 +278,33 @@ class FolderSource(FileSource):
         level = _Level(above)
         below: defaultdict[str, list[tuple[Sequence[str], Member]]] = defaultdict(list)
         for parts, member in members:
-            suffix = archive_suffix(parts[0]) if parts else ""
             if not parts or is_hidden(parts[0]):
                 level.passed_over["hidden"].append(f"{above}{parts[0] if parts else member.name}")
             elif len(parts) > 1:
                 below[parts[0]].append((parts[1:], member))
-            elif suffix:
-                files = lambda m=member: self._list_archive_within(m, version)  # noqa: E731
-                inside = lambda m=member, a=f"{above}{parts[0]}/": self._level_in_opened(  # noqa: E731
-                    m.open(), f"{version} {m.place}", a
-                )
-                level.entries.append(_Entry(parts[0][: -len(suffix)], files, inside, is_archive=True))
+            elif archive_suffix(parts[0]):
+                level.entries.append(self._archive(parts[0], partial(_open_within, member, version), above))
             else:
                 level.pass_over(parts[0])
         for name, held in below.items():
-            files = lambda h=held: dict(self._readable_members(where, version, (m for _, m in h)))  # noqa: E731
-            inside = lambda h=held, a=f"{above}{name}/": self._level_of_members(where, version, h, a)  # noqa: E731
-            level.entries.append(_Entry(name, files, inside))
+            files = partial(self._members, where, version, [member for _, member in held])
+            look = partial(self._level_of_members, where, version, held, f"{above}{name}/")
+            level.entries.append(_Entry(name, files, look, partial(map, itemgetter(0), [parts for parts, _ in held])))
         level.entries.sort(key=lambda entry: entry.name)
         return level
 
-    def _list_archive_within(self, member: Member, version: str) -> Found:
-        opened = member.open()
-        members = self._archives.members(opened)
-        return dict(self._readable_members(opened.where, f"{version} {member.place}", members))
-
-    def _readable_members(self, where: str, version: str, members: Iterable[Member]) -> Iterator[tuple[str, str]]:
+    def _members(self, where: str, version: str, members: Sequence[Member]) -> Found:
+        """Returns an archive's files without hidden ones."""
+        found = {}
         for member in members:
             if not any(map(is_hidden, _parts_of(member.name))):
                 self._get[f"{where}#{member.name}"] = member.read
-                yield f"{where}#{member.name}", f"{version} {member.place}"
+                found[f"{where}#{member.name}"] = f"{version} {member.place}"
+        return found
+
+
+def _open_within(member: Member, version: str) -> tuple[str, Opened]:
+    return f"{version} {member.place}", member.open()
 
 
 def _parts_of_set(level: _Level) -> dict[str, Split]:
@@ -316,9 +316,8 @@ def _parts_of_set(level: _Level) -> dict[str, Split]:
     for entry in level.entries:
         words = re.findall(r"[^\W\d_]+", entry.name.casefold())
         if len(called := [word for word in words if word in PARTS]) == 1:
-            alike[tuple(word for word in words if word not in PARTS and word not in SAY_NOTHING)][entry.name] = PARTS[
-                called[0]
-            ]
+            others = tuple(word for word in words if word not in PARTS and word not in SAY_NOTHING)
+            alike[others][entry.name] = PARTS[called[0]]
     for others, parts in alike.items():
         if not NOT_CLASSES.intersection(others) and "train" in parts.values() and len(set(parts.values())) > 1:
             return parts
@@ -336,14 +335,18 @@ def _has_pictures(entry: _Entry) -> bool:
         if not waiting:
             return False
         entry = waiting.popleft()
-        if entry.is_archive:
+        if entry.is_archive or any(map(_is_picture, entry.names())):
             return True
-        level = entry.inside()
+        level = entry.inside
         unknown = any("." not in name.rpartition("/")[2] for name in level.passed_over.get(NEITHER, []))
         if NO_CLASS in level.passed_over or (unknown and not by_ending):
             return True
         waiting += level.entries
     return False
+
+
+def _is_picture(name: str) -> bool:
+    return name.lower().endswith(PICTURES) and not is_hidden(name)
 
 
 def _parts_of(name: str) -> list[str]:

@@ -18,7 +18,8 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from typing import IO, Any
+from functools import partial
+from typing import IO, Any, cast
 
 import zstandard
 
@@ -128,12 +129,14 @@ class Archives:
                 *(opened.where, end, len(members)),
             )
 
+        def file_of(member: tarfile.TarInfo) -> IO[bytes]:
+            return cast(IO[bytes], tar.extractfile(member))  # None of what is no regular file, which none of them is
+
         def read(member: tarfile.TarInfo) -> bytes:
             judge_size(member.size, self._max_bytes)
             with opened.lock:
-                file = tar.extractfile(member)
                 try:
-                    return file.read() if file else b""
+                    return file_of(member).read()
                 except tarfile.ReadError as error:
                     detail = "the archive ends within this member"
                     raise Rejected(RejectReason.TRUNCATED_TRANSFER, detail=detail) from error
@@ -141,15 +144,9 @@ class Archives:
                     raise Rejected(RejectReason.UNREADABLE, may_pass=True, detail=type(error).__name__) from error
 
         def open_(member: tarfile.TarInfo) -> Opened:
-            file = tar.extractfile(member)
-            assert file is not None  # noqa: S101 - it is a regular file
-            return Opened(file, member.size, f"{opened.where}#{member.name}", opened.lock)
+            return Opened(file_of(member), member.size, f"{opened.where}#{member.name}", opened.lock)
 
-        return [
-            Member(m.name, m.offset, lambda m=m: read(m), lambda m=m: open_(m))  # type: ignore[misc]
-            for m in members
-            if m.isreg()
-        ]
+        return [Member(m.name, m.offset, partial(read, m), partial(open_, m)) for m in members if m.isreg()]
 
     def _of_zip(self, opened: Opened) -> list[Member]:
         archive = self._open.enter_context(zipfile.ZipFile(opened.file))
@@ -181,10 +178,7 @@ class Archives:
 
         # A link's file holds where it leads.
         found = [m for m in archive.infolist() if not m.is_dir() and not stat.S_ISLNK(m.external_attr >> 16)]
-        return [
-            Member(m.filename, m.header_offset, lambda m=m: read(m), lambda m=m: open_(m))  # type: ignore[misc]
-            for m in found
-        ]
+        return [Member(m.filename, m.header_offset, partial(read, m), partial(open_, m)) for m in found]
 
     def _plain(self, opened: Opened) -> IO[bytes]:
         """Returns an archive uncompressed, for reading in any order: a nameless copy, of what comes before its end."""
