@@ -1,7 +1,8 @@
 """What each stage hands to the next: one type per artifact, which points to the folder that it lies in."""
 
 import re
-from typing import Any, ClassVar, Literal
+from collections.abc import Iterable
+from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field
 
@@ -14,9 +15,15 @@ Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 GivenSide = Literal["train", "validation", "test", "not test"]  # by the source; of the last, bytes decide the rest
 HELD_OUT_FIRST: tuple[GivenSide, ...] = ("test", "validation", "train", "not test")
+SideT = TypeVar("SideT", Split, GivenSide)
 # What a picture's side of the split follows from, beside its bytes: with others, a test picture may train.
 SPLIT_BY = ("validation_share", "test_share", "near_duplicate_bits")
 SplitBy = tuple[float, float, int] | tuple[float, float, int, Literal["given"]]
+
+
+def most_held_out(sides: Iterable[SideT]) -> SideT:
+    """Returns the side that pictures which belong together lie on; `sides` are theirs, at least one."""
+    return min(sides, key=HELD_OUT_FIRST.index)
 
 
 class Selection(JsonArtifact):

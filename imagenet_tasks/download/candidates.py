@@ -62,6 +62,7 @@ class FromArchive:
         self._version = seen[-1]["version"] if seen else ""
         seen = sorted((r for r in seen if r["version"] == self._version), key=lambda record: record["start"])
         self.bases = {record["candidate"]: _basis(self._version, settings) for record in seen}
+        self.given_side = _no_side
 
     def version(self, locator: str) -> str:
         """Returns what changes when a candidate's bytes do: the archive's version."""
@@ -86,10 +87,6 @@ class FromArchive:
     def look_again(self) -> bool:
         """Tells that the archive was read to its end."""
         return False
-
-    def given_side(self, locator: str) -> GivenSide | None:
-        """Returns None: an archive of one class gives no sides."""
-        return _no_side(locator)
 
     def host(self, locator: str) -> str:
         """Returns '': all of them come from one server."""

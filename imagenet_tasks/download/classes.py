@@ -47,8 +47,9 @@ def classes_of_run(
     """
     with open_source(settings, store, credentials) as source:
         offered = source.classes()
-        passed_over = dict(source.passed_over) if isinstance(source, FileSource) else {}
-        layout = tuple(source.layout) if isinstance(source, FileSource) else ()
+        passed_over, layout = (
+            (dict(source.passed_over), tuple(source.layout)) if isinstance(source, FileSource) else ({}, ())
+        )
     if offered is None:
         return FoundClasses(wanted)
     by_id, by_name = {c.class_id: c for c in offered}, ids_by_name(offered)

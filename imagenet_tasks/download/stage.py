@@ -14,7 +14,7 @@ from functools import partial
 from typing import Literal
 
 from imagenet_tasks import images
-from imagenet_tasks.artifacts.references import HELD_OUT_FIRST, GivenSide, Selection, SelectionRef
+from imagenet_tasks.artifacts.references import GivenSide, Selection, SelectionRef, most_held_out
 from imagenet_tasks.download.archives import ArchiveSource
 from imagenet_tasks.download.candidates import Candidate, FromArchive, FromList, Offer
 from imagenet_tasks.download.records import Record, Records, under_now
@@ -130,7 +130,7 @@ class _Download:
         # The place of the first candidate that may be asked for.
         self._first = self._behind(self.records.accepted_files(self._bases, self.beyond)) if self.beyond else 0
         self._have = len(self.records.accepted_files(self._bases))
-        looked_at = set(self._looked_at())
+        looked_at = set(self._looked_at(self.records.accepted_files(self._bases, self._wanted)))
         known = [record for record in records if record["candidate"] in looked_at]
         self._open = {record["candidate"] for record in known if record["state"] == "open"}
         self._final = {record["candidate"] for record in known} - self._open
@@ -141,9 +141,8 @@ class _Download:
         rejected = len(self._final) + len(self._open) - min(self._have, self._wanted)
         return {"rejected": rejected} | ({"open": len(self._open)} if self._open else {})
 
-    def _looked_at(self) -> list[str]:
+    def _looked_at(self, files: Sequence[str]) -> list[str]:
         """Returns the candidates up to the last picture in use: of those behind it, another run may have records."""
-        files = self.records.accepted_files(self.offer.bases, self._wanted)
         return list(self.offer.bases)[: self._behind(files) if len(files) == self._wanted else None]
 
     def _behind(self, files: Sequence[str]) -> int:
@@ -317,13 +316,14 @@ class _Download:
         """Writes which pictures the run uses, and says what the class gave."""
         candidates, name = list(self.offer.bases), self.image_class.name
         files = tuple(self.records.accepted_files(candidates, self._wanted))
-        records = self.records.of(self._looked_at())
+        looked_at = self._looked_at(files)
+        records = self.records.of(looked_at)
         rejected = _by_frequency(record for record in records if record["state"] != "accepted")
         example = _example(rejected, records)
         kinds = [(host_kind(host), r["state"]) for r in records if (host := self.offer.host(r["candidate"]))]
         hosts = {k: (kinds.count((k, "accepted")), count) for k, count in Counter(k for k, _ in kinds).items()}
         seen = tuple(record["candidate"] for record in records)
-        given = self._given_sides(files)
+        given = self._given_sides(files, looked_at)
         selection = Selection(class_id=self.image_class.class_id, files=files, asked=seen, given=given)
         same = {r["file"].partition(".")[0] for r in records if r["reason"] == "placeholder" and "file" in r}
         ref = SelectionRef(
@@ -353,15 +353,11 @@ class _Download:
             )
         return ref
 
-    def _given_sides(self, files: Sequence[str]) -> dict[str, GivenSide]:
+    def _given_sides(self, files: Sequence[str], looked_at: Iterable[str]) -> dict[str, GivenSide]:
         """Returns the sides that the source gives to pictures; to one that lies on several, the most held out."""
-        sides: defaultdict[str, set[GivenSide]] = defaultdict(set)
-        looked_at = set(self._looked_at())  # else it would follow from what another run asked for
-        for file in files:
-            for candidate in looked_at.intersection(self._sightings[file]):
-                if side := self.offer.given_side(candidate):
-                    sides[file].add(side)
-        return {file: min(found, key=HELD_OUT_FIRST.index) for file, found in sides.items()}
+        given = {candidate: side for candidate in looked_at if (side := self.offer.given_side(candidate))}
+        sides = {file: [given[c] for c in self._sightings[file] if c in given] for file in files if given}
+        return {file: most_held_out(found) for file, found in sides.items() if found}
 
 
 def _by_frequency(records: Iterable[Record]) -> dict[str, int]:

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from upath import UPath
 
-from imagenet_tasks.artifacts.references import HELD_OUT_FIRST, GivenSide
+from imagenet_tasks.artifacts.references import GivenSide, most_held_out
 from imagenet_tasks.download.fetch import Fetcher, host_name
 from imagenet_tasks.download.files import (
     MADE_OF,
@@ -106,9 +106,8 @@ class TableSource(FileSource):
     @property
     def passed_over(self) -> Mapping[str, list[str]]:
         """What below the table's folder is no class's, by the reason."""
-        files = [file for file in self._files if not is_http(file)]
-        named = {locator for file in files if (locator := self._locator(file))}
-        others = [path for path, locator in self._paths.items() if locator not in named] if files else []
+        named = {locator for file in self._files if (locator := self._locator(file))}
+        others = [path for path, locator in self._paths.items() if locator not in named] if self._files else []
         found = {"not named by the table": others} if others else {}
         if self._untrained:
             found[NOT_TRAINED] = self._untrained
@@ -116,14 +115,19 @@ class TableSource(FileSource):
             found["a split column that is ignored, since it holds more than train, val and test"] = self._unheeded
         return found
 
-    @property
-    def _files(self) -> Iterator[str]:
-        """What all rows name."""
-        return (file for parts in self._rows.values() for files in parts.values() for file in files)
-
     @cached_property
+    def _named(self) -> tuple[list[str], set[str]]:
+        """The files and the URLs that the rows name."""
+        named = [file for parts in self._rows.values() for files in parts.values() for file in files]
+        return [file for file in named if not is_http(file)], set(filter(is_http, named))
+
+    @property
+    def _files(self) -> list[str]:
+        return self._named[0]
+
+    @property
     def _urls(self) -> set[str]:
-        return {file for file in self._files if is_http(file)}
+        return self._named[1]
 
     def candidates(self, class_id: str) -> Mapping[str, str]:
         """Returns the path of each row's file in the order of the rows, with size and time, or its URL.
@@ -136,7 +140,7 @@ class TableSource(FileSource):
             locator, version = self._candidate(file)
             found[locator] = version
             if side:
-                self._given[locator] = min(side, self._given.get(locator, side), key=HELD_OUT_FIRST.index)
+                self._given[locator] = most_held_out((side, self._given.get(locator, side)))
         return found
 
     def _candidate(self, file: str) -> tuple[str, str]:
@@ -150,9 +154,8 @@ class TableSource(FileSource):
 
     def has_files(self) -> bool:
         """Tells whether any row names a file that is there."""
-        files = [file for file in self._files if not is_http(file)]
-        directly = any(_is_plain(file) and self._at(self._folder / file) for file in files[:TRIED_ROWS])
-        return directly or any(map(self._locator, files))
+        directly = any(_is_plain(file) and self._at(self._folder / file) for file in self._files[:TRIED_ROWS])
+        return directly or any(map(self._locator, self._files))
 
     @cached_property
     def _versions(self) -> dict[str, str]:

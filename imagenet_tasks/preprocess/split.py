@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
-from imagenet_tasks.artifacts.references import HELD_OUT_FIRST, SPLITS, GivenSide, Split
+from imagenet_tasks.artifacts.references import SPLITS, GivenSide, Split, most_held_out
 from imagenet_tasks.settings.config import PreprocessConfig
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def place(
     for image_id, number in zip(ids, numbers.tolist(), strict=True):
         members.setdefault(number, set()).add(image_id)
     sides = {
-        number: min((side_of(image_id, settings, given.get(image_id)) for image_id in group), key=HELD_OUT_FIRST.index)
+        number: most_held_out(side_of(image_id, settings, given.get(image_id)) for image_id in group)
         for number, group in members.items()
     }
     names = {number: min(group)[:16] if len(group) > 1 else "" for number, group in members.items()}
@@ -114,9 +114,8 @@ def place(
 
 def like_held_out(group: Collection[str], given: Mapping[str, GivenSide]) -> set[str]:
     """Returns those pictures of a group of alike ones that are given another side than its most held out one."""
-    sides = {image_id: given[image_id] for image_id in group if image_id in given}
-    held_out = min(sides.values(), key=HELD_OUT_FIRST.index, default=None)
-    return {image_id for image_id in group if sides.get(image_id) != held_out}
+    sides = {given[image_id] for image_id in group if image_id in given}
+    return {image_id for image_id in group if given.get(image_id) != most_held_out(sides)} if sides else set()
 
 
 def number_looks(looks: "np.ndarray", max_bits: int) -> "np.ndarray":

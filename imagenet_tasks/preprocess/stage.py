@@ -14,7 +14,6 @@ from imagenet_tasks.artifacts.arrays import open_picture, read_looks, reading_th
 from imagenet_tasks.artifacts.make import Publish, make
 from imagenet_tasks.artifacts.quality import Shortfall
 from imagenet_tasks.artifacts.references import (
-    HELD_OUT_FIRST,
     SPLIT_BY,
     ClassArray,
     Dataset,
@@ -22,6 +21,7 @@ from imagenet_tasks.artifacts.references import (
     GivenSide,
     Selection,
     SelectionRef,
+    most_held_out,
 )
 from imagenet_tasks.errors import TooFewImages
 from imagenet_tasks.preprocess.quality import find_shortfalls, judge_quality
@@ -135,7 +135,7 @@ def build_dataset(
     for ref, _ in classes:
         if ref.split_given:
             for image_id, side in Selection.from_json(store.read_bytes(ref.key), where=ref.key).given_by_id.items():
-                given[image_id] = min(side, given.get(image_id, side), key=HELD_OUT_FIRST.index)
+                given[image_id] = most_held_out((side, given.get(image_id, side)))
     placed = place([read_looks(store, array) for _, array in classes], settings, known, given)
     need = settings.need(download.images_per_class)
     shortfalls = find_shortfalls([ref for ref, _ in classes], placed, need=need)
