@@ -8,29 +8,24 @@ first one wins and the other's is dropped.
 import contextlib
 import hashlib
 import json
-import logging
 import os
 import re
 import shutil
 import tempfile
-import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from upath import UPath
 
 from imagenet_tasks.errors import ArtifactError, ChecksumMismatch, ConfigError, keep_secret, without_secrets
-from imagenet_tasks.store.local_disk import cache_folder, fetch, holder_of, room_for, sha256_of, sync
+from imagenet_tasks.store.local_disk import acquire, cache_folder, fetch, put_in_place, room_for, sha256_of, write_whole
 from imagenet_tasks.store.walk import Found, changed_s, walk_disk
 
-log = logging.getLogger(__name__)
 MARKER = "complete.json"
 QUARANTINED = "quarantined.json"  # what the marker of a damaged folder is renamed to
 HOME = "IMAGENET_HOME"
-QUIET_S = 5.0  # so long a lock is waited for without a word
 
 
 def default_home() -> str:
@@ -161,23 +156,8 @@ class Store:
         # Plain strings: a path object costs as much as the write of a small file.
         target = "/".join((str(self.root), *self._parts(key)))
         folder = target.rpartition("/")[0]
-        name = f"{folder}/.writing-{uuid.uuid4().hex}"
         with room_for(len(data), folder, HOME):
-            try:
-                file = open(name, "xb")  # noqa: PTH123, SIM115
-            except FileNotFoundError:
-                Path(folder).mkdir(parents=True, exist_ok=True)
-                file = open(name, "xb")  # noqa: PTH123, SIM115
-            try:
-                with file:
-                    file.write(data)
-                    if sync:
-                        file.flush()
-                        os.fsync(file.fileno())
-                os.replace(name, target)  # noqa: PTH105
-            except BaseException:
-                Path(name).unlink(missing_ok=True)
-                raise
+            write_whole(target, data, sync=sync)
 
     def read_json(self, key: str) -> Any:
         """Returns the parsed JSON of a file.
@@ -269,19 +249,9 @@ class Store:
             path = Path(str(self.path(key))) / ".lock"
         else:
             path = Path(tempfile.gettempdir()) / f"imagenet-{fingerprint(key=str(self.path(key)))}.lock"
-        lock, asked_s = FileLock(path), time.time()
         with room_for(0, path.parent, HOME):
             path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                lock.acquire(timeout=timeout_s if timeout_s >= 0 else QUIET_S)
-            except Timeout:
-                if timeout_s >= 0:
-                    raise
-                since = time.strftime("%H:%M:%S", time.localtime(asked_s))
-                holder = holder_of(path) or "another process of this machine"
-                log.warning("Waits since %s for %s, which %s is using; goes on once it ends", since, key, holder)
-                lock.acquire()
-                log.warning("Goes on with %s after %.0f s", key, time.time() - asked_s)
+            lock = acquire(path, called=key, timeout_s=timeout_s)
         try:
             yield
         finally:
@@ -343,23 +313,12 @@ class Store:
                 inner = "" if self.is_local else f"{uuid.uuid4().hex[:12]}/"
                 (attempt / MARKER).write_text(json.dumps({"files": contents, "inner": inner}, indent=1))
                 if self.is_local:
-                    self._rename_into_place(attempt, Path(str(target)))
+                    put_in_place(attempt, Path(str(target)), last=MARKER)
                 elif not self.is_complete(folder):
                     for name, place in [*((name, inner + name) for name in contents), (MARKER, MARKER)]:
                         target.fs.put_file(str(attempt / name), target.joinpath(place).path)
         finally:
             shutil.rmtree(attempt, ignore_errors=True)
-
-    def _rename_into_place(self, attempt: Path, target: Path) -> None:
-        for path in (p for p in attempt.rglob("*") if p.is_file()):
-            sync(path)
-        sync(attempt)
-        try:
-            attempt.rename(target)
-        except OSError:  # the other attempt was first
-            if not (target / MARKER).exists():
-                raise
-        sync(target.parent)
 
     def open_file(self, folder: str, name: str) -> Path:
         """Returns the local path of a published file after checking its bytes against the marker.

@@ -13,7 +13,7 @@ import pytest
 
 from imagenet_tasks.errors import OutOfSpace
 from imagenet_tasks.prune import Rules, make_plan
-from imagenet_tasks.store import storage
+from imagenet_tasks.store import local_disk
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.workflow.run import Run
 
@@ -57,7 +57,7 @@ def full_for(pattern: str):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Store, "write_bytes", write_bytes)
         patch.setattr(Store, "publish", publish_there)
-        patch.setattr(storage, "open", to_disk, raising=False)
+        patch.setattr(local_disk, "open", to_disk, raising=False)
         yield
 
 
@@ -99,7 +99,7 @@ def test_f31_a_home_that_takes_no_writes_ends_the_run_with_the_path_and_the_caus
         return checked
 
     with monkeypatch.context() as patch:
-        patch.setattr(storage, "open", refuses(open), raising=False)
+        patch.setattr(local_disk, "open", refuses(open), raising=False)
         patch.setattr(os, "mkdir", refuses(os.mkdir))
         with pytest.raises(OSError, match=rf"Read-only file system: '{home.store.root}/"):
             home.run("second", images_per_class=12)

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from imagenet_tasks.errors import ArtifactError, ChecksumMismatch, ConfigError, OutOfSpace
-from imagenet_tasks.store import storage
+from imagenet_tasks.store import local_disk, storage
 from imagenet_tasks.store.local_disk import room_for
 from imagenet_tasks.store.storage import MARKER, Store, default_home, fingerprint, safe_key
 
@@ -506,7 +506,7 @@ def test_a_file_that_was_deleted_is_an_artifact_error(tmp_path):
 def test_a_lock_that_is_waited_for_says_on_what_since_when_and_on_which_process(tmp_path, kind, monkeypatch, caplog):
     root = str(tmp_path) if kind == "local" else f"memory://{tmp_path.name}"
     code = PUBLISH + "import time\nwith store.lock('images/n1'):\n print('held', flush=True)\n time.sleep(1.5)"
-    monkeypatch.setattr(storage, "QUIET_S", 0.1)
+    monkeypatch.setattr(local_disk, "QUIET_S", 0.1)
     with subprocess.Popen([sys.executable, "-c", code, root], stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout.readline() == "held\n"
         with Store(root).lock("images/n1"):
