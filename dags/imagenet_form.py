@@ -5,17 +5,9 @@ from typing import Any
 
 from airflow.sdk import Param
 
-from imagenet_tasks.settings.config import (
-    ARMS,
-    FORCE_FROM,
-    MAX_CLASSES,
-    MAX_ROUNDS,
-    MODELS,
-    POLICIES,
-    SOURCES,
-    STRATEGIES,
-)
+from imagenet_tasks.settings.config import FORCE_FROM, MAX_CLASSES, POLICIES, SOURCES, STRATEGIES
 from imagenet_tasks.settings.profiles import PROFILES
+from imagenet_tasks.settings.training import ARMS, MAX_ROUNDS, MODELS
 
 ACCEPT_TERMS = os.environ.get("IMAGENET_ACCEPT_TERMS", "").strip().lower() in ("1", "true", "yes")
 

@@ -41,10 +41,10 @@ from imagenet_tasks.errors import (
     OutOfMemory,
     TrainingTimeout,
 )
-from imagenet_tasks.settings.config import MAX_ROUNDS
 from imagenet_tasks.settings.credentials import Credentials, make_credentials
 from imagenet_tasks.settings.profiles import find_profile, read_settings
 from imagenet_tasks.settings.texts import assignments
+from imagenet_tasks.settings.training import MAX_ROUNDS
 
 log = logging.getLogger(__name__)
 DAG_ID = "imagenet_targeted_augmentation"

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from imagenet_tasks.artifacts.json_file import JsonArtifact
 from imagenet_tasks.artifacts.references import TrainedModel, Trial
-from imagenet_tasks.settings.config import ArmName
+from imagenet_tasks.settings.training import ArmName
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]

@@ -9,7 +9,7 @@ from pydantic import Field
 from imagenet_tasks.artifacts import kinds
 from imagenet_tasks.artifacts.json_file import JsonArtifact, Mark, Published
 from imagenet_tasks.artifacts.kinds import Kind
-from imagenet_tasks.settings.config import CONTROL, HARDEST, ArmName
+from imagenet_tasks.settings.training import CONTROL, HARDEST, ArmName
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")

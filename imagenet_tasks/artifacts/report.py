@@ -13,7 +13,7 @@ from imagenet_tasks.artifacts.references import ChosenClass
 from imagenet_tasks.artifacts.report_pictures import Data
 from imagenet_tasks.artifacts.report_trainings import Model, Models, MorePictures, Repair
 from imagenet_tasks.artifacts.tuning import Tuning
-from imagenet_tasks.settings.config import ArmName
+from imagenet_tasks.settings.training import ArmName
 
 Setting = str | int | float | bool | tuple[str, ...] | None
 

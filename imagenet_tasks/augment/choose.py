@@ -19,7 +19,8 @@ import numpy as np
 from imagenet_tasks.artifacts.quality import may_be_left_out
 from imagenet_tasks.artifacts.references import ChosenClass, Dataset
 from imagenet_tasks.errors import DataError
-from imagenet_tasks.settings.config import ArmName, AugmentConfig, StrategyName
+from imagenet_tasks.settings.config import AugmentConfig, StrategyName
+from imagenet_tasks.settings.training import ArmName
 from imagenet_tasks.statistics.intervals import wilson
 
 MOST_NAMED = 3  # of the classes that a class is taken for

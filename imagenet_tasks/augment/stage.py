@@ -28,7 +28,8 @@ from imagenet_tasks.artifacts.references import (
 )
 from imagenet_tasks.augment.choose import Validation, choose, describe
 from imagenet_tasks.augment.policies import acting, changed_copy, copy_number
-from imagenet_tasks.settings.config import ARMS, COLLECTING, CONTROL, HARDEST, REGIMES, ArmName, AugmentConfig
+from imagenet_tasks.settings.config import AugmentConfig
+from imagenet_tasks.settings.training import ARMS, COLLECTING, CONTROL, HARDEST, REGIMES, ArmName
 from imagenet_tasks.store.storage import Store, fingerprint
 from imagenet_tasks.workflow.progress import Progress
 

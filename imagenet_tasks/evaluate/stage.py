@@ -27,7 +27,7 @@ from imagenet_tasks.errors import ArtifactError
 from imagenet_tasks.evaluate.learning_curve import measure_learning_curve
 from imagenet_tasks.evaluate.metrics import accuracy_and_loss, measure
 from imagenet_tasks.evaluate.suspects import find_suspects
-from imagenet_tasks.settings.config import ARMS, CONTROL
+from imagenet_tasks.settings.training import ARMS, CONTROL
 from imagenet_tasks.statistics.repaired import compare_repaired
 from imagenet_tasks.statistics.significance import compare, compare_classes, over_seeds
 from imagenet_tasks.store.storage import Store

@@ -18,7 +18,7 @@ from imagenet_tasks.report.path import collect_path, collect_tasks
 from imagenet_tasks.report.repair import collect_augmentation, collect_repair, without_classes
 from imagenet_tasks.report.study import FIGURES, PROFILES
 from imagenet_tasks.report.trained import judge_training, next_step, say_cap
-from imagenet_tasks.settings.config import CONTROL
+from imagenet_tasks.settings.training import CONTROL
 
 
 def collect(inputs: ReportInputs, files: Files) -> dict[str, Any]:

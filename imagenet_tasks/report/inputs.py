@@ -16,7 +16,8 @@ from imagenet_tasks.artifacts.references import (
     SelectionRef,
 )
 from imagenet_tasks.artifacts.tuning import Tuning
-from imagenet_tasks.settings.config import ArmName, RunConfig
+from imagenet_tasks.settings.config import RunConfig
+from imagenet_tasks.settings.training import ArmName
 from imagenet_tasks.workflow.run import Run
 
 

@@ -10,7 +10,7 @@ from imagenet_tasks.artifacts.training import TrainingRecord
 from imagenet_tasks.report import study, wording
 from imagenet_tasks.report.files import Files, picked
 from imagenet_tasks.report.inputs import ReportInputs, Round
-from imagenet_tasks.settings.config import ARMS, CONTROL, ArmName
+from imagenet_tasks.settings.training import ARMS, CONTROL, ArmName
 
 # What it means that an arm did better than another (helped), worse (hurt), or that neither is shown.
 _CHOICE = {

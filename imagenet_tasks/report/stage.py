@@ -6,7 +6,7 @@ from typing import Any
 from imagenet_tasks.artifacts.json_file import VERSION_FIELD
 from imagenet_tasks.artifacts.report import Report
 from imagenet_tasks.report.inputs import ReportInputs
-from imagenet_tasks.settings.config import COLLECTING
+from imagenet_tasks.settings.training import COLLECTING
 
 HTML, JSON = "report/report.html", Report.KEY
 

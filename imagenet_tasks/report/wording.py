@@ -3,7 +3,7 @@
 from typing import Any
 
 from imagenet_tasks.artifacts.decision import Decision
-from imagenet_tasks.settings.config import CONTROL
+from imagenet_tasks.settings.training import CONTROL
 from imagenet_tasks.wording import DASH, MINUS, NBSP, duration, interval, moment, number, percent, plural, points, span
 
 __all__ = ["DASH", "MINUS", "NBSP", "duration", "interval", "moment", "number", "percent", "plural", "points", "span"]

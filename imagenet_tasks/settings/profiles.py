@@ -17,12 +17,12 @@ from imagenet_tasks.settings.config import (
     EvaluateConfig,
     PreprocessConfig,
     RunConfig,
-    TrainConfig,
     explain,
     from_json,
     to_json,
 )
 from imagenet_tasks.settings.texts import split_list
+from imagenet_tasks.settings.training import TrainConfig
 
 # A building, an animal or a vehicle on its head is no picture of its class. What is seen from above or below, or
 # floats, has no such side: keyboard, beetle, cobra, aircraft, jellyfish.

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from imagenet_tasks.settings.config import MAX_ROUNDS
+from imagenet_tasks.settings.training import MAX_ROUNDS
 from imagenet_tasks.workflow.graph import GATE, is_forced, task_id
 from imagenet_tasks.workflow.progress import Listener, Progress, Snapshot, log_line
 from imagenet_tasks.workflow.run import Run

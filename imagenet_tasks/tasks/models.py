@@ -9,7 +9,7 @@ from imagenet_tasks.artifacts.final import FinalModel
 from imagenet_tasks.artifacts.references import AugmentationPlan, Dataset, Evaluation, TrainedModel, Trial
 from imagenet_tasks.artifacts.training import TrainingRecord, read_history
 from imagenet_tasks.errors import ArtifactError, without_secrets
-from imagenet_tasks.settings.config import CONTROL, own_epochs
+from imagenet_tasks.settings.training import CONTROL, own_epochs
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.tasks.common import LOG, Json, log, progress_of, repairs_decided, salt_of, say
 from imagenet_tasks.train import Work, load_keras

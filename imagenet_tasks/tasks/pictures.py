@@ -7,9 +7,10 @@ from imagenet_tasks.artifacts.champions import split_change
 from imagenet_tasks.artifacts.references import ClassArray, Dataset, Selection, SelectionRef, Trial
 from imagenet_tasks.errors import ArtifactError, ConfigError, DataError, RejectReason, SourceUnavailable
 from imagenet_tasks.settings.classes import ImageClass
-from imagenet_tasks.settings.config import RunConfig, TrainConfig
+from imagenet_tasks.settings.config import RunConfig
 from imagenet_tasks.settings.credentials import Credentials
 from imagenet_tasks.settings.profiles import make_config, with_classes
+from imagenet_tasks.settings.training import TrainConfig
 from imagenet_tasks.tasks.common import LOG, MOST_TASKS, Json, in_groups, log, progress_of, salt_of, say
 from imagenet_tasks.workflow.progress import Listener
 from imagenet_tasks.workflow.run import Run

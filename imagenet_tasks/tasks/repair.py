@@ -18,8 +18,9 @@ from imagenet_tasks.artifacts.references import (
     Trial,
 )
 from imagenet_tasks.errors import ArtifactError, ConfigError, DataError, SourceUnavailable
-from imagenet_tasks.settings.config import COLLECTING, HARDEST, MAX_IMAGES_PER_CLASS, REGIMES, ArmName
+from imagenet_tasks.settings.config import MAX_IMAGES_PER_CLASS
 from imagenet_tasks.settings.credentials import Credentials
+from imagenet_tasks.settings.training import COLLECTING, HARDEST, REGIMES, ArmName
 from imagenet_tasks.tasks.child import run_in_child
 from imagenet_tasks.tasks.common import LOG, MOST_TASKS, Json, in_groups, log, progress_of, salt_of, say
 from imagenet_tasks.tasks.pictures import Unlock, no_credentials, nothing_of, unlock

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from imagenet_tasks.errors import ImagenetTasksError, SourceUnavailable
-from imagenet_tasks.settings.config import MAX_ROUNDS
+from imagenet_tasks.settings.training import MAX_ROUNDS
 from imagenet_tasks.workflow import graph
 from imagenet_tasks.workflow.progress import Listener
 from imagenet_tasks.workflow.run import Run

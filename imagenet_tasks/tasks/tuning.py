@@ -7,7 +7,7 @@ from imagenet_tasks.artifacts.references import Dataset, TrainedModel, Trial
 from imagenet_tasks.artifacts.training import TrainingRecord, read_history
 from imagenet_tasks.artifacts.tuning import TunedTraining, Tuning
 from imagenet_tasks.errors import ArtifactError, NonFiniteLoss, OutOfMemory
-from imagenet_tasks.settings.config import COMPACT, TrainConfig
+from imagenet_tasks.settings.training import COMPACT, TrainConfig
 from imagenet_tasks.statistics.intervals import newcombe
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.tasks.common import LOG, Json, log, salt_of

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from imagenet_tasks.artifacts import kinds
 from imagenet_tasks.artifacts.references import Dataset, TrainedModel, Trial
 from imagenet_tasks.artifacts.training import Pace
-from imagenet_tasks.settings.config import TrainConfig
+from imagenet_tasks.settings.training import TrainConfig
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.train.precision import backend_name, precision_here
 

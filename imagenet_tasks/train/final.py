@@ -13,7 +13,7 @@ from imagenet_tasks.artifacts.arrays import SplitTable, pictures_by_class, read_
 from imagenet_tasks.artifacts.final import FinalFigures, FinalModel
 from imagenet_tasks.artifacts.make import Publish, make
 from imagenet_tasks.artifacts.references import Dataset, Split, TrainedModel
-from imagenet_tasks.settings.config import TrainConfig
+from imagenet_tasks.settings.training import TrainConfig
 from imagenet_tasks.statistics.significance import paired_interval
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.train.devices import choose_device

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from imagenet_tasks.artifacts.tuning import TunedTraining
-from imagenet_tasks.settings.config import TrainConfig
+from imagenet_tasks.settings.training import TrainConfig
 
 LEARNING_RATES, WEIGHT_DECAYS = (1e-3, 1.6e-2), (0.06, 1.5)  # drawn evenly by their logarithm
 WIDTHS = (0.5, 0.75, 1.0, 1.5)

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from imagenet_tasks.settings.config import COMPACT, TrainConfig
+from imagenet_tasks.settings.training import COMPACT, TrainConfig
 from imagenet_tasks.train import convnets
 
 

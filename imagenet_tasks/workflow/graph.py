@@ -12,7 +12,8 @@ from typing import Literal
 
 from imagenet_tasks.artifacts import kinds
 from imagenet_tasks.artifacts.kinds import Kind
-from imagenet_tasks.settings.config import MAX_ROUNDS, StepName
+from imagenet_tasks.settings.config import StepName
+from imagenet_tasks.settings.training import MAX_ROUNDS
 
 
 @dataclass(frozen=True)

@@ -200,7 +200,7 @@ def golden_model(store, where) -> str:
     import keras
 
     from imagenet_tasks.artifacts.references import Trial
-    from imagenet_tasks.settings.config import TrainConfig
+    from imagenet_tasks.settings.training import TrainConfig
     from imagenet_tasks.train import Work
     from imagenet_tasks.train.stage import train
 
@@ -217,7 +217,7 @@ def golden_final_model(store, where) -> str:
     """What two networks that nobody trained answer together."""
     import keras
 
-    from imagenet_tasks.settings.config import TrainConfig
+    from imagenet_tasks.settings.training import TrainConfig
     from imagenet_tasks.train.final import put_together
 
     dataset = small_dataset(store, where)

@@ -16,7 +16,8 @@ from imagenet_tasks.artifacts.arrays import read_array, read_split
 from imagenet_tasks.artifacts.references import ChosenClass, Evaluation
 from imagenet_tasks.augment.stage import MORE, augment_class, plan_augmentation
 from imagenet_tasks.errors import ChecksumMismatch
-from imagenet_tasks.settings.config import ARMS, AugmentConfig
+from imagenet_tasks.settings.config import AugmentConfig
+from imagenet_tasks.settings.training import ARMS
 from imagenet_tasks.store.storage import Store
 
 SETTINGS = AugmentConfig(classes_to_augment=1, pictures_to_add=50)

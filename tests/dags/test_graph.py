@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from imagenet_tasks.errors import ConfigError
-from imagenet_tasks.settings.config import MAX_ROUNDS, to_json
+from imagenet_tasks.settings.config import to_json
+from imagenet_tasks.settings.training import MAX_ROUNDS
 from imagenet_tasks.tasks.runner import function_of
 from imagenet_tasks.workflow import graph
 

@@ -14,7 +14,7 @@ from imagenet_tasks.artifacts.arrays import fold_of, read_split
 from imagenet_tasks.artifacts.final import FinalFigures, FinalModel
 from imagenet_tasks.artifacts.make import make
 from imagenet_tasks.artifacts.training import Pace
-from imagenet_tasks.settings.config import CONTROL
+from imagenet_tasks.settings.training import CONTROL
 
 
 def put_in_place(patch: pytest.MonkeyPatch) -> None:

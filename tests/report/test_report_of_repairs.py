@@ -13,8 +13,8 @@ from imagenet_tasks.report import study, wording
 from imagenet_tasks.report.page import _batch, _said_task
 from imagenet_tasks.report.repair import _did
 from imagenet_tasks.report.stage import write_report
-from imagenet_tasks.settings.config import ARMS as ARM_NAMES
 from imagenet_tasks.settings.config import POLICIES, STRATEGIES, TRANSFORMS
+from imagenet_tasks.settings.training import ARMS as ARM_NAMES
 
 NAMES = ("cow", "cobra", "palm", "anchor")
 ARMS = (("more", 0.78), ("correlated", 0.7), ("untargeted", 0.7), ("collect", 0.6))

@@ -11,7 +11,7 @@ import pytest
 from imagenet_tasks.artifacts.references import Trial
 from imagenet_tasks.errors import ConfigError
 from imagenet_tasks.settings.classes import STUDY_CLASSES, classes_called, find_class
-from imagenet_tasks.settings.config import from_json, own_epochs, to_json
+from imagenet_tasks.settings.config import from_json, to_json
 from imagenet_tasks.settings.profiles import (
     PROFILES,
     make_config,
@@ -21,6 +21,7 @@ from imagenet_tasks.settings.profiles import (
     shared_settings,
     with_classes,
 )
+from imagenet_tasks.settings.training import own_epochs
 
 STAGES = ("download", "preprocess", "train", "evaluate", "augment")
 

@@ -7,7 +7,7 @@ from fakes.models import labels_of, publish_networks
 
 from imagenet_tasks.artifacts.arrays import pictures_by_class, read_table
 from imagenet_tasks.artifacts.final import FinalModel
-from imagenet_tasks.settings.config import TrainConfig
+from imagenet_tasks.settings.training import TrainConfig
 from imagenet_tasks.train.final import put_together
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from imagenet_tasks.settings.config import LEAST_SIDE_PX, MODELS, TrainConfig, own_epochs
+from imagenet_tasks.settings.training import LEAST_SIDE_PX, MODELS, TrainConfig, own_epochs
 from imagenet_tasks.train.convnets import CHOICES
 from imagenet_tasks.train.models import RECIPES, Plateau, recipe_of
 

@@ -20,7 +20,7 @@ import numpy as np
 from imagenet_tasks.artifacts.arrays import write_array
 from imagenet_tasks.artifacts.references import ClassArray, Dataset, DatasetClass, TrainedModel, Trial
 from imagenet_tasks.artifacts.training import Epoch, TrainingRecord
-from imagenet_tasks.settings.config import TrainConfig
+from imagenet_tasks.settings.training import TrainConfig
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.tasks.child import child_environment
 from imagenet_tasks.train import Work, loop
