@@ -334,7 +334,7 @@ PARAMS: dict[str, Param] = {
         "array",
         "More settings",
         "One a line, for what has no field here: `batch_size=32`. `python -m imagenet_tasks config` lists all; "
-        "`arms=` with nothing behind it empties a list.\n\n"
+        "**arms=** with nothing behind it empties a list.\n\n"
         "Or **all settings of another run**: paste the JSON from its report (*Settings*) or its *Report* tab. It "
         "brings its own profile; a field that is filled in above takes precedence over it.",
         "More",
