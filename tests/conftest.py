@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes import hostile
 from xdist.scheduler import LoadFileScheduling
 
 # Airflow reads its home once, when it is first imported: it is set here, before any test module is.
@@ -64,6 +65,9 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     reasons = Counter(report.longrepr[2] for report in terminalreporter.stats.get("skipped", []))
     for reason, count in reasons.items():
         terminalreporter.write_line(f"NOT TESTED HERE: {count} tests. {reason}", yellow=True, bold=True)
+    for what, ended in hostile.COUNTS.items():  # of this process
+        said = ", ".join(f"{how} {count:,}" for how, count in ended.most_common())
+        terminalreporter.write_line(f"{what}: {ended.total():,} tried: {said}")
 
 
 @pytest.fixture(scope="session")
