@@ -80,10 +80,12 @@ def test_f12_a_hostile_line_of_a_list_is_a_rejected_candidate_and_none_leads_int
     path = tmp_path / "list.txt"
     path.write_bytes(b"\n".join(hostile.lines(hostile.count(100, 5_000))))
     settings = DownloadConfig(attempts=1, connect_timeout_s=1, read_timeout_s=1, total_timeout_s=2)
-    with Fetcher(settings) as fetcher, hostile.within_bound("reading the list", 0):
+    with Fetcher(settings) as fetcher, hostile.within_bound("list", 0) as read:
         source = UrlListSource(str(path), Store(tmp_path / "home"), fetcher)
         found = [locator for c in source.classes() for locator in source.candidates(c.class_id)]
         assert len(found) > hostile.count(20, 1_000)
+        read["candidates"] = len(found)
+        read["lines of no class, or of a candidate before"] = hostile.count(100, 5_000) - len(found)
     for number, locator in enumerate(found):
         with hostile.within_bound("line of a list", number) as ended, pytest.raises(Rejected) as caught:
             source.fetch(locator)
