@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: help demo ui test test-fast coverage test-cluster check format bench-train bench-stream bench-preprocess bench-download bench-overhead bench-reruns bench-scale screenshots lock clean
+.PHONY: help demo ui test test-fast coverage test-cluster test-hostile check format bench-train bench-stream bench-preprocess bench-download bench-overhead bench-reruns bench-scale screenshots lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -32,6 +32,9 @@ test-fast: $(VENV)/installed-dev ## run the tests that neither train nor start s
 
 test-cluster: $(VENV)/installed-dev ## run the workflow on Celery, PostgreSQL, Redis and an object store, and kill each of them
 	$(BIN)/python -m pytest -m cluster tests/cluster
+
+test-hostile: $(VENV)/installed-dev ## try thousands of inputs made to do harm, and kill runs at random moments; half an hour
+	HOSTILE=full $(BIN)/python -m pytest -m hostile --timeout=3600
 
 check: $(VENV)/installed-dev ## lint, format, types, layers
 	$(BIN)/ruff check .

@@ -180,6 +180,20 @@ def test_f46_a_network_with_a_marker_of_its_own_in_the_champions_place_is_never_
         predict(store, [])
 
 
+def test_a_network_of_an_object_store_is_loaded_from_its_copy_and_a_changed_one_is_not(made, tmp_path, monkeypatch):
+    monkeypatch.setenv("IMAGENET_CACHE", str(tmp_path / "cache"))
+    remote = Store(f"memory://{tmp_path.name}")
+    for found in made[0].walk("models"):
+        if not found.key.endswith("/"):
+            remote.write_bytes(found.key, made[0].read_bytes(found.key))
+    assert predict(remote, [picture(tmp_path, "red")])[0]["top"][0]["class_id"] == COBRA
+    shutil.rmtree(tmp_path / "cache")
+    remote.write_bytes("models/colours/model.keras", b"other bytes")
+    monkeypatch.setattr(keras.saving, "load_model", never)
+    with pytest.raises(ChecksumMismatch, match=r"model\.keras: expected SHA-256"):
+        predict(remote, [])
+
+
 @pytest.mark.filterwarnings("ignore:The `lambda` argument:UserWarning")
 def test_a_network_that_would_run_code_of_its_own_is_refused(made, tmp_path):
     store, dataset = Store(tmp_path / "home"), made[1]
@@ -190,6 +204,8 @@ def test_a_network_that_would_run_code_of_its_own_is_refused(made, tmp_path):
     promote_network(store, dataset, network, "lambda")
     with pytest.raises(NetworkUnusable, match="unsafe"):
         predict(store, [])
+    with pytest.raises(NetworkUnusable, match="unsafe"):  # as of several that become one
+        module.load_network(store.open_file("models/lambda", "model.keras"))
 
 
 def test_a_network_that_does_not_fit_its_record_is_refused(made, tmp_path):
