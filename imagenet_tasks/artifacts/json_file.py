@@ -11,7 +11,7 @@ from imagenet_tasks.errors import ArtifactError
 from imagenet_tasks.store.storage import Store
 
 VERSION_FIELD = "schema_version"  # of a file; 0 where it has none, as before there were versions
-Mark = Annotated[str, Field(pattern="^[A-Za-z0-9_ -]{0,64}$")]  # a fingerprint: one name, which leads nowhere else
+Mark = Annotated[str, Field(pattern="^[A-Za-z0-9_-]{0,64}$")]  # a fingerprint: one name, which leads nowhere else
 
 
 class JsonArtifact(BaseModel):

@@ -8,7 +8,7 @@ from fakes import hostile
 from fakes.pictures import quiet
 
 from imagenet_tasks import images
-from imagenet_tasks.download import folder, sockets
+from imagenet_tasks.download import members, sockets
 from imagenet_tasks.download.fetch import Fetcher
 from imagenet_tasks.download.stage import download_class
 from imagenet_tasks.download.url_list import UrlListSource
@@ -45,7 +45,7 @@ def test_a_mutated_picture_is_rejected_with_a_reason_or_decoded():
 def test_f14_of_a_hostile_archive_pictures_are_used_or_it_is_refused_and_nothing_is_written_elsewhere(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(folder, "MOST_BYTES_MORE", 2**20)  # a bomb of megabytes is one
+    monkeypatch.setattr(members, "MOST_BYTES_MORE", 2**20)  # a bomb of megabytes is one
     (tmp_path / "data").mkdir()
     outside = tmp_path / "outside"
     for number, (suffix, data) in enumerate(hostile.archives(hostile.count(60, 2_000), outside)):
