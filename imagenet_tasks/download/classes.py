@@ -66,14 +66,15 @@ def classes_of_run(
         if others := [c.name for c in offered if c.class_id not in own]:
             passed_over |= {"not named by the run": others}
         return FoundClasses(wanted, layout, told(passed_over))
+    besides = f" How it is laid out: {'; '.join(layout)}." if layout else ""
+    besides += f" Passed over there: {'; '.join(told(passed_over))}." if passed_over else ""
     have = _some([_called(c) for c in offered], 30) or "none"
     if named or settings.source != "folder":
         raise ConfigError(
             f"classes: the source has no {', '.join(map(_called, missing))}. It has {len(offered)} classes: {have}."
+            f"{besides}"
         )
     if len(offered) < 2:
-        besides = f" How it is laid out: {'; '.join(layout)}." if layout else ""
-        besides += f" Passed over there: {'; '.join(told(passed_over))}." if passed_over else ""
         raise ConfigError(
             f"location: expected at least two classes in {without_secrets(settings.location)}, found {have}.{besides} "
             f"A class is a folder of pictures, at any depth, or an archive of them ({', '.join(ARCHIVES)}), that lies "

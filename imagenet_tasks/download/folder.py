@@ -1,12 +1,10 @@
 """The source `folder`: a directory, URL or archive that holds a folder of pictures, or an archive, per class."""
 
 import os
-import re
 import threading
-from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property, partial
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from operator import itemgetter
 from typing import IO
@@ -17,8 +15,6 @@ from imagenet_tasks.artifacts.references import GivenSide, Split
 from imagenet_tasks.download.files import (
     MADE_OF,
     NOT_TRAINED,
-    PARTS,
-    PICTURES,
     FileSource,
     by_turns,
     is_hidden,
@@ -27,59 +23,23 @@ from imagenet_tasks.download.files import (
     sides_of_parts,
     version_of,
 )
+from imagenet_tasks.download.layout import (
+    NO_CLASS,
+    NOT_CLASSES,
+    Entry,
+    Found,
+    Level,
+    are_letters,
+    are_shards,
+    classes_below,
+    parts_of_set,
+)
 from imagenet_tasks.download.members import Archives, Member, Opened, archive_suffix
 from imagenet_tasks.errors import ConfigError, DataError, SourceUnavailable, without_secrets
 from imagenet_tasks.settings.classes import classes_called, shown
 
-# What authors of sets call the folders that hold all pictures, and what they say of these.
-NOT_CLASSES = {
-    "images", "image", "imgs", "img", "jpegimages", "photos", "pictures", "annotations", "annotation", "labels",
-    "masks", "trimaps", "segmentationclass", "segmentationobject", "imagesets", "meta", "metadata",
-}  # fmt: skip
-SAY_NOTHING = {  # in the name of a part
-    "set", "images", "image", "imgs", "img", "data", "dataset", "mini", "small", "full", "split",
-}  # fmt: skip
-FEW_FOLDERS, LOOKED_INTO, DEEPEST = 6, 50, 20
-NO_CLASS = "a picture that lies in no class's folder"
-NEITHER = "neither a folder nor an archive"
-Found = dict[str, str]  # the versions of files by their locators
+FEW_FOLDERS, DEEPEST = 6, 20
 Open = Callable[[], tuple[str, Opened]]  # an archive's version, and the archive
-
-
-@dataclass
-class _Entry:
-    """What may be a class, or hold several: a folder or an archive, by its name.
-
-    `look` says what lies in it; `names`, of a folder at hand, how that is called, at a fraction of the cost.
-    """
-
-    name: str
-    files: Callable[[], Found]
-    look: "Callable[[], _Level]"
-    names: Callable[[], Iterable[str]] = tuple
-    is_archive: bool = False
-
-    @cached_property
-    def inside(self) -> "_Level":
-        return self.look()
-
-
-@dataclass
-class _Level:
-    """What lies in one folder of a location: what may be a class, and the names of what is none, by the reason."""
-
-    where: str
-    entries: list[_Entry] = field(default_factory=list)
-    passed_over: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-
-    @property
-    def folders(self) -> list[_Entry]:
-        return [entry for entry in self.entries if not entry.is_archive]
-
-    def pass_over(self, name: str) -> None:
-        """Notes the name of a file that is no class."""
-        why = NO_CLASS if _is_picture(name) else NEITHER
-        self.passed_over["hidden" if is_hidden(name) else why].append(f"{self.where}{name}")
 
 
 class FolderSource(FileSource):
@@ -98,20 +58,25 @@ class FolderSource(FileSource):
         root = path_of(location)
         super().__init__(root, max_bytes)
         self._archives = Archives(max_bytes)
-        self._entries: defaultdict[str, list[tuple[_Entry, GivenSide | None]]] = defaultdict(list)
+        self._entries: defaultdict[str, list[tuple[Entry, GivenSide | None]]] = defaultdict(list)
         self._passed_over: defaultdict[str, list[str]] = defaultdict(list)
         self._given_split, self._in_parts = given_split, False
         try:
             is_archive = bool(archive_suffix(name_of(root))) and root.is_file()
             self._is_at_hand = is_archive or bool(self._real_root)  # so that looking around in it is no request each
             level = self._level_in(partial(self._open, root)) if is_archive else self._level_of(root)
+            named = list(self._classes_of(level))
         except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
-            trouble = "may not be read" if isinstance(error, PermissionError) else "is not a folder"
+            self.close()
+            denied = isinstance(error, PermissionError)
+            trouble = f"may not be read ({error.filename or error})" if denied else "is not a folder"
             raise ConfigError(
                 f"location: {without_secrets(location)!r} {trouble}. Expected one that holds a folder of pictures or "
                 "an archive per class, or an archive of these."
             ) from error
-        named = list(self._classes_of(level))
+        except BaseException:
+            self.close()
+            raise
         called = classes_called(entry.name for entry, _ in named)
         self._classes = {(c := called[entry.name]).class_id: c for entry, _ in named}
         for entry, side in named:
@@ -137,16 +102,23 @@ class FolderSource(FileSource):
         """Closes the archives."""
         self._archives.close()
 
-    def _classes_of(self, level: _Level) -> Iterator[tuple[_Entry, GivenSide | None]]:
+    def _classes_of(self, level: Level) -> Iterator[tuple[Entry, GivenSide | None]]:
         """Yields what is a class of a location, with the side that is given to its pictures."""
-        if parts := _parts_of_set(level):
+        self._refuse_shards(level)
+        if parts := parts_of_set(level):
             yield from self._of_parts(level, parts)
             return
-        below = self._one_below(level)
-        self._keep(level)
-        if below:
+        if below := self._one_below(level):
+            self._keep(level)
             self._layout.append(f"the classes lie in {shown(below.where)}")
             yield from self._classes_of(below)
+            return
+        if self._is_at_hand:
+            level.pass_over_empty()
+        self._keep(level)
+        if are_letters(level):
+            self._layout.append(f"the classes lie in the folders of their letters, such as {level.entries[0].name}")
+            yield from ((below, None) for entry in level.entries for below in classes_below(entry))
             return
         names = [entry.name for entry in level.entries]
         if len(names) > 1 and {name.casefold() for name in names} <= NOT_CLASSES:
@@ -155,15 +127,32 @@ class FolderSource(FileSource):
                 "Expected a folder or an archive per class, such as cat/1.jpg, or a table of files and labels as the "
                 "location."
             )
+        if self._is_at_hand and (lower := _lower_folders(level)):
+            self._layout.append(
+                f"the pictures lie in folders below those of the classes, such as {shown(lower)}: what lies below a "
+                "class's folder is that class. If the lower folders are the classes, give a table of files and labels "
+                "as the location"
+            )
         yield from ((entry, None) for entry in level.entries)
 
-    def _one_below(self, level: _Level) -> _Level | None:
+    def _refuse_shards(self, level: Level) -> None:
+        if self._is_at_hand and are_shards(level):
+            raise ConfigError(
+                f"location: {', '.join(shown(entry.name) for entry in level.entries[:3])} are shards of a WebDataset: "
+                "each holds pictures of all classes, with their labels beside them. Expected a folder or an archive "
+                "per class: write the pictures to files, in folders of their classes or with a table of files and "
+                "labels."
+            )
+
+    def _one_below(self, level: Level) -> Level | None:
         """Returns what lies in the one folder that holds the classes; None where they lie here."""
         folders = level.entries if len(level.entries) == 1 else level.folders
         if len(folders) < len(level.entries):
             return None
         if self._is_at_hand and 1 < len(folders) <= FEW_FOLDERS:
-            folders = list(islice(filter(_has_pictures, folders), 2))  # a second one is answer enough
+            folders = list(
+                islice((f for f in folders if f.has_pictures(otherwise=False)), 2)
+            )  # a second is answer enough
         if len(folders) != 1:
             return None
         try:
@@ -172,17 +161,17 @@ class FolderSource(FileSource):
             return None
         if NO_CLASS in below.passed_over or below.where.count("/") > DEEPEST:
             return None
-        if len(below.entries) < 2 and not _parts_of_set(below) and not self._one_below(below):
+        if len(below.entries) < 2 and not parts_of_set(below) and not self._one_below(below):
             return None
         others = [f"{level.where}{folder.name}" for folder in level.folders if folder is not folders[0]]
         if others:
             level.passed_over["a folder without pictures"] += others
         return below
 
-    def _of_parts(self, level: _Level, parts: Mapping[str, Split]) -> Iterator[tuple[_Entry, GivenSide | None]]:
+    def _of_parts(self, level: Level, parts: Mapping[str, Split]) -> Iterator[tuple[Entry, GivenSide | None]]:
         """Yields what is a class of a split set."""
         self._in_parts = True
-        found: list[tuple[Split, _Level]] = []
+        found: list[tuple[Split, Level]] = []
         for entry in level.entries:
             if entry.name not in parts:
                 level.passed_over["no part of the split set"].append(f"{level.where}{entry.name}")
@@ -192,6 +181,7 @@ class FolderSource(FileSource):
             while below := self._one_below(inside):
                 inside = below
                 self._keep(inside)
+            self._refuse_shards(inside)
             found.append((parts[entry.name], inside))
         self._keep(level)
         trained = {entry.name for side, inside in found if side == "train" for entry in inside.entries}
@@ -214,13 +204,13 @@ class FolderSource(FileSource):
             self._layout += [f"{shown(inside.where)} is {MADE_OF[sides.get(side)]}" for side, inside in found]
         yield from ((entry, sides.get(side)) for side, inside in found for entry in inside.entries)
 
-    def _keep(self, level: _Level) -> None:
+    def _keep(self, level: Level) -> None:
         for why, names in level.passed_over.items():
             self._passed_over[why] += names
 
-    def _level_of(self, folder: UPath, where: str = "") -> _Level:
+    def _level_of(self, folder: UPath, where: str = "") -> Level:
         """Returns what lies in a folder of a file system."""
-        level = _Level(where)
+        level = Level(where)
         for path in sorted(folder.iterdir(), key=lambda path: path.name):
             name = name_of(path)
             suffix = archive_suffix(name)
@@ -232,7 +222,8 @@ class FolderSource(FileSource):
                 level.entries.append(self._archive(name, partial(self._open, path), where))
             elif suffix or path.is_dir():
                 files, look = partial(self._files_of, path), partial(self._level_of, path, f"{where}{name}/")
-                level.entries.append(_Entry(name, files, look, partial(os.listdir, path)))
+                names = partial(_names_in, path) if self._real_root else tuple
+                level.entries.append(Entry(name, files, look, names))
             else:
                 level.pass_over(name)
         return level
@@ -240,9 +231,9 @@ class FolderSource(FileSource):
     def _files_of(self, folder: UPath) -> Found:
         return dict(self._below(folder))
 
-    def _archive(self, name: str, open_: Open, where: str) -> _Entry:
+    def _archive(self, name: str, open_: Open, where: str) -> Entry:
         files, look = partial(self._files_in, open_), partial(self._level_in, open_, f"{where}{name}/")
-        return _Entry(name[: -len(archive_suffix(name))], files, look, is_archive=True)
+        return Entry(name[: -len(archive_suffix(name))], files, look, is_archive=True)
 
     def _files_in(self, open_: Open) -> Found:
         version, opened = open_()
@@ -258,7 +249,7 @@ class FolderSource(FileSource):
             raise SourceUnavailable(f"{path}: could not be read: {error}") from error
         return version_of(about), Opened(file, about.st_size, str(path), threading.Lock())
 
-    def _level_in(self, open_: Open, above: str = "") -> _Level:
+    def _level_in(self, open_: Open, above: str = "") -> Level:
         """Returns what lies in an archive."""
         version, opened = open_()
         members = [(_parts_of(member.name), member) for member in self._archives.members(opened)]
@@ -266,7 +257,7 @@ class FolderSource(FileSource):
 
     def _level_of_members(
         self, where: str, version: str, members: Sequence[tuple[Sequence[str], Member]], above: str
-    ) -> _Level:
+    ) -> Level:
         """Returns what lies in a folder of an archive.
 
         Args:
@@ -275,7 +266,7 @@ class FolderSource(FileSource):
             members: each with the names of the folders from here on that it lies in, and its own.
             above: the folder.
         """
-        level = _Level(above)
+        level = Level(above)
         below: defaultdict[str, list[tuple[Sequence[str], Member]]] = defaultdict(list)
         for parts, member in members:
             if not parts or is_hidden(parts[0]):
@@ -289,7 +280,7 @@ class FolderSource(FileSource):
         for name, held in below.items():
             files = partial(self._members, where, version, [member for _, member in held])
             look = partial(self._level_of_members, where, version, held, f"{above}{name}/")
-            level.entries.append(_Entry(name, files, look, partial(map, itemgetter(0), [parts for parts, _ in held])))
+            level.entries.append(Entry(name, files, look, partial(map, itemgetter(0), [parts for parts, _ in held])))
         level.entries.sort(key=lambda entry: entry.name)
         return level
 
@@ -307,46 +298,19 @@ def _open_within(member: Member, version: str) -> tuple[str, Opened]:
     return f"{version} {member.place}", member.open()
 
 
-def _parts_of_set(level: _Level) -> dict[str, Split]:
-    """Returns the folders or archives that are the parts of a split set, by name: {} where they are none.
-
-    They are called train and val, or alike but for that, as seg_train and seg_test, or train_images and test1.
-    """
-    alike: defaultdict[tuple[str, ...], dict[str, Split]] = defaultdict(dict)
-    for entry in level.entries:
-        words = re.findall(r"[^\W\d_]+", entry.name.casefold())
-        if len(called := [word for word in words if word in PARTS]) == 1:
-            others = tuple(word for word in words if word not in PARTS and word not in SAY_NOTHING)
-            alike[others][entry.name] = PARTS[called[0]]
-    for others, parts in alike.items():
-        if not NOT_CLASSES.intersection(others) and "train" in parts.values() and len(set(parts.values())) > 1:
-            return parts
-    return alike[()] if len(alike[()]) == len({entry.name for entry in level.entries}) else {}
+def _names_in(folder: UPath) -> Iterator[str]:
+    """Yields the names in a folder of this disk."""
+    with os.scandir(str(folder)) as entries:
+        yield from (entry.name for entry in entries)
 
 
-def _has_pictures(entry: _Entry) -> bool:
-    """Tells whether a folder holds a picture or an archive; after a look into some of those below it.
-
-    What has no ending may be a picture, but in a folder that is called as those of what is said of pictures.
-    """
-    by_ending = entry.name.casefold() in NOT_CLASSES
-    waiting = deque([entry])
-    for _ in range(LOOKED_INTO):
-        if not waiting:
-            return False
-        entry = waiting.popleft()
-        if entry.is_archive or any(map(_is_picture, entry.names())):
-            return True
-        level = entry.inside
-        unknown = any("." not in name.rpartition("/")[2] for name in level.passed_over.get(NEITHER, []))
-        if NO_CLASS in level.passed_over or (unknown and not by_ending):
-            return True
-        waiting += level.entries
-    return False
-
-
-def _is_picture(name: str) -> bool:
-    return name.lower().endswith(PICTURES) and not is_hidden(name)
+def _lower_folders(level: Level) -> str:
+    """Returns such a folder where all classes have their pictures in several folders below theirs; else ''."""
+    if level.folders != level.entries or any(entry.has_own_pictures for entry in level.entries):
+        return ""
+    folders = [entry.inside.folders for entry in level.entries]
+    several = bool(folders) and all(len(below) > 1 for below in folders)
+    return f"{level.where}{level.entries[0].name}/{folders[0][0].name}" if several else ""
 
 
 def _parts_of(name: str) -> list[str]:

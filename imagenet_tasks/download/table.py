@@ -199,27 +199,34 @@ class TableSource(FileSource):
 
     def _read(self) -> Iterator[tuple[str, str, str]]:
         """Yields what each row says: file, label and part, '' where it says none."""
+        known: dict[tuple[str | None, ...], list[str | None]] = {}  # rows mostly have the same columns
         for number, row in self._parsed():
-            columns = {str(name).strip().casefold(): value for name, value in row.items() if name is not None}
-            found = {}
-            for what, usual in COLUMNS.items():
-                names = self._columns.get(what, usual)
-                column = next((name for name in names if name in columns), None)
-                if column is None and (what != "split" or what in self._columns):
-                    raise ConfigError(
-                        f"location: {self._where}, line {number}: expected a column for the {what}, called one of "
-                        f"{', '.join(names)}; found {', '.join(map(str, row)) or 'none'}. If it has another name, say "
-                        f"so: table_columns={what}=NAME"
-                    )
-                value = columns[column] if column else ""
-                found[what] = str(value).strip() if isinstance(value, str | int) else ""
-            file, label = found["file"], found["label"]
+            named = tuple(row)
+            if named not in known:
+                known[named] = self._columns_of(named, f"location: {self._where}, line {number}")
+            file, label, part = (_text(row[column]) if column is not None else "" for column in known[named])
             if not file or not label:
                 raise ConfigError(
                     f"location: {self._where}, line {number}: expected a file and its label, found {file!r} and "
                     f"{label!r}"
                 )
-            yield file.removeprefix("./"), label, found["split"]
+            yield file.removeprefix("./"), label, part
+
+    def _columns_of(self, named: Sequence[str | None], where: str) -> list[str | None]:
+        """Returns the names of the columns of a row that hold its file, label and part; None of a part that is none."""
+        columns = {str(name).strip().casefold(): name for name in named if name is not None}
+        found = []
+        for what, usual in COLUMNS.items():
+            names = self._columns.get(what, usual)
+            column = next((columns[name] for name in names if name in columns), None)
+            if column is None and (what != "split" or what in self._columns):
+                raise ConfigError(
+                    f"{where}: expected a column for the {what}, called one of {', '.join(names)}; found "
+                    f"{', '.join(map(str, named)) or 'none'}. If it has another name, say so: "
+                    f"table_columns={what}=NAME"
+                )
+            found.append(column)
+        return found
 
     def _parsed(self) -> Iterator[tuple[int, Mapping[str, object]]]:
         """Yields the rows with the numbers of their lines."""
@@ -304,6 +311,10 @@ def _object(line: str, where: str) -> Mapping[str, object]:
     if not isinstance(value, dict):
         raise ConfigError(f"{where}: expected a JSON object, found {value!r:.80}")
     return value
+
+
+def _text(value: object) -> str:
+    return str(value).strip() if isinstance(value, str | int) else ""
 
 
 def _is_plain(file: str) -> bool:

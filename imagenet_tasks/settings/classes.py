@@ -142,7 +142,7 @@ def classes_called(names: Iterable[str]) -> dict[str, ImageClass]:
     Args:
         names: in order; those of one class may be several.
     """
-    found = {name: _class_called(name) for name in names}
+    found = {name: _class_called(name) for name in dict.fromkeys(names)}
     alike: dict[str, set[str]] = {}
     for image_class in found.values():
         alike.setdefault(image_class.class_id.casefold(), set()).add(image_class.class_id)

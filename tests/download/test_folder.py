@@ -133,6 +133,8 @@ def test_f27_what_at_the_location_is_no_class_is_told_by_its_reason(data):
     fill(data / "..hidden", [1])
     fill(data / "__MACOSX", [1])
     (data / "README.md").write_text("x")
+    (data / "notes" / "2024").mkdir(parents=True)
+    (data / "notes" / "2024" / "a.pdf").write_text("x")
     (data / ".DS_Store").write_text("x")
     (data / "cat.JPG").write_bytes(picture(1))
     (data / "gone").symlink_to("nowhere")
@@ -145,6 +147,7 @@ def test_f27_what_at_the_location_is_no_class_is_told_by_its_reason(data):
         "a picture that lies in no class's folder": ["cat.JPG"],
         "a link that leads nowhere": ["gone"],
         "a link out of the location": ["out"],
+        "no picture inside": ["notes"],
     }
 
 

@@ -1,6 +1,7 @@
 """How people's and published sets are laid out: each is read as its author meant it, or refused in a sentence."""
 
 import io
+import os
 import shutil
 import tarfile
 from collections import Counter
@@ -114,6 +115,18 @@ SETS = {
     "classes with folders of their own": (
         ["cat/day 1/1.jpg", "cat/day 2/2.jpg", "dog/3.jpg"], {}, {"cat": {"None": 2}, "dog": ALL},
     ),
+    "Places365": (
+        ["a/airfield/1.jpg", "a/apartment_building/indoor/1.jpg", "a/apartment_building/outdoor/1.jpg", "b/bar/1.jpg",
+         "b/bar/2.jpg"],
+        {"places365_val.txt": "1.jpg 0"},
+        {"airfield": ALL, "apartment building indoor": ALL, "apartment building outdoor": ALL, "bar": {"None": 2}},
+    ),
+    "signs that are called by a letter": (["A/1.jpg", "B/day 1/2.jpg"], {}, {"A": ALL, "B": ALL}),
+    "classes beside folders without pictures": (
+        ["cat/1.jpg", "dog/1.dng", "fox/scan"],
+        {"notes/a.pdf": "x", "Previews.lrdata/0/1.lrprev": "x", "notes/2024/b.txt": "x"},
+        {"cat": ALL, "dog": ALL, "fox": ALL},
+    ),
     "classes that are called like parts": (
         ["bullet_train/1.jpg", "test_tube/2.jpg", "trainer/3.jpg"],
         {},
@@ -167,6 +180,76 @@ def test_a_set_whose_labels_are_nowhere_in_its_folders_is_refused(tmp_path, name
     lay_out(tmp_path / "in", names, {"labels/train/1.txt": "0 0.5 0.5"} if name == "YOLO's" else {})
     with pytest.raises(ConfigError, match=said):
         read(tmp_path / "in")
+
+
+def shard(path, first):
+    """A tar of WebDataset: three pictures, each with its label beside it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w") as tar:
+        for number in range(first, first + 3):
+            for name, content in ((f"{number:06d}.jpg", PICTURE), (f"{number:06d}.cls", b"1")):
+                member = tarfile.TarInfo(name)
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+
+
+@pytest.mark.parametrize("prefix", ["train-", "", "train/imagenet-"])
+def test_the_shards_of_a_webdataset_are_refused_by_that_name(tmp_path, prefix):
+    for number in range(3):
+        shard(tmp_path / "in" / f"{prefix}{number:06d}.tar", 3 * number)
+    with pytest.raises(ConfigError, match="are shards of a WebDataset"):
+        read(tmp_path / "in")
+
+
+def test_archives_that_are_called_by_numbers_are_classes(tmp_path):
+    for name in ("1", "2"):
+        lay_out(tmp_path / "out" / name, ["a.png"], {})
+        (tmp_path / "in").mkdir(exist_ok=True)
+        shutil.make_archive(str(tmp_path / "in" / name), "tar", tmp_path / "out" / name)
+    assert read(tmp_path / "in") == {"1": ALL, "2": ALL}
+
+
+def layout_of(location) -> str:
+    with open_source(
+        DownloadConfig(source="folder", location=str(location)), Store(location.parent / "home")
+    ) as source:
+        return "; ".join(source.layout)
+
+
+def test_where_each_class_has_its_pictures_in_folders_it_is_said_that_these_are_none(tmp_path):
+    lay_out(tmp_path / "styles", [f"{style}/{name}/1.jpg" for style in ("art", "photo") for name in ("cat", "dog")], {})
+    assert read(tmp_path / "styles") == {"art": {"None": 2}, "photo": {"None": 2}}
+    assert "such as art/cat: what lies below a class's folder is that class" in layout_of(tmp_path / "styles")
+    lay_out(tmp_path / "days", ["cat/1.jpg", "cat/day 2/1.jpg", "dog/day 1/1.jpg", "dog/day 2/1.jpg"], {})
+    assert layout_of(tmp_path / "days") == ""
+
+
+@pytest.fixture
+def locked(monkeypatch):
+    """A folder called locked may not be read. (Root may read any, so the system's answer is a fake.)"""
+
+    def refusing(look):
+        def refused(path):
+            if str(path).endswith("/locked"):
+                raise PermissionError(13, "Permission denied", str(path))
+            return look(path)
+
+        return refused
+
+    monkeypatch.setattr(os, "scandir", refusing(os.scandir))
+    monkeypatch.setattr(os, "listdir", refusing(os.listdir))
+    return "locked"
+
+
+def test_a_part_that_may_not_be_read_is_refused_by_its_path(tmp_path, locked):
+    lay_out(tmp_path / "in", [f"train/{locked}/cat/1.jpg", "val/cat/1.jpg"], {})
+    with pytest.raises(ConfigError, match=f"may not be read .*/in/train/{locked}"):
+        read(tmp_path / "in")
+
+
+def test_a_folder_that_may_not_be_read_stays_a_class_that_falls_short(tmp_path, locked):
+    lay_out(tmp_path / "in", ["cat/1.jpg", "dog/1.jpg", f"{locked}/1.jpg"], {})
+    assert set(read(tmp_path / "in")) == {"cat", "dog", locked}
 
 
 def test_a_competitions_table_beside_its_folders_is_given_as_the_location(tmp_path):
