@@ -1,10 +1,11 @@
 """The champions: of each list of classes the best model over all runs, with where it comes from."""
 
 from collections.abc import Collection, Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from imagenet_tasks.artifacts.arrays import read_split
+from imagenet_tasks.artifacts.arrays import read_ids, split_rows
 from imagenet_tasks.artifacts.figures import Share
 from imagenet_tasks.artifacts.json_file import JsonArtifact, Mark
 from imagenet_tasks.artifacts.references import Dataset, SplitBy, TrainedModel
@@ -141,24 +142,41 @@ def choose_champion(store: Store, classes: Collection[str] = ()) -> Champion:
 def split_change(store: Store, dataset: Dataset, *, drawn: bool) -> str:
     """Returns in a sentence how a dataset's split differs from that of its classes' champion; '' where it does not.
 
-    Pictures that were held out for the champion may train now: what is measured on the two does not compare.
+    Pictures that were held out for the champion may train now: what is measured on the two does not compare. So it is
+    where other settings split them, and where they were moved between the parts of a set that is split already.
 
     Raises:
         ArtifactError: where the champions' file was changed by hand.
     """
     champion = champion_of(store, read_entries(store), key_of((c.class_id for c in dataset.classes), drawn=drawn))
-    if champion is None or champion.split_by in (None, dataset.split_by):
+    if champion is None or champion.split_by is None:
         return ""
+    by_settings = champion.split_by != dataset.split_by
     try:
         before = Dataset.find(store, champion.dataset)
-        held_out = {row.image_id for row in read_split(store, before, "test")}
-        moved = f"{len(held_out & {row.image_id for row in read_split(store, dataset, 'train')})} test pictures"
+        held_out = {row.image_id for row in split_rows(store, before, "test")}
+        moved = len(held_out.intersection(row.image_id for row in split_rows(store, dataset, "train")))
     except ArtifactError:  # it was pruned
-        moved = "test pictures"
+        moved = None
+    if not by_settings and not moved:
+        return ""
+    how = "are split by other settings" if by_settings else "lie in other parts of their set"
     return (
-        f"The pictures are split by other settings than in run {champion.run_id}, which made the champion of these "
-        f"classes: {moved} of that run may train now. The figures of the two runs do not compare."
+        f"The pictures {how} than in run {champion.run_id}, which made the champion of these classes: "
+        f"{'' if moved is None else f'{moved} '}test pictures of that run may train now. The figures of the two runs "
+        "do not compare."
     )
+
+
+def trained_on(store: Store, champion: Champion, image_ids: Collection[str]) -> set[str]:
+    """Returns which of these pictures a champion has trained on; none where its dataset was pruned."""
+    trial = champion.model.trial
+    try:
+        own = (row.image_id for row in split_rows(store, Dataset.find(store, trial.dataset), "train"))
+        added = (image_id for array in trial.added for image_id in read_ids(store, array))
+        return set(image_ids).intersection(chain(own, added))
+    except ArtifactError:
+        return set()
 
 
 def open_model(store: Store, champion: Champion) -> Path:

@@ -18,6 +18,7 @@ from imagenet_tasks.artifacts.champions import (
     open_model,
     read_entries,
     sha256_of_marker,
+    trained_on,
 )
 from imagenet_tasks.artifacts.figures import Metrics
 from imagenet_tasks.artifacts.references import Dataset, Evaluation, TrainedModel
@@ -155,10 +156,16 @@ def _compare(
     mark = fingerprint(model=candidate.model.fingerprint, dataset=dataset.fingerprint, trials=trials)
     named = f"the champion ({present.model.trial.key} of run {present.run_id})"
     not_compared = f"this run's best, {said}, is not compared with {named}"
+    rows = read_split(store, dataset, "validation")
+    known = trained_on(store, present, [row.image_id for row in rows])
+    fresh = np.array([row.image_id not in known for row in rows])  # not all, where pictures have changed their side
+    reason = "" if fresh.any() else "the champion has trained on all validation pictures of this run"
     if present.split_by not in (None, dataset.split_by):
+        reason = "the pictures are split by other settings since"
+    if reason:
         return _Judgement("kept", (
-            f"{not_compared}: the pictures are split by other settings since. To make this run's best the champion, "
-            f"delete the entry of these classes in {KEY} and run again"
+            f"{not_compared}: {reason}. To make this run's best the champion, delete the entry of these classes in "
+            f"{KEY} and run again"
         ))  # fmt: skip
     for before in present.compared:
         if before.mark == mark:
@@ -172,13 +179,13 @@ def _compare(
         log.warning("The present champion did not answer and stays: %s", error)
         reason = without_secrets(str(error)).partition(". ")[0].removesuffix(".")
         return _Judgement("kept", f"{not_compared}, which did not answer: {reason}")
-    labels = np.array([row.label for row in read_split(store, dataset, "validation")])
-    shares = read_probabilities(store, dataset, candidate.model, "validation", len(labels))
-    low, high, confidence = _lead(
-        answers == labels, shares.argmax(axis=1) == labels, trials=trials, turn=len(present.compared) + 1
-    )
+    labels = np.array([row.label for row in rows])
+    own = read_probabilities(store, dataset, candidate.model, "validation", len(labels)).argmax(axis=1)
+    champion_right, own_right = ((given == labels)[fresh] for given in (answers, own))
+    low, high, confidence = _lead(champion_right, own_right, trials=trials, turn=len(present.compared) + 1)
+    without = f", without {(~fresh).sum():,} that it has trained on" if not fresh.all() else ""
     compared = (
-        f"{named}, {100 * (answers == labels).mean():.1f} % on the same {len(labels):,} pictures: the "
+        f"{named}, {100 * champion_right.mean():.1f} % on the same {fresh.sum():,} pictures{without}: the "
         f"difference's {100 * confidence:.6g} % interval is {100 * low:+.1f} to {100 * high:+.1f} points"
     )
     if low > 0:

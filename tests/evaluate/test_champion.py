@@ -6,13 +6,17 @@ import shutil
 import numpy as np
 import pytest
 from fakes.models import fake_model, trial_of
-from fakes.pictures import COBRA, COW, PANDA, small_dataset
+from fakes.pictures import COBRA, COW, PANDA, fill, quiet, small_dataset
 
 from imagenet_tasks.artifacts.arrays import read_probabilities, read_split
 from imagenet_tasks.artifacts.champions import KEY, champion_of, choose_champion, key_of, read_entries, split_change
+from imagenet_tasks.download.stage import download_class
 from imagenet_tasks.errors import ArtifactError, NetworkUnusable, TrainingError
 from imagenet_tasks.evaluate.champion import _lead, promote
 from imagenet_tasks.evaluate.stage import evaluate_baseline, evaluate_repair
+from imagenet_tasks.preprocess.stage import build_dataset, preprocess_class
+from imagenet_tasks.settings.classes import folder_class
+from imagenet_tasks.settings.config import DownloadConfig, PreprocessConfig
 from imagenet_tasks.statistics.intervals import wilson
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.workflow.run import Run
@@ -244,6 +248,49 @@ def test_a_model_of_another_split_is_not_compared_with_the_champion(prepared, tm
     result = promoted(prepared, [evaluated((store, other), "second", 0.95)], dataset=other, run_id="second")
     assert (result["outcome"], entry(prepared).run_id) == ("kept", "first")
     assert "split by other settings" in result["why"]
+
+
+def given(store, where, **parts):
+    """Three classes of pictures of a set that is split already."""
+    for part, seeds in parts.items():
+        for place, class_id in enumerate((COBRA, COW, PANDA)):
+            fill(where / part / class_id, [1000 * place + seed for seed in seeds])
+    download = DownloadConfig(source="folder", location=str(where), images_per_class=100)
+    shape = PreprocessConfig(rows_px=16, columns_px=16, min_images_per_class=1)
+    pairs = []
+    for class_id in (COBRA, COW, PANDA):
+        ref, _ = download_class(store, download, folder_class(class_id), progress=quiet())
+        pairs.append((ref, preprocess_class(store, shape, ref, progress=quiet())[0]))
+    return build_dataset(store, download, shape, pairs)[0]
+
+
+def test_pictures_that_the_champion_has_trained_on_do_not_judge_it(tmp_path):
+    """Of a given split the files may be moved, and a picture that lies in two parts may change its side."""
+    store, seeds = Store(tmp_path / "home"), list(range(36))
+    first = given(store, tmp_path / "a", train=seeds[:20], val=seeds[20:32], test=seeds[32:])
+    promoted((store, first), [evaluated((store, first), "first", 0.4)], run_id="first")
+    assert split_change(store, first, drawn=False) == ""
+    other = given(store, tmp_path / "b", train=seeds[:16] + seeds[26:36], val=seeds[16:26], test=[99])
+    result = promoted(
+        (store, other), [evaluated((store, other), "second", 0.5)], run_id="second", ask=lambda _: [0] * 30
+    )
+    assert "on the same 18 pictures, without 12 that it has trained on: " in result["why"]
+    said = split_change(store, other, drawn=False)
+    assert "lie in other parts of their set than in run first" in said and "12 test pictures of that run" in said
+    swapped = given(store, tmp_path / "c", train=seeds[20:], val=seeds[:12], test=[99])
+    result = promoted(
+        (store, swapped), [evaluated((store, swapped), "third", 0.9)], run_id="third", ask=lambda _: [0] * 36
+    )
+    assert result["outcome"] == "kept" and "has trained on all validation pictures" in result["why"]
+
+
+def test_pictures_that_were_added_to_the_champions_training_do_not_judge_it(prepared):
+    store, dataset = prepared
+    trial = trial_of(dataset, added=(dataset.classes[0].array,))
+    first = fake_model(store, dataset, "first", validation=0.4, test=0.4, trial=trial)
+    promoted(prepared, [evaluate_baseline(store, dataset, [first])[0]], run_id="first")
+    result = promoted(prepared, [evaluated(prepared, "second", 0.5)], run_id="second")
+    assert f", without {dataset.classes[0].validation} that it has trained on: " in result["why"]
 
 
 def test_a_change_of_the_split_says_how_many_test_pictures_may_train_now(prepared, tmp_path):
