@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from imagenet_tasks.artifacts.references import SPLITS, ClassArray, Dataset, Split, TrainedModel
 from imagenet_tasks.errors import ArtifactError, ChecksumMismatch, DataError, Rejected
-from imagenet_tasks.store.storage import Store, parse_json
+from imagenet_tasks.store.json_text import parse_json
+from imagenet_tasks.store.storage import Store
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from imagenet_tasks.artifacts.kinds import Kind
 from imagenet_tasks.errors import ArtifactError
+from imagenet_tasks.store.json_text import parse_json
 from imagenet_tasks.store.storage import Store
 
 VERSION_FIELD = "schema_version"  # of a file; 0 where it has none, as before there were versions
@@ -65,11 +66,7 @@ class JsonArtifact(BaseModel):
         Raises:
             ArtifactError: where it describes something else, or a later version wrote it.
         """
-        try:
-            value = json.loads(content)
-        except (ValueError, RecursionError) as error:
-            raise ArtifactError(f"{where}: not a {cls.__name__}: {error}") from error
-        return cls.from_file(value, where=where)
+        return cls.from_file(parse_json(content, where=where), where=where)
 
     @classmethod
     def from_file(cls, value: Any, *, where: str) -> Self:

@@ -21,6 +21,7 @@ from typing import BinaryIO
 from imagenet_tasks.artifacts.make import Publish
 from imagenet_tasks.download.list_lines import lines_of, listed_entry
 from imagenet_tasks.errors import ArtifactError, ChecksumMismatch, ConfigError, DataError
+from imagenet_tasks.store.json_text import parse_json
 from imagenet_tasks.store.storage import Store
 
 log = logging.getLogger(__name__)
@@ -144,7 +145,8 @@ class ListIndex:
     def __init__(self, store: Store, folder: str) -> None:
         self._store, self._folder = store, folder
         self._inner = store.read_marker(folder).get("inner", "")
-        self._classes: dict[str, list[int]] = json.loads(store.open_file(folder, INDEX).read_bytes())["classes"]
+        path = store.open_file(folder, INDEX)
+        self._classes: dict[str, list[int]] = parse_json(path.read_bytes(), where=path)["classes"]
 
     def class_ids(self) -> list[str]:
         """Returns the wnids in order."""

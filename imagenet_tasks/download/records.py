@@ -2,10 +2,11 @@
 
 import json
 import logging
+import time
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
-from imagenet_tasks.download.fetch import certificates
+from imagenet_tasks.download.fetch import certificates, host_name
 from imagenet_tasks.errors import RejectReason
 from imagenet_tasks.images import is_read
 from imagenet_tasks.settings.config import DownloadConfig
@@ -22,7 +23,7 @@ FINAL_UNDER: dict[str, tuple[str, ...]] = {
     RejectReason.HTTP_ERROR: ("connection",),
     RejectReason.TLS: ("certificates",),
     RejectReason.TOO_MANY_REDIRECTS: ("max_redirects", "connection"),
-    RejectReason.BLOCKED_ADDRESS: ("allowed_private_hosts",),
+    RejectReason.BLOCKED_ADDRESS: ("allowed_private_hosts", "own_host"),
     RejectReason.ROBOTS_TAG: ("respect_robots_tag",),
     RejectReason.TOO_LARGE: ("max_bytes",),
     RejectReason.TOO_MANY_PIXELS: ("max_pixels",),
@@ -117,8 +118,8 @@ class Records:
         return found.size_bytes == self._records[candidate].get("bytes", found.size_bytes)
 
     def is_older(self, candidate: str, time_s: float) -> bool:
-        """Tells whether the record was made before that time (Unix time)."""
-        return candidate in self._records and self._records[candidate]["time_s"] < time_s
+        """Tells whether the record was made before that time (Unix time), or by a clock that was set back since."""
+        return candidate in self._records and not time_s <= self._records[candidate]["time_s"] <= time.time()
 
     def drop(self, candidate: str) -> None:
         """Forgets a candidate, so that it is asked for again."""
@@ -165,6 +166,8 @@ def under_now(record: Record, settings: DownloadConfig, *, version: str, on_web:
             found[name] = is_read(record.get("detail") or "")
         elif name == "is_on_web":
             found[name] = on_web
+        elif name == "own_host":  # who starts a run trusts that of its location
+            found[name] = host_name(settings.location)
         elif name == "certificates":
             found[name] = certificates()
         else:

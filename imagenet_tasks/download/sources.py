@@ -3,7 +3,6 @@
 To add a source: a class with the methods of `Source`, and a line in `open_source`.
 """
 
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
@@ -16,10 +15,11 @@ from imagenet_tasks.download.folder import FolderSource
 from imagenet_tasks.download.list_files import is_http
 from imagenet_tasks.download.table import TableSource, is_table, table_of
 from imagenet_tasks.download.url_list import WNID_FIELD, UrlListSource
-from imagenet_tasks.errors import ConfigError, Rejected, SourceUnavailable, without_secrets
+from imagenet_tasks.errors import ArtifactError, ConfigError, Rejected, SourceUnavailable, without_secrets
 from imagenet_tasks.settings.classes import ImageClass, folder_class
 from imagenet_tasks.settings.config import DownloadConfig
 from imagenet_tasks.settings.credentials import Credentials
+from imagenet_tasks.store.json_text import parse_json
 from imagenet_tasks.store.storage import Store
 
 
@@ -63,9 +63,10 @@ class ListServerSource:
 
     def classes(self) -> tuple[ImageClass, ...]:
         """Returns the classes of /classes.json."""
+        body = self._get("/classes.json")
         try:
-            return tuple(folder_class(entry["class_id"]) for entry in json.loads(self._get("/classes.json")))
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            return tuple(folder_class(entry["class_id"]) for entry in parse_json(body, where="/classes.json"))
+        except (ArtifactError, TypeError, KeyError, AttributeError) as error:
             raise ConfigError(self._no_list("/classes.json", "something that is no list of classes")) from error
 
     def candidates(self, class_id: str) -> Mapping[str, str]:

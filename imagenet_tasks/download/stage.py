@@ -88,7 +88,7 @@ def download_class(
         for candidate, basis in offer.bases.items():
             file = records.accepted_files([candidate], 1)
             is_lost = bool(file) and not records.has_its_bytes(candidate, present.get(file[0]))
-            forced = not file and records.is_older(candidate, force_before_s)
+            forced = not file and force_before_s and records.is_older(candidate, force_before_s)
             outdated = records.is_outdated(candidate, basis, partial(_under, offer, settings))
             if outdated or is_lost or forced:
                 records.drop(candidate)

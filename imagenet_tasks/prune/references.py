@@ -17,7 +17,8 @@ from imagenet_tasks.artifacts.kinds import KINDS
 from imagenet_tasks.artifacts.references import Selection
 from imagenet_tasks.errors import ArtifactError
 from imagenet_tasks.prune.layout import LAYOUT, Piece
-from imagenet_tasks.store.storage import Store, parse_json
+from imagenet_tasks.store.json_text import parse_json
+from imagenet_tasks.store.storage import Store
 from imagenet_tasks.workflow.graph import parse_task_id
 from imagenet_tasks.workflow.run_index import RunIndex, artifact_folders
 

@@ -20,6 +20,7 @@ from typing import Any
 from upath import UPath
 
 from imagenet_tasks.errors import ArtifactError, ChecksumMismatch, ConfigError, keep_secret, without_secrets
+from imagenet_tasks.store.json_text import MOST_JSON_BYTES, parse_json
 from imagenet_tasks.store.local_disk import acquire, cache_folder, fetch, put_in_place, room_for, sha256_of, write_whole
 from imagenet_tasks.store.walk import Found, changed_s, walk_disk
 
@@ -72,18 +73,6 @@ def to_path(text: str, *, setting: str, options: Mapping[str, Any] | None = None
     return path
 
 
-def parse_json(data: bytes, *, where: object) -> Any:
-    """Returns the value of a file's JSON.
-
-    Raises:
-        ArtifactError: where it is none.
-    """
-    try:
-        return json.loads(data)
-    except (ValueError, RecursionError) as error:  # the latter for brackets in brackets without end
-        raise ArtifactError(f"{where}: expected JSON, found something else ({error}).") from error
-
-
 class Store:
     """Files below one root, by keys such as 'models/<fingerprint>'.
 
@@ -126,15 +115,19 @@ class Store:
 
     # Single files
 
-    def read_bytes(self, key: str) -> bytes:
-        """Returns the bytes of a file.
+    def read_bytes(self, key: str, *, at_most: int = -1) -> bytes:
+        """Returns the bytes of a file; of one on a disk only the first so many.
 
         Raises:
             ArtifactError: where there is none.
         """
         path = self.path(key)
         try:
-            return path.read_bytes() if self.is_local else bytes(path.fs.cat_file(path.path, **self._in_one))
+            if not self.is_local:
+                return bytes(path.fs.cat_file(path.path, **self._in_one))
+            with path.open("rb") as file:
+                is_longer = 0 <= at_most < os.fstat(file.fileno()).st_size  # else a buffer of at_most would be reserved
+                return bytes(file.read(at_most if is_longer else -1))
         except FileNotFoundError as error:
             raise ArtifactError(f"{path}: expected a file, found none. Run the stage that writes it.") from error
 
@@ -165,7 +158,7 @@ class Store:
         Raises:
             ArtifactError: where there is none or it is not JSON.
         """
-        return self._parsed(key, self.read_bytes(key))
+        return self._parsed(key, self.read_bytes(key, at_most=MOST_JSON_BYTES + 1))
 
     def read_json_if_there(self, key: str) -> Any:
         """Returns the parsed JSON of a file, None where there is none. To ask first would list an object store.

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from imagenet_tasks import errors
+from imagenet_tasks.store.json_text import parse_json
 from imagenet_tasks.store.local_disk import room_for
-from imagenet_tasks.store.storage import parse_json
 from imagenet_tasks.workflow.run import Run
 
 log = logging.getLogger(__name__)

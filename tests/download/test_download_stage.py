@@ -41,7 +41,7 @@ def web():
 
 def settings(web, wanted, **others) -> DownloadConfig:
     bounds = {"read_timeout_s": 1.0, "total_timeout_s": 5, "attempts": 1, "download_threads": 4, "max_bytes": 100_000}
-    return DownloadConfig(source="sample", location=web.url, images_per_class=wanted, **bounds | others)
+    return DownloadConfig(**{"source": "sample", "location": web.url, "images_per_class": wanted} | bounds | others)
 
 
 def offer(web, behaviours: dict) -> None:
@@ -277,6 +277,29 @@ def test_force_asks_once_and_not_again_in_a_retry(web, tmp_path):
     assert web.asked() == {"000.jpg": 1, "gone": 2}
 
 
+def test_f30_force_asks_again_for_what_a_clock_that_was_set_back_put_into_the_future(web, tmp_path, monkeypatch):
+    offer(web, good(1) | {"gone": answers(b"", status=404)})
+    now_s = time.time
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "time", lambda: now_s() + 86_400)
+        get(tmp_path, web, 2)
+    get(tmp_path, web, 2, force=True)
+    assert web.asked() == {"000.jpg": 1, "gone": 2}
+
+
+def test_f08_what_was_blocked_is_asked_for_once_the_location_lies_on_its_host(web, tmp_path):
+    """Who starts a run names the host of its location, and so trusts it."""
+    lines = f"{COBRA}_1\t{web.url}/x\n".encode()
+    web.routes |= {"/x": answers(picture(50)), "/list.txt?key=hunter2": answers(lines, kind="text/plain")}
+    (tmp_path / "list.txt").write_bytes(lines)
+    url_list = {"source": "url-list", "accept_imagenet_terms": True}
+    blocked, _ = get(tmp_path / "home", web, 1, **url_list, location=str(tmp_path / "list.txt"))
+    assert (blocked.ref.rejected, web.hits()) == ({"blocked_address": 1}, 0)
+    allowed, _ = get(tmp_path / "home", web, 1, **url_list, location=f"{web.url}/list.txt?key=hunter2")
+    assert allowed.files == (file_of(50),)
+    assert "hunter2" not in (tmp_path / "home" / "images" / COBRA / "records.jsonl").read_text()
+
+
 def test_f08_what_was_blocked_is_asked_for_once_its_host_is_allowed_and_else_stays_blocked(web, tmp_path):
     with FaultServer() as other:
         other.routes["/x"] = answers(picture(50))
@@ -391,7 +414,7 @@ def test_a_certificate_is_judged_anew_by_other_certificates(tmp_path, monkeypatc
 def test_what_a_rejection_follows_from_are_settings_or_properties():
     names = {name for named in FINAL_UNDER.values() for name in named}
     fields = {field.name for field in dataclasses.fields(DownloadConfig)}
-    assert names - fields == {"is_read", "is_on_web", "certificates"}
+    assert names - fields == {"is_read", "is_on_web", "certificates", "own_host"}
     assert FINAL_UNDER.keys() <= set(RejectReason)
 
 

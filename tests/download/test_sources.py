@@ -81,7 +81,7 @@ def test_a_location_that_no_web_server_has_is_a_config_error_that_says_what_to_d
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"<html>", b"\xff\xfe", b"7", b"null", b'["n02510455"]', b"[{}]", b'[{"class_id": 7}]'],
+    [b"", b"<html>", b"\xff\xfe", b"7", b"null", b'["n02510455"]', b"[{}]", b'[{"class_id": 7}]', b"[" * 100_000],
 )
 def test_what_is_no_list_of_classes_is_a_config_error_that_says_what_to_do(body):
     with FaultServer() as web, Fetcher(on_loopback()) as fetcher:

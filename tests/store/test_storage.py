@@ -162,6 +162,17 @@ def test_json_that_is_nested_without_end_is_an_artifact_error_with_its_path(stor
         store.read_json("a.json")
 
 
+@pytest.mark.parametrize("read", [lambda s: s.read_json("a.json"), lambda s: s.read_all_json(["a.json"])])
+def test_json_that_is_larger_than_any_of_ours_is_an_artifact_error_with_its_path(store, monkeypatch, read):
+    monkeypatch.setattr("imagenet_tasks.store.json_text.MOST_JSON_BYTES", 10)
+    monkeypatch.setattr("imagenet_tasks.store.storage.MOST_JSON_BYTES", 10)
+    store.write_bytes("a.json", b'"12345678"')
+    assert read(store) in ("12345678", ["12345678"])
+    store.write_bytes("a.json", b'"123456789"')
+    with pytest.raises(ArtifactError, match=r"a\.json: expected JSON of at most 10 bytes"):
+        read(store)
+
+
 SHA = "0" * 64
 
 
