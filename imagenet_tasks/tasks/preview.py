@@ -1,5 +1,6 @@
 """What a policy does to a run's pictures, before any training: needs the settings and the source alone."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,9 +17,19 @@ PICTURES = 10  # of each class, so that some are left that are not held out
 
 
 def preview_overrides(overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a run's overrides as a preview needs them: few pictures, and classes named without a strategy."""
-    named = {"strategy": "manual"} if overrides.get("augment_classes") else {}
-    return dict(overrides) | named | {"images_per_class": PICTURES, "min_images_per_class": ""}
+    """Returns a run's overrides as a preview needs them: few pictures, and classes named without a strategy.
+
+    Where a side of the split gets too small a share of so few, it gets more: of those that train then, all train by the
+    run's own shares.
+    """
+    found = dict(overrides) | {"images_per_class": PICTURES, "min_images_per_class": ""}
+    if overrides.get("augment_classes"):
+        found["strategy"] = "manual"
+    for name in ("validation_share", "test_share"):
+        with contextlib.suppress(TypeError, ValueError):  # what is no number is refused with the other settings
+            if 0 < float(found.get(name, 0)) < 1 / PICTURES:
+                found[name] = 1 / PICTURES
+    return found
 
 
 def preview(store: Store, profile: str, overrides: Mapping[str, Any], *, listeners: Sequence[Listener] = LOG) -> bytes:

@@ -79,6 +79,13 @@ def test_held_out_pictures_are_not_shown(tmp_path, source, seen):
         assert {side_of(file.partition(".")[0], settings) for file in member.files} == {"train"}
 
 
+@pytest.mark.parametrize("share", [0.01, "0.03"])
+def test_shares_that_are_too_small_for_a_previews_few_pictures_are_no_trouble(tmp_path, source, seen, share):
+    preview(tmp_path, source, validation_share=share, test_share=share)
+    own = PreprocessConfig(validation_share=float(share), test_share=float(share))
+    assert {side_of(f.partition(".")[0], own) for member in seen.values() for f in member.files} == {"train"}
+
+
 def test_a_preview_minds_no_number_of_pictures_of_the_run(tmp_path, source):
     few = {"images_per_class": 400, "min_images_per_class": 300, "augment_classes": "cow"}
     assert preview(tmp_path, source, **few).size == preview(tmp_path, source, augment_classes="cow").size
