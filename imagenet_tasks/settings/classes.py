@@ -109,20 +109,21 @@ def find_class(text: str) -> ImageClass:
 
 
 def folder_class(name: str) -> ImageClass:
-    """Returns the class of a folder of pictures: by wnid, by a name of the study, else the folder's name is the class.
+    """Returns the class of a folder or label: by wnid, by a name of the study, else the name is the class.
 
     Other names of WordNet are not looked up, so that a folder is found again under its own name. A name that not every
-    file system takes is shown as it is, and has an id of its own.
+    file system takes is shown as it is, and has an id of its own; so has a label with slashes in it, such as n/a.
 
     Raises:
-        ConfigError: where the text can be no folder's name.
+        ConfigError: where the text can be no name of a folder or label.
     """
     wanted = name.strip()
     if re.fullmatch(WNID_PATTERN, wanted.lower()):
         return _synset(wanted.lower())
     if known := _STUDY_BY_NAME.get(wanted.casefold()):
         return known
-    if not wanted or wanted.startswith(".") or "/" in wanted or "\0" in wanted or len(_bytes(name)) > NAME_BYTES:
+    leads_away = any(not part or part.startswith(".") for part in wanted.split("/"))
+    if leads_away or "\0" in wanted or len(_bytes(name)) > NAME_BYTES:
         raise ConfigError(
             f"classes: {name[:NAME_BYTES]!r} is not a class. Expected a wnid such as n02510455 (n and eight digits), "
             "one of the study's names, the name of a folder that is not hidden, or a class's id. Correct the list."

@@ -112,6 +112,7 @@ def test_the_same_preview_is_the_same_picture(tmp_path, source):
 def test_a_source_without_pictures_is_said(tmp_path):
     for name in ("dog", "cat"):
         (tmp_path / "data" / name).mkdir(parents=True)
+        (tmp_path / "data" / name / "1.jpg").write_text("no picture")
     with pytest.raises(DataError, match="no pictures"):
         preview(tmp_path / "home", {"source": "folder", "location": str(tmp_path / "data")})
 

@@ -25,6 +25,7 @@ from imagenet_tasks.settings.classes import (
     names_of,
     search_classes,
 )
+from imagenet_tasks.settings.profiles import parse_classes
 
 STUDY = """n00451635 motorcycling, n01747885 cobra, n02403454 cow, n09438940 snowdrift, n03173929 delivery truck,
 n02510455 giant panda, n02738535 armchair, n02482650 pygmy chimpanzee, n02709367 anchor, n03085013 computer keyboard,
@@ -255,10 +256,18 @@ def test_a_folder_with_a_wnid_has_the_name_of_its_synset():
     assert folder_class("n02391049") == find_class("n02391049") == find_class("zebra")
 
 
-@pytest.mark.parametrize("text", ["", " ", "..", ".hidden", "a/b", "a\0b", "../../etc", "x" * 256, "é" * 128])
-def test_f52_what_can_name_no_folder_that_is_shown_is_refused(text):
+@pytest.mark.parametrize(
+    "text", ["", " ", "..", ".hidden", "/a", "a//b", "a/../b", "a\0b", "../../etc", "x" * 256, "é" * 128]
+)
+def test_f52_what_can_name_no_folder_or_label_is_refused(text):
     with pytest.raises(ConfigError, match=r"^classes: .*is not a class"):
         folder_class(text)
+
+
+def test_a_label_with_a_slash_is_typed_as_it_is_written():
+    typed = parse_classes("n/a, kitchen", source="folder")
+    assert typed == tuple(classes_called(["n/a", "kitchen"]).values())
+    assert re.fullmatch(r"n_a-[0-9a-f]{10}", typed[0].class_id) and typed[0].name == "n/a"
 
 
 @pytest.mark.parametrize(
