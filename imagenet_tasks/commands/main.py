@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from imagenet_tasks.artifacts.champions import choose_champion
+from imagenet_tasks.commands import predict
 from imagenet_tasks.errors import ConfigError, ImagenetTasksError, without_secrets
 from imagenet_tasks.settings.classes import STUDY_CLASSES, names_of, search_classes
 from imagenet_tasks.settings.config import MAX_CLASSES, SOURCES, DownloadConfig, to_json
@@ -94,12 +94,10 @@ def _parser() -> argparse.ArgumentParser:
     preview.add_argument("--out", default="preview.png", help="the PNG file to write (default: preview.png)")
     preview.set_defaults(command=_preview)
 
-    ask = commands.add_parser("predict", parents=[stored], help="say what the champion takes pictures for")
-    ask.add_argument("files", nargs="+", metavar="FILE")
-    ask.add_argument("--classes", default="", help="of which classes (default: those of the last champion)")
-    ask.add_argument("--top", type=int, default=5, help="so many classes of each picture (default: 5)")
-    ask.add_argument("--json", action="store_true", help="print a line of JSON per picture instead of a table")
-    ask.set_defaults(command=_predict)
+    ask = commands.add_parser(
+        "predict", parents=[stored], help="say what the champion, or a run's final model, takes pictures for"
+    )
+    predict.add_options(ask)
 
     prune = commands.add_parser(
         "prune",
@@ -221,42 +219,6 @@ def _preview(options: argparse.Namespace) -> int:
         out.write_bytes(sheet)
     sys.stdout.write(f"{out}\n")
     return 0
-
-
-def _predict(options: argparse.Namespace) -> int:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Column, Table
-    from rich.text import Text
-
-    from imagenet_tasks.commands.terminal import without_noise
-    from imagenet_tasks.tasks.child import NOISE
-
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    store, classes = Store(options.home), [name.strip() for name in options.classes.split(",") if name.strip()]
-    champion = choose_champion(store, classes)  # before Keras is loaded, which takes its time
-    sys.stderr.write(
-        f"{champion.model.trial.key}, {len(champion.classes)} classes, {100 * champion.validation_accuracy:.1f} % on "
-        f"validation, of run {champion.run_id}\n"
-    )
-    with without_noise(NOISE):
-        from imagenet_tasks.train import load_keras
-
-        load_keras()
-        from imagenet_tasks.train.predict import predict
-
-        answers = predict(store, champion, options.files, top=options.top)
-    table = Table(Column("picture", overflow="fold"), "taken for", Column("", justify="right"), box=box.SIMPLE_HEAD)
-    for answer in answers:
-        if options.json:
-            sys.stdout.write(json.dumps(answer) + "\n")
-        for place, found in enumerate(answer["top"]):
-            table.add_row(Text("" if place else answer["file"]), found["name"], f"{100 * found['probability']:.1f} %")
-        if answer["reason"] and not options.json:
-            table.add_row(Text(answer["file"]), Text(answer["reason"], style="red"), "")
-    if not options.json:
-        Console().print(table)
-    return int(any(answer["reason"] for answer in answers))
 
 
 def _prune(options: argparse.Namespace) -> int:

@@ -1,8 +1,10 @@
-"""What the champion takes pictures for. Importing this module loads Keras."""
+"""What a network takes pictures for. Importing this module loads Keras."""
 
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,8 @@ import numpy as np
 
 from imagenet_tasks import images
 from imagenet_tasks.artifacts.arrays import open_picture, pictures_by_class, read_table, reading_threads
-from imagenet_tasks.artifacts.champions import Champion, open_model
+from imagenet_tasks.artifacts.champions import Champion
+from imagenet_tasks.artifacts.networks import Network, of_champion
 from imagenet_tasks.artifacts.references import Dataset, Selection
 from imagenet_tasks.errors import ConfigError, NetworkUnusable, Rejected
 from imagenet_tasks.settings.config import DownloadConfig
@@ -22,16 +25,15 @@ BATCH = 256
 LIMITS = DownloadConfig()  # a picture is judged as a downloaded one is
 
 
-def predict(store: Store, champion: Champion, files: Sequence[str | Path], *, top: int = 5) -> list[dict[str, Any]]:
-    """Returns what the champion takes each file for; a file that cannot be used does not stop the others.
+def predict(network: Network, files: Iterable[str | Path], *, top: int = 5) -> Iterator[dict[str, Any]]:
+    """Yields what a network takes each file for; a file that cannot be used does not stop the others.
 
     Args:
-        store: where its model is.
-        champion: who answers (`champions.choose_champion`).
+        network: who answers.
         files: local files.
         top: how many classes are given for each file.
 
-    Returns:
+    Yields:
         One dictionary per file, in their order: "file", "top" (the most probable classes first, each with "class_id",
         "name", "probability"), and "reason": None, or why there is no answer.
 
@@ -39,31 +41,24 @@ def predict(store: Store, champion: Champion, files: Sequence[str | Path], *, to
         ConfigError: where `top` is below 1.
         ArtifactError: where its network is gone.
         NetworkUnusable: where Keras does not load it, or it does not fit its record.
-        ChecksumMismatch: where its file is not the one that was promoted; it is then never loaded.
+        ChecksumMismatch: where its file is not the one that was published; it is then never loaded.
     """
     if top < 1:
         raise ConfigError(f"top: expected 1 or more, received {top}")
-    network = _load(store, champion)
-    answers: list[dict[str, Any]] = []
-    waiting: list[tuple[dict[str, Any], np.ndarray]] = []
-    for place, file in enumerate(files):
-        answer: dict[str, Any] = {"file": str(file), "top": [], "reason": None}
-        answers.append(answer)
-        try:
-            pixels = _read(Path(file), champion)
-        except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-            answer["reason"] = f"cannot be read: {getattr(error, 'strerror', None) or error}"
-        except Rejected as rejection:
-            answer["reason"] = f"no usable picture: {rejection.reason.value.replace('_', ' ')}"
-        else:
-            waiting.append((answer, pixels))
-        if waiting and (len(waiting) == BATCH or place == len(files) - 1):
-            shares = network.predict_on_batch(np.stack([pixels for _, pixels in waiting]))
-            for (waited, _), row in zip(waiting, np.asarray(shares), strict=True):
-                best = [(champion.classes[label], float(row[label])) for label in np.argsort(-row, kind="stable")[:top]]
-                waited["top"] = [{"class_id": c.class_id, "name": c.name, "probability": share} for c, share in best]
-            waiting.clear()
-    return answers
+    keras_network, waiting = _load(network), iter(files)
+    with ThreadPoolExecutor() as pool:
+        while batch := list(islice(waiting, BATCH)):
+            read = list(pool.map(partial(_read_or_reason, network=network), batch))
+            pictures = [pixels for pixels in read if not isinstance(pixels, str)]
+            shares = iter(np.asarray(keras_network.predict_on_batch(np.stack(pictures))) if pictures else ())
+            for file, pixels in zip(batch, read, strict=True):
+                if isinstance(pixels, str):
+                    yield {"file": str(file), "top": [], "reason": pixels}
+                    continue
+                row = next(shares)
+                best = [(network.classes[label], float(row[label])) for label in np.argsort(-row, kind="stable")[:top]]
+                found = [{"class_id": c.class_id, "name": c.name, "probability": share} for c, share in best]
+                yield {"file": str(file), "top": found, "reason": None}
 
 
 def predict_validation(store: Store, champion: Champion, dataset: Dataset) -> list[int]:
@@ -80,7 +75,7 @@ def predict_validation(store: Store, champion: Champion, dataset: Dataset) -> li
         NetworkUnusable: where Keras does not load it, or it does not fit its record.
     """
     find_gpus()  # a training may use the GPU at the same time: memory is taken as it is needed
-    network = _load(store, champion)
+    network = _load(of_champion(store, champion))
     own = [c.class_id for c in dataset.classes]
     label_of = np.array([own.index(class_id) for class_id in champion.class_ids])
     answers: list[int] = []
@@ -126,20 +121,30 @@ def load_network(path: Path) -> keras.Model:
         raise NetworkUnusable(f"{path}: Keras does not load this network: {error}") from error
 
 
-def _load(store: Store, champion: Champion) -> keras.Model:
-    """Returns the champion's network: its file's hash is checked first."""
-    path = open_model(store, champion)
-    network = load_network(path)
-    expected = (None, champion.rows_px, champion.columns_px, 3), (None, len(champion.classes))
-    if (network.input_shape, network.output_shape) != expected:
+def _load(network: Network) -> keras.Model:
+    """Returns a network's model: its file's hash is checked first."""
+    path = network.open()
+    model = load_network(path)
+    expected = (None, network.rows_px, network.columns_px, 3), (None, len(network.classes))
+    if (model.input_shape, model.output_shape) != expected:
         raise NetworkUnusable(
-            f"{path}: expected a network from {expected[0]} to {expected[1]}, as the champion's record says, received "
-            f"one from {network.input_shape} to {network.output_shape}. Delete the champion's entry and run again."
+            f"{path}: expected a network from {expected[0]} to {expected[1]}, as its record says, received one from "
+            f"{model.input_shape} to {model.output_shape}. Delete the champion's entry and run again."
         )
-    return network
+    return model
 
 
-def _read(file: Path, champion: Champion) -> np.ndarray:
+def _read_or_reason(file: str | Path, network: Network) -> np.ndarray | str:
+    """Returns a file's picture, or why there is none."""
+    try:
+        return _read(Path(file), network)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        return f"cannot be read: {getattr(error, 'strerror', None) or error}"
+    except Rejected as rejection:
+        return f"no usable picture: {rejection.reason.value.replace('_', ' ')}"
+
+
+def _read(file: Path, network: Network) -> np.ndarray:
     """Returns a file's picture, uint8 (rows, columns, 3).
 
     Raises:
@@ -153,4 +158,4 @@ def _read(file: Path, champion: Champion) -> np.ndarray:
         raise OSError(f"{about.st_size:,} bytes; expected at most {LIMITS.max_bytes:,}")
     data = file.read_bytes()
     images.judge(data, max_pixels=LIMITS.max_pixels, min_side_px=LIMITS.min_side_px, max_aspect=LIMITS.max_aspect)
-    return images.to_array(data, rows_px=champion.rows_px, columns_px=champion.columns_px)
+    return images.to_array(data, rows_px=network.rows_px, columns_px=network.columns_px)

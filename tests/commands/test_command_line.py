@@ -1,5 +1,6 @@
 """`python -m imagenet_tasks`, as a person starts it."""
 
+import csv
 import json
 import os
 import subprocess
@@ -292,6 +293,33 @@ def test_predict_says_what_the_champion_takes_pictures_for_and_why_not(first, ho
     assert all(answer["reason"] and not answer["top"] for answer in bad)
     table = command("predict", "--home", str(home), str(picture))
     assert table.returncode == 0 and good["top"][0]["name"] in table.stdout
+
+
+def test_predict_reads_a_folder_at_any_depth_into_a_table_and_says_what_it_could_not_use(first, home, tmp_path):
+    pictures = sorted((home / "images").glob("*/*.jpg"))[:3]
+    for place, path in enumerate(pictures):
+        (tmp_path / "in" / str(place)).mkdir(parents=True)
+        (tmp_path / "in" / str(place) / f"{place}.jpg").write_bytes(path.read_bytes())
+    (tmp_path / "in" / "0" / "broken.png").write_text("<html>")
+    (tmp_path / "in" / "notes.txt").write_text("x")
+    (tmp_path / "in" / ".hidden").mkdir()
+    (tmp_path / "in" / ".hidden" / "1.jpg").write_text("x")
+    done = command("predict", "--home", str(home), "--top", "1", "--csv", str(tmp_path / "a.csv"), str(tmp_path / "in"))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "Passed over, by their names no pictures: 1 files" in done.stderr
+    assert "Could not be used: 1 of 4 pictures" in done.stderr
+    with (tmp_path / "a.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [Path(row["file"]).name for row in rows] == ["0.jpg", "broken.png", "1.jpg", "2.jpg"]
+    assert [bool(row["reason"]) for row in rows] == [False, True, False, False]
+    assert all(0.5 < float(row["probability_1"]) <= 1 and row["name_1"] for row in rows if not row["reason"])
+
+
+def test_predict_says_that_a_run_has_no_final_model_or_that_there_is_no_such_run(first, home, tmp_path):
+    run_id = first[0]["run_id"]
+    for asked, said in ((run_id, "has no final model"), ("nowhere", "there is no run 'nowhere'")):
+        done = command("predict", "--home", str(home), "--run", asked, str(tmp_path))
+        assert done.returncode == 1 and said in done.stderr and "Traceback" not in done.stderr
 
 
 def test_predict_without_a_champion_says_so(tmp_path):

@@ -14,6 +14,7 @@ from PIL import Image
 from imagenet_tasks import images
 from imagenet_tasks.artifacts.arrays import read_split
 from imagenet_tasks.artifacts.champions import KEY, choose_champion, sha256_of_marker
+from imagenet_tasks.artifacts.networks import of_champion
 from imagenet_tasks.artifacts.references import TrainedModel
 from imagenet_tasks.errors import ArtifactError, ChecksumMismatch, ConfigError, NetworkUnusable
 from imagenet_tasks.evaluate.champion import promote
@@ -28,7 +29,7 @@ from imagenet_tasks.workflow.run import Run
 
 def predict(store, files, *, classes=(), **others):
     """What the champion of these classes answers, or the newest one."""
-    return module.predict(store, choose_champion(store, classes), files, **others)
+    return list(module.predict(of_champion(store, choose_champion(store, classes)), files, **others))
 
 
 def red_green_or_blue(shape=(16, 16, 3), classes=3):
@@ -226,7 +227,7 @@ def test_the_champion_that_was_chosen_answers_and_not_another_of_the_same_classe
     promote_network(store, dataset, other, name="rolled", drawn=True)
     file, newest = picture(tmp_path, "red"), choose_champion(store)
     assert newest.drawn
-    (answer,) = module.predict(store, newest, [file])
+    (answer,) = module.predict(of_champion(store, newest), [file])
     assert answer["top"][0]["class_id"] != predict(store, [file], classes=[COBRA, COW, PANDA])[0]["top"][0]["class_id"]
 
 

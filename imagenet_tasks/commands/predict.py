@@ -1,0 +1,145 @@
+"""The command `predict`: what a champion, or a run's final model, takes pictures for."""
+
+import argparse
+import contextlib
+import csv
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from imagenet_tasks.artifacts.champions import choose_champion
+from imagenet_tasks.artifacts.final import FinalModel
+from imagenet_tasks.artifacts.networks import Network, of_champion, of_final_model
+from imagenet_tasks.commands.terminal import without_noise
+from imagenet_tasks.download.files import is_hidden
+from imagenet_tasks.download.layout import is_picture
+from imagenet_tasks.errors import ArtifactError
+from imagenet_tasks.store.storage import Store
+from imagenet_tasks.workflow.run import Run
+
+Answer = dict[str, Any]
+KEYS = ("class_id", "name", "probability")  # of one class in an answer
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's own options."""
+    parser.add_argument("files", nargs="+", metavar="PICTURE", help="a file, or a folder of files at any depth")
+    asked = parser.add_mutually_exclusive_group()
+    asked.add_argument("--classes", default="", help="of which classes (default: those of the last champion)")
+    asked.add_argument("--run", metavar="RUN", help="ask the final model of that run (its setting final_models)")
+    parser.add_argument("--top", type=int, default=5, help="so many classes of each picture (default: 5)")
+    parser.add_argument("--json", action="store_true", help="print a line of JSON per picture instead of a table")
+    parser.add_argument("--csv", metavar="FILE", help="write a table of all answers there ('-': print it)")
+    parser.set_defaults(command=predict)
+
+
+def predict(options: argparse.Namespace) -> int:
+    """Prints or writes the answers; returns 1 where a picture has none."""
+    from rich.progress import track
+
+    from imagenet_tasks.tasks.child import NOISE
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    store = Store(options.home)
+    network = _final_network(store, options.run) if options.run else _champions_network(store, options.classes)
+    files, others = files_of(options.files)
+    sys.stderr.write(f"Asks {network.called}\n")
+    if others:
+        sys.stderr.write(f"Passed over, by their names no pictures: {others} files\n")
+    with without_noise(NOISE) as output:  # Keras takes its time: whatever can fail without it has
+        from rich.console import Console
+
+        from imagenet_tasks.train import load_keras
+
+        load_keras()
+        from imagenet_tasks.train.predict import predict as answers_of
+
+        found = answers_of(network, files, top=options.top)
+        console = Console(file=output)
+        answers = list(track(found, "pictures", len(files), console=console, disable=not console.is_terminal))
+    if options.csv:
+        _write_csv(options.csv, answers, min(options.top, len(network.classes)))
+    if options.json:
+        sys.stdout.writelines(json.dumps(answer) + "\n" for answer in answers)
+    elif not options.csv:
+        _print_table(answers)
+    without = sum(bool(answer["reason"]) for answer in answers)
+    if without:
+        sys.stderr.write(f"Could not be used: {without} of {len(answers)} pictures\n")
+    return int(without > 0)
+
+
+def files_of(named: Sequence[str]) -> tuple[list[str], int]:
+    """Returns the files named and the pictures in the folders named, and how many other files lie in these."""
+    files: list[str] = []
+    others = 0
+    for name in named:
+        if not Path(name).is_dir():
+            files.append(name)
+            continue
+        inside = [path for path in sorted(_below(Path(name))) if not is_hidden(path.name)]
+        pictures = [str(path) for path in inside if is_picture(path.name)]
+        files += pictures
+        others += len(inside) - len(pictures)
+    return files, others
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """Yields the files in a folder at any depth, without hidden folders; links to folders are not followed."""
+    for where, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not is_hidden(name)]
+        yield from (Path(where, name) for name in names)
+
+
+def _champions_network(store: Store, classes: str) -> Network:
+    return of_champion(store, choose_champion(store, [name.strip() for name in classes.split(",") if name.strip()]))
+
+
+def _final_network(store: Store, run_id: str) -> Network:
+    """Returns the final model's network of a run, named by its id or by its folder."""
+    for dag_id in store.names("runs"):
+        run = Run(store, dag_id, run_id)
+        keys = [key for key in store.names(f"runs/{dag_id}") if key in (run_id, run.run_key)]
+        if not keys:
+            continue
+        run.run_key, run.folder = keys[0], f"runs/{dag_id}/{keys[0]}"
+        if made := run.result_of("build_final_model"):
+            return of_final_model(store, FinalModel.from_dict(made), run.config.classes)
+        raise ArtifactError(
+            f"{store.path(run.folder)}: this run has no final model. Run it with final_models=3, or without --run ask "
+            "the champion."
+        )
+    raise ArtifactError(
+        f"{store.path('runs')}: there is no run {run_id!r}. Its report names it, and so does its folder."
+    )
+
+
+def _write_csv(path: str, answers: Iterable[Answer], most: int) -> None:
+    """Writes a row for each picture, with so many classes; '-' is standard output."""
+    columns = [f"{key}_{place}" for place in range(1, most + 1) for key in KEYS]
+    with contextlib.ExitStack() as stack:
+        file = sys.stdout
+        if path != "-":
+            file = stack.enter_context(Path(path).open("w", encoding="utf-8", errors="backslashreplace", newline=""))
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["file", "reason", *columns])
+        for answer in answers:
+            table.writerow([answer["file"], answer["reason"] or "", *(c[key] for c in answer["top"] for key in KEYS)])
+
+
+def _print_table(answers: Iterable[Answer]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Column, Table
+    from rich.text import Text
+
+    table = Table(Column("picture", overflow="fold"), "taken for", Column("", justify="right"), box=box.SIMPLE_HEAD)
+    for answer in answers:
+        for place, found in enumerate(answer["top"]):
+            table.add_row(Text("" if place else answer["file"]), found["name"], f"{100 * found['probability']:.1f} %")
+        if answer["reason"]:
+            table.add_row(Text(answer["file"]), Text(answer["reason"], style="red"), "")
+    Console().print(table)
