@@ -1,5 +1,6 @@
 """The champions: of each list of classes the best model over all runs, with where it comes from."""
 
+import logging
 from collections.abc import Collection, Iterable
 from itertools import chain
 from pathlib import Path
@@ -14,6 +15,7 @@ from imagenet_tasks.errors import ArtifactError, ChecksumMismatch
 from imagenet_tasks.settings.classes import ImageClass
 from imagenet_tasks.store.storage import Store, fingerprint
 
+log = logging.getLogger(__name__)
 KEY = "models/champion.json"
 ADVICE = (
     "\nThe file is not as a run wrote it. Restore it, or delete it or this entry: the next run of these classes then "
@@ -80,7 +82,7 @@ def read_entries(store: Store) -> dict[str, Any]:
         entries = store.read_json_if_there(KEY)
     except ArtifactError as error:
         raise ArtifactError(f"{error}{ADVICE}") from error
-    if entries is None:
+    if entries is None and not store.exists(KEY):
         return {}
     if not isinstance(entries, dict):
         found = type(entries).__name__
@@ -149,7 +151,7 @@ def split_change(store: Store, dataset: Dataset, *, drawn: bool) -> str:
         ArtifactError: where the champions' file was changed by hand.
     """
     champion = champion_of(store, read_entries(store), key_of((c.class_id for c in dataset.classes), drawn=drawn))
-    if champion is None or champion.split_by is None:
+    if champion is None or champion.split_by is None or champion.dataset == dataset.fingerprint:
         return ""
     by_settings = champion.split_by != dataset.split_by
     try:
@@ -169,14 +171,18 @@ def split_change(store: Store, dataset: Dataset, *, drawn: bool) -> str:
 
 
 def trained_on(store: Store, champion: Champion, image_ids: Collection[str]) -> set[str]:
-    """Returns which of these pictures a champion has trained on; none where its dataset was pruned."""
-    trial = champion.model.trial
-    try:
-        own = (row.image_id for row in split_rows(store, Dataset.find(store, trial.dataset), "train"))
-        added = (image_id for array in trial.added for image_id in read_ids(store, array))
-        return set(image_ids).intersection(chain(own, added))
-    except ArtifactError:
-        return set()
+    """Returns which of these pictures a champion has trained on, as far as its dataset was not pruned.
+
+    Raises:
+        ArtifactError: where a file of what it was trained on is damaged.
+    """
+    trial, folder = champion.model.trial, Dataset.KIND.folder_of(champion.model.trial.dataset)
+    there = [array for array in trial.added if store.is_complete(array.folder)]
+    added = (image_id for array in there for image_id in read_ids(store, array))
+    if not store.is_complete(folder) or len(there) < len(trial.added):
+        log.warning("What the champion was trained on was pruned: whether it knows validation pictures is not known")
+    own = split_rows(store, Dataset.read(store, folder), "train") if store.is_complete(folder) else ()
+    return set(image_ids).intersection(chain((row.image_id for row in own), added))
 
 
 def open_model(store: Store, champion: Champion) -> Path:

@@ -14,8 +14,7 @@ from imagenet_tasks.artifacts.champions import choose_champion
 from imagenet_tasks.artifacts.final import FinalModel
 from imagenet_tasks.artifacts.networks import Network, of_champion, of_final_model
 from imagenet_tasks.commands.terminal import without_noise
-from imagenet_tasks.download.files import is_hidden
-from imagenet_tasks.download.layout import is_picture
+from imagenet_tasks.download.files import PICTURES, is_hidden
 from imagenet_tasks.errors import ArtifactError
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.workflow.run import Run
@@ -81,7 +80,7 @@ def files_of(named: Sequence[str]) -> tuple[list[str], int]:
             files.append(name)
             continue
         inside = [path for path in sorted(_below(Path(name))) if not is_hidden(path.name)]
-        pictures = [str(path) for path in inside if is_picture(path.name)]
+        pictures = [str(path) for path in inside if path.name.lower().endswith(PICTURES)]
         files += pictures
         others += len(inside) - len(pictures)
     return files, others

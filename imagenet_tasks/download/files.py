@@ -16,11 +16,8 @@ from imagenet_tasks.settings.classes import ImageClass
 from imagenet_tasks.store.storage import to_path
 
 T = TypeVar("T")
-PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".heic")
-# Of cameras and programs: a class of these alone falls short, and says why.
-UNREAD_PICTURES = (
-    ".jfif", ".jpe", ".jp2", ".jxl", ".heif", ".hif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2",
-    ".pef", ".raw", ".psd", ".xcf", ".svg", ".ppm", ".pgm", ".tga",
+PICTURES = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".heic",
 )  # fmt: skip
 PARTS: dict[str, Split] = {  # of a set that is split already, by the names that they have
     "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",

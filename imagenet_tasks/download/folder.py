@@ -2,11 +2,10 @@
 
 import os
 import threading
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import islice
-from operator import itemgetter
+from pathlib import Path
 from typing import IO
 
 from upath import UPath
@@ -24,21 +23,22 @@ from imagenet_tasks.download.files import (
     version_of,
 )
 from imagenet_tasks.download.layout import (
+    DEEPEST,
     NO_CLASS,
     NOT_CLASSES,
     Entry,
     Found,
     Level,
+    are_heaps,
     are_letters,
-    are_shards,
-    classes_below,
+    lower_folders,
     parts_of_set,
+    shards_of,
 )
 from imagenet_tasks.download.members import Archives, Member, Opened, archive_suffix
 from imagenet_tasks.errors import ConfigError, DataError, SourceUnavailable, without_secrets
 from imagenet_tasks.settings.classes import classes_called, shown
 
-FEW_FOLDERS, DEEPEST = 6, 20
 Open = Callable[[], tuple[str, Opened]]  # an archive's version, and the archive
 
 
@@ -66,13 +66,16 @@ class FolderSource(FileSource):
             self._is_at_hand = is_archive or bool(self._real_root)  # so that looking around in it is no request each
             level = self._level_in(partial(self._open, root)) if is_archive else self._level_of(root)
             named = list(self._classes_of(level))
-        except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+        except OSError as error:
             self.close()
-            denied = isinstance(error, PermissionError)
+            denied, is_there = isinstance(error, PermissionError), os.path.isdir(self._real_root)  # noqa: PTH112
+            if not denied and (is_there or not isinstance(error, FileNotFoundError | NotADirectoryError)):
+                raise SourceUnavailable(f"{without_secrets(location)}: could not be read: {error}") from error
             trouble = f"may not be read ({error.filename or error})" if denied else "is not a folder"
             raise ConfigError(
                 f"location: {without_secrets(location)!r} {trouble}. Expected one that holds a folder of pictures or "
-                "an archive per class, or an archive of these."
+                "an archive per class, an archive of these, or a table of files and labels (.csv, .tsv, .jsonl, "
+                ".parquet)."
             ) from error
         except BaseException:
             self.close()
@@ -102,32 +105,23 @@ class FolderSource(FileSource):
         """Closes the archives."""
         self._archives.close()
 
-    def _classes_of(self, level: Level) -> Iterator[tuple[Entry, GivenSide | None]]:
+    def _classes_of(self, top: Level) -> Iterator[tuple[Entry, GivenSide | None]]:
         """Yields what is a class of a location, with the side that is given to its pictures."""
-        self._refuse_shards(level)
+        level = self._settled(top)
         if parts := parts_of_set(level):
             yield from self._of_parts(level, parts)
             return
-        if below := self._one_below(level):
-            self._keep(level)
-            self._layout.append(f"the classes lie in {shown(below.where)}")
-            yield from self._classes_of(below)
-            return
-        if self._is_at_hand:
-            level.pass_over_empty()
         self._keep(level)
-        if are_letters(level):
-            self._layout.append(f"the classes lie in the folders of their letters, such as {level.entries[0].name}")
-            yield from ((below, None) for entry in level.entries for below in classes_below(entry))
-            return
         names = [entry.name for entry in level.entries]
-        if len(names) > 1 and {name.casefold() for name in names} <= NOT_CLASSES:
+        if len(names) > 1 and ((told := {name.casefold() for name in names} <= NOT_CLASSES) or are_heaps(names)):
             raise ConfigError(
-                f"location: {' and '.join(names)} hold all pictures and what is said of them, and are no classes. "
-                "Expected a folder or an archive per class, such as cat/1.jpg, or a table of files and labels as the "
-                "location."
+                f"location: {' and '.join(map(shown, names[:3]))} hold all pictures"
+                f"{' and what is said of them' if told else ''}, and are no classes. Expected a folder or an archive "
+                "per class, such as cat/1.jpg, or a table of files and labels as the location."
             )
-        if self._is_at_hand and (lower := _lower_folders(level)):
+        if level is not top:
+            self._layout.append(f"the classes lie in {shown(level.where)}")
+        if self._is_at_hand and (lower := lower_folders(level)):
             self._layout.append(
                 f"the pictures lie in folders below those of the classes, such as {shown(lower)}: what lies below a "
                 "class's folder is that class. If the lower folders are the classes, give a table of files and labels "
@@ -135,38 +129,40 @@ class FolderSource(FileSource):
             )
         yield from ((entry, None) for entry in level.entries)
 
-    def _refuse_shards(self, level: Level) -> None:
-        if self._is_at_hand and are_shards(level):
-            raise ConfigError(
-                f"location: {', '.join(shown(entry.name) for entry in level.entries[:3])} are shards of a WebDataset: "
-                "each holds pictures of all classes, with their labels beside them. Expected a folder or an archive "
-                "per class: write the pictures to files, in folders of their classes or with a table of files and "
-                "labels."
-            )
+    def _settled(self, level: Level) -> Level:
+        """Returns the level whose entries are classes, or parts of a split set; keeps what is passed over above it."""
+        if self._is_at_hand:
+            if shards := shards_of(level):
+                raise ConfigError(
+                    f"location: {', '.join(map(shown, shards[:3]))} are shards of a WebDataset: each holds pictures of "
+                    "all classes, with their labels beside them. Expected a folder or an archive per class: write the "
+                    "pictures to files, in folders of their classes or with a table of files and labels."
+                )
+            level.pass_over_empty()
+        if parts_of_set(level):
+            return level
+        if below := self._one_below(level):
+            self._keep(level)
+            return self._settled(below)
+        if self._is_at_hand:
+            level.pass_over_copies()
+        if are_letters(level):
+            self._layout.append(f"the folders {', '.join(e.name for e in level.entries[:3])} only order the classes")
+            level.open_letters()
+        return level
 
     def _one_below(self, level: Level) -> Level | None:
         """Returns what lies in the one folder that holds the classes; None where they lie here."""
-        folders = level.entries if len(level.entries) == 1 else level.folders
-        if len(folders) < len(level.entries):
-            return None
-        if self._is_at_hand and 1 < len(folders) <= FEW_FOLDERS:
-            folders = list(
-                islice((f for f in folders if f.has_pictures(otherwise=False)), 2)
-            )  # a second is answer enough
-        if len(folders) != 1:
+        if len(level.entries) != 1:
             return None
         try:
-            below = folders[0].inside
+            below = level.entries[0].inside
         except DataError:  # an archive that is none: whoever lists its class says so
             return None
         if NO_CLASS in below.passed_over or below.where.count("/") > DEEPEST:
             return None
-        if len(below.entries) < 2 and not parts_of_set(below) and not self._one_below(below):
-            return None
-        others = [f"{level.where}{folder.name}" for folder in level.folders if folder is not folders[0]]
-        if others:
-            level.passed_over["a folder without pictures"] += others
-        return below
+        several = len(below.entries) > 1 or parts_of_set(below) or self._one_below(below)
+        return below if several else None
 
     def _of_parts(self, level: Level, parts: Mapping[str, Split]) -> Iterator[tuple[Entry, GivenSide | None]]:
         """Yields what is a class of a split set."""
@@ -176,12 +172,8 @@ class FolderSource(FileSource):
             if entry.name not in parts:
                 level.passed_over["no part of the split set"].append(f"{level.where}{entry.name}")
                 continue
-            inside = entry.inside
+            inside = self._settled(entry.inside)
             self._keep(inside)
-            while below := self._one_below(inside):
-                inside = below
-                self._keep(inside)
-            self._refuse_shards(inside)
             found.append((parts[entry.name], inside))
         self._keep(level)
         trained = {entry.name for side, inside in found if side == "train" for entry in inside.entries}
@@ -222,8 +214,7 @@ class FolderSource(FileSource):
                 level.entries.append(self._archive(name, partial(self._open, path), where))
             elif suffix or path.is_dir():
                 files, look = partial(self._files_of, path), partial(self._level_of, path, f"{where}{name}/")
-                names = partial(_names_in, path) if self._real_root else tuple
-                level.entries.append(Entry(name, files, look, names))
+                level.entries.append(Entry(name, files, look, partial(_paths_below, path)))
             else:
                 level.pass_over(name)
         return level
@@ -233,7 +224,7 @@ class FolderSource(FileSource):
 
     def _archive(self, name: str, open_: Open, where: str) -> Entry:
         files, look = partial(self._files_in, open_), partial(self._level_in, open_, f"{where}{name}/")
-        return Entry(name[: -len(archive_suffix(name))], files, look, is_archive=True)
+        return Entry(name[: -len(archive_suffix(name))], files, look, archive=archive_suffix(name))
 
     def _files_in(self, open_: Open) -> Found:
         version, opened = open_()
@@ -280,7 +271,7 @@ class FolderSource(FileSource):
         for name, held in below.items():
             files = partial(self._members, where, version, [member for _, member in held])
             look = partial(self._level_of_members, where, version, held, f"{above}{name}/")
-            level.entries.append(Entry(name, files, look, partial(map, itemgetter(0), [parts for parts, _ in held])))
+            level.entries.append(Entry(name, files, look, partial(_paths_of, held)))
         level.entries.sort(key=lambda entry: entry.name)
         return level
 
@@ -298,19 +289,33 @@ def _open_within(member: Member, version: str) -> tuple[str, Opened]:
     return f"{version} {member.place}", member.open()
 
 
-def _names_in(folder: UPath) -> Iterator[str]:
-    """Yields the names in a folder of this disk."""
-    with os.scandir(str(folder)) as entries:
-        yield from (entry.name for entry in entries)
+def _paths_below(folder: UPath) -> Iterator[str]:
+    """Yields the paths of the files below a folder, those that lie directly in it first; without hidden ones.
+
+    What a link leads to is not looked at, and is named as a file without an ending: it may be anything.
+    """
+    if not isinstance(folder, Path):
+        yield from (path.name for path in folder.iterdir() if not path.is_dir())
+        return
+    waiting = deque([(str(folder), "")])
+    while waiting:
+        inside, where = waiting.popleft()
+        with os.scandir(inside) as entries:
+            for entry in entries:
+                if is_hidden(entry.name):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append((entry.path, f"{where}{entry.name}/"))
+                else:
+                    yield f"{where}{'link' if entry.is_symlink() else entry.name}"
 
 
-def _lower_folders(level: Level) -> str:
-    """Returns such a folder where all classes have their pictures in several folders below theirs; else ''."""
-    if level.folders != level.entries or any(entry.has_own_pictures for entry in level.entries):
-        return ""
-    folders = [entry.inside.folders for entry in level.entries]
-    several = bool(folders) and all(len(below) > 1 for below in folders)
-    return f"{level.where}{level.entries[0].name}/{folders[0][0].name}" if several else ""
+def _paths_of(held: Sequence[tuple[Sequence[str], Member]]) -> Iterator[str]:
+    """Yields the paths of the files in a folder of an archive, those that lie directly in it first."""
+    for directly in (True, False):
+        for parts, _ in held:
+            if (len(parts) == 1) == directly and not any(map(is_hidden, parts)):
+                yield "/".join(parts)
 
 
 def _parts_of(name: str) -> list[str]:

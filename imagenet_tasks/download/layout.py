@@ -1,14 +1,16 @@
 """What lies in the folders and archives of a location, and what their names say of it: classes, parts, or neither."""
 
 import re
-from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import islice, takewhile
 
 from imagenet_tasks.artifacts.references import Split
-from imagenet_tasks.download.files import PARTS, PICTURES, UNREAD_PICTURES, is_hidden
-from imagenet_tasks.settings.classes import WNID_PATTERN
+from imagenet_tasks.download.files import PARTS, PICTURES, is_hidden
+from imagenet_tasks.errors import DataError, SourceUnavailable
 
 # What authors of sets call the folders that hold all pictures, and what they say of these.
 NOT_CLASSES = {
@@ -18,25 +20,36 @@ NOT_CLASSES = {
 SAY_NOTHING = {  # in the name of a part
     "set", "images", "image", "imgs", "img", "data", "dataset", "mini", "small", "full", "split",
 }  # fmt: skip
-SAID_OF_ONE = (".cls", ".json", ".txt")  # of what lies beside each picture in a shard, and says its label
-LOOKED_INTO = 50
+# Files that end so, or are called so, are no pictures. Any other may be one: its bytes decide.
+NO_PICTURES = {
+    "txt", "md", "rst", "pdf", "doc", "docx", "odt", "rtf", "tex", "csv", "tsv", "json", "jsonl", "xml", "yaml", "yml",
+    "toml", "ini", "cfg", "html", "htm", "css", "js", "py", "pyc", "ipynb", "sh", "bat", "r", "m", "mat", "npy", "npz",
+    "h5", "hdf5", "pkl", "pickle", "pt", "pth", "onnx", "keras", "parquet", "arrow", "db", "sqlite", "log", "xls",
+    "xlsx", "ods", "ppt", "pptx", "mp3", "wav", "mp4", "mov", "avi", "mkv", "lrprev", "lrcat", "xmp", "aae", "md5",
+    "sha1", "sha256", "readme", "license", "licence", "makefile",
+}  # fmt: skip
+SAID_OF_ONE = {"cls", "json"}  # in a shard, of what lies beside each picture and says its label
+MOST_PATHS = 50_000  # are looked at before a folder is said to hold no picture
+DEEPEST = 20  # folders are looked down into
+DEEPER = 2  # so far below its letter a class may lie
 NO_CLASS = "a picture that lies in no class's folder"
 NEITHER = "neither a folder nor an archive"
 Found = dict[str, str]  # the versions of files by their locators
 
 
-@dataclass
+@dataclass(eq=False)
 class Entry:
     """What may be a class, or hold several: a folder or an archive, by its name.
 
-    `look` says what lies in it; `names`, of a folder at hand, how that is called, at a fraction of the cost.
+    `look` says what lies in it. `paths` are those of the files in a folder, at any depth, the ones directly in it
+    first; they cost a fraction of it. `archive` is how an archive's name ends, '' of a folder.
     """
 
     name: str
     files: Callable[[], Found]
     look: "Callable[[], Level]"
-    names: Callable[[], Iterable[str]] = tuple
-    is_archive: bool = False
+    paths: Callable[[], Iterable[str]] = tuple
+    archive: str = ""
 
     @cached_property
     def inside(self) -> "Level":
@@ -45,31 +58,29 @@ class Entry:
 
     @cached_property
     def has_own_pictures(self) -> bool:
-        """Whether pictures lie in it, and not in folders below it alone; also where it may not be read."""
+        """Whether there may be pictures directly in it; also where it cannot be read: whoever lists it says so."""
         try:
-            return any(map(is_picture, self.names())) or NO_CLASS in self.inside.passed_over
-        except PermissionError:  # whoever lists its class says so
+            return any(map(self._may_be_picture, takewhile(lambda path: "/" not in path, self.paths())))
+        except OSError:
             return True
 
-    def has_pictures(self, otherwise: bool) -> bool:
-        """Tells whether it holds a picture or an archive, at any depth; `otherwise` where too much was looked into.
+    @cached_property
+    def has_pictures(self) -> bool:
+        """Whether there may be pictures in it, at any depth; also in an archive, and where it cannot be read."""
+        try:
+            return bool(self.archive) or any(map(self._may_be_picture, islice(self.paths(), MOST_PATHS)))
+        except OSError:
+            return True
 
-        What has no ending may be a picture, but in a folder that is called as those of what is said of pictures.
+    def _may_be_picture(self, path: str) -> bool:
+        """Tells whether a file may be a picture by its name.
+
+        What has no ending may be one, but in a folder that is called as those of what is said of pictures.
         """
-        by_ending = self.name.casefold() in NOT_CLASSES
-        waiting = deque([self])
-        for _ in range(LOOKED_INTO):
-            if not waiting:
-                return False
-            entry = waiting.popleft()
-            if entry.is_archive or entry.has_own_pictures:
-                return True
-            level = entry.inside
-            unknown = any("." not in name.rpartition("/")[2] for name in level.passed_over.get(NEITHER, []))
-            if unknown and not by_ending:
-                return True
-            waiting += level.entries
-        return otherwise
+        name = path.rpartition("/")[2].lower()
+        if "." in name:
+            return name.rpartition(".")[2] not in NO_PICTURES
+        return name not in NO_PICTURES and self.name.casefold() not in NOT_CLASSES
 
 
 @dataclass
@@ -80,27 +91,35 @@ class Level:
     entries: list[Entry] = field(default_factory=list)
     passed_over: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
-    @property
-    def folders(self) -> list[Entry]:
-        """What may be a class and is no archive."""
-        return [entry for entry in self.entries if not entry.is_archive]
-
     def pass_over(self, name: str) -> None:
         """Notes the name of a file that is no class."""
-        why = NO_CLASS if is_picture(name) else NEITHER
+        why = NO_CLASS if name.lower().endswith(PICTURES) else NEITHER
         self.passed_over["hidden" if is_hidden(name) else why].append(f"{self.where}{name}")
 
     def pass_over_empty(self) -> None:
         """Notes the folders that hold no picture, and takes them out."""
-        empty = [folder for folder in self.folders if not folder.has_pictures(otherwise=True)]
-        if empty:
-            self.passed_over["no picture inside"] += [f"{self.where}{folder.name}" for folder in empty]
-            self.entries = [entry for entry in self.entries if entry not in empty]
+        if empty := [entry.name for entry in self.entries if not entry.has_pictures]:
+            self.passed_over["no picture inside"] += [f"{self.where}{name}" for name in empty]
+            self.entries = [entry for entry in self.entries if entry.has_pictures]
 
+    def pass_over_copies(self) -> None:
+        """Notes a folder in which the others lie once more, as some archives have it, and takes it out."""
+        names = {entry.name for entry in self.entries}
+        for entry in self.entries if len(names) > 2 else ():
+            if entry.archive or entry.has_own_pictures:
+                continue
+            again = {below.name for below in entry.inside.entries}
+            if len(again) > 1 and again == names - {entry.name}:
+                self.passed_over["a folder in which the classes lie once more"].append(f"{self.where}{entry.name}")
+                self.entries.remove(entry)
+                return
 
-def is_picture(name: str) -> bool:
-    """Tells whether a file is a picture by its name, also where that kind is not read: its class falls short then."""
-    return name.lower().endswith((*PICTURES, *UNREAD_PICTURES)) and not is_hidden(name)
+    def open_letters(self) -> None:
+        """Puts the classes that the folders of their letters hold in the place of these."""
+        for entry in self.entries:
+            for why, names in entry.inside.passed_over.items():
+                self.passed_over[why] += names
+        self.entries = [below for entry in self.entries for below in _classes_below(entry, DEEPER)]
 
 
 def parts_of_set(level: Level) -> dict[str, Split]:
@@ -120,33 +139,72 @@ def parts_of_set(level: Level) -> dict[str, Split]:
     return alike[()] if len(alike[()]) == len({entry.name for entry in level.entries}) else {}
 
 
-def are_shards(level: Level) -> bool:
-    """Tells whether these are the numbered archives of a WebDataset, which hold pictures of all classes."""
-    names = {entry.name for entry in level.entries if entry.is_archive}
-    alike = {re.sub(r"\d+", "0", name) for name in names}
-    if len(names) < 2 or len(alike) > 1 or any(re.fullmatch(WNID_PATTERN, name) for name in names):
-        return False
-    inside = next(entry for entry in level.entries if entry.is_archive).inside
-    said = (name.rpartition(".") for name in inside.passed_over.get(NEITHER, []))
-    about = {stem for stem, dot, ending in said if f"{dot}{ending}" in SAID_OF_ONE}
-    pictures = [name.rpartition(".")[0] for name in inside.passed_over.get(NO_CLASS, [])]
-    return bool(pictures) and about.issuperset(pictures)
+def shards_of(level: Level) -> list[str]:
+    """Returns the names of the numbered archives of a WebDataset, which hold pictures of all classes; [] for none.
+
+    Beside each picture, in a file that is called like it, lies what says its label.
+    """
+    alike: defaultdict[str, list[Entry]] = defaultdict(list)
+    for entry in level.entries:
+        if entry.archive.lower() == ".tar" and (numbered := re.fullmatch(r"(.*?)\d{3,}", entry.name)):
+            alike[numbered[1]].append(entry)
+    for prefix, entries in alike.items():
+        if len(entries) > 1 and prefix.casefold() != "n":  # no wnids
+            with suppress(DataError, SourceUnavailable):  # a damaged archive: whoever lists its class says so
+                if _holds_labels(entries[0].inside):
+                    return [entry.name for entry in entries]
+    return []
+
+
+def _holds_labels(level: Level) -> bool:
+    """Tells whether beside each of an archive's pictures lies what says its label."""
+    named = [name.rpartition("/")[2].partition(".") for name in level.passed_over.get(NEITHER, [])]
+    labelled = {stem for stem, _, ending in named if ending.lower() in SAID_OF_ONE}
+    pictures = {name.rpartition("/")[2].partition(".")[0] for name in level.passed_over.get(NO_CLASS, [])}
+    return bool(pictures) and pictures <= labelled
+
+
+def are_heaps(names: Sequence[str]) -> bool:
+    """Tells whether these are numbered folders of pictures of all classes, such as images_part_1 and images_part_2."""
+    alike = {re.sub(r"\d+", "0", name.casefold()) for name in names}
+    words = re.findall(r"[^\W\d_]+", names[0].casefold())
+    return len(names) > 1 and len(alike) == 1 and bool(NOT_CLASSES.intersection(words))
 
 
 def are_letters(level: Level) -> bool:
     """Tells whether folders only order those of the classes by their first letters, as in Places365."""
-    names = [entry.name for entry in level.entries]
-    return (
-        len(names) > 1
-        and all(len(name) == 1 and name.isalpha() for name in names)
-        and not any(entry.is_archive or entry.has_own_pictures for entry in level.entries)
+    return len(level.entries) > 1 and all(
+        len(entry.name) == 1
+        and not entry.archive
+        and not entry.has_own_pictures
+        and bool(entry.inside.entries)
+        and all(below.name.casefold().startswith(entry.name.casefold()) for below in entry.inside.entries)
+        for entry in level.entries
     )
 
 
-def classes_below(entry: Entry) -> Iterator[Entry]:
-    """Yields the folders and archives below a letter; of one without pictures those in it, called after both."""
+def _classes_below(entry: Entry, deeper: int) -> Iterator[Entry]:
+    """Yields the folders and archives in a folder; of one that has only folders those in it, called after both."""
     for below in entry.inside.entries:
-        if below.is_archive or below.has_own_pictures:
+        if below.archive or below.has_own_pictures or deeper < 2 or not below.inside.entries:
             yield below
         else:
-            yield from (replace(deeper, name=f"{below.name} {deeper.name}") for deeper in classes_below(below))
+            yield from (replace(d, name=f"{below.name} {d.name}") for d in _classes_below(below, deeper - 1))
+
+
+def lower_folders(level: Level, most: int = 50) -> str:
+    """Returns a folder below a class's where all have their pictures in such and one has several; '' where not so.
+
+    Of many classes the first ones are looked at.
+    """
+    if any(entry.archive or entry.has_own_pictures for entry in level.entries[:most]):
+        return ""
+    return next(filter(None, (_branch(entry, f"{level.where}{entry.name}/") for entry in level.entries[:most])), "")
+
+
+def _branch(entry: Entry, where: str) -> str:
+    """Returns one of several folders with pictures in a folder, or in the only one that it has; '' where not so."""
+    below = [folder for folder in entry.inside.entries if folder.has_pictures and not folder.archive]
+    if len(below) == 1 and not below[0].has_own_pictures and where.count("/") < DEEPEST:
+        return _branch(below[0], f"{where}{below[0].name}/")
+    return f"{where}{below[0].name}" if len(below) > 1 else ""

@@ -156,12 +156,18 @@ def _compare(
     mark = fingerprint(model=candidate.model.fingerprint, dataset=dataset.fingerprint, trials=trials)
     named = f"the champion ({present.model.trial.key} of run {present.run_id})"
     not_compared = f"this run's best, {said}, is not compared with {named}"
-    rows = read_split(store, dataset, "validation")
-    known = trained_on(store, present, [row.image_id for row in rows])
-    fresh = np.array([row.image_id not in known for row in rows])  # not all, where pictures have changed their side
-    reason = "" if fresh.any() else "the champion has trained on all validation pictures of this run"
+    reason, rows, fresh = "", read_split(store, dataset, "validation"), np.empty(0, bool)
     if present.split_by not in (None, dataset.split_by):
         reason = "the pictures are split by other settings since"
+    else:
+        try:
+            known = trained_on(store, present, [row.image_id for row in rows])
+        except ArtifactError as error:
+            log.warning("What the champion was trained on cannot be read: %s", error)
+            reason = "what the champion was trained on is damaged"
+        else:
+            fresh = np.array([row.image_id not in known for row in rows])  # not all, where pictures changed their side
+            reason = "" if fresh.any() else "the champion has trained on all validation pictures of this run"
     if reason:
         return _Judgement("kept", (
             f"{not_compared}: {reason}. To make this run's best the champion, delete the entry of these classes in "
@@ -180,10 +186,13 @@ def _compare(
         reason = without_secrets(str(error)).partition(". ")[0].removesuffix(".")
         return _Judgement("kept", f"{not_compared}, which did not answer: {reason}")
     labels = np.array([row.label for row in rows])
-    own = read_probabilities(store, dataset, candidate.model, "validation", len(labels)).argmax(axis=1)
-    champion_right, own_right = ((given == labels)[fresh] for given in (answers, own))
+    answered = read_probabilities(store, dataset, candidate.model, "validation", len(labels)).argmax(axis=1)
+    champion_right, own_right = ((given == labels)[fresh] for given in (answers, answered))
     low, high, confidence = _lead(champion_right, own_right, trials=trials, turn=len(present.compared) + 1)
-    without = f", without {(~fresh).sum():,} that it has trained on" if not fresh.all() else ""
+    without = ""
+    if not fresh.all():
+        own = f"{100 * own_right.mean():.1f} %"
+        without = f", without {(~fresh).sum():,} that it has trained on and with {own} for this run's best"
     compared = (
         f"{named}, {100 * champion_right.mean():.1f} % on the same {fresh.sum():,} pictures{without}: the "
         f"difference's {100 * confidence:.6g} % interval is {100 * low:+.1f} to {100 * high:+.1f} points"

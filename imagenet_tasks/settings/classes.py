@@ -122,8 +122,8 @@ def folder_class(name: str) -> ImageClass:
         return _synset(wanted.lower())
     if known := _STUDY_BY_NAME.get(wanted.casefold()):
         return known
-    leads_away = any(not part or part.startswith(".") for part in wanted.split("/"))
-    if leads_away or "\0" in wanted or len(_bytes(name)) > NAME_BYTES:
+    leads_away = any(part.startswith(".") for part in wanted.split("/"))
+    if not wanted or leads_away or "\0" in wanted or len(_bytes(name)) > NAME_BYTES:
         raise ConfigError(
             f"classes: {name[:NAME_BYTES]!r} is not a class. Expected a wnid such as n02510455 (n and eight digits), "
             "one of the study's names, the name of a folder that is not hidden, or a class's id. Correct the list."

@@ -4,10 +4,12 @@ import io
 import os
 import shutil
 import tarfile
+import uuid
 from collections import Counter
 
 import pytest
 from fakes.pictures import picture
+from upath import UPath
 
 from imagenet_tasks.download.sources import open_source
 from imagenet_tasks.errors import ConfigError
@@ -121,11 +123,35 @@ SETS = {
         {"places365_val.txt": "1.jpg 0"},
         {"airfield": ALL, "apartment building indoor": ALL, "apartment building outdoor": ALL, "bar": {"None": 2}},
     ),
+    "Places365 in parts": (
+        ["train/a/airfield/1.jpg", "train/b/bar/1", "val/a/airfield/2.jpg", "val/b/bar/2.jpg"],
+        {},
+        {"airfield": REST | TEST, "bar": REST | TEST},
+    ),
     "signs that are called by a letter": (["A/1.jpg", "B/day 1/2.jpg"], {}, {"A": ALL, "B": ALL}),
+    "letters by signer": (
+        ["A/signer 1/1.jpg", "A/signer 2/1.jpg", "B/signer 1/1.jpg"], {}, {"A": {"None": 2}, "B": ALL},
+    ),
+    "letters without endings": (["A/scan1", "B/scan2"], {}, {"A": ALL, "B": ALL}),
     "classes beside folders without pictures": (
-        ["cat/1.jpg", "dog/1.dng", "fox/scan"],
-        {"notes/a.pdf": "x", "Previews.lrdata/0/1.lrprev": "x", "notes/2024/b.txt": "x"},
-        {"cat": ALL, "dog": ALL, "fox": ALL},
+        ["cat/1.jpg", "dog/1.dng", "fox/scan", "owl/1.jpg_large", "ant/2020.03.01 12.30", "bee/1.jpg~"],
+        dict.fromkeys(("notes/a.pdf", "notes/2024/b.txt", "Previews.lrdata/0/1.lrprev", "tools/README"), "x"),
+        dict.fromkeys(["cat", "dog", "fox", "owl", "ant", "bee"], ALL),
+    ),
+    "parts with a folder without pictures": (
+        ["train/cat/1.jpg", "train/dog/1.jpg", "val/cat/1.jpg"],
+        {"train/notes/a.pdf": "x"},
+        {"cat": REST | TEST, "dog": REST},
+    ),
+    "one folder of classes among many without pictures": (
+        ["photos/cat/1.jpg", "photos/dog/1.jpg"],
+        {f"x{n}/a.txt": "x" for n in range(11)} | {"photos/logo.svg": "x"},
+        {"cat": ALL, "dog": ALL},
+    ),
+    "classes that lie in their archive once more": (
+        ["no/1.jpg", "yes/1.jpg", "brain_tumor_dataset/no/1.jpg", "brain_tumor_dataset/yes/1.jpg"],
+        {},
+        {"no": ALL, "yes": ALL},
     ),
     "classes that are called like parts": (
         ["bullet_train/1.jpg", "test_tube/2.jpg", "trainer/3.jpg"],
@@ -170,6 +196,11 @@ REFUSED = {
         ["images/train/1.jpg", "images/val/2.jpg"],
         r"train, val are parts of one set of pictures, and no class",
     ),
+    "HAM10000": (
+        ["HAM10000_images_part_1/a.jpg", "HAM10000_images_part_2/b.jpg"],
+        r"HAM10000_images_part_1 and HAM10000_images_part_2 hold all pictures, and are no classes\. Expected a folder",
+    ),
+    "ChestX-ray14": (["images_001/images/a.png", "images_002/images/b.png"], r"images_001 and images_002 hold all"),
     "Kaggle's dogs and cats": (["train/cat.0.jpg", "train/dog.0.jpg", "test1/1.jpg"], r"names of files are not taken"),
 }
 
@@ -197,6 +228,7 @@ def shard(path, first):
 def test_the_shards_of_a_webdataset_are_refused_by_that_name(tmp_path, prefix):
     for number in range(3):
         shard(tmp_path / "in" / f"{prefix}{number:06d}.tar", 3 * number)
+        shard(tmp_path / "in" / f"imagenet-val-{number:06d}.tar", 3 * number)
     with pytest.raises(ConfigError, match="are shards of a WebDataset"):
         read(tmp_path / "in")
 
@@ -222,6 +254,47 @@ def test_where_each_class_has_its_pictures_in_folders_it_is_said_that_these_are_
     assert "such as art/cat: what lies below a class's folder is that class" in layout_of(tmp_path / "styles")
     lay_out(tmp_path / "days", ["cat/1.jpg", "cat/day 2/1.jpg", "dog/day 1/1.jpg", "dog/day 2/1.jpg"], {})
     assert layout_of(tmp_path / "days") == ""
+    lay_out(tmp_path / "kinds", ["birds/1.jpg/owl/1.jpg", "insects/a/b/ant/1.jpg", "insects/a/b/bee/1.jpg"], {})
+    assert "such as insects/a/b/ant:" in layout_of(tmp_path / "kinds")
+    both = [f"{name}/{what}/1" for name in ("cat", "dog") for what in ("images", "annotations")]
+    lay_out(
+        tmp_path / "with notes",
+        [f"{n}.jpg" for n in both if "images" in n],
+        {f"{n}.xml": "x" for n in both if "ann" in n},
+    )
+    assert layout_of(tmp_path / "with notes") == ""
+
+
+def test_links_across_the_folders_of_letters_end(tmp_path):
+    lay_out(tmp_path / "in", ["b/by/bz/1.jpg"], {})
+    for here, there in (("a", "b"), ("b", "a")):
+        (tmp_path / "in" / here / f"{here}x").mkdir(parents=True)
+        for number in (1, 2):
+            (tmp_path / "in" / here / f"{here}x" / f"{here}{number}").symlink_to(f"../../{there}")
+    assert read(tmp_path / "in")
+
+
+def test_a_folder_behind_a_url_is_a_class_whatever_lies_in_it():
+    """Each look is a request."""
+    where = f"memory://{uuid.uuid4().hex}"
+    for name in ("cat/1.jpg", "dog/1.jpg", "notes/a.txt"):
+        UPath(f"{where}/{name}").parent.mkdir(parents=True, exist_ok=True)
+        UPath(f"{where}/{name}").write_bytes(PICTURE)
+    with open_source(DownloadConfig(source="folder", location=where), Store(where + "home")) as source:
+        assert [c.name for c in source.classes()] == ["cat", "dog", "notes"]
+
+
+def test_a_disk_that_fails_under_a_class_costs_that_class_alone(tmp_path, monkeypatch):
+    lay_out(tmp_path / "in", ["cat/1.jpg", "dog/1.jpg", "worn/1.jpg"], {})
+    scan = os.scandir
+
+    def failing(path):
+        if str(path).endswith("/worn"):
+            raise OSError(5, "Input/output error", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", failing)
+    assert set(read(tmp_path / "in")) == {"cat", "dog", "worn"}
 
 
 @pytest.fixture

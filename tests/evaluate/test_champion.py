@@ -274,7 +274,7 @@ def test_pictures_that_the_champion_has_trained_on_do_not_judge_it(tmp_path):
     result = promoted(
         (store, other), [evaluated((store, other), "second", 0.5)], run_id="second", ask=lambda _: [0] * 30
     )
-    assert "on the same 18 pictures, without 12 that it has trained on: " in result["why"]
+    assert "on the same 18 pictures, without 12 that it has trained on and with " in result["why"]
     said = split_change(store, other, drawn=False)
     assert "lie in other parts of their set than in run first" in said and "12 test pictures of that run" in said
     swapped = given(store, tmp_path / "c", train=seeds[20:], val=seeds[:12], test=[99])
@@ -290,7 +290,7 @@ def test_pictures_that_were_added_to_the_champions_training_do_not_judge_it(prep
     first = fake_model(store, dataset, "first", validation=0.4, test=0.4, trial=trial)
     promoted(prepared, [evaluate_baseline(store, dataset, [first])[0]], run_id="first")
     result = promoted(prepared, [evaluated(prepared, "second", 0.5)], run_id="second")
-    assert f", without {dataset.classes[0].validation} that it has trained on: " in result["why"]
+    assert f", without {dataset.classes[0].validation} that it has trained on and with " in result["why"]
 
 
 def test_a_change_of_the_split_says_how_many_test_pictures_may_train_now(prepared, tmp_path):
