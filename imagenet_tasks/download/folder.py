@@ -138,7 +138,7 @@ class FolderSource(FileSource):
                     "all classes, with their labels beside them. Expected a folder or an archive per class: write the "
                     "pictures to files, in folders of their classes or with a table of files and labels."
                 )
-            level.pass_over_empty()
+            level.pass_over_without_pictures()
         if parts_of_set(level):
             return level
         if below := self._one_below(level):

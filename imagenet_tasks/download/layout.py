@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice, takewhile
+from typing import Literal
 
 from imagenet_tasks.artifacts.references import Split
 from imagenet_tasks.download.files import PARTS, PICTURES, is_hidden
@@ -65,12 +66,17 @@ class Entry:
             return True
 
     @cached_property
-    def has_pictures(self) -> bool:
-        """Whether there may be pictures in it, at any depth; also in an archive, and where it cannot be read."""
+    def holds(self) -> Literal["pictures", "other files", "nothing"]:
+        """What lies in it, at any depth: in an archive, and where it cannot be read, there may be pictures."""
+        found: Literal["other files", "nothing"] = "nothing"
         try:
-            return bool(self.archive) or any(map(self._may_be_picture, islice(self.paths(), MOST_PATHS)))
+            for path in () if self.archive else islice(self.paths(), MOST_PATHS):
+                if self._may_be_picture(path):
+                    return "pictures"
+                found = "other files"
         except OSError:
-            return True
+            return "pictures"
+        return "pictures" if self.archive else found
 
     def _may_be_picture(self, path: str) -> bool:
         """Tells whether a file may be a picture by its name.
@@ -96,11 +102,17 @@ class Level:
         why = NO_CLASS if name.lower().endswith(PICTURES) else NEITHER
         self.passed_over["hidden" if is_hidden(name) else why].append(f"{self.where}{name}")
 
-    def pass_over_empty(self) -> None:
-        """Notes the folders that hold no picture, and takes them out."""
-        if empty := [entry.name for entry in self.entries if not entry.has_pictures]:
-            self.passed_over["no picture inside"] += [f"{self.where}{name}" for name in empty]
-            self.entries = [entry for entry in self.entries if entry.has_pictures]
+    def pass_over_without_pictures(self) -> None:
+        """Notes the folders of other files, and takes them out.
+
+        An empty folder is a class that falls short, unless only one other folder holds pictures: those of all classes.
+        """
+        without = {"other files"}
+        if sum(entry.holds == "pictures" for entry in self.entries) == 1:
+            without.add("nothing")
+        if gone := [entry.name for entry in self.entries if entry.holds in without]:
+            self.passed_over["no picture inside"] += [f"{self.where}{name}" for name in gone]
+            self.entries = [entry for entry in self.entries if entry.holds not in without]
 
     def pass_over_copies(self) -> None:
         """Notes a folder in which the others lie once more, as some archives have it, and takes it out."""
@@ -204,7 +216,7 @@ def lower_folders(level: Level, most: int = 50) -> str:
 
 def _branch(entry: Entry, where: str) -> str:
     """Returns one of several folders with pictures in a folder, or in the only one that it has; '' where not so."""
-    below = [folder for folder in entry.inside.entries if folder.has_pictures and not folder.archive]
+    below = [folder for folder in entry.inside.entries if folder.holds == "pictures" and not folder.archive]
     if len(below) == 1 and not below[0].has_own_pictures and where.count("/") < DEEPEST:
         return _branch(below[0], f"{where}{below[0].name}/")
     return f"{where}{below[0].name}" if len(below) > 1 else ""

@@ -265,6 +265,15 @@ def test_where_each_class_has_its_pictures_in_folders_it_is_said_that_these_are_
     assert layout_of(tmp_path / "with notes") == ""
 
 
+def test_an_empty_folder_is_a_class_whose_pictures_are_missing_unless_one_folder_holds_all_classes(tmp_path):
+    lay_out(tmp_path / "in", ["cat/1.jpg", "dog/1.jpg"], {})
+    (tmp_path / "in" / "goat").mkdir()
+    assert read(tmp_path / "in") == {"cat": ALL, "dog": ALL, "goat": {}}
+    lay_out(tmp_path / "one", ["data/cat/1.jpg", "data/dog/1.jpg"], {})
+    (tmp_path / "one" / "output").mkdir()
+    assert read(tmp_path / "one") == {"cat": ALL, "dog": ALL}
+
+
 def test_links_across_the_folders_of_letters_end(tmp_path):
     lay_out(tmp_path / "in", ["b/by/bz/1.jpg"], {})
     for here, there in (("a", "b"), ("b", "a")):

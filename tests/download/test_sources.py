@@ -112,7 +112,6 @@ def test_a_lists_address_is_said_without_its_secrets():
 def folder_settings(data: Path, *names: str) -> DownloadConfig:
     for name in names:
         (data / name).mkdir()
-        (data / name / "1.jpg").touch()  # by its name a picture
     return DownloadConfig(source="folder", location=str(data))
 
 
