@@ -94,6 +94,10 @@ class ArchiveSource:
                 )
             start = transfer.place
             while (header := _read_header(transfer, url)) is not None:
+                if isinstance(header, Rejected):  # a candidate of its own, so that the records and the report tell it
+                    locator = f"{self.locator(class_id)}#{start}:damaged"
+                    yield Member(locator=locator, version=transfer.version, start=start, end=start, data=header)
+                    return
                 place = transfer.place
                 size = 0 if header.type in WITHOUT_DATA else header.size
                 end = place + -(-size // BLOCK) * BLOCK
@@ -114,8 +118,8 @@ class ArchiveSource:
         return Rejected(RejectReason.TRUNCATED_TRANSFER, detail="the archive ends within this member")
 
 
-def _read_header(transfer: "_Transfer", url: str) -> tarfile.TarInfo | None:
-    """Returns the next header, None at the archive's end."""
+def _read_header(transfer: "_Transfer", url: str) -> tarfile.TarInfo | Rejected | None:
+    """Returns the next header, None at the archive's end, and why there is none where it is damaged."""
     place = transfer.place
     block = transfer.read(BLOCK)
     try:
@@ -136,7 +140,9 @@ def _read_header(transfer: "_Transfer", url: str) -> tarfile.TarInfo | None:
                 "a login needs a `connection`."
             ) from error
         if len(block) == BLOCK:
-            log.warning("%s: damaged at byte %d; what came before it is used", without_secrets(url), place)
+            damage = f"damaged at byte {place}: what came before it is used, what lies behind is lost"
+            log.warning("%s: %s", without_secrets(url), damage)
+            return Rejected(RejectReason.TRUNCATED_TRANSFER, detail=damage)
         return None
 
 

@@ -123,11 +123,13 @@ class Archives:
             else:
                 end = tar.offset
         plain.seek(end)
+        damage = ""
         if plain.read(tarfile.BLOCKSIZE).strip(b"\0") or not plain.tell() - end:
-            log.warning(
-                "%s: damaged or cut at byte %d: its first %d files are used, those behind are lost",
-                *(opened.where, end, len(members)),
-            )
+            damage = f"damaged or cut at byte {end}: its first {len(members)} files are used, those behind are lost"
+            log.warning("%s: %s", opened.where, damage)
+
+        def refuse() -> bytes:
+            raise Rejected(RejectReason.TRUNCATED_TRANSFER, detail=damage)
 
         def file_of(member: tarfile.TarInfo) -> IO[bytes]:
             return cast(IO[bytes], tar.extractfile(member))  # None of what is no regular file, which none of them is
@@ -146,7 +148,14 @@ class Archives:
         def open_(member: tarfile.TarInfo) -> Opened:
             return Opened(file_of(member), member.size, f"{opened.where}#{member.name}", opened.lock)
 
-        return [Member(m.name, m.offset, partial(read, m), partial(open_, m)) for m in members if m.isreg()]
+        found = [Member(m.name, m.offset, partial(read, m), partial(open_, m)) for m in members if m.isreg()]
+        if damage:  # a candidate of its own, so that the records and the report tell it
+            found.append(
+                Member(
+                    f"(damaged at byte {end})", end, refuse, partial(Opened, opened.file, 0, opened.where, opened.lock)
+                )
+            )
+        return found
 
     def _of_zip(self, opened: Opened) -> list[Member]:
         archive = self._open.enter_context(zipfile.ZipFile(opened.file))

@@ -591,8 +591,10 @@ def test_f14_of_an_archive_that_ends_early_the_whole_members_are_used(web, tmp_p
 
 def test_f14_of_an_archive_with_garbage_in_it_what_came_before_is_used(web, tmp_path, caplog):
     web.routes[PATH] = serves(pictures(1, 2)[: end_of(1, 2)] + b"garbage!" * 640 + pictures(3))
-    assert len(get(tmp_path, web, 3)) == 2
-    assert f"damaged at byte {end_of(1, 2)}; what came before it is used" in caplog.text
+    for _ in range(2):  # a later run says it, too
+        assert len(get(tmp_path, web, 3)) == 2
+        assert verdicts(tmp_path)["damaged"] == "truncated_transfer"
+    assert f"damaged at byte {end_of(1, 2)}: what came before it is used" in caplog.text
 
 
 def test_f14_an_empty_member_and_one_that_is_no_picture_are_rejected(web, tmp_path):

@@ -263,7 +263,7 @@ def test_a_tar_whose_member_leads_back_is_read_up_to_there(data, caplog):
     content[second + 148 : second + 156] = f"{sum(content[second : second + 512]):06o}\0 ".encode()
     tar.write_bytes(content)
     with closing(FolderSource(str(data), 10**6)) as source:
-        assert list(source.candidates("fox")) == [f"{tar}#0000.png"]
+        assert list(source.candidates("fox")) == [f"{tar}#(damaged at byte {second})", f"{tar}#0000.png"]
     assert "damaged or cut" in caplog.text
 
 
@@ -352,16 +352,29 @@ def test_an_archive_that_grows_without_bound_is_refused(data, monkeypatch):
 
 
 @pytest.mark.parametrize("damage", ["cut", "header"])
-def test_what_is_behind_the_damage_of_an_archive_is_not_lost_without_a_word(data, caplog, damage):
+def test_what_is_behind_the_damage_of_an_archive_is_not_lost_without_a_word(data, tmp_path, caplog, damage):
     path = archive(data / "fox.tar", range(6))
     with tarfile.open(path) as tar:
         place = tar.getmembers()[3].offset
     content = bytearray(path.read_bytes())
     content[place + 148 : place + 156] = b"damaged!"  # its check sum
     path.write_bytes(content[: place + 100] if damage == "cut" else content)
-    with closing(FolderSource(str(data), 10**6)) as source:
-        assert len(source.candidates("fox")) == 3
-    assert f"damaged or cut at byte {place}: its first 3 files are used" in caplog.text
+    said = f"damaged or cut at byte {place}: its first 3 files are used, those behind are lost"
+    ref, records = get_all(tmp_path / "home", data, "fox")
+    assert (ref.accepted, ref.rejected, ref.asked) == (3, {"truncated_transfer": 1}, 4)
+    assert [r["detail"] for r in records.values() if r["state"] == "rejected"] == [said]
+    assert said in caplog.text and ref.example == f"{path}#(damaged at byte {place}): {said}"
+
+
+def test_the_damage_of_an_archive_of_all_classes_is_passed_over_by_name(data):
+    with tarfile.open(data / "all.tar", "w") as tar:
+        for name in ("cat/1.png", "dog/1.png"):
+            add_member(tar, name, picture(1, kind="PNG"))
+    content = (data / "all.tar").read_bytes()
+    (data / "all.tar").write_bytes(content.rstrip(b"\0") + b"no header" * 100)
+    with closing(FolderSource(str(data / "all.tar"), 10**6)) as source:
+        (said,) = source.passed_over["neither a folder nor an archive"]
+    assert said.startswith("(damaged at byte ")
 
 
 def test_nothing_is_said_of_a_whole_archive(data, caplog):
