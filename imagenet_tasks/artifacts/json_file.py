@@ -11,6 +11,7 @@ from imagenet_tasks.errors import ArtifactError
 from imagenet_tasks.store.json_text import parse_json
 from imagenet_tasks.store.storage import Store
 
+MOST_ERRORS = 3  # of one file are told
 VERSION_FIELD = "schema_version"  # of a file; 0 where it has none, as before there were versions
 Mark = Annotated[str, Field(pattern="^[A-Za-z0-9_-]{0,64}$")]  # a fingerprint: one name, which leads nowhere else
 
@@ -57,7 +58,10 @@ class JsonArtifact(BaseModel):
         try:
             return cls.model_validate(value)
         except ValidationError as error:
-            raise ArtifactError(f"{where or cls.__name__}: not a {cls.__name__}: {error}") from error
+            wrong = "; ".join(
+                f"{'.'.join(map(str, e['loc'])) or 'all of it'}: {e['msg']}"[:200] for e in error.errors()[:MOST_ERRORS]
+            )
+            raise ArtifactError(f"{where or cls.__name__}: not a {cls.__name__}: {wrong}") from error
 
     @classmethod
     def from_json(cls, content: bytes, *, where: str) -> Self:
@@ -66,7 +70,7 @@ class JsonArtifact(BaseModel):
         Raises:
             ArtifactError: where it describes something else, or a later version wrote it.
         """
-        return cls.from_file(parse_json(content, where=where), where=where)
+        return cls.from_file(parse_json(content, where=f"{where}: not a {cls.__name__}"), where=where)
 
     @classmethod
     def from_file(cls, value: Any, *, where: str) -> Self:

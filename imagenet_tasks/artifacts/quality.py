@@ -61,7 +61,7 @@ class Shortfall(JsonArtifact):
     def sentence(self) -> str:
         """What it has, needs and lacks, and what to do."""
         reasons = ", ".join(f"{reason} {count}" for reason, count in list(self.reasons.items())[:3]) or "none"
-        example = f" ({self.example})" if self.example else ""
+        example = f" (such as {self.example})" if self.example else ""
         return (
             f"{self.class_id} ({self.name}): has {self.have} pictures, needs {self.need}; {self.listed} candidates, "
             f"rejected: {reasons}{example}. Leave the class out, lower min_images_per_class, or give a source with "

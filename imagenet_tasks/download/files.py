@@ -46,6 +46,7 @@ class FileSource(ABC):
         self._get: dict[str, Callable[[], bytes]] = {}  # what reads a candidate, by its locator
         self._given: dict[str, GivenSide] = {}
         self._layout: list[str] = []
+        self._hidden: list[str] = []  # what was last passed over for its name
 
     @property
     @abstractmethod
@@ -109,11 +110,14 @@ class FileSource(ABC):
         """Yields the files below a folder in order of their names, at any depth, with their versions."""
         above = (*above, os.path.realpath(str(folder))) if self._real_root else ()
         try:
-            entries = sorted((path for path in folder.iterdir() if not is_hidden(path.name)), key=lambda p: p.name)
+            entries = sorted(folder.iterdir(), key=lambda path: path.name)
         except OSError as error:
             yield self._unreadable(folder, type(error).__name__, may_pass=True)
             return
         for path in entries:
+            if is_hidden(path.name):
+                self._hidden.append(str(path))
+                continue
             if trouble := self._trouble_with_link(path, above):
                 yield self._unreadable(path, trouble)
                 continue

@@ -1,5 +1,6 @@
 """The source `folder`: a directory, URL or archive that holds a folder of pictures, or an archive, per class."""
 
+import logging
 import os
 import threading
 from collections import defaultdict, deque
@@ -39,6 +40,7 @@ from imagenet_tasks.download.members import Archives, Member, Opened, archive_su
 from imagenet_tasks.errors import ConfigError, DataError, SourceUnavailable, without_secrets
 from imagenet_tasks.settings.classes import classes_called, shown
 
+log = logging.getLogger(__name__)
 Open = Callable[[], tuple[str, Opened]]  # an archive's version, and the archive
 
 
@@ -52,14 +54,18 @@ class FolderSource(FileSource):
         location: the directory, fsspec URL or archive.
         max_bytes: a larger file or member is rejected unread.
         given_split: whether the parts of a split set are its sides; else all of them are one set of pictures.
+        unused: a file there that was looked into already, by the reason for which it is not used.
     """
 
-    def __init__(self, location: str, max_bytes: int, *, given_split: bool = True) -> None:
+    def __init__(
+        self, location: str, max_bytes: int, *, given_split: bool = True, unused: Mapping[str, str] | None = None
+    ) -> None:
         root = path_of(location)
         super().__init__(root, max_bytes)
         self._archives = Archives(max_bytes)
         self._entries: defaultdict[str, list[tuple[Entry, GivenSide | None]]] = defaultdict(list)
         self._passed_over: defaultdict[str, list[str]] = defaultdict(list)
+        self._unused = {name: why for why, name in (unused or {}).items()}
         self._given_split, self._in_parts = given_split, False
         try:
             is_archive = bool(archive_suffix(name_of(root))) and root.is_file()
@@ -95,7 +101,11 @@ class FolderSource(FileSource):
 
         Of a split set the parts come by turns, so that as many as are wanted are of each part in proportion.
         """
+        self._hidden.clear()
         listed = [(list(entry.files().items()), side) for entry, side in self._entries.get(class_id, [])]
+        if self._hidden:
+            name = self._classes[class_id].name
+            log.info("%s: passed over, hidden: %d (such as %s)", name, len(self._hidden), shown(self._hidden[0]))
         self._given |= {locator: side for found, side in listed if side for locator, _ in found}
         if not self._in_parts:
             return dict(one for found, _ in listed for one in found)
@@ -198,7 +208,8 @@ class FolderSource(FileSource):
 
     def _keep(self, level: Level) -> None:
         for why, names in level.passed_over.items():
-            self._passed_over[why] += names
+            for name in names:
+                self._passed_over[self._unused.get(name, why)].append(name)
 
     def _level_of(self, folder: UPath, where: str = "") -> Level:
         """Returns what lies in a folder of a file system."""
@@ -279,7 +290,9 @@ class FolderSource(FileSource):
         """Returns an archive's files without hidden ones."""
         found = {}
         for member in members:
-            if not any(map(is_hidden, _parts_of(member.name))):
+            if any(map(is_hidden, _parts_of(member.name))):
+                self._hidden.append(member.name)
+            else:
                 self._get[f"{where}#{member.name}"] = member.read
                 found[f"{where}#{member.name}"] = f"{version} {member.place}"
         return found

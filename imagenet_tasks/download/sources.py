@@ -187,7 +187,11 @@ def _open_folder(settings: DownloadConfig, open_fetcher: Callable[[], Fetcher]) 
         problem = error
     if table and table.has_files():
         return table
-    folder = FolderSource(location, settings.max_bytes, given_split=settings.given_split)
+    why = (
+        str(problem).partition(": ")[2].partition(". ")[0] if problem else "none of its rows names a file that is there"
+    )
+    unused = {f"a table that is not used ({why})": found.name}
+    folder = FolderSource(location, settings.max_bytes, given_split=settings.given_split, unused=unused)
     if len(folder.classes()) > 1:
         return folder
     if problem:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -67,6 +68,8 @@ class TableSource(FileSource):
         self._unheeded: list[str] = []
         self._untrained: list[str] = []
         rows = list(self._read())
+        if not rows:
+            raise ConfigError(f"location: {self._where}: expected a row for each picture, found none")
         called = classes_called(label for _, label, _ in rows)
         self._classes = {c.class_id: c for c in called.values()}
         sides = self._sides_of([part for *_, part in rows], settings.given_split)
@@ -205,6 +208,11 @@ class TableSource(FileSource):
             if named not in known:
                 known[named] = self._columns_of(named, f"location: {self._where}, line {number}")
             file, label, part = (_text(row[column]) if column is not None else "" for column in known[named])
+            if swallowed := [text for text in (file, label) if "\n" in text and re.search(r"[,;\t]", text)]:
+                raise ConfigError(
+                    f"location: {self._where}, line {number}: expected a file and its label in one line, found "
+                    f"{swallowed[0]!r:.60}. A quotation mark is not closed"
+                )
             if not file or not label:
                 raise ConfigError(
                     f"location: {self._where}, line {number}: expected a file and its label, found {file!r} and "
@@ -246,13 +254,15 @@ class TableSource(FileSource):
                     yield number, _object(line, f"location: {self._where}, line {number}")
             return
         separator = "\t" if self._table.suffix.lower() == ".tsv" else max(",;\t", key=text.partition("\n")[0].count)
-        rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
+        rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+        last = 1
         try:
             for row in rows:
-                yield rows.line_num, row
+                yield (last := rows.line_num), row
         except csv.Error as error:
-            said = f"line {rows.line_num + 1}: not a valid row: {error}"
-            raise ConfigError(f"location: {self._where}, {said}") from error
+            said = f"line {last + 1}: not a valid row: {error}"
+            hint = ". A quotation mark is not closed" if "unexpected end" in str(error) else ""
+            raise ConfigError(f"location: {self._where}, {said}{hint}") from error
 
     def _refuse_large(self) -> None:
         if self._table.stat().st_size > MOST_BYTES:
@@ -314,6 +324,8 @@ def _object(line: str, where: str) -> Mapping[str, object]:
 
 
 def _text(value: object) -> str:
+    if isinstance(value, float) and value.is_integer():  # as numbers become in a column where one is missing
+        value = int(value)
     return str(value).strip() if isinstance(value, str | int) else ""
 
 

@@ -94,7 +94,7 @@ class UrlListSource:
             text = entry.decode()
             if entry.startswith(BAD):
                 locator, version = f"line {number}{of}", text[1:]
-                self._problems[locator] = f"line {number}: {version}"
+                self._problems[locator] = f"{locator}: {version}"
             else:
                 locator, version = locator_of(text), ""
                 self._urls.setdefault(locator, text)

@@ -198,7 +198,18 @@ def test_rows_may_name_urls_beside_files(data):
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("labels.csv", b"", "at least two classes"),
+        ("labels.csv", b"", r"labels\.csv: expected a row for each picture, found none"),
+        ("labels.csv", b"file,label\n", r"labels\.csv: expected a row for each picture, found none"),
+        (
+            "labels.csv",
+            b'file,label\n1,cat\n2,"dog\n3,cat\n',
+            r"line 3: not a valid row: .* quotation mark is not closed",
+        ),
+        (
+            "labels.csv",
+            b'file,label\n1,cat\n2,"dog\n3,"\n',
+            r"line 4: expected .* in one line, found 'dog\\n3,'\. A quot",
+        ),
         ("labels.csv", b"a,b\n1,2\n", r"line 2: expected a column for the file, called one of file, .* found a, b"),
         ("labels.csv", b"file,b\n1,2\n", r"line 2: expected a column for the label, called one of label, .* found"),
         ("labels.csv", b"file,label\n1,\n", r"line 2: expected a file and its label, found '1' and ''"),
@@ -217,6 +228,39 @@ def test_what_is_no_table_of_files_and_labels_is_refused_with_its_line(data, nam
     config = make_config("best", {"source": "folder", "location": str(data / name)})
     with pytest.raises(ConfigError, match=rf"location.*{said}"):
         classes_of_run(Store(data.parent / "home"), config.download, config.classes, named=False)
+
+
+def test_whole_numbers_that_a_missing_one_made_fractions_are_read_as_they_were_meant(data):
+    (data / "labels.jsonl").write_text('{"file": "1.png", "label": 1.0}\n{"file": "2.png", "label": 2}\n')
+    assert list(found(data / "labels.jsonl")) == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "why"),
+    [
+        ("image,diagnosis\n1,mel\n", "line 2: expected a column for the label, called one of label, "),
+        ("image,label\nhttps-less,mel\n", "none of its rows names a file that is there"),
+    ],
+)
+def test_a_table_beside_classes_that_is_not_used_is_reported_with_its_reason(data, rows, why):
+    for name in ("cat", "dog"):
+        (data / name).mkdir(exist_ok=True)
+        (data / name / "own.png").write_bytes(picture(1, kind="PNG"))
+    (data / "metadata.csv").write_text(rows)
+    settings = DownloadConfig(source="folder", location=str(data))
+    passed_over = classes_of_run(Store(data.parent / "home"), settings, (), named=False).passed_over
+    (said,) = [text for text in passed_over if "metadata.csv" in text]
+    assert said.startswith("a table that is not used (") and why in said
+
+
+def test_hidden_files_of_a_class_are_told_when_it_is_listed(data, caplog):
+    caplog.set_level("INFO")
+    (data / "cat" / ".trash").mkdir(parents=True)
+    for name in (".a.png", "b.png"):
+        (data / "cat" / name).write_bytes(picture(1, kind="PNG"))
+    with open_source(DownloadConfig(source="folder", location=str(data)), Store(data.parent / "home")) as source:
+        assert len(source.candidates("cat")) == 1
+    assert f"cat: passed over, hidden: 2 (such as {data}/cat/.a.png)" in caplog.text
 
 
 def test_a_table_that_is_not_there_is_refused(data):

@@ -593,9 +593,9 @@ def test_f12_a_bad_line_of_a_class_names_its_list(store, tmp_path):
     assert list(found.candidates(COBRA)) == [A, *(f"line {n} of {COBRA}" for n in (2, 3, 4, 5)), B]
     assert list(found.candidates(PANDA)) == [A, f"line 2 of {PANDA}"]
     assert [rejection(found, f"line {n} of {COBRA}") for n in (2, 3, 4)] == [
-        f"line 2: {CREDENTIALS}",
-        "line 3: the line names another class",
-        "line 4: more than 4096 bytes",
+        f"line 2 of {COBRA}: {CREDENTIALS}",
+        f"line 3 of {COBRA}: the line names another class",
+        f"line 4 of {COBRA}: more than 4096 bytes",
     ]
 
 

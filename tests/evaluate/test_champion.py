@@ -401,3 +401,20 @@ def test_an_entry_under_another_classes_key_is_refused_there(prepared):
     store.write_json(KEY, {key_of([COBRA, COW], drawn=False): own})
     with pytest.raises(ArtifactError, match="the classes of this entry have another key"):
         choose_champion(store, [COBRA, COW])
+
+
+@pytest.mark.parametrize("content", [b"null", b"[]", b"7"])
+def test_f54_what_is_no_list_of_champions_is_refused_and_not_taken_for_none(prepared, content):
+    """Else `prune` would offer the champion's network."""
+    prepared[0].write_bytes(KEY, content)
+    with pytest.raises(ArtifactError, match="expected one entry per list of classes"):
+        read_entries(prepared[0])
+
+
+def test_a_champion_whose_training_pictures_are_damaged_is_not_compared_and_stays(prepared, tmp_path):
+    store, dataset = prepared
+    promoted(prepared, [evaluated(prepared, "first", 0.4)], run_id="first")
+    other = small_dataset(store, tmp_path / "other", count=44)
+    store.write_bytes(f"{dataset.folder}/split.csv", store.read_bytes(f"{dataset.folder}/split.csv") + b"x")
+    result = promoted((store, other), [evaluated((store, other), "second", 0.9)], run_id="second", ask=never)
+    assert result["outcome"] == "kept" and "what the champion was trained on is damaged" in result["why"]
