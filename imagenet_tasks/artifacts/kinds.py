@@ -135,7 +135,8 @@ MODEL = Kind(
     "0.015 0.024",
 )  # fmt: skip
 FINAL_MODEL = Kind(
-    name="final model", folder="final_models", files=r"model\.keras|final\.json", title="Final model",
+    name="final model", folder="final_models", title="Final model",
+    files=r"model\.keras|final\.json|probabilities_(validation|test)\.npy",
     inputs={"models": "model"}, choices=("final_models",),
     names_others=("final.json",),
     golden="1:0.313 0.262 0.425 0.325 0.241 0.434 0.345 0.338 0.318",

@@ -12,14 +12,15 @@ from typing import Any
 
 from imagenet_tasks.artifacts.champions import choose_champion
 from imagenet_tasks.artifacts.final import FinalModel
-from imagenet_tasks.artifacts.networks import Network, of_champion, of_final_model
 from imagenet_tasks.commands.terminal import without_noise
 from imagenet_tasks.download.files import PICTURES, is_hidden
 from imagenet_tasks.errors import ArtifactError
 from imagenet_tasks.store.storage import Store
+from imagenet_tasks.train.networks import Network, of_champion, of_final_model
 from imagenet_tasks.workflow.run import Run
 
 Answer = dict[str, Any]
+UNLIKE = "unlike the pictures of its classes"
 KEYS = ("class_id", "name", "probability")  # of one class in an answer
 
 
@@ -46,6 +47,9 @@ def predict(options: argparse.Namespace) -> int:
     network = _final_network(store, options.run) if options.run else _champions_network(store, options.classes)
     files, others = files_of(options.files)
     sys.stderr.write(f"Asks {network.called}\n")
+    if network.calibration:
+        alarms = f"{100 * network.calibration.false_alarms:.1f} %"
+        sys.stderr.write(f"Says {UNLIKE!r} of {alarms} of the test pictures of its own classes, too\n")
     if others:
         sys.stderr.write(f"Passed over, by their names no pictures: {others} files\n")
     with without_noise(NOISE) as output:  # Keras takes its time: whatever can fail without it has
@@ -124,9 +128,11 @@ def _write_csv(path: str, answers: Iterable[Answer], most: int) -> None:
         if path != "-":
             file = stack.enter_context(Path(path).open("w", encoding="utf-8", errors="backslashreplace", newline=""))
         table = csv.writer(file, lineterminator="\n")
-        table.writerow(["file", "reason", *columns])
+        table.writerow(["file", "reason", "unlike", *columns])
         for answer in answers:
-            table.writerow([answer["file"], answer["reason"] or "", *(c[key] for c in answer["top"] for key in KEYS)])
+            unlike = "" if answer["unlike"] is None else str(answer["unlike"]).lower()
+            found = (c[key] for c in answer["top"] for key in KEYS)
+            table.writerow([answer["file"], answer["reason"] or "", unlike, *found])
 
 
 def _print_table(answers: Iterable[Answer]) -> None:
@@ -139,6 +145,8 @@ def _print_table(answers: Iterable[Answer]) -> None:
     for answer in answers:
         for place, found in enumerate(answer["top"]):
             table.add_row(Text("" if place else answer["file"]), found["name"], f"{100 * found['probability']:.1f} %")
+        if answer["unlike"]:
+            table.add_row("", Text(UNLIKE, style="yellow"), "")
         if answer["reason"]:
             table.add_row(Text(answer["file"]), Text(answer["reason"], style="red"), "")
     Console().print(table)

@@ -21,6 +21,7 @@ from imagenet_tasks.train.predict import load_network
 
 log = logging.getLogger(__name__)
 BATCH = 64
+MEASURED: tuple[Split, ...] = ("validation", "test")
 TIMES = 10  # a batch is answered so often, and the fastest counts
 
 
@@ -46,9 +47,8 @@ def put_together(
         keras.distribution.set_distribution(None)  # one device answers
         networks = [load_network(store.open_file(m.folder, "model.keras")) for m in models]
         final, table = mean_of(networks), read_table(store, dataset)
-        measured: dict[Split, FinalFigures] = {
-            split: _figures(store, dataset, table, models, final, split) for split in ("validation", "test")
-        }
+        answers = {split: _answers(store, dataset, table, final, split) for split in MEASURED}
+        measured = {split: _figures(store, dataset, table, models, answers[split], split) for split in MEASURED}
         made = FinalModel(
             fingerprint=mark, models=tuple(models), validation=measured["validation"], test=measured["test"],
             one_ms=_ms_a_picture(networks[0]), final_ms=_ms_a_picture(final), batch=BATCH, device_name=device.name,
@@ -57,6 +57,8 @@ def put_together(
         )  # fmt: skip
         with publish() as folder:
             final.save(folder / "model.keras")
+            for split, found in answers.items():
+                np.save(folder / f"probabilities_{split}.npy", found)
             made.write_to(folder)
 
     make(store, kinds.FINAL_MODEL, mark, build)
@@ -75,18 +77,25 @@ def mean_of(networks: Sequence[keras.Model]) -> keras.Model:
     return keras.Model(pictures, layers.Average(dtype="float32")(answers), name="final")
 
 
+def _answers(store: Store, dataset: Dataset, table: SplitTable, final: keras.Model, split: Split) -> np.ndarray:
+    """Returns what the network says of the pictures on one side of the split, float32 (n, classes)."""
+    places = table.on(split)
+    answers = np.empty((len(places), len(dataset.classes)), np.float32)
+    for pictures, part in pictures_by_class(store, dataset, table, places):
+        whole = np.concatenate([pictures, pictures[:1].repeat(-len(pictures) % BATCH, axis=0)])  # compiled once
+        answers[part] = final.predict(whole, batch_size=BATCH, verbose=0)[: len(pictures)]
+    return answers
+
+
 def _figures(
-    store: Store, dataset: Dataset, table: SplitTable, models: Sequence[TrainedModel], final: keras.Model, split: Split
+    store: Store, dataset: Dataset, table: SplitTable, models: Sequence[TrainedModel], answers: np.ndarray, split: Split
 ) -> FinalFigures:
     places = table.on(split)
     if not len(places):
         return FinalFigures(pictures=0)
-    labels, answers = table.labels[places], np.empty(len(places), int)
-    for pictures, part in pictures_by_class(store, dataset, table, places):
-        whole = np.concatenate([pictures, pictures[:1].repeat(-len(pictures) % BATCH, axis=0)])  # compiled once
-        answers[part] = final.predict(whole, batch_size=BATCH, verbose=0)[: len(pictures)].argmax(axis=1)
+    labels = table.labels[places]
     alone = [read_probabilities(store, dataset, m, split, len(places)).argmax(axis=1) for m in models]
-    before, after = np.stack(alone) == labels, np.stack([answers] * len(models)) == labels
+    before, after = np.stack(alone) == labels, np.stack([answers.argmax(axis=1)] * len(models)) == labels
     one, together = float(before.mean()), float(after.mean())
     return FinalFigures(
         pictures=len(places), one=one, final=together, difference=together - one,

@@ -14,12 +14,13 @@ import numpy as np
 from imagenet_tasks import images
 from imagenet_tasks.artifacts.arrays import open_picture, pictures_by_class, read_table, reading_threads
 from imagenet_tasks.artifacts.champions import Champion
-from imagenet_tasks.artifacts.networks import Network, of_champion
 from imagenet_tasks.artifacts.references import Dataset, Selection
 from imagenet_tasks.errors import ConfigError, NetworkUnusable, Rejected
 from imagenet_tasks.settings.config import DownloadConfig
+from imagenet_tasks.statistics.calibration import at_temperature
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.train.devices import find_gpus
+from imagenet_tasks.train.networks import Network, of_champion
 
 BATCH = 256
 LIMITS = DownloadConfig()  # a picture is judged as a downloaded one is
@@ -35,7 +36,8 @@ def predict(network: Network, files: Iterable[str | Path], *, top: int = 5) -> I
 
     Yields:
         One dictionary per file, in their order: "file", "top" (the most probable classes first, each with "class_id",
-        "name", "probability"), and "reason": None, or why there is no answer.
+        "name", "probability"), "unlike": whether the network is less sure than of nearly all pictures of its classes
+        (None where that is not known), and "reason": None, or why there is no answer.
 
     Raises:
         ConfigError: where `top` is below 1.
@@ -50,15 +52,16 @@ def predict(network: Network, files: Iterable[str | Path], *, top: int = 5) -> I
         while batch := list(islice(waiting, BATCH)):
             read = list(pool.map(partial(_read_or_reason, network=network), batch))
             pictures = [pixels for pixels in read if not isinstance(pixels, str)]
-            shares = iter(np.asarray(keras_network.predict_on_batch(np.stack(pictures))) if pictures else ())
+            shares = iter(_calibrated(network, keras_network.predict_on_batch(np.stack(pictures))) if pictures else ())
             for file, pixels in zip(batch, read, strict=True):
                 if isinstance(pixels, str):
-                    yield {"file": str(file), "top": [], "reason": pixels}
+                    yield {"file": str(file), "top": [], "unlike": None, "reason": pixels}
                     continue
                 row = next(shares)
                 best = [(network.classes[label], float(row[label])) for label in np.argsort(-row, kind="stable")[:top]]
                 found = [{"class_id": c.class_id, "name": c.name, "probability": share} for c, share in best]
-                yield {"file": str(file), "top": found, "reason": None}
+                unlike = bool(row.max() < network.calibration.usual) if network.calibration else None
+                yield {"file": str(file), "top": found, "unlike": unlike, "reason": None}
 
 
 def predict_validation(store: Store, champion: Champion, dataset: Dataset) -> list[int]:
@@ -119,6 +122,12 @@ def load_network(path: Path) -> keras.Model:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except (ValueError, TypeError) as error:  # Keras' own for code in the file, and for layers that it does not know
         raise NetworkUnusable(f"{path}: Keras does not load this network: {error}") from error
+
+
+def _calibrated(network: Network, shares: Any) -> np.ndarray:
+    """Returns probabilities (n, classes) that are as right as they say, where it is known how right they are."""
+    temperature = network.calibration.temperature if network.calibration else 1.0
+    return at_temperature(np.asarray(shares), temperature)
 
 
 def _load(network: Network) -> keras.Model:

@@ -9,10 +9,11 @@ from fakes.pictures import picture
 from imagenet_tasks import images
 from imagenet_tasks.artifacts.arrays import pictures_by_class, read_table
 from imagenet_tasks.artifacts.final import FinalModel
-from imagenet_tasks.artifacts.networks import of_final_model
 from imagenet_tasks.settings.classes import ImageClass
 from imagenet_tasks.settings.training import TrainConfig
+from imagenet_tasks.statistics.calibration import at_temperature
 from imagenet_tasks.train.final import put_together
+from imagenet_tasks.train.networks import of_final_model
 from imagenet_tasks.train.predict import predict
 
 
@@ -48,7 +49,8 @@ def test_it_is_asked_about_pictures_of_any_size_as_a_champion_is(made, prepared,
     size = {"rows_px": dataset.rows_px, "columns_px": dataset.columns_px}
     pixels = images.to_array((tmp_path / "a.png").read_bytes(), **size)
     (shares,) = network.predict(pixels[None], verbose=0)
-    best = [(dataset.classes[label].name, pytest.approx(shares[label])) for label in np.argsort(-shares)]
+    said = at_temperature(shares[None], of_final_model(store, final, classes).calibration.temperature)[0]
+    best = [(dataset.classes[label].name, pytest.approx(said[label])) for label in np.argsort(-said)]
     assert [(c["name"], c["probability"]) for c in answer["top"]] == best
 
 

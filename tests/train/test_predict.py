@@ -14,7 +14,6 @@ from PIL import Image
 from imagenet_tasks import images
 from imagenet_tasks.artifacts.arrays import read_split
 from imagenet_tasks.artifacts.champions import KEY, choose_champion, sha256_of_marker
-from imagenet_tasks.artifacts.networks import of_champion
 from imagenet_tasks.artifacts.references import TrainedModel
 from imagenet_tasks.errors import ArtifactError, ChecksumMismatch, ConfigError, NetworkUnusable
 from imagenet_tasks.evaluate.champion import promote
@@ -24,6 +23,7 @@ from imagenet_tasks.settings.config import PreprocessConfig
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.tasks.child import run_in_child
 from imagenet_tasks.train import predict as module
+from imagenet_tasks.train.networks import of_champion
 from imagenet_tasks.workflow.run import Run
 
 
@@ -46,19 +46,20 @@ def red_green_or_blue(shape=(16, 16, 3), classes=3):
     return network
 
 
-def publish(store, dataset, name, network):
+def publish(store, dataset, name, network, answers=None):
     model = TrainedModel(trial=trial_of(dataset), fingerprint=name)
     counts = {"validation": sum(c.validation for c in dataset.classes), "test": sum(c.test for c in dataset.classes)}
     with store.publish(model.folder) as folder:
         network.save(folder / "model.keras")
         write_training(folder, model.trial)
         for split, count in counts.items():
-            np.save(folder / f"probabilities_{split}.npy", np.full((count, 3), 1 / 3, np.float32))
+            said = np.full((count, 3), 1 / 3, np.float32) if answers is None else answers(split, count)
+            np.save(folder / f"probabilities_{split}.npy", said)
     return model
 
 
-def promote_network(store, dataset, network, name="colours", drawn=False):
-    evaluation, _ = evaluate_baseline(store, dataset, [publish(store, dataset, name, network)])
+def promote_network(store, dataset, network, name="colours", drawn=False, answers=None):
+    evaluation, _ = evaluate_baseline(store, dataset, [publish(store, dataset, name, network, answers)])
     promote(store, dataset, [evaluation], Run(store, "dag", "run"), profile="best", drawn=drawn, ask=list)
 
 
@@ -159,6 +160,42 @@ def test_without_a_champion_it_is_said_how_to_get_one(tmp_path):
 def test_fewer_than_one_class_cannot_be_asked_for(made):
     with pytest.raises(ConfigError, match="top: expected 1 or more, received 0"):
         predict(made[0], [], top=0)
+
+
+@pytest.fixture
+def too_sure(tmp_path):
+    """A champion that said 98 % of its own pictures and was right in two of three."""
+    store = Store(tmp_path / "home")
+    dataset = small_dataset(store, tmp_path / "data", count=12)
+
+    def answers(split, count):
+        labels = np.array([row.label for row in read_split(store, dataset, split)])
+        taken_for = np.where(np.arange(count) % 3 == 0, (labels + 1) % 3, labels)
+        return np.where(np.eye(3)[taken_for] == 1, 0.98, 0.01).astype(np.float32)
+
+    promote_network(store, dataset, red_green_or_blue(), answers=answers)
+    return store
+
+
+def test_probabilities_are_as_right_as_validation_says(too_sure, made, tmp_path):
+    file = picture(tmp_path, "red")
+    (before,), (after,) = predict(made[0], [file]), predict(too_sure, [file])
+    assert before["top"][0]["probability"] > 0.95
+    assert 0.4 < after["top"][0]["probability"] < 0.9
+    assert [c["class_id"] for c in before["top"]] == [c["class_id"] for c in after["top"]]
+
+
+def test_a_picture_of_which_the_network_is_less_sure_than_of_its_own_ones_is_called_unlike_them(too_sure, tmp_path):
+    answers = predict(too_sure, [picture(tmp_path, c, f"{n}.png") for n, c in enumerate(("red", "gray"))])
+    assert [a["unlike"] for a in answers] == [False, True]
+    assert of_champion(too_sure, choose_champion(too_sure)).calibration.false_alarms == 0
+
+
+def test_without_the_pictures_of_the_champions_run_its_own_probabilities_are_given(too_sure, made, tmp_path):
+    shutil.rmtree(str(too_sure.path("datasets")))
+    file = picture(tmp_path, "red")
+    (answer,) = predict(too_sure, [file])
+    assert answer == predict(made[0], [file])[0] | {"unlike": None}
 
 
 def never(*_, **__):
