@@ -118,6 +118,8 @@ class FolderSource(FileSource):
     def _classes_of(self, top: Level) -> Iterator[tuple[Entry, GivenSide | None]]:
         """Yields what is a class of a location, with the side that is given to its pictures."""
         level = self._settled(top)
+        if level is not top:
+            self._layout.append(f"the classes lie in {shown(level.where)}")
         if parts := parts_of_set(level):
             yield from self._of_parts(level, parts)
             return
@@ -129,8 +131,6 @@ class FolderSource(FileSource):
                 f"{' and what is said of them' if told else ''}, and are no classes. Expected a folder or an archive "
                 "per class, such as cat/1.jpg, or a table of files and labels as the location."
             )
-        if level is not top:
-            self._layout.append(f"the classes lie in {shown(level.where)}")
         if self._is_at_hand and (lower := lower_folders(level)):
             self._layout.append(
                 f"the pictures lie in folders below those of the classes, such as {shown(lower)}: what lies below a "
@@ -148,10 +148,12 @@ class FolderSource(FileSource):
                     "all classes, with their labels beside them. Expected a folder or an archive per class: write the "
                     "pictures to files, in folders of their classes or with a table of files and labels."
                 )
-            level.pass_over_without_pictures()
+            level.pass_over_holding("other files")  # an empty folder may be a class whose pictures are missing
         if parts_of_set(level):
             return level
         if below := self._one_below(level):
+            if self._is_at_hand:
+                level.pass_over_holding("nothing")
             self._keep(level)
             return self._settled(below)
         if self._is_at_hand:
@@ -163,10 +165,11 @@ class FolderSource(FileSource):
 
     def _one_below(self, level: Level) -> Level | None:
         """Returns what lies in the one folder that holds the classes; None where they lie here."""
-        if len(level.entries) != 1:
+        entries = [e for e in level.entries if e.holds != "nothing"] if self._is_at_hand else level.entries
+        if len(entries) != 1:
             return None
         try:
-            below = level.entries[0].inside
+            below = entries[0].inside
         except DataError:  # an archive that is none: whoever lists its class says so
             return None
         if NO_CLASS in below.passed_over or below.where.count("/") > DEEPEST:

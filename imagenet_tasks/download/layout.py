@@ -102,17 +102,11 @@ class Level:
         why = NO_CLASS if name.lower().endswith(PICTURES) else NEITHER
         self.passed_over["hidden" if is_hidden(name) else why].append(f"{self.where}{name}")
 
-    def pass_over_without_pictures(self) -> None:
-        """Notes the folders of other files, and takes them out.
-
-        An empty folder is a class that falls short, unless only one other folder holds pictures: those of all classes.
-        """
-        without = {"other files"}
-        if sum(entry.holds == "pictures" for entry in self.entries) == 1:
-            without.add("nothing")
-        if gone := [entry.name for entry in self.entries if entry.holds in without]:
+    def pass_over_holding(self, what: Literal["other files", "nothing"]) -> None:
+        """Notes the folders that hold no pictures but this, and takes them out."""
+        if gone := [entry.name for entry in self.entries if entry.holds == what]:
             self.passed_over["no picture inside"] += [f"{self.where}{name}" for name in gone]
-            self.entries = [entry for entry in self.entries if entry.holds not in without]
+            self.entries = [entry for entry in self.entries if entry.holds != what]
 
     def pass_over_copies(self) -> None:
         """Notes a folder in which the others lie once more, as some archives have it, and takes it out."""
