@@ -8,13 +8,14 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from imagenet_tasks.artifacts.champions import choose_champion
 from imagenet_tasks.artifacts.final import FinalModel
 from imagenet_tasks.commands.terminal import without_noise
-from imagenet_tasks.download.files import PICTURES, is_hidden
-from imagenet_tasks.errors import ArtifactError
+from imagenet_tasks.download.files import is_hidden
+from imagenet_tasks.download.layout import may_be_picture
+from imagenet_tasks.errors import ArtifactError, ConfigError
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.train.networks import Network, of_champion, of_final_model
 from imagenet_tasks.workflow.run import Run
@@ -47,12 +48,13 @@ def predict(options: argparse.Namespace) -> int:
     network = _final_network(store, options.run) if options.run else _champions_network(store, options.classes)
     files, others = files_of(options.files)
     sys.stderr.write(f"Asks {network.called}\n")
-    if network.calibration:
+    if network.calibration and network.calibration.false_alarms is not None:
         alarms = f"{100 * network.calibration.false_alarms:.1f} %"
         sys.stderr.write(f"Says {UNLIKE!r} of {alarms} of the test pictures of its own classes, too\n")
     if others:
         sys.stderr.write(f"Passed over, by their names no pictures: {others} files\n")
-    with without_noise(NOISE) as output:  # Keras takes its time: whatever can fail without it has
+    table = _opened(options.csv) if options.csv else contextlib.nullcontext()  # before the work: it may not be writable
+    with table as file, without_noise(NOISE) as output:  # Keras takes its time: whatever can fail without it has
         from rich.console import Console
 
         from imagenet_tasks.train import load_keras
@@ -63,8 +65,8 @@ def predict(options: argparse.Namespace) -> int:
         found = answers_of(network, files, top=options.top)
         console = Console(file=output)
         answers = list(track(found, "pictures", len(files), console=console, disable=not console.is_terminal))
-    if options.csv:
-        _write_csv(options.csv, answers, min(options.top, len(network.classes)))
+        if file:
+            _write_csv(file, answers, min(options.top, len(network.classes)))
     if options.json:
         sys.stdout.writelines(json.dumps(answer) + "\n" for answer in answers)
     elif not options.csv:
@@ -84,7 +86,7 @@ def files_of(named: Sequence[str]) -> tuple[list[str], int]:
             files.append(name)
             continue
         inside = [path for path in sorted(_below(Path(name))) if not is_hidden(path.name)]
-        pictures = [str(path) for path in inside if path.name.lower().endswith(PICTURES)]
+        pictures = [str(path) for path in inside if may_be_picture(path.name)]
         files += pictures
         others += len(inside) - len(pictures)
     return files, others
@@ -104,8 +106,11 @@ def _champions_network(store: Store, classes: str) -> Network:
 def _final_network(store: Store, run_id: str) -> Network:
     """Returns the final model's network of a run, named by its id or by its folder."""
     for dag_id in store.names("runs"):
-        run = Run(store, dag_id, run_id)
-        keys = [key for key in store.names(f"runs/{dag_id}") if key in (run_id, run.run_key)]
+        try:
+            run = Run(store, dag_id, run_id)
+            keys = [key for key in store.names(f"runs/{dag_id}") if key in (run_id, run.run_key)]
+        except (ConfigError, NotADirectoryError):  # what no run wrote
+            continue
         if not keys:
             continue
         run.run_key, run.folder = keys[0], f"runs/{dag_id}/{keys[0]}"
@@ -120,19 +125,22 @@ def _final_network(store: Store, run_id: str) -> Network:
     )
 
 
-def _write_csv(path: str, answers: Iterable[Answer], most: int) -> None:
-    """Writes a row for each picture, with so many classes; '-' is standard output."""
+def _opened(path: str) -> contextlib.AbstractContextManager[TextIO]:
+    """Opens a table to write; '-' is standard output."""
+    if path == "-":
+        return contextlib.nullcontext(sys.stdout)
+    return Path(path).open("w", encoding="utf-8", errors="backslashreplace", newline="")
+
+
+def _write_csv(file: TextIO, answers: Iterable[Answer], most: int) -> None:
+    """Writes a row for each picture, with so many classes."""
     columns = [f"{key}_{place}" for place in range(1, most + 1) for key in KEYS]
-    with contextlib.ExitStack() as stack:
-        file = sys.stdout
-        if path != "-":
-            file = stack.enter_context(Path(path).open("w", encoding="utf-8", errors="backslashreplace", newline=""))
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(["file", "reason", "unlike", *columns])
-        for answer in answers:
-            unlike = "" if answer["unlike"] is None else str(answer["unlike"]).lower()
-            found = (c[key] for c in answer["top"] for key in KEYS)
-            table.writerow([answer["file"], answer["reason"] or "", unlike, *found])
+    table = csv.writer(file, lineterminator="\n")
+    table.writerow(["file", "reason", "unlike", *columns])
+    for answer in answers:
+        unlike = "" if answer["unlike"] is None else str(answer["unlike"]).lower()
+        found = (c[key] for c in answer["top"] for key in KEYS)
+        table.writerow([answer["file"], answer["reason"] or "", unlike, *found])
 
 
 def _print_table(answers: Iterable[Answer]) -> None:

@@ -40,6 +40,7 @@ from imagenet_tasks.download.members import Archives, Member, Opened, archive_su
 from imagenet_tasks.errors import ConfigError, DataError, SourceUnavailable, without_secrets
 from imagenet_tasks.settings.classes import classes_called, shown
 
+MOST_NAMES = 200  # of one folder are looked at to see whether it holds pictures
 log = logging.getLogger(__name__)
 Open = Callable[[], tuple[str, Opened]]  # an archive's version, and the archive
 
@@ -124,13 +125,7 @@ class FolderSource(FileSource):
             yield from self._of_parts(level, parts)
             return
         self._keep(level)
-        names = [entry.name for entry in level.entries]
-        if len(names) > 1 and ((told := {name.casefold() for name in names} <= NOT_CLASSES) or are_heaps(names)):
-            raise ConfigError(
-                f"location: {' and '.join(map(shown, names[:3]))} hold all pictures"
-                f"{' and what is said of them' if told else ''}, and are no classes. Expected a folder or an archive "
-                "per class, such as cat/1.jpg, or a table of files and labels as the location."
-            )
+        self._refuse_heaps(level)
         if self._is_at_hand and (lower := lower_folders(level)):
             self._layout.append(
                 f"the pictures lie in folders below those of the classes, such as {shown(lower)}: what lies below a "
@@ -138,6 +133,16 @@ class FolderSource(FileSource):
                 "as the location"
             )
         yield from ((entry, None) for entry in level.entries)
+
+    def _refuse_heaps(self, level: Level) -> None:
+        """Refuses folders that hold pictures of all classes, or what is said of them."""
+        names = [entry.name for entry in level.entries]
+        if len(names) > 1 and ((told := {name.casefold() for name in names} <= NOT_CLASSES) or are_heaps(names)):
+            raise ConfigError(
+                f"location: {' and '.join(map(shown, names[:3]))} hold all pictures"
+                f"{' and what is said of them' if told else ''}, and are no classes. Expected a folder or an archive "
+                "per class, such as cat/1.jpg, or a table of files and labels as the location."
+            )
 
     def _settled(self, level: Level) -> Level:
         """Returns the level whose entries are classes, or parts of a split set; keeps what is passed over above it."""
@@ -187,6 +192,7 @@ class FolderSource(FileSource):
                 continue
             inside = self._settled(entry.inside)
             self._keep(inside)
+            self._refuse_heaps(inside)
             found.append((parts[entry.name], inside))
         self._keep(level)
         trained = {entry.name for side, inside in found if side == "train" for entry in inside.entries}
@@ -308,7 +314,7 @@ def _open_within(member: Member, version: str) -> tuple[str, Opened]:
 def _paths_below(folder: UPath) -> Iterator[str]:
     """Yields the paths of the files below a folder, those that lie directly in it first; without hidden ones.
 
-    What a link leads to is not looked at, and is named as a file without an ending: it may be anything.
+    Of one folder only some are named. What a link leads to is not looked at: by its ending it may be a picture.
     """
     if not isinstance(folder, Path):
         yield from (path.name for path in folder.iterdir() if not path.is_dir())
@@ -317,13 +323,15 @@ def _paths_below(folder: UPath) -> Iterator[str]:
     while waiting:
         inside, where = waiting.popleft()
         with os.scandir(inside) as entries:
+            files = 0
             for entry in entries:
                 if is_hidden(entry.name):
                     continue
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append((entry.path, f"{where}{entry.name}/"))
-                else:
-                    yield f"{where}{'link' if entry.is_symlink() else entry.name}"
+                elif (files := files + 1) <= MOST_NAMES:
+                    without = "." not in entry.name and entry.is_symlink()
+                    yield f"{where}{entry.name}{'.link' if without else ''}"
 
 
 def _paths_of(held: Sequence[tuple[Sequence[str], Member]]) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import islice, takewhile
+from itertools import takewhile
 from typing import Literal
 
 from imagenet_tasks.artifacts.references import Split
@@ -30,7 +30,7 @@ NO_PICTURES = {
     "sha1", "sha256", "readme", "license", "licence", "makefile",
 }  # fmt: skip
 SAID_OF_ONE = {"cls", "json"}  # in a shard, of what lies beside each picture and says its label
-MOST_PATHS = 50_000  # are looked at before a folder is said to hold no picture
+MOST_PATHS = 500_000  # after so many files a folder is not said to hold no picture
 DEEPEST = 20  # folders are looked down into
 DEEPER = 2  # so far below its letter a class may lie
 NO_CLASS = "a picture that lies in no class's folder"
@@ -68,25 +68,23 @@ class Entry:
     @cached_property
     def holds(self) -> Literal["pictures", "other files", "nothing"]:
         """What lies in it, at any depth: in an archive, and where it cannot be read, there may be pictures."""
-        found: Literal["other files", "nothing"] = "nothing"
+        found = 0
         try:
-            for path in () if self.archive else islice(self.paths(), MOST_PATHS):
-                if self._may_be_picture(path):
+            for path in () if self.archive else self.paths():
+                found += 1
+                if self._may_be_picture(path) or found > MOST_PATHS:
                     return "pictures"
-                found = "other files"
         except OSError:
             return "pictures"
-        return "pictures" if self.archive else found
+        return "pictures" if self.archive else "other files" if found else "nothing"
 
     def _may_be_picture(self, path: str) -> bool:
         """Tells whether a file may be a picture by its name.
 
         What has no ending may be one, but in a folder that is called as those of what is said of pictures.
         """
-        name = path.rpartition("/")[2].lower()
-        if "." in name:
-            return name.rpartition(".")[2] not in NO_PICTURES
-        return name not in NO_PICTURES and self.name.casefold() not in NOT_CLASSES
+        name = path.rpartition("/")[2]
+        return may_be_picture(name) and ("." in name or self.name.casefold() not in NOT_CLASSES)
 
 
 @dataclass
@@ -123,9 +121,15 @@ class Level:
     def open_letters(self) -> None:
         """Puts the classes that the folders of their letters hold in the place of these."""
         for entry in self.entries:
+            entry.inside.pass_over_holding("other files")
             for why, names in entry.inside.passed_over.items():
                 self.passed_over[why] += names
         self.entries = [below for entry in self.entries for below in _classes_below(entry, DEEPER)]
+
+
+def may_be_picture(name: str) -> bool:
+    """Tells whether a file may be a picture by its name."""
+    return name.lower().rpartition(".")[2] not in NO_PICTURES
 
 
 def parts_of_set(level: Level) -> dict[str, Split]:
@@ -181,10 +185,15 @@ def are_letters(level: Level) -> bool:
     """Tells whether folders only order those of the classes by their first letters, as in Places365."""
     return len(level.entries) > 1 and all(
         len(entry.name) == 1
+        and entry.name.isalpha()
         and not entry.archive
         and not entry.has_own_pictures
         and bool(entry.inside.entries)
-        and all(below.name.casefold().startswith(entry.name.casefold()) for below in entry.inside.entries)
+        and all(
+            below.name.casefold().startswith(entry.name.casefold())
+            for below in entry.inside.entries
+            if below.holds != "other files"
+        )
         for entry in level.entries
     )
 

@@ -254,15 +254,25 @@ class TableSource(FileSource):
                     yield number, _object(line, f"location: {self._where}, line {number}")
             return
         separator = "\t" if self._table.suffix.lower() == ".tsv" else max(",;\t", key=text.partition("\n")[0].count)
-        rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-        last = 1
+        self._refuse_open_quotation(text, separator)
+        rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
         try:
             for row in rows:
-                yield (last := rows.line_num), row
+                yield rows.line_num, row
         except csv.Error as error:
-            said = f"line {last + 1}: not a valid row: {error}"
-            hint = ". A quotation mark is not closed" if "unexpected end" in str(error) else ""
-            raise ConfigError(f"location: {self._where}, {said}{hint}") from error
+            said = f"line {rows.line_num + 1}: not a valid row: {error}"
+            raise ConfigError(f"location: {self._where}, {said}") from error
+
+    def _refuse_open_quotation(self, text: str, separator: str) -> None:
+        """Refuses a table whose rest is one field; other marks out of place are read as they come."""
+        rows, last = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True), 0
+        try:
+            for _ in rows:
+                last = rows.line_num
+        except csv.Error as error:
+            if "unexpected end" in str(error):
+                said = f"line {last + 1}: not a valid row: a quotation mark is not closed"
+                raise ConfigError(f"location: {self._where}, {said}") from error
 
     def _refuse_large(self) -> None:
         if self._table.stat().st_size > MOST_BYTES:

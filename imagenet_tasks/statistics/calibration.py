@@ -10,7 +10,8 @@ WORTH = 1e-3  # nats a picture that another temperature has to gain
 def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """Returns the temperature that makes probabilities the most likely for what is true; 1 where none is better.
 
-    Guo et al., On Calibration of Modern Neural Networks, 2017.
+    Guo et al., On Calibration of Modern Neural Networks, 2017. As in Platt, Probabilistic Outputs for Support Vector
+    Machines, 1999, no picture counts as quite certain, so that a few that are all right make nothing certain.
 
     Args:
         probabilities: float (n, classes), of pictures that nothing was trained on.
@@ -18,11 +19,14 @@ def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """
 
     def surprise(log_temperature: float) -> float:
-        own = at_temperature(probabilities, float(np.exp(log_temperature)))[np.arange(len(labels)), labels]
-        return float(-np.log(np.maximum(own, LEAST)).mean())
+        logs = np.log(np.maximum(at_temperature(probabilities, float(np.exp(log_temperature))), LEAST))
+        own = logs[np.arange(len(labels)), labels]
+        others = (logs.sum(axis=1) - own) / (logs.shape[1] - 1)
+        return float(-((1 - doubt) * own + doubt * others).mean())
 
     if not len(labels):
         return 1.0
+    doubt = 1 / (len(labels) + 2)
     best = minimize_scalar(surprise, bounds=(np.log(0.1), np.log(10)), method="bounded")
     return float(np.exp(best.x)) if surprise(0.0) - best.fun > WORTH else 1.0
 

@@ -27,12 +27,12 @@ class Calibration:
     Attributes:
         temperature: at which they are as right as they say, on validation.
         usual: UNUSUAL_SHARE of the validation pictures have a highest probability below it, at that temperature.
-        false_alarms: the share of the test pictures that have.
+        false_alarms: the share of the test pictures that have; None without any.
     """
 
     temperature: float
     usual: float
-    false_alarms: float
+    false_alarms: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,4 +99,6 @@ def _calibrated(store: Store, dataset_mark: str, folder: str) -> Calibration | N
     temperature = fit_temperature(found["validation"], np.array(labels))
     validation, test = (at_temperature(found[s], temperature).max(axis=1) for s in ("validation", "test"))
     usual = float(np.quantile(validation, UNUSUAL_SHARE))
-    return Calibration(temperature=temperature, usual=usual, false_alarms=float((test < usual).mean()))
+    return Calibration(
+        temperature=temperature, usual=usual, false_alarms=float((test < usual).mean()) if len(test) else None
+    )

@@ -315,6 +315,11 @@ def test_predict_reads_a_folder_at_any_depth_into_a_table_and_says_what_it_could
     assert all(0.5 < float(row["probability_1"]) <= 1 and row["name_1"] for row in rows if not row["reason"])
 
 
+def test_predict_says_before_the_work_that_a_table_cannot_be_written(first, home, tmp_path):
+    done = command("predict", "--home", str(home), "--csv", str(tmp_path / "nowhere" / "a.csv"), str(home / "images"))
+    assert (done.returncode, done.stdout) == (1, "") and "nowhere" in done.stderr and "Traceback" not in done.stderr
+
+
 def test_predict_says_that_a_run_has_no_final_model_or_that_there_is_no_such_run(first, home, tmp_path):
     run_id = first[0]["run_id"]
     for asked, said in ((run_id, "has no final model"), ("nowhere", "there is no run 'nowhere'")):

@@ -128,6 +128,10 @@ SETS = {
         {},
         {"airfield": REST | TEST, "bar": REST | TEST},
     ),
+    "letters beside notes": (
+        ["a/airfield/1.jpg", "b/bar/1.jpg"], {"b/notes/a.txt": "x"}, {"airfield": ALL, "bar": ALL},
+    ),
+    "digits with folders of their own": (["0/0a/1.jpg", "0/0b/1.jpg", "1/1a/1.jpg"], {}, {"0": {"None": 2}, "1": ALL}),
     "signs that are called by a letter": (["A/1.jpg", "B/day 1/2.jpg"], {}, {"A": ALL, "B": ALL}),
     "letters by signer": (
         ["A/signer 1/1.jpg", "A/signer 2/1.jpg", "B/signer 1/1.jpg"], {}, {"A": {"None": 2}, "B": ALL},
@@ -199,6 +203,10 @@ REFUSED = {
     "HAM10000": (
         ["HAM10000_images_part_1/a.jpg", "HAM10000_images_part_2/b.jpg"],
         r"HAM10000_images_part_1 and HAM10000_images_part_2 hold all pictures, and are no classes\. Expected a folder",
+    ),
+    "pictures and masks in parts": (
+        [f"{part}/{what}/1.png" for part in ("train", "val") for what in ("images", "masks")],
+        r"images and masks hold all pictures and what is said of them",
     ),
     "ChestX-ray14": (["images_001/images/a.png", "images_002/images/b.png"], r"images_001 and images_002 hold all"),
     "Kaggle's dogs and cats": (["train/cat.0.jpg", "train/dog.0.jpg", "test1/1.jpg"], r"names of files are not taken"),
@@ -272,6 +280,28 @@ def test_an_empty_folder_is_a_class_whose_pictures_are_missing_unless_one_folder
     lay_out(tmp_path / "one", ["data/cat/1.jpg", "data/dog/1.jpg"], {})
     (tmp_path / "one" / "output").mkdir()
     assert read(tmp_path / "one") == {"cat": ALL, "dog": ALL}
+
+
+def test_links_are_pictures_by_their_endings_also_in_a_folder_that_is_called_images(tmp_path):
+    lay_out(tmp_path / "in" / ".annex", ["1", "2"], {})
+    for name in ("cat", "dog"):
+        (tmp_path / "in" / "images" / name).mkdir(parents=True)
+        (tmp_path / "in" / "images" / name / "1.jpg").symlink_to("../../.annex/1")
+        (tmp_path / "in" / "images" / name / "key").symlink_to("../../.annex/2")
+    assert read(tmp_path / "in") == {"cat": {"None": 2}, "dog": {"None": 2}}
+
+
+def test_many_files_that_are_no_pictures_do_not_hide_those_that_are(tmp_path, monkeypatch):
+    monkeypatch.setattr("imagenet_tasks.download.folder.MOST_NAMES", 2)
+    notes = {f"set/{name}/{place}.xml": "x" for name in ("Annotations", "Notes") for place in range(9)}
+    lay_out(tmp_path / "in", ["set/zoo/cat/1.jpg", "set/zoo/dog/1.jpg"], notes)
+    assert read(tmp_path / "in") == {"cat": ALL, "dog": ALL}
+
+
+def test_a_folder_of_more_files_than_are_looked_at_is_not_said_to_hold_no_picture(tmp_path, monkeypatch):
+    monkeypatch.setattr("imagenet_tasks.download.layout.MOST_PATHS", 3)
+    lay_out(tmp_path / "in", ["cat/1.jpg"], {f"notes/{place}.xml": "x" for place in range(9)})
+    assert set(read(tmp_path / "in")) == {"cat", "notes"}
 
 
 def test_links_across_the_folders_of_letters_end(tmp_path):

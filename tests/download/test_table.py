@@ -230,6 +230,14 @@ def test_what_is_no_table_of_files_and_labels_is_refused_with_its_line(data, nam
         classes_of_run(Store(data.parent / "home"), config.download, config.classes, named=False)
 
 
+@pytest.mark.parametrize(
+    "row", ['1.png,cat,"Rex" runs', '"1.png" ,cat,', '1.png,cat,"says \\"hi\\""', '1.png,cat,5" long']
+)
+def test_quotation_marks_out_of_place_in_a_row_are_no_trouble(data, row):
+    (data / "labels.csv").write_text(f"file,label,note\n{row}\n2.png,dog,\n")
+    assert list(found(data / "labels.csv")) == ["cat", "dog"]
+
+
 def test_whole_numbers_that_a_missing_one_made_fractions_are_read_as_they_were_meant(data):
     (data / "labels.jsonl").write_text('{"file": "1.png", "label": 1.0}\n{"file": "2.png", "label": 2}\n')
     assert list(found(data / "labels.jsonl")) == ["1", "2"]

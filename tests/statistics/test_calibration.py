@@ -34,6 +34,13 @@ def test_what_no_temperature_makes_better_is_left_alone(probabilities, labels):
     assert fit_temperature(probabilities, labels) == 1.0
 
 
+def test_a_few_pictures_that_are_all_right_make_nothing_certain():
+    probabilities = np.full((20, 3), 0.2, np.float32)
+    probabilities[:, 0] = 0.6
+    temperature = fit_temperature(probabilities, np.zeros(20, int))
+    assert 0.9 < at_temperature(probabilities, temperature)[0, 0] < 0.97
+
+
 def test_another_temperature_keeps_the_order_and_the_sum_and_stands_certainty():
     probabilities, _ = drawn(2.0, pictures=50)
     probabilities[0] = np.eye(10)[3]
