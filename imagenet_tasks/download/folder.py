@@ -164,7 +164,8 @@ class FolderSource(FileSource):
         if self._is_at_hand:
             level.pass_over_copies()
         if are_letters(level):
-            self._layout.append(f"the folders {', '.join(e.name for e in level.entries[:3])} only order the classes")
+            some = ", ".join(f"{level.where}{entry.name}" for entry in level.entries[:3])
+            self._layout.append(f"folders of letters, such as {some}, only order the classes")
             level.open_letters()
         return level
 
