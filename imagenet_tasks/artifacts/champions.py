@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Collection, Iterable
-from itertools import chain
+from itertools import chain, compress
 from pathlib import Path
 from typing import Any
 
@@ -176,13 +176,14 @@ def trained_on(store: Store, champion: Champion, image_ids: Collection[str]) -> 
     Raises:
         ArtifactError: where a file of what it was trained on is damaged.
     """
-    trial, folder = champion.model.trial, Dataset.KIND.folder_of(champion.model.trial.dataset)
-    there = [array for array in trial.added if store.is_complete(array.folder)]
-    added = (image_id for array in there for image_id in read_ids(store, array))
-    if not store.is_complete(folder) or len(there) < len(trial.added):
+    trial = champion.model.trial
+    folders = [Dataset.KIND.folder_of(trial.dataset), *(array.folder for array in trial.added)]
+    has_dataset, *has_added = map(store.is_complete, folders)
+    if not has_dataset or not all(has_added):
         log.warning("What the champion was trained on was pruned: whether it knows validation pictures is not known")
-    own = split_rows(store, Dataset.read(store, folder), "train") if store.is_complete(folder) else ()
-    return set(image_ids).intersection(chain((row.image_id for row in own), added))
+    own = split_rows(store, Dataset.find(store, trial.dataset), "train") if has_dataset else ()
+    added = (read_ids(store, array) for array in compress(trial.added, has_added))
+    return set(image_ids).intersection(chain((row.image_id for row in own), *added))
 
 
 def open_model(store: Store, champion: Champion) -> Path:

@@ -8,17 +8,18 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from imagenet_tasks.artifacts.champions import choose_champion
 from imagenet_tasks.artifacts.final import FinalModel
-from imagenet_tasks.commands.terminal import without_noise
 from imagenet_tasks.download.files import is_hidden
 from imagenet_tasks.download.layout import may_be_picture
 from imagenet_tasks.errors import ArtifactError, ConfigError
 from imagenet_tasks.store.storage import Store
-from imagenet_tasks.train.networks import Network, of_champion, of_final_model
 from imagenet_tasks.workflow.run import Run
+
+if TYPE_CHECKING:
+    from imagenet_tasks.train.networks import Network
 
 Answer = dict[str, Any]
 UNLIKE = "unlike the pictures of its classes"
@@ -41,6 +42,7 @@ def predict(options: argparse.Namespace) -> int:
     """Prints or writes the answers; returns 1 where a picture has none."""
     from rich.progress import track
 
+    from imagenet_tasks.commands.terminal import without_noise
     from imagenet_tasks.tasks.child import NOISE
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -99,21 +101,25 @@ def _below(folder: Path) -> Iterator[Path]:
         yield from (Path(where, name) for name in names)
 
 
-def _champions_network(store: Store, classes: str) -> Network:
+def _champions_network(store: Store, classes: str) -> "Network":
+    from imagenet_tasks.train.networks import of_champion
+
     return of_champion(store, choose_champion(store, [name.strip() for name in classes.split(",") if name.strip()]))
 
 
-def _final_network(store: Store, run_id: str) -> Network:
+def _final_network(store: Store, run_id: str) -> "Network":
     """Returns the final model's network of a run, named by its id or by its folder."""
+    from imagenet_tasks.train.networks import of_final_model
+
     for dag_id in store.names("runs"):
         try:
-            run = Run(store, dag_id, run_id)
-            keys = [key for key in store.names(f"runs/{dag_id}") if key in (run_id, run.run_key)]
+            runs = (Run(store, dag_id, run_id), Run(store, dag_id, run_id, run_key=run_id))
+            there = store.names(f"runs/{dag_id}")
         except (ConfigError, NotADirectoryError):  # what no run wrote
             continue
-        if not keys:
+        run = next((run for run in runs if run.run_key in there), None)
+        if run is None:
             continue
-        run.run_key, run.folder = keys[0], f"runs/{dag_id}/{keys[0]}"
         if made := run.result_of("build_final_model"):
             return of_final_model(store, FinalModel.from_dict(made), run.config.classes)
         raise ArtifactError(

@@ -55,7 +55,7 @@ class FolderSource(FileSource):
         location: the directory, fsspec URL or archive.
         max_bytes: a larger file or member is rejected unread.
         given_split: whether the parts of a split set are its sides; else all of them are one set of pictures.
-        unused: a file there that was looked into already, by the reason for which it is not used.
+        unused: why a file there that was looked into already is not used, by its name.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class FolderSource(FileSource):
         self._archives = Archives(max_bytes)
         self._entries: defaultdict[str, list[tuple[Entry, GivenSide | None]]] = defaultdict(list)
         self._passed_over: defaultdict[str, list[str]] = defaultdict(list)
-        self._unused = {name: why for why, name in (unused or {}).items()}
+        self._unused = unused or {}
         self._given_split, self._in_parts = given_split, False
         try:
             is_archive = bool(archive_suffix(name_of(root))) and root.is_file()

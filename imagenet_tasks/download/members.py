@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import IO, Any, cast
+from typing import IO, Any, NoReturn, cast
 
 import zstandard
 
@@ -128,7 +128,7 @@ class Archives:
             damage = f"damaged or cut at byte {end}: its first {len(members)} files are used, those behind are lost"
             log.warning("%s: %s", opened.where, damage)
 
-        def refuse() -> bytes:
+        def refuse() -> NoReturn:
             raise Rejected(RejectReason.TRUNCATED_TRANSFER, detail=damage)
 
         def file_of(member: tarfile.TarInfo) -> IO[bytes]:
@@ -150,11 +150,7 @@ class Archives:
 
         found = [Member(m.name, m.offset, partial(read, m), partial(open_, m)) for m in members if m.isreg()]
         if damage:  # a candidate of its own, so that the records and the report tell it
-            found.append(
-                Member(
-                    f"(damaged at byte {end})", end, refuse, partial(Opened, opened.file, 0, opened.where, opened.lock)
-                )
-            )
+            found.append(Member(f"(damaged at byte {end})", end, refuse, refuse))
         return found
 
     def _of_zip(self, opened: Opened) -> list[Member]:

@@ -190,7 +190,7 @@ def _open_folder(settings: DownloadConfig, open_fetcher: Callable[[], Fetcher]) 
     why = (
         str(problem).partition(": ")[2].partition(". ")[0] if problem else "none of its rows names a file that is there"
     )
-    unused = {f"a table that is not used ({why})": found.name}
+    unused = {found.name: f"a table that is not used ({why})"}
     folder = FolderSource(location, settings.max_bytes, given_split=settings.given_split, unused=unused)
     if len(folder.classes()) > 1:
         return folder

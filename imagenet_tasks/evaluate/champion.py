@@ -156,26 +156,16 @@ def _compare(
     mark = fingerprint(model=candidate.model.fingerprint, dataset=dataset.fingerprint, trials=trials)
     named = f"the champion ({present.model.trial.key} of run {present.run_id})"
     not_compared = f"this run's best, {said}, is not compared with {named}"
-    reason, rows, fresh = "", read_split(store, dataset, "validation"), np.empty(0, bool)
-    if present.split_by not in (None, dataset.split_by):
-        reason = "the pictures are split by other settings since"
-    else:
-        try:
-            known = trained_on(store, present, [row.image_id for row in rows])
-        except ArtifactError as error:
-            log.warning("What the champion was trained on cannot be read: %s", error)
-            reason = "what the champion was trained on is damaged"
-        else:
-            fresh = np.array([row.image_id not in known for row in rows])  # not all, where pictures changed their side
-            reason = "" if fresh.any() else "the champion has trained on all validation pictures of this run"
+    for before in present.compared:
+        if before.mark == mark:
+            return _Judgement("kept", before.why)
+    rows = read_split(store, dataset, "validation")
+    fresh, reason = _unseen(store, dataset, present, [row.image_id for row in rows])
     if reason:
         return _Judgement("kept", (
             f"{not_compared}: {reason}. To make this run's best the champion, delete the entry of these classes in "
             f"{KEY} and run again"
         ))  # fmt: skip
-    for before in present.compared:
-        if before.mark == mark:
-            return _Judgement("kept", before.why)
     try:
         answers = np.array(ask(present))
     except NetworkUnusable as error:
@@ -201,6 +191,22 @@ def _compare(
         return _Judgement("promoted", f"{said}, is beyond chance above {compared}")
     verb = "is beyond chance below" if high < 0 else "does not differ beyond chance from"
     return _Judgement("kept", f"this run's best, {said}, {verb} {compared}", mark)
+
+
+def _unseen(store: Store, dataset: Dataset, present: Champion, image_ids: Sequence[str]) -> tuple[np.ndarray, str]:
+    """Returns which pictures the champion has not trained on, bool (n,), and why they cannot judge it ('': they can).
+
+    Where pictures have changed their side, they are not all.
+    """
+    if present.split_by not in (None, dataset.split_by):
+        return np.zeros(len(image_ids), bool), "the pictures are split by other settings since"
+    try:
+        known = trained_on(store, present, image_ids)
+    except ArtifactError as error:
+        log.warning("What the champion was trained on cannot be read: %s", error)
+        return np.zeros(len(image_ids), bool), "what the champion was trained on is damaged"
+    fresh = np.array([image_id not in known for image_id in image_ids])
+    return fresh, "" if fresh.any() else "the champion has trained on all validation pictures of this run"
 
 
 def _lead(

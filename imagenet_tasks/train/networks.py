@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from imagenet_tasks.artifacts.final import FinalModel
 from imagenet_tasks.artifacts.references import Dataset
 from imagenet_tasks.errors import ArtifactError
 from imagenet_tasks.settings.classes import ImageClass
+from imagenet_tasks.statistics.calibration import at_temperature, fit_temperature
 from imagenet_tasks.store.storage import Store
 
 log = logging.getLogger(__name__)
@@ -45,7 +47,7 @@ class Network:
         rows_px: of a picture.
         columns_px: the same.
         open: checks its file, and returns the local path; raises ArtifactError or ChecksumMismatch.
-        calibration: None where its answers to its own pictures are not there.
+        calibrate: returns its calibration, None where its answers to its own pictures are not there.
     """
 
     called: str
@@ -53,7 +55,12 @@ class Network:
     rows_px: int
     columns_px: int
     open: Callable[[], Path]
-    calibration: Calibration | None
+    calibrate: Callable[[], Calibration | None]
+
+    @cached_property
+    def calibration(self) -> Calibration | None:
+        """What `calibrate` returns: who wants the labels alone needs none."""
+        return self.calibrate()
 
 
 def of_champion(store: Store, champion: Champion) -> Network:
@@ -64,8 +71,8 @@ def of_champion(store: Store, champion: Champion) -> Network:
             f"{100 * champion.validation_accuracy:.1f} % on validation, of run {champion.run_id}"
         ),
         classes=champion.classes, rows_px=champion.rows_px, columns_px=champion.columns_px,
-        open=lambda: open_model(store, champion),
-        calibration=_calibrated(store, champion.dataset, champion.model.folder),
+        open=partial(open_model, store, champion),
+        calibrate=partial(_calibration, store, champion.dataset, champion.model.folder),
     )  # fmt: skip
 
 
@@ -76,12 +83,12 @@ def of_final_model(store: Store, final: FinalModel, classes: tuple[ImageClass, .
         called=f"the mean of {', '.join(model.trial.key for model in final.models)}",
         classes=tuple(by_id[class_id] for class_id in final.class_ids),
         rows_px=final.rows_px, columns_px=final.columns_px,
-        open=lambda: store.open_file(final.folder, "model.keras"),
-        calibration=_calibrated(store, final.models[0].trial.dataset, final.folder),
+        open=partial(store.open_file, final.folder, "model.keras"),
+        calibrate=partial(_calibration, store, final.models[0].trial.dataset, final.folder),
     )  # fmt: skip
 
 
-def _calibrated(store: Store, dataset_mark: str, folder: str) -> Calibration | None:
+def _calibration(store: Store, dataset_mark: str, folder: str) -> Calibration | None:
     """Returns the calibration of a model by its answers that lie beside it."""
     try:
         dataset = Dataset.find(store, dataset_mark)
@@ -94,8 +101,6 @@ def _calibrated(store: Store, dataset_mark: str, folder: str) -> Calibration | N
             "The probabilities are as the network says them, since nothing is known to compare them with: %s", error
         )
         return None
-    from imagenet_tasks.statistics.calibration import at_temperature, fit_temperature
-
     temperature = fit_temperature(found["validation"], np.array(labels))
     validation, test = (at_temperature(found[s], temperature).max(axis=1) for s in ("validation", "test"))
     usual = float(np.quantile(validation, UNUSUAL_SHARE))

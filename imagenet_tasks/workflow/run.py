@@ -20,15 +20,16 @@ class Run:
         store: where it lies.
         dag_id: the workflow's id.
         run_id: the run's id as the workflow engine gives it; never used as a path.
+        run_key: the name of its folder where that is what is known of it; '' for that of its id.
     """
 
-    def __init__(self, store: Store, dag_id: str, run_id: str) -> None:
+    def __init__(self, store: Store, dag_id: str, run_id: str, *, run_key: str = "") -> None:
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,200}", dag_id):
             raise ConfigError(f"dag_id: {dag_id!r} cannot name a folder; expected letters, digits, '_', '.', '-'")
         self.store = store
         self.dag_id = dag_id
         self.run_id = run_id
-        self.run_key = safe_key(run_id)
+        self.run_key = run_key or safe_key(run_id)
         self.folder = f"runs/{dag_id}/{self.run_key}"
 
     def key(self, name: str) -> str:

@@ -32,6 +32,13 @@ def command(*arguments, **environment) -> subprocess.CompletedProcess:
     )
 
 
+def test_what_only_some_commands_need_is_not_imported_by_all():
+    """Each training's process starts so, too."""
+    code = "import imagenet_tasks.commands.main, sys; print({'numpy', 'rich', 'scipy', 'keras'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("set()\n", "")
+
+
 def test_config_prints_the_effective_settings_as_json():
     done = command("config", "--profile", "seed", "--set", "epochs=3", "--set", "classes=cobra,cow")
     assert (done.returncode, done.stderr) == (0, "")
