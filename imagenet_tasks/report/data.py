@@ -1,7 +1,7 @@
 """The report's figures on the pictures: what was downloaded, its quality, and whose labels are in doubt."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from imagenet_tasks.artifacts.quality import DataQuality, Flaws, LargestGroup
@@ -48,7 +48,7 @@ def collect_data(inputs: ReportInputs, files: Files) -> dict[str, Any]:
         "conflicts": _conflicts(dataset, files),
         "shown_groups": _groups(dataset, files, quality.largest_groups[:GROUPS]),
     } | {name: value for name, value in quality.as_dict().items() if name in Flaws.model_fields} | {
-        "warnings": [*changes, *_shortages(rows), *quality.warnings]
+        "warnings": [*changes, *_shortages(rows, {s.class_id: s.example for s in selections}), *quality.warnings]
     }  # fmt: skip
 
 
@@ -83,8 +83,13 @@ def _groups(dataset: Dataset, files: Files, groups: Sequence[LargestGroup]) -> l
     ]  # fmt: skip
 
 
-def _shortages(rows: list[dict[str, Any]]) -> list[str]:
-    """Returns a sentence for each class that is used with fewer pictures than were wanted, the shortest first."""
+def _shortages(rows: list[dict[str, Any]], examples: Mapping[str, str]) -> list[str]:
+    """Returns a sentence for each class that is used with fewer pictures than were wanted, the shortest first.
+
+    Args:
+        rows: of the classes.
+        examples: what was seen of one candidate that was rejected for the commonest reason, by class id; '' for none.
+    """
     short = sorted((row for row in rows if row["accepted"] < row["wanted"]), key=lambda row: row["accepted"])
     sentences = []
     for row in short[:SHORTAGES]:
@@ -92,6 +97,7 @@ def _shortages(rows: list[dict[str, Any]]) -> list[str]:
         sentences.append(
             f"{row['name']}: {row['accepted']} of {row['wanted']} pictures; "
             f"of {row['listed']} candidates rejected: {reasons or 'none'}"
+            f"{f'; such as {example}' if (example := examples[row['class_id']]) else ''}"
         )
     return sentences + ([f"{len(short) - SHORTAGES} more classes are short"] if len(short) > SHORTAGES else [])
 

@@ -213,6 +213,17 @@ def test_a_class_with_fewer_pictures_than_wanted_is_a_warning(build_run):
     assert sentence in figures["data"]["warnings"] and sentence in page.text
 
 
+def test_a_shortage_says_what_was_seen_of_one_candidate(build_run):
+    """So the byte from which on an archive is damaged is told."""
+    inputs = build_run(before=0.36)
+    first = inputs.selections[0]
+    seen = "<fox>.tar#(damaged at byte 512): damaged or cut at byte 512: its first 3 files are used"
+    short = first.model_copy(update={"accepted": first.wanted - 5, "example": seen})
+    _, page, figures = report(replace(inputs, selections=(short, *inputs.selections[1:])))
+    assert f"rejected: gone 7, timeout 3; such as {seen}" in page.text
+    assert any(warning.endswith(f"; such as {seen}") for warning in figures["data"]["warnings"])
+
+
 def test_drawn_pictures_are_named_as_such(build_run):
     _, page, _ = report(build_run(source="sample"))
     assert "say nothing about ImageNet" in page.text
