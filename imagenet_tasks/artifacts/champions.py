@@ -79,11 +79,9 @@ def read_entries(store: Store) -> dict[str, Any]:
         ArtifactError: where the file is damaged or was changed by hand.
     """
     try:
-        entries = store.read_json_if_there(KEY)
+        entries = store.read_json_if_there(KEY, {})
     except ArtifactError as error:
         raise ArtifactError(f"{error}{ADVICE}") from error
-    if entries is None and not store.exists(KEY):
-        return {}
     if not isinstance(entries, dict):
         found = type(entries).__name__
         raise ArtifactError(f"{store.path(KEY)}: expected one entry per list of classes, found a {found}{ADVICE}")

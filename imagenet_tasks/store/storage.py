@@ -160,8 +160,8 @@ class Store:
         """
         return self._parsed(key, self.read_bytes(key, at_most=MOST_JSON_BYTES + 1))
 
-    def read_json_if_there(self, key: str) -> Any:
-        """Returns the parsed JSON of a file, None where there is none. To ask first would list an object store.
+    def read_json_if_there(self, key: str, otherwise: Any = None) -> Any:
+        """Returns the parsed JSON of a file, `otherwise` where there is none. To ask first would list an object store.
 
         Raises:
             ArtifactError: where it is not JSON.
@@ -170,7 +170,7 @@ class Store:
             return self.read_json(key)
         except ArtifactError as error:
             if isinstance(error.__cause__, FileNotFoundError):
-                return None
+                return otherwise
             raise
 
     def read_all_json(self, keys: Sequence[str]) -> list[Any]:
