@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from airflow.sdk import (
@@ -45,6 +46,7 @@ from imagenet_tasks.settings.credentials import Credentials, make_credentials
 from imagenet_tasks.settings.profiles import find_profile, read_settings
 from imagenet_tasks.settings.texts import assignments
 from imagenet_tasks.settings.training import MAX_ROUNDS
+from imagenet_tasks.workflow.graph import END, PLAN, task_id, task_label
 
 log = logging.getLogger(__name__)
 DAG_ID = "imagenet_targeted_augmentation"
@@ -66,8 +68,11 @@ CANNOT_HELP = ConfigError, DataError, ArtifactError, NonFiniteLoss, AcceleratorM
 
 
 def _schedule() -> str | None:
-    wanted = os.environ.get("IMAGENET_SCHEDULE", "@weekly").strip()
-    return None if wanted.lower() in ("", "none") else wanted
+    wanted = os.environ.get("IMAGENET_SCHEDULE", "").strip()
+    if not wanted:  # nobody gains from training on drawn pictures every week
+        has_pictures = LOCATION and find_profile(PARAMS["profile"].value).download.source == "folder"
+        return "@weekly" if has_pictures else None
+    return None if wanted.lower() == "none" else wanted
 
 
 def _max_active_runs() -> int:
@@ -141,6 +146,16 @@ def _max_tasks() -> int:
     return conf.getint("core", "max_map_length")
 
 
+def step(make: Any = task, *, number: int = 1, **options: Any) -> Any:
+    """Makes a function a task of the graph, of this repair, which Airflow shows by the name that the table has."""
+    return lambda function: make(task_display_name=task_label(task_id(function.__name__, number)), **options)(function)
+
+
+def _group(name: str, label: str, **options: Any) -> TaskGroup:
+    """Returns a group that Airflow shows as one node until it is opened; the ids of its tasks do not have its name."""
+    return TaskGroup(name, group_display_name=label, prefix_group_id=False, **options)
+
+
 @dag(
     dag_id=DAG_ID,
     dag_display_name="ImageNet: train, repair, report",
@@ -173,7 +188,7 @@ def _max_tasks() -> int:
 def imagenet_targeted_augmentation() -> None:
     """Builds the graph."""
 
-    @task(
+    @step(
         execution_timeout=timedelta(hours=2),  # the first time it reads a URL list of millions of lines
         doc_md="Settles the settings and the classes of this run; a wrong setting fails here, before any work.",
     )
@@ -184,7 +199,7 @@ def imagenet_targeted_augmentation() -> None:
         with current_run() as run:
             return plan_run(run, profile, overrides, credentials=_credentials, max_tasks=_max_tasks())
 
-    @task(
+    @step(
         multiple_outputs=False,
         map_index_template="{{ task.op_kwargs['group']['name'] }}",
         execution_timeout=timedelta(hours=12),
@@ -198,7 +213,7 @@ def imagenet_targeted_augmentation() -> None:
         with current_run() as run:
             return download_class(run, group, credentials=_credentials, last_attempt=_is_last_attempt())
 
-    @task(
+    @step(
         map_index_template="{{ task.op_kwargs['group']['name'] }}",
         execution_timeout=timedelta(hours=4),
         doc_md="Decodes one class's pictures and resizes them, once.",
@@ -209,7 +224,7 @@ def imagenet_targeted_augmentation() -> None:
         with current_run() as run:
             return preprocess_class(run, group)
 
-    @task(
+    @step(
         outlets=[NEW_DATASET],
         doc_md="Splits by content hash into training, validation and test; too few pictures stop the run here.",
     )
@@ -223,7 +238,7 @@ def imagenet_targeted_augmentation() -> None:
                 get_current_context()["outlet_events"][NEW_DATASET].add(DATASET, extra=figures)
             return trials
 
-    @task(
+    @step(
         multiple_outputs=False,
         map_index_template="{{ task.op_kwargs['trial']['model'] }}, seed {{ task.op_kwargs['trial']['seed'] }}"
         "{% if task.op_kwargs['trial']['arm'] == 'labels' %}, labels {{ task.op_kwargs['trial']['fold'] + 1 }}"
@@ -236,7 +251,7 @@ def imagenet_targeted_augmentation() -> None:
     def train_baseline(trial: dict[str, Any]) -> dict[str, Any]:
         return _trained("train_baseline", trial=trial)
 
-    @task(
+    @step(
         multiple_outputs=False,
         inlets=[DATASET],  # what only an alias names, Airflow does not list
         doc_md="Measures the baseline on validation (which decides) and on test (which only reports).",
@@ -247,7 +262,7 @@ def imagenet_targeted_augmentation() -> None:
         with current_run() as run:
             return evaluate_baseline(run, list(models))
 
-    @task(
+    @step(
         multiple_outputs=False,
         trigger_rule="none_failed_min_one_success",
         execution_timeout=timedelta(hours=2),  # the champion may be asked about many pictures (ANSWERS_TIMEOUT_S)
@@ -268,17 +283,24 @@ def imagenet_targeted_augmentation() -> None:
                 events[NEW_CHAMPION].add(CHAMPION, extra=figures["champion"])
             return figures
 
-    downloaded = download_class.expand(group=plan_run())
-    trials = build_dataset(preprocess_class.expand(group=downloaded))
-    baseline = evaluate_baseline(train_baseline.expand(trial=trials))
-    report: Any = write_report()
+    with _group("pictures", "Pictures"):
+        downloaded = download_class.expand(group=plan_run())
+        trials = build_dataset(preprocess_class.expand(group=downloaded))
+    with _group("baseline", "Baseline"):
+        evaluation = evaluate_baseline(train_baseline.expand(trial=trials))
+    report = write_report()
     report.operator.operator_extra_links = (ReportLink(),)
-    end = _final_model(report)
-    _tune(trials, report)
-    evaluation: Any = baseline
+    with _group("final_model", "Final model"):
+        end = _final_model(report)
+    with _group("tuning", "Tuning"):
+        _tune(trials, report)
+    repair = _group("repair", "Repair")
+    further = _group("further_repairs", "Further repairs", parent_group=repair)
     for number in range(1, MAX_ROUNDS + 1):
-        with contextlib.nullcontext() if number == 1 else TaskGroup(f"round_{number}", tooltip=f"Repair {number}"):
-            evaluation = _repair(number, baseline, evaluation, end)
+        later = {"group_display_name": f"Repair {number}", "parent_group": further}
+        group = repair if number == 1 else TaskGroup(f"round_{number}", **later)
+        evaluation = _repair(number, group, evaluation, end)
+    evaluation >> end
 
 
 def _tune(trials: Any, report: Any) -> None:
@@ -289,14 +311,14 @@ def _tune(trials: Any, report: Any) -> None:
         report: the task that ends the graph.
     """
 
-    @task(doc_md="Hands on what is tuned; nothing, where `tune_candidates` asks for no tuning.")
+    @step(doc_md="Hands on what is tuned; nothing, where `tune_candidates` asks for no tuning.")
     def plan_tuning(trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
         from imagenet_tasks.tasks.tuning import plan_tuning
 
         with current_run() as run:
             return plan_tuning(run, list(trials))
 
-    @task(
+    @step(
         multiple_outputs=False,
         map_index_template="{{ task.op_kwargs['tuning']['name'] }}",
         execution_timeout=TRAIN_TIMEOUT,
@@ -307,7 +329,7 @@ def _tune(trials: Any, report: Any) -> None:
     def tune(tuning: dict[str, Any]) -> dict[str, Any]:
         return _trained("tune", tuning=tuning)
 
-    @task(
+    @step(
         multiple_outputs=False,
         trigger_rule="one_done",  # also of a tuning that failed the report is written, and says why
         doc_md="Chooses the best candidate of the tuning on validation; its settings are in the log and the report.",
@@ -324,7 +346,7 @@ def _tune(trials: Any, report: Any) -> None:
 def _final_model(report: Any) -> Any:
     """Adds what puts models together before the report; returns its first task, in which both branches meet."""
 
-    @task(
+    @step(
         trigger_rule="none_failed_min_one_success",
         doc_md="Lists the models that are put together as the final model; none, where the settings want none.",
     )
@@ -334,7 +356,7 @@ def _final_model(report: Any) -> Any:
         with current_run() as run:
             return plan_final_model(run)
 
-    @task(
+    @step(
         multiple_outputs=False,
         map_index_template="{{ task.op_kwargs['models'] | length }} models",
         execution_timeout=TRAIN_TIMEOUT,
@@ -357,36 +379,37 @@ def _final_model(report: Any) -> Any:
     return together
 
 
-def _repair(number: int, baseline: Any, previous: Any, end: Any) -> Any:
+def _repair(number: int, group: TaskGroup, previous: Any, end: Any) -> Any:
     """Adds a repair to the graph: the gate, and what follows below the goal; returns its evaluation.
 
     Args:
         number: of the repair, from 1.
-        baseline: the baseline's evaluation.
+        group: what its tasks lie in.
         previous: the evaluation of the round before.
         end: the task in which both branches meet.
     """
-    prefix = "" if number == 1 else f"round_{number}."
+    of_repair = partial(step, number=number)
 
-    @task.branch(
+    @of_repair(
+        task.branch,
         doc_md="Strictly below the goal, on validation: augment. Else: report. A second or third repair follows only "
-        "where `rounds` allows it and the last one beat training for longer."
+        "where `rounds` allows it and the last one beat training for longer.",
     )
     def check_accuracy(evaluation: dict[str, Any]) -> str:
         from imagenet_tasks.tasks.models import check_accuracy
 
         with current_run() as run:
             branch = check_accuracy(run, evaluation, round_number=number)
-        return {"augment": f"{prefix}plan_augmentation", "report": "plan_final_model"}[branch]
+        return task_id(PLAN, number) if branch == "augment" else END
 
-    @task(doc_md="Chooses the classes to repair by their figures on validation, and says why.")
-    def plan_augmentation(evaluation: dict[str, Any]) -> list[dict[str, Any]]:
+    @of_repair(doc_md="Chooses the classes to repair by their figures on validation, and says why.")
+    def plan_augmentation() -> list[dict[str, Any]]:
         from imagenet_tasks.tasks.repair import plan_augmentation
 
         with current_run() as run:
-            return plan_augmentation(run, evaluation, round_number=number, max_tasks=_max_tasks())
+            return plan_augmentation(run, round_number=number, max_tasks=_max_tasks())
 
-    @task(
+    @of_repair(
         map_index_template="{{ task.op_kwargs['group']['name'] }}",
         doc_md="Makes changed copies of one class's training pictures, by the policy of the settings.",
     )
@@ -396,14 +419,16 @@ def _repair(number: int, baseline: Any, previous: Any, end: Any) -> Any:
         with current_run() as run:
             return augment_class(run, group, round_number=number)
 
-    @task(doc_md="Lists the classes that new pictures are collected of; none, where no arm of the settings wants any.")
+    @of_repair(
+        doc_md="Lists the classes that new pictures are collected of; none, where no arm of the settings wants any."
+    )
     def plan_collection(planned: list[dict[str, Any]]) -> list[dict[str, Any]]:
         from imagenet_tasks.tasks.repair import plan_collection
 
         with current_run() as run:
             return plan_collection(run, list(planned), round_number=number, max_tasks=_max_tasks())
 
-    @task(
+    @of_repair(
         map_index_template="{{ task.op_kwargs['group']['name'] }}",
         execution_timeout=timedelta(hours=12),
         doc_md="Gets new training pictures of one class from the run's source: those that the first download did not "
@@ -417,19 +442,19 @@ def _repair(number: int, baseline: Any, previous: Any, end: Any) -> Any:
                 run, group, credentials=_credentials, last_attempt=_is_last_attempt(), round_number=number
             )
 
-    @task(
+    @of_repair(
         trigger_rule="none_failed_min_one_success",  # where nothing is to be collected, that is skipped
         doc_md="Lists the trainings of this repair: each arm with each seed.",
     )
     def plan_retraining(
-        planned: list[dict[str, Any]], copied: list[list[dict[str, Any]]], collected: list[list[dict[str, Any]]] | None
+        copied: list[list[dict[str, Any]]], collected: list[list[dict[str, Any]]] | None
     ) -> list[dict[str, Any]]:
         from imagenet_tasks.tasks.repair import plan_retraining
 
         with current_run() as run:
-            return plan_retraining(run, list(planned), list(copied), list(collected or ()), round_number=number)
+            return plan_retraining(run, list(copied), list(collected or ()), round_number=number)
 
-    @task(
+    @of_repair(
         multiple_outputs=False,
         map_index_template="{{ task.op_kwargs['trial']['arm'] }} {{ task.op_kwargs['trial']['model'] }}, "
         "seed {{ task.op_kwargs['trial']['seed'] }}",
@@ -440,34 +465,30 @@ def _repair(number: int, baseline: Any, previous: Any, end: Any) -> Any:
     def train_augmented(trial: dict[str, Any]) -> dict[str, Any]:
         return _trained("train_augmented", trial=trial)
 
-    @task(
+    @of_repair(
         multiple_outputs=False,
         doc_md="Measures the repair's arms, takes the best on validation, and tests on test whether it did better than "
         "training for longer, by more than chance.",
     )
-    def evaluate_augmented(
-        baseline: dict[str, Any],
-        previous: dict[str, Any],
-        planned: list[dict[str, Any]],
-        models: list[dict[str, Any]],
-    ) -> dict[str, Any]:
+    def evaluate_augmented(models: list[dict[str, Any]]) -> dict[str, Any]:
         from imagenet_tasks.tasks.models import evaluate_augmented
 
         with current_run() as run:
-            return evaluate_augmented(run, baseline, previous, list(planned), list(models), round_number=number)
+            return evaluate_augmented(run, list(models), round_number=number)
 
-    gate = check_accuracy(previous)
-    groups = plan_augmentation(previous)
+    with contextlib.nullcontext() if number == 1 else group:  # the first is seen while all groups are closed
+        gate = check_accuracy(previous)
+    with group:
+        groups = plan_augmentation()
+        copied = augment_class.expand(group=groups)
+        collected = collect_class.expand(group=plan_collection(groups))
+        trials = plan_retraining(copied, collected)
+        evaluation = evaluate_augmented(train_augmented.expand(trial=trials))
     gate >> Label("below the goal") >> groups
     if number == 1:
         gate >> Label("goal met") >> end
     else:  # a label would tie the end to the whole group and not to its gate
         gate >> end
-    copied = augment_class.expand(group=groups)
-    collected = collect_class.expand(group=plan_collection(groups))
-    trials = plan_retraining(groups, copied, collected)
-    evaluation = evaluate_augmented(baseline, previous, groups, train_augmented.expand(trial=trials))
-    evaluation >> end
     return evaluation
 
 

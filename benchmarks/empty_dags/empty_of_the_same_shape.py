@@ -73,6 +73,7 @@ def empty_of_the_same_shape() -> None:
     for number in range(1, ROUNDS + 1):
         with contextlib.nullcontext() if number == 1 else TaskGroup(f"round_{number}"):
             evaluation = _repair(number, evaluation, together)
+    evaluation >> together
 
 
 def _repair(number: int, previous: Any, end: Any) -> Any:
@@ -81,7 +82,7 @@ def _repair(number: int, previous: Any, end: Any) -> Any:
         return "plan_augmentation" if number == 1 else "plan_final_model"
 
     @task
-    def plan_augmentation(evaluation: int) -> list[int]:
+    def plan_augmentation() -> list[int]:
         return list(range(get_current_context()["params"]["augmented"]))
 
     @task
@@ -97,7 +98,7 @@ def _repair(number: int, previous: Any, end: Any) -> Any:
         return group
 
     @task
-    def plan_retraining(planned: list[int], copied: list[int], collected: list[int]) -> list[int]:
+    def plan_retraining(copied: list[int], collected: list[int]) -> list[int]:
         return list(range(get_current_context()["params"]["retrained"]))
 
     @task(**GPU)
@@ -108,13 +109,12 @@ def _repair(number: int, previous: Any, end: Any) -> Any:
     def evaluate_augmented(models: list[int]) -> int:
         return len(list(models))
 
-    gate, groups = check_accuracy(previous), plan_augmentation(previous)
+    gate, groups = check_accuracy(previous), plan_augmentation()
     gate >> groups
     gate >> end
     collected = collect_class.expand(group=plan_collection(groups))
-    retraining = plan_retraining(groups, augment_class.expand(group=groups), collected)
+    retraining = plan_retraining(augment_class.expand(group=groups), collected)
     evaluation = evaluate_augmented(train_augmented.expand(trial=retraining))
-    evaluation >> end
     return evaluation
 
 

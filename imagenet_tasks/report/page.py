@@ -15,7 +15,7 @@ from imagenet_tasks.report.svg import signed
 from imagenet_tasks.settings.config import RunConfig
 from imagenet_tasks.settings.profiles import shared_settings
 from imagenet_tasks.wording import HOW_TO_SHARE
-from imagenet_tasks.workflow.graph import parse_task_id
+from imagenet_tasks.workflow.graph import task_label
 
 CLASSES_PER_CHART = 30
 MOST_CURVES = 24  # of what more pictures are worth; the table has all
@@ -64,7 +64,7 @@ def _environment() -> jinja2.Environment:
         "percent": wording.percent, "points": wording.points, "interval": wording.interval, "number": wording.number,
         "p_value": wording.p_value, "duration": wording.duration, "moment": wording.moment, "goal": wording.goal,
         "plural": wording.plural, "said": settings.said, "direction": _direction, "span": wording.span,
-        "p_number": wording.p_number, "said_task": _said_task, "learning_rate": _learning_rate, "batch": _batch,
+        "p_number": wording.p_number, "said_task": task_label, "learning_rate": _learning_rate, "batch": _batch,
         "signed": signed,
     }  # fmt: skip
     return environment
@@ -186,13 +186,6 @@ def _direction(difference: float | None) -> str:
     if not difference:
         return ""
     return "up" if difference > 0 else "down"
-
-
-def _said_task(task: str) -> str:
-    """Returns what a task does; those of later rounds have the round before their name."""
-    known, round_number = parse_task_id(task)
-    said = known.label if known else task
-    return f"{said}, round {round_number}" if round_number > 1 else said
 
 
 def _learning_rate(history: list[dict[str, Any]]) -> str:

@@ -5,8 +5,10 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
+from imagenet_tasks.artifacts.references import AugmentationPlan, Evaluation
+from imagenet_tasks.errors import ArtifactError
 from imagenet_tasks.settings.training import MAX_ROUNDS
-from imagenet_tasks.workflow.graph import GATE, is_forced, task_id
+from imagenet_tasks.workflow.graph import BASELINE_EVALUATION, GATE, PLAN, REPAIR_EVALUATION, is_forced, task_id
 from imagenet_tasks.workflow.progress import Listener, Progress, Snapshot, log_line
 from imagenet_tasks.workflow.run import Run
 
@@ -21,6 +23,24 @@ def in_groups(items: Sequence[T], most: int) -> list[Sequence[T]]:
     """Returns the items in order, in at most so many groups of equal size: one item each where that suffices."""
     size = max(1, -(-len(items) // most))
     return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def evaluation_of(run: Run, round_number: int) -> Evaluation:
+    """Returns what a round of this run measured: 0 is the baseline's, others are those of the repairs."""
+    task = task_id(REPAIR_EVALUATION, round_number) if round_number else BASELINE_EVALUATION
+    return Evaluation.from_dict(_recorded(run, task))
+
+
+def plan_of(run: Run, round_number: int) -> AugmentationPlan:
+    """Returns the plan of a repair of this run."""
+    return AugmentationPlan.find(run.store, _recorded(run, task_id(PLAN, round_number))["fingerprint"])
+
+
+def _recorded(run: Run, task: str) -> Json:
+    result = run.result_of(task)
+    if result is None:
+        raise ArtifactError(f"{run.folder}: expected a record that {task} is done, found none; run {task} again")
+    return result
 
 
 def repairs_decided(result_of: Callable[[str], Json | None]) -> Iterator[int]:

@@ -6,14 +6,24 @@ from imagenet_tasks.artifacts import kinds
 from imagenet_tasks.artifacts.decision import Branch, Decision
 from imagenet_tasks.artifacts.figures import Comparison, Metrics, RepairComparison
 from imagenet_tasks.artifacts.final import FinalModel
-from imagenet_tasks.artifacts.references import AugmentationPlan, Dataset, Evaluation, TrainedModel, Trial
+from imagenet_tasks.artifacts.references import Dataset, Evaluation, TrainedModel, Trial
 from imagenet_tasks.artifacts.training import TrainingRecord, read_history
 from imagenet_tasks.errors import ArtifactError, without_secrets
 from imagenet_tasks.settings.training import CONTROL, own_epochs
 from imagenet_tasks.store.storage import Store
-from imagenet_tasks.tasks.common import LOG, Json, log, progress_of, repairs_decided, salt_of, say
+from imagenet_tasks.tasks.common import (
+    LOG,
+    Json,
+    evaluation_of,
+    log,
+    plan_of,
+    progress_of,
+    repairs_decided,
+    salt_of,
+    say,
+)
 from imagenet_tasks.train import Work, load_keras
-from imagenet_tasks.workflow.graph import BASELINE_EVALUATION, REPAIR_EVALUATION, task_id
+from imagenet_tasks.workflow.graph import REPAIR_EVALUATION, task_id
 from imagenet_tasks.workflow.progress import Listener
 from imagenet_tasks.workflow.run import Run
 
@@ -166,16 +176,11 @@ def _go_on(run: Run, evaluation: Evaluation, round_number: int) -> tuple[Branch,
     return "augment", f"; {said}{100 * gain:.1f} points: repair {round_number} of {rounds} follows"
 
 
-def evaluate_augmented(
-    run: Run, baseline: Json, previous: Json, planned: Sequence[Json], models: Sequence[Json], *, round_number: int = 1
-) -> Json:
+def evaluate_augmented(run: Run, models: Sequence[Json], *, round_number: int = 1) -> Json:
     """Measures one repair's models, takes the best arm and compares it; returns the Evaluation of that.
 
     Args:
-        run: whose settings and record.
-        baseline: the Evaluation of the baseline.
-        previous: that of the round before.
-        planned: what `plan_augmentation` returned.
+        run: whose settings and records: of the plan, of the baseline, and of the round before.
         models: the repair's.
         round_number: of the repair.
     """
@@ -187,9 +192,9 @@ def evaluate_augmented(
             run.store,
             _dataset_of(run.store, trained),
             trained,
-            baseline=Evaluation.from_dict(baseline),
-            previous=Evaluation.from_dict(previous),
-            repaired=[c.label for c in AugmentationPlan.find(run.store, planned[0]["plan"]).targeted],
+            baseline=evaluation_of(run, 0),
+            previous=evaluation_of(run, round_number - 1),
+            repaired=[c.label for c in plan_of(run, round_number).targeted],
             salt=salt_of(run, "evaluate_augmented"),
         )
         record["result"] = augmented.as_dict()
@@ -220,7 +225,7 @@ def plan_final_model(run: Run) -> list[list[Json]]:
 def _last_evaluation(run: Run) -> Evaluation:
     measured = (run.result_of(task_id(REPAIR_EVALUATION, number)) for number in repairs_decided(run.result_of))
     repairs = [Evaluation.from_dict(each) for each in measured if each]
-    return max(repairs, key=lambda e: e.rank, default=None) or Evaluation.from_dict(run.result_of(BASELINE_EVALUATION))
+    return max(repairs, key=lambda e: e.rank, default=None) or evaluation_of(run, 0)
 
 
 def build_final_model(run: Run, models: Sequence[Json], *, only_reuse: bool = False) -> Json:

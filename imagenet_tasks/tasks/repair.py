@@ -13,7 +13,6 @@ from imagenet_tasks.artifacts.references import (
     ClassArray,
     Dataset,
     DatasetClass,
-    Evaluation,
     Regime,
     Trial,
 )
@@ -22,7 +21,18 @@ from imagenet_tasks.settings.config import MAX_IMAGES_PER_CLASS
 from imagenet_tasks.settings.credentials import Credentials
 from imagenet_tasks.settings.training import COLLECTING, HARDEST, REGIMES, ArmName
 from imagenet_tasks.tasks.child import run_in_child
-from imagenet_tasks.tasks.common import LOG, MOST_TASKS, Json, in_groups, log, progress_of, salt_of, say
+from imagenet_tasks.tasks.common import (
+    LOG,
+    MOST_TASKS,
+    Json,
+    evaluation_of,
+    in_groups,
+    log,
+    plan_of,
+    progress_of,
+    salt_of,
+    say,
+)
 from imagenet_tasks.tasks.pictures import Unlock, no_credentials, nothing_of, unlock
 from imagenet_tasks.workflow.graph import task_id
 from imagenet_tasks.workflow.progress import Listener
@@ -32,12 +42,11 @@ DRAW = 3  # times the pictures that are wanted: the hardest third of new ones is
 CHOOSE_TIMEOUT_S = 3600.0
 
 
-def plan_augmentation(run: Run, evaluation: Json, *, round_number: int = 1, max_tasks: int = MOST_TASKS) -> list[Json]:
+def plan_augmentation(run: Run, *, round_number: int = 1, max_tasks: int = MOST_TASKS) -> list[Json]:
     """Chooses the classes to repair, for each arm; returns groups of those to copy pictures of, to map over.
 
     Args:
-        run: whose settings.
-        evaluation: the Evaluation of the round before: for the first repair, of the baseline.
+        run: whose settings, and whose evaluation of the round before.
         round_number: of the repair.
         max_tasks: into how many groups the classes may be parted.
     """
@@ -45,7 +54,7 @@ def plan_augmentation(run: Run, evaluation: Json, *, round_number: int = 1, max_
     with run.task(task_id("plan_augmentation", round_number)) as record:
         from imagenet_tasks.augment.stage import plan_augmentation as plan_classes
 
-        measured = Evaluation.from_dict(evaluation)
+        measured = evaluation_of(run, round_number - 1)
         dataset = Dataset.find(run.store, measured.model.trial.dataset)
         plan, record["reused"] = plan_classes(
             run.store, config.augment, dataset, measured, arms=config.train.arms,
@@ -245,23 +254,21 @@ def _taken(run: Run, plan: AugmentationPlan, member: DatasetClass) -> set[str]:
 
 
 def plan_retraining(
-    run: Run, planned: Sequence[Json], copied: Sequence[Sequence[Json]], collected: Sequence[Sequence[Json]],
-    *, round_number: int = 1,
-) -> list[Json]:  # fmt: skip
+    run: Run, copied: Sequence[Sequence[Json]], collected: Sequence[Sequence[Json]], *, round_number: int = 1
+) -> list[Json]:
     """Returns the trials of a repair, each arm with each seed, to map over; an arm that changes nothing is left out.
 
     All take as many steps: an epoch shows as many pictures as 'targeted' trains on.
 
     Args:
-        run: whose settings.
-        planned: what `plan_augmentation` returned.
+        run: whose settings and plan.
         copied: what `augment_class` handed on.
         collected: what `collect_class` handed on; empty where no arm wanted any.
         round_number: of the repair.
     """
     train = run.config.train
     with run.task(task_id("plan_retraining", round_number)) as record:
-        plan = AugmentationPlan.find(run.store, planned[0]["plan"])
+        plan = plan_of(run, round_number)
         if not plan.before:
             raise ArtifactError("plan_retraining: the plan is of an earlier version; run plan_augmentation again")
         before = sorted((model.trial for model in plan.before), key=lambda trial: trial.seed)

@@ -22,7 +22,8 @@ class Taken:
 
     `how` is 'each' for one task per value of `task`'s list, 'all' for the list of what all of `task` returned, 'one'
     for what `task` returned; 'previous' is the evaluation of the round before, and for the first repair that of the
-    baseline.
+    baseline. What comes from further back a task reads in the run's records: in the graph it would be an edge past all
+    that is between.
     """
 
     how: Literal["each", "all", "one", "previous"]
@@ -36,7 +37,7 @@ class Task:
     Attributes:
         name: its id in the graph, and the name of its function.
         module: of `tasks/`, in which that is.
-        label: what people read of it.
+        label: what people read of it, in the report and on the node of Airflow's graph: some 24 letters.
         part: the step of the report's path that it belongs to; '' for what is beside the path.
         step: what `force` calls it; '' for a task that is done anew in each run.
         takes: its parameters, but the run.
@@ -67,18 +68,17 @@ class Task:
         return next((name for name, taken in self.takes.items() if taken.how == "each"), None)
 
 
-_PREVIOUS = {"evaluation": Taken("previous")}
 _picture_task = partial(Task, module="pictures", part="Get the pictures")
 _tuning_task = partial(Task, module="tuning", part="")
 _repair_task = partial(Task, is_repair=True)
 TASKS = (
-    _picture_task(name="plan_run", label="Settle the settings and classes"),
+    _picture_task(name="plan_run", label="Check the settings"),
     _picture_task(
-        name="download_class", label="Get each class's pictures", step="download",
+        name="download_class", label="Get the pictures", step="download",
         takes={"group": Taken("each", "plan_run")}, item="class", makes=kinds.SELECTION,
     ),
     _picture_task(
-        name="preprocess_class", label="Decode and resize them", step="preprocess",
+        name="preprocess_class", label="Resize the pictures", step="preprocess",
         takes={"group": Taken("each", "download_class")}, item="class", makes=kinds.ARRAY,
     ),
     _picture_task(
@@ -94,27 +94,27 @@ TASKS = (
         takes={"models": Taken("all", "train_baseline")}, makes=kinds.EVALUATION,
     ),
     _tuning_task(
-        name="plan_tuning", label="Settle whether to tune", takes={"trials": Taken("one", "build_dataset")},
+        name="plan_tuning", label="Plan the tuning", takes={"trials": Taken("one", "build_dataset")},
     ),
     _tuning_task(
-        name="tune", label="Train the candidates of the tuning", step="train",
+        name="tune", label="Train the candidates", step="train",
         takes={"tuning": Taken("each", "plan_tuning")}, item="trial", makes=kinds.MODEL, trains=True, is_extra=True,
     ),
     _tuning_task(name="choose_settings", label="Choose the best settings", after=("tune",)),
     _repair_task(
         name="check_accuracy", module="models", label="Compare with the goal", part="Compare with the goal",
-        takes=_PREVIOUS,
+        takes={"evaluation": Taken("previous")},
     ),
     _repair_task(
-        name="plan_augmentation", module="repair", label="Choose the classes to repair",
-        part="Choose and add pictures", step="augment", takes=_PREVIOUS, after=("check_accuracy",), makes=kinds.PLAN,
+        name="plan_augmentation", module="repair", label="Choose classes to repair",
+        part="Choose and add pictures", step="augment", after=("check_accuracy",), makes=kinds.PLAN,
     ),
     _repair_task(
         name="augment_class", module="repair", label="Make changed copies", part="Choose and add pictures",
         step="augment", takes={"group": Taken("each", "plan_augmentation")}, item="class", makes=kinds.COPIES,
     ),
     _repair_task(
-        name="plan_collection", module="repair", label="List the classes to collect", part="Choose and add pictures",
+        name="plan_collection", module="repair", label="Plan new pictures", part="Choose and add pictures",
         takes={"planned": Taken("one", "plan_augmentation")},
     ),
     _repair_task(
@@ -122,11 +122,8 @@ TASKS = (
         step="augment", takes={"group": Taken("each", "plan_collection")}, item="class", makes=kinds.COLLECTED,
     ),
     _repair_task(
-        name="plan_retraining", module="repair", label="List the trainings of the repair", part="Train again",
-        takes={
-            "planned": Taken("one", "plan_augmentation"), "copied": Taken("all", "augment_class"),
-            "collected": Taken("all", "collect_class"),
-        },
+        name="plan_retraining", module="repair", label="Plan the trainings", part="Train again",
+        takes={"copied": Taken("all", "augment_class"), "collected": Taken("all", "collect_class")},
     ),
     _repair_task(
         name="train_augmented", module="models", label="Train again", part="Train again", step="retrain",
@@ -134,13 +131,10 @@ TASKS = (
     ),
     _repair_task(
         name="evaluate_augmented", module="models", label="Measure and compare", part="Compare", step="reevaluate",
-        takes={
-            "baseline": Taken("one", "evaluate_baseline"), "previous": Taken("previous"),
-            "planned": Taken("one", "plan_augmentation"), "models": Taken("all", "train_augmented"),
-        }, makes=kinds.EVALUATION,
+        takes={"models": Taken("all", "train_augmented")}, makes=kinds.EVALUATION,
     ),
     Task(
-        name="plan_final_model", module="models", label="List the models to put together",
+        name="plan_final_model", module="models", label="Plan the final model",
         part="Put the models together",
     ),
     Task(
@@ -149,12 +143,12 @@ TASKS = (
         is_extra=True,
     ),
     Task(
-        name="write_report", module="report", label="Write this report", part="Report", step="report",
+        name="write_report", module="report", label="Write the report", part="Report", step="report",
         after=("plan_final_model", "build_final_model", "choose_settings"),
     ),
 )  # fmt: skip
 GATE = "check_accuracy"  # below the goal its round goes on; else the end follows
-BASELINE_EVALUATION, REPAIR_EVALUATION = "evaluate_baseline", "evaluate_augmented"
+BASELINE_EVALUATION, PLAN, REPAIR_EVALUATION = "evaluate_baseline", "plan_augmentation", "evaluate_augmented"
 END, FINAL, REPORT = "plan_final_model", "build_final_model", "write_report"  # both branches meet in the first
 REPAIR = tuple(t for t in TASKS if t.is_repair)
 BEFORE_REPAIR, AFTER_REPAIR = TASKS[: TASKS.index(REPAIR[0])], TASKS[TASKS.index(REPAIR[-1]) + 1 :]
@@ -177,6 +171,13 @@ def parse_task_id(task_id: str) -> tuple[Task | None, int]:
     prefix, _, name = task_id.rpartition(".")
     number = prefix.removeprefix("round_")
     return _BY_NAME.get(name), int(number) if number.isdecimal() else 1
+
+
+def task_label(task_id: str) -> str:
+    """Returns what people read of a task, by its id; those of later repairs have the round behind it."""
+    known, number = parse_task_id(task_id)
+    label = known.label if known else task_id
+    return f"{label}, round {number}" if number > 1 else label
 
 
 def parts(tasks: Iterable[Task]) -> dict[str, list[str]]:

@@ -33,8 +33,7 @@ def sources(taken: graph.Taken, number: int) -> set[str]:
     """The tasks whose values a parameter takes."""
     if taken.how == "previous":
         return {graph.task_id(graph.REPAIR_EVALUATION, number - 1) if number > 1 else graph.BASELINE_EVALUATION}
-    rounds = range(1, number + 1) if taken.how == "rounds" else [number]
-    return {id_in(taken.task, each) for each in rounds}
+    return {id_in(taken.task, number)}
 
 
 def test_the_dag_has_the_tasks_of_the_table_in_its_order(dag: Any) -> None:
@@ -50,9 +49,9 @@ def test_a_task_of_the_dag_takes_what_the_table_says_and_waits_for_no_other(dag:
     task, number = TABLE[task_id]
     expected = {source for taken in task.takes.values() for source in sources(taken, number)}
     expected |= {id_in(name, number) for name in task.after}
-    if task.name == graph.END:  # it follows each gate, and each repair
-        ends = (graph.GATE, graph.REPAIR_EVALUATION)
-        expected |= {graph.task_id(name, n) for name in ends for n in range(1, MAX_ROUNDS + 1)}
+    if task.name == graph.END:  # it follows each gate, and the last repair, behind which there is none
+        expected |= {graph.task_id(graph.GATE, n) for n in range(1, MAX_ROUNDS + 1)}
+        expected |= {graph.task_id(graph.REPAIR_EVALUATION, MAX_ROUNDS)}
     assert dag.get_task(task_id).upstream_task_ids == expected
 
 
@@ -67,6 +66,41 @@ def test_a_task_of_the_dag_maps_over_what_the_table_says_and_is_named_by_it(dag:
     else:
         assert set(found.op_kwargs) <= set(task.takes)
         assert len(found.op_args) + len(found.op_kwargs) == len(task.takes)
+
+
+@pytest.mark.parametrize("task_id", TABLE)
+def test_a_task_is_called_as_the_table_says_in_words_that_fit_on_its_node(dag: Any, task_id: str) -> None:
+    assert dag.get_task(task_id).task_display_name == graph.task_label(task_id)
+    assert len(TABLE[task_id][0].label) <= 24
+
+
+def test_while_its_groups_are_closed_the_graph_is_one_line_with_the_repair_and_the_tuning_beside_it(dag: Any) -> None:
+    """As it opens in Airflow; each further edge would cross it."""
+
+    def seen(task_id: str) -> str:
+        group = dag.get_task(task_id).task_group
+        while group.parent_group and not group.parent_group.is_root:
+            group = group.parent_group
+        return str(group.label or task_id)
+
+    edges = {(seen(task.task_id), seen(below)) for task in dag.tasks for below in task.downstream_task_ids}
+    assert {edge for edge in edges if len(set(edge)) > 1} == {
+        ("Pictures", "Baseline"),
+        ("Baseline", "check_accuracy"),
+        ("check_accuracy", "Repair"),
+        ("check_accuracy", "Final model"),
+        ("Repair", "Final model"),
+        ("Final model", "write_report"),
+        ("Pictures", "Tuning"),
+        ("Tuning", "write_report"),
+    }
+
+
+def test_further_repairs_lie_in_a_group_of_their_own(dag: Any) -> None:
+    groups = dag.task_group.get_task_group_dict()
+    assert [groups[f"round_{n}"].label for n in (2, 3)] == ["Repair 2", "Repair 3"]
+    assert set(groups["further_repairs"].children) == {"round_2", "round_3"}
+    assert groups["further_repairs"].parent_group.label == "Repair"
 
 
 def test_only_what_trains_goes_to_the_gpu_queue_and_pool(dag: Any) -> None:
@@ -173,15 +207,32 @@ def test_it_does_not_catch_up_and_two_runs_may_go_on_at_once(dag: Any) -> None:
     assert dag.max_active_runs == 2
 
 
+YOURS = {"IMAGENET_PROFILE": "best", "IMAGENET_LOCATION": "/pictures"}
+WEEKLY = "0 0 * * 0"
+
+
 @pytest.mark.parametrize(
-    ("value", "expected"), [(None, "0 0 * * 0"), ("none", None), ("", None), ("30 4 * * 1", "30 4 * * 1")]
+    ("environment", "expected"),
+    [
+        ({}, None),
+        ({"IMAGENET_SCHEDULE": ""}, None),
+        ({"IMAGENET_PROFILE": "best"}, None),  # of which pictures?
+        ({"IMAGENET_LOCATION": "/pictures"}, None),  # the profile draws its own
+        (YOURS, WEEKLY),
+        (YOURS | {"IMAGENET_SCHEDULE": " "}, WEEKLY),
+        (YOURS | {"IMAGENET_SCHEDULE": "None"}, None),
+        (YOURS | {"IMAGENET_SCHEDULE": "30 4 * * 1"}, "30 4 * * 1"),
+        ({"IMAGENET_SCHEDULE": "@weekly"}, WEEKLY),
+    ],
 )
-def test_the_schedule_is_weekly_unless_the_environment_sets_another(
-    monkeypatch: pytest.MonkeyPatch, value: str | None, expected: str | None
+def test_it_runs_weekly_where_the_environment_names_pictures_and_else_only_by_a_schedule_that_it_sets(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], expected: str | None
 ) -> None:
-    monkeypatch.delenv("IMAGENET_SCHEDULE", raising=False)
-    if value is not None:
-        monkeypatch.setenv("IMAGENET_SCHEDULE", value)
+    for name in ("IMAGENET_SCHEDULE", *YOURS):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delitem(sys.modules, "imagenet_form")  # which is read again, too
     assert getattr(read_dag_file()[DAG_ID]().timetable, "expression", None) == expected
 
 

@@ -262,7 +262,7 @@ def test_redis_hands_no_training_that_still_runs_to_a_second_worker(services):
         *(
             ("MAX_ACTIVE_RUNS", "2"),
             ("MEMORY_GB", ""),
-            ("SCHEDULE", "@weekly"),
+            ("SCHEDULE", ""),
             ("PROFILE", "sample"),
             ("LOCATION", ""),
         ),

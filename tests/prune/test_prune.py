@@ -59,11 +59,11 @@ def make_run(store, pictures: Path, name: str, *, images: int, accuracy: float, 
 
     baseline = models.evaluate_baseline(run, [train("train_baseline", trial) for trial in trials])
     models.check_accuracy(run, baseline)
-    groups = repair.plan_augmentation(run, baseline)
+    groups = repair.plan_augmentation(run)
     copied = [repair.augment_class(run, group) for group in groups]
     collected = [repair.collect_class(run, group) for group in repair.plan_collection(run, groups)]
-    retrained = [train("train_augmented", trial) for trial in repair.plan_retraining(run, groups, copied, collected)]
-    models.evaluate_augmented(run, baseline, baseline, groups, retrained)
+    retrained = [train("train_augmented", trial) for trial in repair.plan_retraining(run, copied, collected)]
+    models.evaluate_augmented(run, retrained)
     if champion:
         promote(store, dataset, [Evaluation.from_dict(baseline)], run, profile="best", drawn=False, ask=list)
     run.store.write_json(run.key("run.json"), {"written_s": time.time()})

@@ -10,7 +10,7 @@ from imagenet_tasks.artifacts.decision import Decision
 from imagenet_tasks.artifacts.references import AugmentationPlan
 from imagenet_tasks.errors import ArtifactError
 from imagenet_tasks.report import study, wording
-from imagenet_tasks.report.page import _batch, _said_task
+from imagenet_tasks.report.page import _batch
 from imagenet_tasks.report.repair import _did
 from imagenet_tasks.report.stage import write_report
 from imagenet_tasks.settings.config import POLICIES, STRATEGIES, TRANSFORMS
@@ -338,8 +338,3 @@ def test_calibration_best_epoch_and_learning_rate_are_in_the_models_table(build_
 def test_a_halved_batch_is_said():
     assert _batch({"batch_size": 32}, 64) == "32, halved from 64: out of device memory"
     assert _batch({"batch_size": 64}, 64) == "64"
-
-
-def test_a_task_of_a_later_round_is_named_with_it():
-    assert _said_task("round_2.plan_augmentation") == "Choose the classes to repair, round 2"
-    assert _said_task("something_new") == "something_new"

@@ -22,6 +22,7 @@ from imagenet_tasks.artifacts.references import (
     Trial,
 )
 from imagenet_tasks.download import stage as download_stage
+from imagenet_tasks.errors import ArtifactError
 from imagenet_tasks.evaluate.stage import evaluate_baseline
 from imagenet_tasks.evaluate.suspects import find_suspects
 from imagenet_tasks.settings.profiles import make_config
@@ -65,7 +66,9 @@ def evaluated(store: Store, chosen: str = "targeted", *, accuracy: float = 0.3) 
 ADDED_BEFORE = ClassArray(class_id=COW, fingerprint="before", count=3)
 
 
-def planned(run: Run, where, *, before: str = "baseline", **changes) -> tuple[Dataset, list[dict]]:
+def planned(
+    run: Run, where, *, before: str = "baseline", round_number: int = 1, **changes
+) -> tuple[Dataset, AugmentationPlan]:
     """A dataset, and a plan for it; the model that is repaired was trained with pictures of the round before."""
     dataset = small_dataset(run.store, where)
     added = (ADDED_BEFORE,) if before != "baseline" else ()
@@ -77,9 +80,15 @@ def planned(run: Run, where, *, before: str = "baseline", **changes) -> tuple[Da
     plan = AugmentationPlan(
         **{"fingerprint": f"p{before}", "strategy": "recall", "chosen": (), "before": tuple(trained)} | changes
     )
+    is_planned(run, plan, round_number)
+    return dataset, plan
+
+
+def is_planned(run: Run, plan: AugmentationPlan, round_number: int = 1) -> None:
     with run.store.publish(plan.folder) as folder:
         plan.write_to(folder)
-    return dataset, [{"name": "n", "plan": plan.fingerprint, "chosen": []}]
+    with run.task(graph.task_id("plan_augmentation", round_number)) as record:
+        record["result"] = {"fingerprint": plan.fingerprint}
 
 
 def pictures_of(count: int, *arms: str) -> dict:
@@ -123,8 +132,8 @@ def test_a_part_of_the_pictures_is_trained_on_as_long_as_so_few_need(
 
 def test_a_repair_trains_each_arm_with_each_seed_and_what_was_the_best_baseline(start, tmp_path):
     run = start(seeds=2, arms="targeted")
-    _, groups = planned(run, tmp_path / "data")
-    trials = repair.plan_retraining(run, groups, [[pictures_of(5, "targeted")]], [])
+    planned(run, tmp_path / "data")
+    trials = repair.plan_retraining(run, [[pictures_of(5, "targeted")]], [])
     assert [(t["arm"], t["seed"], t["model"], t["round"]) for t in trials] == [
         ("longer", 0, "convnet2", 1), ("longer", 1, "convnet2", 1),
         ("targeted", 0, "convnet2", 1), ("targeted", 1, "convnet2", 1),
@@ -133,33 +142,33 @@ def test_a_repair_trains_each_arm_with_each_seed_and_what_was_the_best_baseline(
 
 def test_a_repair_trains_the_model_that_the_settings_name(start, tmp_path):
     run = start(retrain_model="convnet5", seeds=1, rows_px=68, columns_px=45)
-    _, groups = planned(run, tmp_path / "data")
-    trials = repair.plan_retraining(run, groups, [], [[pictures_of(5, "collect")]])
+    planned(run, tmp_path / "data")
+    trials = repair.plan_retraining(run, [], [[pictures_of(5, "collect")]])
     assert {t["model"] for t in trials} == {"convnet5"}
 
 
 def test_a_later_repair_goes_on_with_the_pictures_of_the_best_arm_in_each_of_its_arms(start, tmp_path):
     run = start(arms="collect", rounds=2, seeds=1)
-    _, groups = planned(run, tmp_path / "data", before="collect")
+    planned(run, tmp_path / "data", before="collect", round_number=2)
     added = [[pictures_of(5, "targeted")]], [[pictures_of(4, "collect")]]
-    trials = [Trial.from_dict(t) for t in repair.plan_retraining(run, groups, *added, round_number=2)]
+    trials = [Trial.from_dict(t) for t in repair.plan_retraining(run, *added, round_number=2)]
     assert {t.arm: [a.count for a in t.added] for t in trials} == {"longer": [3], "collect": [3, 4], "targeted": [3, 5]}
     assert trials[0].key == "longer-convnet2-seed0-round2"
 
 
 def test_all_arms_are_trained_for_as_many_steps_as_the_studys_repair(start, tmp_path):
     run = start(arms="collect,untargeted", seeds=1)
-    dataset, groups = planned(run, tmp_path / "data")
+    dataset, _ = planned(run, tmp_path / "data")
     added = [[pictures_of(30, "targeted"), pictures_of(9, "untargeted")]], [[pictures_of(7, "collect")]]
-    trials = repair.plan_retraining(run, groups, *added)
+    trials = repair.plan_retraining(run, *added)
     assert {t["epoch_pictures"] for t in trials} == {sum(c.train for c in dataset.classes) + 30}
 
 
 def trials_of(start, tmp_path, *, before: dict | None = None, **settings) -> dict[str, Trial]:
     """The trials of a repair that copies five pictures, by arm; and the run's record of it."""
     run = start(seeds=1, **settings)
-    _, groups = planned(run, tmp_path / "data", **before or {})
-    trials = repair.plan_retraining(run, groups, [[pictures_of(5, "targeted")]], [])
+    planned(run, tmp_path / "data", **before or {})
+    trials = repair.plan_retraining(run, [[pictures_of(5, "targeted")]], [])
     return {t["arm"]: Trial.from_dict(t) for t in trials}
 
 
@@ -192,37 +201,35 @@ def test_arms_that_would_change_nothing_are_left_out_and_the_record_says_why(sta
 
 def test_where_the_source_leaves_no_choice_the_hardest_are_no_arm_of_their_own(start, tmp_path):
     run = start(seeds=1, arms="collect-hard")
-    _, groups = planned(run, tmp_path / "data")
+    planned(run, tmp_path / "data")
     there = AddedPictures.from_dict(pictures_of(5, "collect-hard"))
     for chosen_of, arms in ((5, ["longer", "targeted"]), (6, ["longer", "collect-hard", "targeted"])):
         collected = [[there.model_copy(update={"chosen_of": chosen_of}).as_dict()]]
-        trials = repair.plan_retraining(run, groups, [[pictures_of(5, "targeted")]], collected)
+        trials = repair.plan_retraining(run, [[pictures_of(5, "targeted")]], collected)
         assert [t["arm"] for t in trials] == arms
 
 
 def test_an_arm_by_which_the_repaired_model_was_trained_already_is_left_out(start, tmp_path):
     run = start(seeds=1, arms="mix")
-    _, groups = planned(run, tmp_path / "data", mixed=((0, 1),))
-    plan = AugmentationPlan.find(run.store, groups[0]["plan"])
+    _, plan = planned(run, tmp_path / "data", mixed=((0, 1),))
     mixed = plan.before[0].trial.model_copy(update={"regime": Regime(mixed=((0, 1), (1, 2)))})
     later = plan.model_copy(
         update={"fingerprint": "later", "before": (TrainedModel(trial=mixed, fingerprint="m"),)}
     )  # fmt: skip
-    with run.store.publish(later.folder) as folder:
-        later.write_to(folder)
     copied = [[pictures_of(5, "targeted")]]
-    assert "mix" in [t["arm"] for t in repair.plan_retraining(run, groups, copied, [])]
-    trials = repair.plan_retraining(run, [{"plan": "later"}], copied, [])
+    assert "mix" in [t["arm"] for t in repair.plan_retraining(run, copied, [])]
+    is_planned(run, later)
+    trials = repair.plan_retraining(run, copied, [])
     assert [t["arm"] for t in trials] == ["longer", "targeted"]
 
 
 def test_each_seed_trains_with_copies_of_its_own(start, tmp_path):
     run = start(seeds=2)
-    _, groups = planned(run, tmp_path / "data")
+    planned(run, tmp_path / "data")
     copies = AddedPictures.from_dict(pictures_of(5, "targeted"))
     second = copies.array.model_copy(update={"fingerprint": "second"})
     drawn = copies.model_copy(update={"more_seeds": (second,)}).as_dict()
-    trials = repair.plan_retraining(run, groups, [[drawn]], [])
+    trials = repair.plan_retraining(run, [[drawn]], [])
     assert [[a["fingerprint"] for a in t["added"]] for t in trials if t["arm"] == "targeted"] == [
         ["targeted5"], ["second"],
     ]  # fmt: skip
@@ -231,8 +238,8 @@ def test_each_seed_trains_with_copies_of_its_own(start, tmp_path):
 @pytest.mark.parametrize("collected", [[], [[]], [[pictures_of(0, "collect")]]])
 def test_an_arm_that_found_no_new_picture_is_left_out_and_that_is_said(start, tmp_path, caplog, collected):
     run = start(arms="collect", seeds=1)
-    _, groups = planned(run, tmp_path / "data")
-    trials = repair.plan_retraining(run, groups, [[pictures_of(5, "targeted")]], collected)
+    planned(run, tmp_path / "data")
+    trials = repair.plan_retraining(run, [[pictures_of(5, "targeted")]], collected)
     assert [t["arm"] for t in trials] == ["longer", "targeted"]
     assert "Arm collect is left out: the source has no new picture" in caplog.text
 
@@ -315,6 +322,14 @@ def test_where_the_test_pictures_steer_they_are_the_validation_pictures(tmp_path
     assert [c.validation for c in dataset.classes] == [c.test for c in dataset.classes]
 
 
+def test_a_repair_whose_rounds_evaluation_is_not_done_says_what_to_run_again(start):
+    run = start()
+    with pytest.raises(ArtifactError, match=r"record that evaluate_baseline is done, found none; run evaluate_baselin"):
+        repair.plan_augmentation(run)
+    with pytest.raises(ArtifactError, match=r"record that round_2.plan_augmentation is done, found none; run round_2"):
+        repair.plan_retraining(run, [], [], round_number=2)
+
+
 # What is handed on, and what an earlier attempt left
 
 
@@ -341,7 +356,9 @@ def test_the_changed_pictures_are_made_of_the_plans_entries_and_no_image_ids_are
     measured = measured.model_copy(update={"fingerprint": "doubting"})
     with run.store.publish(measured.folder) as folder:
         suspects.write_to(folder)
-    groups = repair.plan_augmentation(run, measured.as_dict())
+    with run.task("evaluate_baseline") as record:
+        record["result"] = measured.as_dict()
+    groups = repair.plan_augmentation(run)
     assert not any(image_id in json.dumps(groups) for image_id in doubtful)
     added = [AddedPictures.from_dict(a) for group in groups for a in repair.augment_class(run, group, listeners=())]
     chosen = AugmentationPlan.find(run.store, groups[0]["plan"]).chosen
@@ -411,12 +428,12 @@ def collected(start, tmp_path, have: int, **settings) -> tuple[Run, list[AddedPi
     shares = {"validation_share": 0.25, "test_share": 0.25}
     source = {"source": "folder", "location": str(where), "classes": [COBRA, COW, PANDA], "images_per_class": 40}
     run = start(arms="collect", classes_to_augment=1, **shares | source | settings)
-    _, measured = baseline_of(run, where)
+    baseline_of(run, where)
     for place, class_id in enumerate((COBRA, COW, PANDA)):
         for seed in range(have):
             data = picture(5000 + 1000 * place + seed, rows=24, columns=32, kind="PNG")
             (where / class_id / f"later{seed}.png").write_bytes(data)
-    groups = repair.plan_augmentation(run, measured.as_dict())
+    groups = repair.plan_augmentation(run)
     handed_on = [repair.collect_class(run, g, listeners=()) for g in repair.plan_collection(run, groups)]
     return run, [AddedPictures.from_dict(a) for group in handed_on for a in group]
 

@@ -25,6 +25,12 @@ def test_the_id_of_another_workflows_task_is_none_of_ours(task_id):
     assert not graph.makes_artifact(task_id)
 
 
+def test_a_task_of_a_later_repair_has_its_round_behind_its_label():
+    assert graph.task_label("plan_augmentation") == "Choose classes to repair"
+    assert graph.task_label("round_2.plan_augmentation") == "Choose classes to repair, round 2"
+    assert graph.task_label("something_new") == "something_new"
+
+
 def test_each_step_that_can_be_forced_is_that_of_a_task():
     assert set(FORCE_FROM) - {""} <= set(graph.STEPS)
 
