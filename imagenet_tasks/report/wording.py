@@ -71,8 +71,8 @@ TRANSFORMS = {
 }  # fmt: skip
 
 TUNED_FIELDS = {  # as the trigger form calls them
-    "learning_rate": "Learning rate", "weight_decay": "Weight decay", "width": "Width", "epochs": "Epochs, baseline",
-    "retrain_epochs": "Epochs, after augmentation",
+    "learning_rate": "Learning rate", "weight_decay": "Weight decay", "width": "Width",
+    "epochs": "Epochs of the baseline", "retrain_epochs": "Epochs of a repair",
 }  # fmt: skip
 
 

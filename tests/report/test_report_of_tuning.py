@@ -53,7 +53,7 @@ def test_the_winner_is_marked_with_its_settings_to_paste_and_the_choice_is_said_
     assert "The choice among 3 flatters the winner" in said and "no test picture was asked about" in said
     rows = [row for row in shown.rows if "winner" in " ".join(row)]
     assert rows == [["2", "3 winner", "0.004", "0.69", "1.5", "40", "56.0\u00a0%", "25\u00a0s"]]
-    assert ["Epochs, baseline", "40"] in shown.rows
+    assert ["Epochs of the baseline", "40"] in shown.rows
     assert f"Rung 1, candidate 2 was left out: {LOST}" in said
 
 
