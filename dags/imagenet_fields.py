@@ -74,7 +74,7 @@ def field(
 
     def made(name: str, section: str) -> Param:
         default = "" if words is None else f"Default: {default_of(name, words)}"
-        shown, said = dict(schema), f"{help_text}  \n*{default}.*" if default else help_text
+        shown, said = dict(schema), f"{help_text}  \n**{default}.**" if default else help_text
         if choices and kind == "array":
             shown |= {"examples": list(choices), "values_display": menu(choices)}
         elif choices:

@@ -52,7 +52,7 @@ NOT_ONE = {"not": {"const": 1}}
 CLASS_NAME = {"type": "string", "pattern": r"^(?!\.{1,2}(/|$))[^\x00-\x1f]{1,255}$"}  # of a folder, or WordNet's
 
 FORM: dict[str, dict[str, Field]] = {
-    "What to run": {
+    "Run Parameters": {  # the one section that Airflow's form opens by itself, by this name
         "profile": lambda _, section: Param(
             os.environ.get("IMAGENET_PROFILE", "sample"),
             type="string",
@@ -143,7 +143,7 @@ FORM: dict[str, dict[str, Field]] = {
         "epochs": field(
             "integer",
             "Epochs of the baseline",
-            "Passes over the training pictures. `compact`'s own number follows from how many these are.",
+            "Passes over the training pictures. **compact**'s own number follows from how many these are.",
             words={None: "the model's own"},
             minimum=1,
             maximum=10_000,
@@ -171,7 +171,7 @@ FORM: dict[str, dict[str, Field]] = {
         "learning_rate": field(
             "number",
             "Learning rate",
-            "The highest of `compact`'s schedule.",
+            "The highest of **compact**'s schedule.",
             words={None: f"{COMPACT['learning_rate']:g}"},
             exclusiveMinimum=0,
             maximum=1,
@@ -179,7 +179,7 @@ FORM: dict[str, dict[str, Field]] = {
         "weight_decay": field(
             "number",
             "Weight decay",
-            "Of `compact`.",
+            "Of **compact**.",
             words={None: f"{COMPACT['weight_decay']:g}"},
             minimum=0,
             maximum=10,
@@ -187,7 +187,7 @@ FORM: dict[str, dict[str, Field]] = {
         "width": field(
             "number",
             "Width",
-            "A factor on the channels of `compact`: 0.5 is half as wide, and several times as fast.",
+            "A factor on the channels of **compact**: 0.5 is half as wide, and several times as fast.",
             words={None: f"{COMPACT['width']:g}"},
             minimum=0.25,
             maximum=4,
@@ -207,10 +207,18 @@ FORM: dict[str, dict[str, Field]] = {
             "Repairs that compete",
             "Each takes as many steps, and validation picks the best. Always there: changed copies of the chosen "
             "classes (**targeted**) and nothing added (**longer**, the control). The list replaces the profile's.",
-            words=lambda arms: " and ".join(arm for arm in arms if arm not in (CONTROL, "targeted")) or "none more",
+            words=lambda arms: " and ".join(arm for arm in arms if arm not in (CONTROL, "targeted")) or "none",
             choices=ARM_WORDS,
             items={"type": "string", "enum": list(ARMS)},
             uniqueItems=True,
+        ),
+        "pictures_to_add": field(
+            "integer",
+            "Pictures to add per class",
+            "New ones, and in another arm as many changed copies.",
+            words={},
+            minimum=1,
+            maximum=100_000,
         ),
         "strategy": field(
             "string", "Choose the classes by", "Their figures on validation.", words={}, choices=STRATEGY_WORDS
@@ -224,14 +232,6 @@ FORM: dict[str, dict[str, Field]] = {
             "For **manual**: wnids or names.",
             items=CLASS_NAME,
             uniqueItems=True,
-        ),
-        "pictures_to_add": field(
-            "integer",
-            "Pictures to add per class",
-            "New ones, and in another arm as many changed copies.",
-            words={},
-            minimum=1,
-            maximum=100_000,
         ),
         "rounds": field(
             "integer",
@@ -255,7 +255,7 @@ FORM: dict[str, dict[str, Field]] = {
         "denied_transforms": field(
             "array",
             "Changes that a class is spared",
-            "One rule a line, such as `acropolis: vertical_flip rotation`.",
+            "One rule a line, such as **acropolis: vertical_flip rotation**.",
             words=lambda rules: f"{len(rules)} rules" if rules else "none",
             items={"type": "string", "pattern": r"^.+:[a-z_ ]+$"},
         ),
@@ -281,8 +281,8 @@ FORM: dict[str, dict[str, Field]] = {
         "tune_candidates": field(
             "integer",
             "Candidates to tune",
-            "A tuning of `compact` on validation, beside the run: 8 take about as long as eight trainings. The report "
-            "has the best, for the next run.",
+            "A tuning of **compact** on validation, beside the run: 8 take about as long as eight trainings. The "
+            "report has the best, for the next run.",
             words={0: "no tuning"},
             minimum=0,
             maximum=64,
@@ -311,7 +311,7 @@ FORM: dict[str, dict[str, Field]] = {
         "more_settings": field(
             "array",
             "More settings",
-            "One a line, for what has no field here: `batch_size=32`. `python -m imagenet_tasks config` lists all; "
+            "One a line, for what has no field here: **batch_size=32**. *python -m imagenet_tasks config* lists all; "
             "**arms=** with nothing behind it empties a list.  \n"
             "Or **all settings of another run**: the JSON from its report (*Settings*) or its *Report* tab. It brings "
             "its own profile; a field that is filled in above takes precedence.",

@@ -41,7 +41,6 @@ def main() -> int:
         _shoot(page, "pictures")
         page.goto(f"/dags/{DAG_ID}")
         page.get_by_role("button", name="Trigger").first.click()
-        page.get_by_text("What to run", exact=True).click()
         _shoot(page, "form")
         page.set_viewport_size({"width": 1500, "height": 1500})
         page.evaluate("id => localStorage.setItem(`direction-${id}`, JSON.stringify('DOWN'))", DAG_ID)

@@ -71,7 +71,7 @@ def test_a_default_without_a_value_is_said_in_words(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("name", ["images_per_class", "seeds", "epochs", "arms", "rounds", "learning_curve", "classes"])
 def test_a_field_says_what_it_takes_where_it_is_empty(dag: Any, name: str) -> None:
-    assert "*Default: " in schema_of(dag, name)["description_md"]
+    assert "**Default: " in schema_of(dag, name)["description_md"]
 
 
 @pytest.mark.parametrize("name", ["source", "model", "strategy", "policy"])

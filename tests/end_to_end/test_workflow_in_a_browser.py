@@ -83,12 +83,14 @@ def started_in_the_form(airflow: LocalAirflow, run: Run, context: Any) -> tuple[
     page.get_by_role("button", name="Trigger").first.click()
     classes = "\n".join(run.config.classes[i].class_id for i in range(4))
     for section, values in (
-        ("What to run", {"textarea[name=element_classes]": classes}),
-        ("Pictures", {"images_per_class": 30}),
-        ("Training", {"epochs": 6, "seeds": 1}),
-        ("Repair", {"accuracy_goal": 0}),
-    ):  # a section that opens closes the one before
-        page.locator("[data-part=item-trigger]", has_text=section).first.click()
+        ("Run Parameters", {"textarea[name=element_classes]": classes}),
+        ("Which pictures", {"images_per_class": 30}),
+        ("How to train", {"epochs": 6, "seeds": 1}),
+        ("When and how to repair", {"accuracy_goal": 0}),
+    ):  # the first is open; a section that opens closes the one before
+        trigger = page.locator("[data-part=item-trigger]", has_text=section).first
+        if trigger.get_attribute("aria-expanded") == "false":
+            trigger.click()
         for name, value in values.items():
             page.fill(name if "[" in name else f"input[name=element_{name}]", str(value))
     before = {entry["dag_run_id"] for entry in airflow.pages(f"/dags/{DAG_ID}/dagRuns", "dag_runs")}
