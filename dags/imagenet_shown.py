@@ -25,7 +25,12 @@ class ReportLink(BaseOperatorLink):
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """Returns the tab's address, without a leading slash so that it follows Airflow below a prefix."""
-        return f"dags/{quote(ti_key.dag_id, safe='')}/runs/{quote(ti_key.run_id, safe='')}/plugin/imagenet-report"
+        return report_tab(ti_key.dag_id, ti_key.run_id)
+
+
+def report_tab(dag_id: str, run_id: str) -> str:
+    """Returns the address of a run's Report tab below Airflow's own."""
+    return f"dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe='')}/plugin/imagenet-report"
 
 
 @contextlib.contextmanager

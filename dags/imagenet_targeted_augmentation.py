@@ -19,6 +19,7 @@ from airflow.sdk import (
     task,
 )
 from imagenet_form import DOC, PARAMS
+from imagenet_notify import find_mistake, if_anyone, mistake_for_doc, tell_of_failure, tell_of_report
 from imagenet_pods import training_pod
 from imagenet_shown import (
     CHAMPION,
@@ -160,7 +161,8 @@ def _group(name: str, label: str, **options: Any) -> TaskGroup:
     dag_id=DAG_ID,
     dag_display_name="ImageNet: train, repair, report",
     description="Trains a classifier, repairs the classes that it confuses, and shows whether that helped",
-    doc_md=DOC,
+    doc_md=DOC + mistake_for_doc(),
+    on_failure_callback=if_anyone(tell_of_failure),
     params=PARAMS,
     schedule=_schedule(),
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
@@ -196,6 +198,8 @@ def imagenet_targeted_augmentation() -> None:
         from imagenet_tasks.tasks.pictures import plan_run
 
         profile, overrides = _overrides(get_current_context()["params"])
+        if mistake := find_mistake():
+            log.error("Nobody is notified: %s", mistake)
         with current_run() as run:
             return plan_run(run, profile, overrides, credentials=_credentials, max_tasks=_max_tasks())
 
@@ -268,6 +272,7 @@ def imagenet_targeted_augmentation() -> None:
         execution_timeout=timedelta(hours=2),  # the champion may be asked about many pictures (ANSWERS_TIMEOUT_S)
         max_active_tis_per_dag=1,  # the champions' file is read, changed and written
         inlets=[CHAMPION],
+        on_success_callback=if_anyone(tell_of_report),
         outlets=[REPORT, NEW_CHAMPION],
         doc_md="Writes report.html and report.json, on both branches, and keeps the best model as the champion. The "
         "run's Report tab shows it.",

@@ -1,6 +1,7 @@
 """Numbers in words: one place for how a share, a difference or a time is written, in the report and on the pages."""
 
 import datetime
+from typing import Any
 
 from rich.filesize import decimal
 
@@ -79,3 +80,17 @@ def span(bounds: tuple[float, float] | list[float] | None) -> str:
     No such difference is beyond 100 points; t does not know that.
     """
     return DASH if bounds is None else " to ".join(points(min(1.0, max(-1.0, bound))) for bound in bounds)
+
+
+def outcome(report: dict[str, Any]) -> str:
+    """Returns what a run came to in one line: test accuracies before and after, and the verdict.
+
+    Args:
+        report: what `write_report` handed on.
+    """
+    measured = [report[name] for name in ("test_before", "test_after") if report[name] is not None]
+    figures = " -> ".join(f"{100 * accuracy:.1f} %" for accuracy in measured) or "not measured"
+    if (control := report.get("test_control")) is not None:
+        figures += f" (trained longer: {100 * control:.1f} %)"
+    tried = report["branch"] == "augment"
+    return f"{figures} on test: {report['verdict'] if tried else 'goal met, no repair tried'}"

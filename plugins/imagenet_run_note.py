@@ -74,6 +74,8 @@ def _verdict(dag_run: "DagRun", connection: "Connection") -> str:
     from airflow.models.xcom import XComModel
     from sqlalchemy import select
 
+    from imagenet_tasks.wording import outcome
+
     row = connection.execute(
         select(XComModel.value).where(
             XComModel.dag_run_id == dag_run.id, XComModel.task_id == "write_report", XComModel.key == "return_value"
@@ -81,13 +83,7 @@ def _verdict(dag_run: "DagRun", connection: "Connection") -> str:
     ).one_or_none()
     if row is None:
         return ""
-    report: dict[str, Any] = XComModel.deserialize_value(row)
-    measured = [report[name] for name in ("test_before", "test_after") if report[name] is not None]
-    figures = " -> ".join(f"{100 * accuracy:.1f} %" for accuracy in measured) or "not measured"
-    if (control := report.get("test_control")) is not None:
-        figures += f" (trained longer: {100 * control:.1f} %)"
-    tried = report["branch"] == "augment"
-    return f"{figures} on test: {report['verdict'] if tried else 'goal met, no repair tried'}"
+    return outcome(XComModel.deserialize_value(row))
 
 
 def _failure(dag_run: "DagRun", connection: "Connection", msg: str) -> str:

@@ -1,0 +1,79 @@
+"""What people are told of a run, by mail or in a chat."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from markupsafe import Markup
+
+from imagenet_tasks.wording import outcome
+from imagenet_tasks.workflow.run import Run
+
+Event = Literal["success", "failure", "verdict", "question", "stale_champion"]
+MOST_CHARACTERS = 1_000  # of an error
+# Chats read their own marks in a plain text: Slack's <link|words> and <!channel>, others' @all.
+PLAIN = str.maketrans({"<": "‹", "@": "＠"})
+HTML = Markup('<p><strong>{}</strong></p><p>{}</p><p>Run {}</p><p><a href="{}">Open the report in Airflow</a></p>')
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """What people are told of a run; names and errors in it can be no markup of where it is shown.
+
+    Attributes:
+        event: what happened.
+        subject: in one line.
+        text: subject, sentence and link, for a chat.
+        html: the same for a mail.
+        url: of the run's Report tab.
+    """
+
+    event: Event
+    subject: str
+    text: str
+    html: Markup
+    url: str
+
+
+def events_of_report(run: Run) -> tuple[Event, ...]:
+    """Returns what a run that has written its report is told of by, the most telling first."""
+    report = run.result_of("write_report") or {}
+    return ("verdict", "success") if report.get("branch") == "augment" else ("success",)
+
+
+def message_of(run: Run, event: Event, url: str) -> Message:
+    """Returns what people are told.
+
+    Args:
+        run: the one that it is about.
+        event: what happened.
+        url: of its Report tab.
+    """
+    subject, said = _failure(run) if event == "failure" else _report(run)
+    subject, said, run_id = (_one_line(text) for text in (subject, said, run.run_id))
+    return Message(
+        event=event, subject=subject, text=f"{subject}\n{said}\nRun {run_id}: {url}",
+        html=HTML.format(subject, said, run_id, url), url=url,
+    )  # fmt: skip
+
+
+def _report(run: Run) -> tuple[str, str]:
+    report = run.result_of("write_report")
+    if report is None:
+        return "ImageNet: a run has ended", "It has written no report."
+    return f"ImageNet: {outcome(report)}", report["headline"]
+
+
+def _failure(run: Run) -> tuple[str, str]:
+    failed = [record for record in run.task_records() if record["state"] == "failed"]
+    if not failed:
+        return "ImageNet: a run failed", "None of its tasks says why: look at their logs."
+    first, more = failed[0], len(failed) - 1
+    name = next((c.name for c in run.config.classes if c.class_id == first["item"]), "") if first["item"] else ""
+    where = f"{first['task']}, {name}" if name else first["task"]
+    error = f"{first['error']['type']}: {run.store.without_root(first['error']['message'])}"
+    return f"ImageNet: a run failed at {where}{f' and {more} more' if more else ''}", error[:MOST_CHARACTERS]
+
+
+def _one_line(text: str) -> str:
+    """Returns a text as one line that is no markup: of a mail's header, of a chat, or of Markdown."""
+    return " ".join(text.split()).translate(PLAIN).replace("](", "] (")
