@@ -202,6 +202,15 @@ FORM: dict[str, dict[str, Field]] = {
             minimum=0,
             maximum=1,
         ),
+        "ask_before_repair_minutes": field(
+            "number",
+            "Ask before a repair, for ... minutes",
+            "So long the run waits on Airflow's page *Required Actions* for someone to say whether to repair, and with "
+            "what. Without an answer the repair is tried.",
+            words={0: "nobody is asked"},
+            minimum=0,
+            maximum=10_080,
+        ),
         "arms": field(
             "array",
             "Repairs that compete",

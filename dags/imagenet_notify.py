@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 from airflow.sdk.configuration import conf
-from imagenet_shown import report_tab
+from imagenet_shown import question_page, report_tab
 from imagenet_store import open_store
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -95,7 +95,7 @@ def mistake_for_doc() -> str:
     return ""
 
 
-def tell(context: Any, *events: Event) -> None:
+def tell(context: Any, *events: Event, asked: str = "") -> None:
     """Tells who wants to know. Of several events each is told of the first that it asks for.
 
     What goes wrong is in the log of the task, of a failed run in that of the DAG processor, and costs nothing else.
@@ -103,20 +103,21 @@ def tell(context: Any, *events: Event) -> None:
     Args:
         context: Airflow's, of a task or of a run.
         events: what happened, the most telling first.
+        asked: what people are asked, on the task's page for that.
     """
     try:
         rules = find_rules()
         wanted = [(rule, next((event for event in events if event in rule.on), None)) for rule in rules]
         run = Run(open_store(), context["dag"].dag_id, context["run_id"])
         url = f"{conf.get('api', 'base_url', fallback='http://localhost:8080').rstrip('/')}/"
-        url += report_tab(run.dag_id, run.run_id)
+        url += question_page(context["ti"]) if asked else report_tab(run.dag_id, run.run_id)
     except Exception:
         log.exception("Nobody is notified of %s", events[0])
         return
     for rule, event in wanted:
         if event:
             try:
-                rule.make()({**context, "imagenet": message_of(run, event, url)})
+                rule.make()({**context, "imagenet": message_of(run, event, url, asked=asked)})
                 log.info("Notified of %s: %s", event, rule.notifier)
             except Exception:
                 log.exception("Not notified of %s: %s", event, rule.notifier)

@@ -33,6 +33,11 @@ def report_tab(dag_id: str, run_id: str) -> str:
     return f"dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe='')}/plugin/imagenet-report"
 
 
+def question_page(ti: Any) -> str:
+    """Returns the address of the page on which what a task asks is answered."""
+    return f"dags/{quote(ti.dag_id, safe='')}/runs/{quote(ti.run_id, safe='')}/tasks/{ti.task_id}/required_actions"
+
+
 @contextlib.contextmanager
 def current_run() -> Iterator[Run]:
     """Yields the run of the task that is running; keeps what the task raises for the run's note.

@@ -18,6 +18,7 @@ from airflow.sdk import (
     get_current_context,
     task,
 )
+from imagenet_ask import AskBeforeRepair
 from imagenet_form import DOC, PARAMS
 from imagenet_notify import find_mistake, if_anyone, mistake_for_doc, tell_of_failure, tell_of_report
 from imagenet_pods import training_pod
@@ -47,7 +48,7 @@ from imagenet_tasks.settings.credentials import Credentials, make_credentials
 from imagenet_tasks.settings.profiles import find_profile, read_settings
 from imagenet_tasks.settings.texts import assignments
 from imagenet_tasks.settings.training import MAX_ROUNDS
-from imagenet_tasks.workflow.graph import END, PLAN, task_id, task_label
+from imagenet_tasks.workflow.graph import ASK, END, task_id, task_label
 
 log = logging.getLogger(__name__)
 DAG_ID = "imagenet_targeted_augmentation"
@@ -405,7 +406,7 @@ def _repair(number: int, group: TaskGroup, previous: Any, end: Any) -> Any:
 
         with current_run() as run:
             branch = check_accuracy(run, evaluation, round_number=number)
-        return task_id(PLAN, number) if branch == "augment" else END
+        return task_id(ASK, number) if branch == "augment" else END
 
     @of_repair(doc_md="Chooses the classes to repair by their figures on validation, and says why.")
     def plan_augmentation() -> list[dict[str, Any]]:
@@ -484,12 +485,17 @@ def _repair(number: int, group: TaskGroup, previous: Any, end: Any) -> Any:
     with contextlib.nullcontext() if number == 1 else group:  # the first is seen while all groups are closed
         gate = check_accuracy(previous)
     with group:
+        ask = AskBeforeRepair(
+            task_id=ASK, task_display_name=task_label(task_id(ASK, number)), round_number=number,
+            doc_md="Asks on the page *Required Actions* whether to repair, and how, where `ask_before_repair_minutes` "
+            "says how long; without an answer the repair is tried. Else it ends at once.",
+        )  # fmt: skip
         groups = plan_augmentation()
         copied = augment_class.expand(group=groups)
         collected = collect_class.expand(group=plan_collection(groups))
         trials = plan_retraining(copied, collected)
         evaluation = evaluate_augmented(train_augmented.expand(trial=trials))
-    gate >> Label("below the goal") >> groups
+    gate >> Label("below the goal") >> ask >> groups
     if number == 1:
         gate >> Label("goal met") >> end
     else:  # a label would tie the end to the whole group and not to its gate

@@ -1,6 +1,7 @@
 """Numbers in words: one place for how a share, a difference or a time is written, in the report and on the pages."""
 
 import datetime
+import re
 from typing import Any
 
 from rich.filesize import decimal
@@ -94,3 +95,9 @@ def outcome(report: dict[str, Any]) -> str:
         figures += f" (trained longer: {100 * control:.1f} %)"
     tried = report["branch"] == "augment"
     return f"{figures} on test: {report['verdict'] if tried else 'goal met, no repair tried'}"
+
+
+def markdown(text: str) -> str:
+    """Returns a name as Markdown that shows it as it is, on one line: no link, picture or table can be made of it."""
+    escaped = re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"(?i)(www|ftp|https?)(?=\\)", "\\1\u200b", escaped)  # an address would be made a link

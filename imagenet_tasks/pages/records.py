@@ -17,7 +17,7 @@ from imagenet_tasks.pages.files import UNREADABLE, has_content, list_names, read
 from imagenet_tasks.pages.lines import Chart, Line, draw_lines
 from imagenet_tasks.settings.config import RunConfig, from_json
 from imagenet_tasks.settings.profiles import shared_settings
-from imagenet_tasks.workflow.graph import GATE, parse_task_id
+from imagenet_tasks.workflow.graph import ASK, GATE, parse_task_id
 from imagenet_tasks.workflow.graph import REPORT as REPORT_TASK
 from imagenet_tasks.workflow.progress import Snapshot
 from imagenet_tasks.workflow.run import Run
@@ -276,8 +276,8 @@ def label_of(names: dict[str, str], item: str) -> str:
 
 def _decision(records: list[TaskRecord]) -> str:
     """Returns why the last gate decided as it did, '' before the first; the records are in order of their start."""
-    gates = [r.result for r in records if r.task.endswith(GATE) and isinstance(r.result, dict)]
-    return str(gates[-1].get("why", "")) if gates else ""
+    gates = [r.result for r in records if r.task.endswith((GATE, ASK)) and isinstance(r.result, dict)]
+    return next((str(gate["why"]) for gate in reversed(gates) if "why" in gate), "")
 
 
 def _progress(run: Run, record: TaskRecord) -> Snapshot | None:

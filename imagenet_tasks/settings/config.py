@@ -153,9 +153,14 @@ class PreprocessConfig:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class EvaluateConfig:
-    """The gate: strictly below the goal, on validation, the repair is tried."""
+    """The gate: strictly below the goal, on validation, the repair is tried.
+
+    Args:
+        ask_before_repair_minutes: so long a person may say how, or that it is not to be; 0 to ask nobody.
+    """
 
     accuracy_goal: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
+    ask_before_repair_minutes: Annotated[float, Field(ge=0, le=10_080)] = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

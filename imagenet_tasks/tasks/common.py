@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from imagenet_tasks.artifacts.references import AugmentationPlan, Evaluation
 from imagenet_tasks.errors import ArtifactError
 from imagenet_tasks.settings.training import MAX_ROUNDS
-from imagenet_tasks.workflow.graph import BASELINE_EVALUATION, GATE, PLAN, REPAIR_EVALUATION, is_forced, task_id
+from imagenet_tasks.workflow.graph import ASK, BASELINE_EVALUATION, GATE, PLAN, REPAIR_EVALUATION, is_forced, task_id
 from imagenet_tasks.workflow.progress import Listener, Progress, Snapshot, log_line
 from imagenet_tasks.workflow.run import Run
 
@@ -43,6 +43,16 @@ def _recorded(run: Run, task: str) -> Json:
     return result
 
 
+def decision_of(result_of: Callable[[str], Json | None], number: int) -> Json | None:
+    """Returns the Decision on a repair: a person's where one was asked, else the gate's; None before it.
+
+    Args:
+        result_of: returns what a task handed on, by its id; None where it did not run.
+        number: of the repair.
+    """
+    return result_of(task_id(ASK, number)) or result_of(task_id(GATE, number))
+
+
 def repairs_decided(result_of: Callable[[str], Json | None]) -> Iterator[int]:
     """Yields the numbers of a run's repairs, up to the first gate that went to the report.
 
@@ -50,7 +60,7 @@ def repairs_decided(result_of: Callable[[str], Json | None]) -> Iterator[int]:
         result_of: returns what a task handed on, by its id; None where it did not run.
     """
     for number in range(1, MAX_ROUNDS + 1):
-        decision = result_of(task_id(GATE, number))
+        decision = decision_of(result_of, number)
         if decision is None or decision["branch"] != "augment":
             return
         yield number

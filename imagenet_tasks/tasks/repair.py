@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from imagenet_tasks.artifacts.arrays import read_ids
+from imagenet_tasks.artifacts.decision import Decision
 from imagenet_tasks.artifacts.references import (
     AddedPictures,
     AugmentationPlan,
@@ -19,12 +20,13 @@ from imagenet_tasks.artifacts.references import (
 from imagenet_tasks.errors import ArtifactError, ConfigError, DataError, SourceUnavailable
 from imagenet_tasks.settings.config import MAX_IMAGES_PER_CLASS
 from imagenet_tasks.settings.credentials import Credentials
-from imagenet_tasks.settings.training import COLLECTING, HARDEST, REGIMES, ArmName
+from imagenet_tasks.settings.training import COLLECTING, CONTROL, HARDEST, REGIMES, ArmName
 from imagenet_tasks.tasks.child import run_in_child
 from imagenet_tasks.tasks.common import (
     LOG,
     MOST_TASKS,
     Json,
+    decision_of,
     evaluation_of,
     in_groups,
     log,
@@ -50,25 +52,33 @@ def plan_augmentation(run: Run, *, round_number: int = 1, max_tasks: int = MOST_
         round_number: of the repair.
         max_tasks: into how many groups the classes may be parted.
     """
-    config = run.config
+    config, left_out = run.config, _left_out(run, round_number)
+    # The classes and the steps of all arms are those of 'targeted', also where that is not trained.
+    arms = tuple(arm for arm in config.train.arms if arm not in left_out or arm == "targeted")
     with run.task(task_id("plan_augmentation", round_number)) as record:
         from imagenet_tasks.augment.stage import plan_augmentation as plan_classes
 
         measured = evaluation_of(run, round_number - 1)
         dataset = Dataset.find(run.store, measured.model.trial.dataset)
         plan, record["reused"] = plan_classes(
-            run.store, config.augment, dataset, measured, arms=config.train.arms,
-            salt=salt_of(run, "plan_augmentation"),
-        )  # fmt: skip
+            run.store, config.augment, dataset, measured, arms=arms, salt=salt_of(run, "plan_augmentation")
+        )
         record["result"] = {"fingerprint": plan.fingerprint, "chosen": [c.class_id for c in plan.targeted]}
         for chosen in plan.targeted:
             log.info("%s (%s): +%d pictures: %s", chosen.name, chosen.class_id, chosen.pictures_to_add, chosen.why)
-        for arm in config.train.arms:
+        for arm in arms:
             mine = [c for c in plan.chosen if arm in c.arms]
             if mine:
                 count = sum(c.pictures_to_add for c in mine)
                 log.info("Arm %s: %d pictures to add in %d classes", arm, count, len(mine))
     return _groups(plan, plan.of(new=False), max_tasks)
+
+
+def _left_out(run: Run, round_number: int) -> frozenset[ArmName]:
+    """Returns the arms of the settings that who was asked before the repair did not choose."""
+    decision = decision_of(run.result_of, round_number)
+    chosen = Decision.from_dict(decision).arms if decision else ()
+    return frozenset(run.config.train.arms) - {CONTROL, *chosen} if chosen else frozenset()
 
 
 def plan_collection(
@@ -280,7 +290,12 @@ def plan_retraining(
         shown = dataset.training_pictures
         shown += sum(a.count for a in (*before[0].added, *(p.array for p in added["targeted"])))
         trials: list[Trial] = []
-        empty = {arm: lack for arm in train.arms if (lack := _lack(arm, plan, added[arm], before[0].regime))}
+        left_out = dict.fromkeys(sorted(_left_out(run, round_number)), "who was asked before the repair left it out")
+        empty = left_out | {
+            arm: lack
+            for arm in train.arms
+            if arm not in left_out and (lack := _lack(arm, plan, added[arm], before[0].regime))
+        }
         for arm, lack in empty.items():
             log.warning("Arm %s is left out: %s", arm, lack)
         for arm in (a for a in train.arms if a not in empty):

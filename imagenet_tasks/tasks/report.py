@@ -13,7 +13,7 @@ from imagenet_tasks.artifacts.training import TrainingRecord
 from imagenet_tasks.artifacts.tuning import Tuning
 from imagenet_tasks.errors import ArtifactError, without_secrets
 from imagenet_tasks.tasks.child import run_in_child
-from imagenet_tasks.tasks.common import Json, log, repairs_decided
+from imagenet_tasks.tasks.common import Json, decision_of, log, repairs_decided
 from imagenet_tasks.tasks.news import new_champion
 from imagenet_tasks.train import load_keras
 from imagenet_tasks.workflow.graph import END, FINAL, task_id
@@ -37,7 +37,7 @@ def write_report(run: Run) -> Json:
         results = {r["task"]: r["result"] for r in done if not r["item"]}
         rounds = _rounds(run, done, results)
         # Where a gate stands behind the last repair, it says why there is no other.
-        gate = results.get(task_id("check_accuracy", len(rounds) + 1))
+        gate = decision_of(results.get, len(rounds) + 1)
         decision = Decision.from_dict(gate) if gate else rounds[-1].decision if rounds else None
         found, measured = results.get("build_dataset"), results.get("evaluate_baseline")
         if not decision or not found or not measured or "left_out" not in found:  # a record of version 0 has none
@@ -134,9 +134,8 @@ def _rounds(run: Run, done: Sequence[Json], results: Json) -> "tuple[Round, ...]
 
     rounds = []
     for number in repairs_decided(results.get):
-        decision, plan, evaluation = (
-            results.get(task_id(task, number)) for task in ("check_accuracy", "plan_augmentation", "evaluate_augmented")
-        )
+        decision = decision_of(results.get, number)
+        plan, evaluation = (results.get(task_id(task, number)) for task in ("plan_augmentation", "evaluate_augmented"))
         if plan is None or evaluation is None:
             raise ArtifactError(
                 f"{run.folder}: repair {number} was decided, but has no plan or no evaluation. Run its tasks first."

@@ -50,7 +50,7 @@ class Task:
     """
 
     name: str
-    module: Literal["pictures", "models", "tuning", "repair", "report"]
+    module: Literal["pictures", "models", "tuning", "ask", "repair", "report"]
     label: str
     part: str
     step: StepName | Literal["retrain", "reevaluate"] = ""
@@ -106,8 +106,11 @@ TASKS = (
         takes={"evaluation": Taken("previous")},
     ),
     _repair_task(
+        name="ask_before_repair", module="ask", label="Ask before the repair", part="", after=("check_accuracy",),
+    ),
+    _repair_task(
         name="plan_augmentation", module="repair", label="Choose classes to repair",
-        part="Choose and add pictures", step="augment", after=("check_accuracy",), makes=kinds.PLAN,
+        part="Choose and add pictures", step="augment", after=("ask_before_repair",), makes=kinds.PLAN,
     ),
     _repair_task(
         name="augment_class", module="repair", label="Make changed copies", part="Choose and add pictures",
@@ -148,6 +151,7 @@ TASKS = (
     ),
 )  # fmt: skip
 GATE = "check_accuracy"  # below the goal its round goes on; else the end follows
+ASK = "ask_before_repair"  # where a person is asked, the answer takes the place of what the gate decided
 BASELINE_EVALUATION, PLAN, REPAIR_EVALUATION = "evaluate_baseline", "plan_augmentation", "evaluate_augmented"
 END, FINAL, REPORT = "plan_final_model", "build_final_model", "write_report"  # both branches meet in the first
 REPAIR = tuple(t for t in TASKS if t.is_repair)

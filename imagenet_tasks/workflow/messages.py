@@ -12,7 +12,7 @@ Event = Literal["success", "failure", "verdict", "question", "stale_champion"]
 MOST_CHARACTERS = 1_000  # of an error
 # Chats read their own marks in a plain text: Slack's <link|words> and <!channel>, others' @all.
 PLAIN = str.maketrans({"<": "‹", "@": "＠"})
-HTML = Markup('<p><strong>{}</strong></p><p>{}</p><p>Run {}</p><p><a href="{}">Open the report in Airflow</a></p>')
+HTML = Markup('<p><strong>{}</strong></p><p>{}</p><p>Run {}</p><p><a href="{}">{}</a></p>')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,7 @@ class Message:
         subject: in one line.
         text: subject, sentence and link, for a chat.
         html: the same for a mail.
-        url: of the run's Report tab.
+        url: where to look, or to answer.
     """
 
     event: Event
@@ -40,19 +40,24 @@ def events_of_report(run: Run) -> tuple[Event, ...]:
     return ("verdict", "success") if report.get("branch") == "augment" else ("success",)
 
 
-def message_of(run: Run, event: Event, url: str) -> Message:
+def message_of(run: Run, event: Event, url: str, *, asked: str = "") -> Message:
     """Returns what people are told.
 
     Args:
         run: the one that it is about.
         event: what happened.
-        url: of its Report tab.
+        url: of its Report tab, or of the page on which a question is answered.
+        asked: the question.
     """
-    subject, said = _failure(run) if event == "failure" else _report(run)
+    if asked:
+        subject, said = f"ImageNet: {asked}", "The run waits for an answer, and goes on by itself without one."
+    else:
+        subject, said = _failure(run) if event == "failure" else _report(run)
+    link = "Answer in Airflow" if asked else "Open the report in Airflow"
     subject, said, run_id = (_one_line(text) for text in (subject, said, run.run_id))
     return Message(
         event=event, subject=subject, text=f"{subject}\n{said}\nRun {run_id}: {url}",
-        html=HTML.format(subject, said, run_id, url), url=url,
+        html=HTML.format(subject, said, run_id, url, link), url=url,
     )  # fmt: skip
 
 
