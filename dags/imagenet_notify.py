@@ -10,8 +10,7 @@ import pkgutil
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from airflow.sdk.configuration import conf
-from imagenet_shown import question_page, report_tab
+from imagenet_shown import question_page, report_tab, url_of
 from imagenet_store import open_store
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -109,8 +108,7 @@ def tell(context: Any, *events: Event, asked: str = "") -> None:
         rules = find_rules()
         wanted = [(rule, next((event for event in events if event in rule.on), None)) for rule in rules]
         run = Run(open_store(), context["dag"].dag_id, context["run_id"])
-        url = f"{conf.get('api', 'base_url', fallback='http://localhost:8080').rstrip('/')}/"
-        url += question_page(context["ti"]) if asked else report_tab(run.dag_id, run.run_id)
+        url = url_of(question_page(context["ti"]) if asked else report_tab(run.dag_id, run.run_id))
     except Exception:
         log.exception("Nobody is notified of %s", events[0])
         return

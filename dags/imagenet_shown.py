@@ -7,15 +7,18 @@ from typing import Any
 from urllib.parse import quote
 
 from airflow.sdk import Asset, AssetAlias, BaseOperatorLink, get_current_context
+from airflow.sdk.configuration import conf
 from imagenet_store import open_store
 
 from imagenet_tasks.errors import without_secrets
 from imagenet_tasks.workflow.run import Run
 
-DATASET, CHAMPION, REPORT = Asset("imagenet_dataset"), Asset("imagenet_champion"), Asset("imagenet_report")
+DATASET, CHAMPION, REPORT = Asset("ImageNet dataset"), Asset("ImageNet champion"), Asset("ImageNet report")
 # An asset that is an outlet has an event whenever its task succeeds; through an alias, only where the task adds one.
-NEW_DATASET, NEW_CHAMPION = AssetAlias("imagenet_new_dataset"), AssetAlias("imagenet_new_champion")
-REPORT_FIGURES = ("verdict", "branch", "validation_before", "validation_after", "test_before", "test_after")
+NEW_DATASET, NEW_CHAMPION = AssetAlias("New ImageNet dataset"), AssetAlias("New ImageNet champion")
+REPORT_FIGURES = (
+    "headline", "verdict", "branch", "validation_before", "validation_after", "test_before", "test_after",
+)  # fmt: skip
 
 
 class ReportLink(BaseOperatorLink):
@@ -31,6 +34,16 @@ class ReportLink(BaseOperatorLink):
 def report_tab(dag_id: str, run_id: str) -> str:
     """Returns the address of a run's Report tab below Airflow's own."""
     return f"dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe='')}/plugin/imagenet-report"
+
+
+def url_of(page: str) -> str:
+    """Returns the whole address of one of Airflow's pages, as people open it."""
+    return f"{conf.get('api', 'base_url', fallback='http://localhost:8080').rstrip('/')}/{page}"
+
+
+def with_link(figures: dict[str, Any], run: Run) -> dict[str, Any]:
+    """Returns what an asset's event says: its figures, and where the run's report is."""
+    return figures | {"run_id": run.run_id, "report": url_of(report_tab(run.dag_id, run.run_id))}
 
 
 def question_page(ti: Any) -> str:

@@ -31,6 +31,7 @@ from imagenet_shown import (
     REPORT_FIGURES,
     ReportLink,
     current_run,
+    with_link,
 )
 from imagenet_store import find_connection
 
@@ -240,7 +241,7 @@ def imagenet_targeted_augmentation() -> None:
         with current_run() as run:
             trials = build_dataset(run, list(prepared))
             if figures := new_dataset(run):
-                get_current_context()["outlet_events"][NEW_DATASET].add(DATASET, extra=figures)
+                get_current_context()["outlet_events"][NEW_DATASET].add(DATASET, extra=with_link(figures, run))
             return trials
 
     @step(
@@ -284,9 +285,9 @@ def imagenet_targeted_augmentation() -> None:
         with current_run() as run:
             figures = write_report(run)
             events = get_current_context()["outlet_events"]
-            events[REPORT].extra = {name: figures[name] for name in REPORT_FIGURES}
+            events[REPORT].extra = with_link({name: figures[name] for name in REPORT_FIGURES}, run)
             if figures["champion"]:
-                events[NEW_CHAMPION].add(CHAMPION, extra=figures["champion"])
+                events[NEW_CHAMPION].add(CHAMPION, extra=with_link(figures["champion"], run))
             return figures
 
     with _group("pictures", "Pictures"):

@@ -20,7 +20,8 @@ def new_champion(settled: Json | None) -> Json | None:
     if settled is None or settled["outcome"] != "promoted":
         return None
     champion = Champion.from_dict(settled["champion"])
-    same = ("validation_accuracy", "test_accuracy", "drawn", "run_id")
+    same = ("validation_accuracy", "test_accuracy", "drawn")
     return {
         "model": champion.model.fingerprint, "trial": champion.model.trial.key, "classes": champion.class_ids,
+        "class_names": [c.name for c in champion.classes],
     } | {name: getattr(champion, name) for name in same}  # fmt: skip

@@ -188,8 +188,8 @@ def test_the_link_leads_to_the_runs_tab_and_follows_airflow_below_a_prefix(dag: 
 def test_the_assets_of_dataset_and_champion_have_events_through_an_alias_alone(dag: Any) -> None:
     outlets = {t.task_id: {(type(o).__name__, o.name) for o in t.outlets} for t in dag.tasks if t.outlets}
     assert outlets == {
-        "build_dataset": {("AssetAlias", "imagenet_new_dataset")},
-        "write_report": {("Asset", "imagenet_report"), ("AssetAlias", "imagenet_new_champion")},
+        "build_dataset": {("AssetAlias", "New ImageNet dataset")},
+        "write_report": {("Asset", "ImageNet report"), ("AssetAlias", "New ImageNet champion")},
     }
 
 

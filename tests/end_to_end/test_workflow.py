@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import pytest
 import requests
+from fakes.web import FaultServer
 from real_runs import CLASSES, SETTINGS, finished
 
 from imagenet_tasks.settings.classes import STUDY_CLASSES
@@ -137,7 +138,9 @@ def test_the_note_beside_the_run_says_the_verdict(airflow: LocalAirflow, run: Ru
     assert note_of(airflow, run.run_id) == f"{before} -> {after}{control} on test: {index['verdict']}"
 
 
-def test_the_report_task_alone_links_to_the_report_tab(airflow: LocalAirflow, instances: list[dict[str, Any]]) -> None:
+def test_the_report_task_alone_links_to_the_report_tab(
+    airflow: LocalAirflow, run: Run, instances: list[dict[str, Any]]
+) -> None:
     links = {}
     for i in instances:
         path = f"/dags/{DAG_ID}/dagRuns/{quote(i['dag_run_id'], safe='')}/taskInstances/{i['task_id']}/links"
@@ -149,8 +152,24 @@ def test_the_report_task_alone_links_to_the_report_tab(airflow: LocalAirflow, in
         for view in plugin["external_views"]
         if view["name"] == "Report"
     ]
-    run_page = f"dags/{DAG_ID}/runs/{quote(instances[0]['dag_run_id'], safe='')}"
-    assert links == {"write_report": {"Report": f"{run_page}/plugin/{routes[0]}"}}
+    assert routes == ["imagenet-report"]
+    assert links == {"write_report": {"Report": report_tab(run)}}
+
+
+def report_tab(run: Run) -> str:
+    return f"dags/{DAG_ID}/runs/{quote(run.run_id, safe='')}/plugin/imagenet-report"
+
+
+def told(chat: FaultServer, about: Run) -> list[str]:
+    """What the chat was told of a run, in order."""
+    texts = [json.loads(body)["text"] for body in chat.bodies["/hook"]]
+    return [text for text in texts if about.run_id in text]
+
+
+def test_a_chat_is_told_the_verdict_and_where_the_report_is(airflow: LocalAirflow, run: Run, chat: FaultServer) -> None:
+    (text,) = told(chat, run)
+    assert text.startswith(f"ImageNet: {note_of(airflow, run.run_id)}\n")
+    assert text.endswith(f"{airflow.url}/{report_tab(run)}")
 
 
 def events_of(airflow: LocalAirflow, run_id: str) -> dict[str, dict[str, Any]]:
@@ -165,7 +184,7 @@ def started_by_the_champion(airflow: LocalAirflow, run: Run) -> list[dict[str, A
     """The runs of the documented example, finished: until then Airflow 3.3 cannot list the event that started one."""
     deadline_s = time.monotonic() + 60
     while time.monotonic() < deadline_s:
-        runs: list[dict[str, Any]] = airflow.call("GET", "/dags/announce_champion/dagRuns")["dag_runs"]
+        runs: list[dict[str, Any]] = airflow.call("GET", "/dags/serve_champion/dagRuns")["dag_runs"]
         if runs and {r["state"] for r in runs} <= {"success", "failed"}:
             return runs
         time.sleep(1)
@@ -176,26 +195,31 @@ def test_a_new_champion_starts_the_workflow_of_the_documentation(
     airflow: LocalAirflow, run: Run, started_by_the_champion: list[dict[str, Any]]
 ) -> None:
     assert [(r["state"], r["run_type"]) for r in started_by_the_champion] == [("success", "asset_triggered")]
-    logs = list((airflow.home / "logs" / "dag_id=announce_champion").rglob("*.log"))
-    assert any(events_of(airflow, run.run_id)["imagenet_champion"]["model"] in path.read_text() for path in logs)
+    champion, served = events_of(airflow, run.run_id)["ImageNet champion"], airflow.home.parent / "serving" / "current"
+    assert json.loads((served / "champion.json").read_text()) == champion
+    network = run.store.open_file(f"models/{champion['model']}", "model.keras")
+    assert (served / "model.keras").read_bytes() == network.read_bytes()
 
 
 @pytest.mark.usefixtures("started_by_the_champion")
 def test_the_assets_events_carry_the_figures(airflow: LocalAirflow, run: Run) -> None:
     events = events_of(airflow, run.run_id)
     index, dataset = run.store.read_json(run.key("run.json")), run.result_of("build_dataset")
-    assert events["imagenet_dataset"] == dataset
+    link = {"run_id": run.run_id, "report": f"{airflow.url}/{report_tab(run)}"}
+    assert events["ImageNet dataset"] == (dataset or {}) | link
     assert set(dataset or {}) == {"fingerprint", "classes", "train", "validation", "test", "left_out", "split_change"}
-    figures = ("verdict", "branch", "validation_before", "validation_after", "test_before", "test_after")
-    assert events["imagenet_report"] == {name: index[name] for name in figures}
+    figures = ("headline", "verdict", "branch", "validation_before", "validation_after", "test_before", "test_after")
+    assert events["ImageNet report"] == {name: index[name] for name in figures} | link
     champion = next(iter(run.store.read_json("models/champion.json").values()))
-    assert events["imagenet_champion"] == {
+    assert events["ImageNet champion"] == {
         "model": champion["model"]["fingerprint"],
-        "trial": events["imagenet_champion"]["trial"],
+        "trial": events["ImageNet champion"]["trial"],
         "classes": [c["class_id"] for c in champion["classes"]],
-        **{name: champion[name] for name in ("validation_accuracy", "test_accuracy", "drawn", "run_id")},
+        "class_names": [c["name"] for c in champion["classes"]],
+        **{name: champion[name] for name in ("validation_accuracy", "test_accuracy", "drawn")},
+        **link,
     }
-    assert events["imagenet_champion"]["trial"] in {
+    assert events["ImageNet champion"]["trial"] in {
         f"{arm}-compact-seed0" for arm in ("baseline", "longer", "collect", "targeted")
     }
     assert str(airflow.imagenet_home) not in json.dumps(events)
@@ -219,7 +243,9 @@ def test_f52_the_trigger_refuses_bad_classes(airflow: LocalAirflow, classes: lis
         airflow.trigger(profile="sample", classes=classes)
 
 
-def test_a_wrong_setting_fails_at_once_without_a_retry(airflow: LocalAirflow, run: Run, tmp_path: Path) -> None:
+def test_a_wrong_setting_fails_at_once_without_a_retry_and_a_chat_is_told_why(
+    airflow: LocalAirflow, run: Run, tmp_path: Path, chat: FaultServer
+) -> None:
     run_id = airflow.trigger(profile="best", source="folder", location=str(tmp_path / "absent"))
     assert finished(airflow, run_id) == "failed"
     plan = next(i for i in airflow.task_instances(run_id) if i["task_id"] == "plan_run")
@@ -228,6 +254,10 @@ def test_a_wrong_setting_fails_at_once_without_a_retry(airflow: LocalAirflow, ru
     assert record["error"]["type"] == "ConfigError"
     assert "is not a folder" in record["error"]["message"]
     assert note_of(airflow, run_id).startswith("plan_run: ConfigError: location: ")
+    deadline_s = time.monotonic() + 60  # the DAG processor tells of it
+    while not (texts := told(chat, Run(run.store, DAG_ID, run_id))) and time.monotonic() < deadline_s:
+        time.sleep(1)
+    assert texts[0].startswith("ImageNet: a run failed at plan_run\nConfigError: location: ")
 
 
 def test_the_note_of_a_failed_run_names_the_class_that_failed(airflow: LocalAirflow, tmp_path: Path) -> None:
@@ -238,11 +268,26 @@ def test_the_note_of_a_failed_run_names_the_class_that_failed(airflow: LocalAirf
     assert re.match(r"download_class, cobra: DataError: .*expected a tar archive", note_of(airflow, run_id))
 
 
+def answer_question(airflow: LocalAirflow, run_id: str, arms: list[str]) -> None:
+    """Answers as a person does on the page *Required Actions*."""
+    deadline_s = time.monotonic() + 200
+    state = ""
+    while state != "awaiting_input":
+        assert time.monotonic() < deadline_s, airflow.task_instances(run_id)
+        time.sleep(1)
+        state = next(i["state"] for i in airflow.task_instances(run_id) if i["task_id"] == "ask_before_repair")
+    path = f"/dags/{DAG_ID}/dagRuns/{quote(run_id)}/taskInstances/ask_before_repair/-1/hitlDetails"
+    answer = {"chosen_options": ["Repair"], "params_input": {"repairs": arms}}
+    airflow.call("PATCH", path, json=answer)
+
+
 @pytest.fixture(scope="module")
 def again(airflow: LocalAirflow, run: Run) -> Run:
-    """A second run with the same settings, triggered with a note."""
-    order = {"logical_date": None, "conf": SETTINGS, "note": "for Monday's talk"}
+    """A second run with the same settings, triggered with a note, which asks before its repair; all is to be tried."""
+    conf = SETTINGS | {"ask_before_repair_minutes": 60}
+    order = {"logical_date": None, "conf": conf, "note": "for Monday's talk"}
     run_id = airflow.call("POST", f"/dags/{DAG_ID}/dagRuns", json=order)["dag_run_id"]
+    answer_question(airflow, run_id, ["collect", "targeted"])
     assert finished(airflow, run_id) == "success"
     return Run(run.store, DAG_ID, run_id)
 
@@ -255,7 +300,14 @@ def test_the_same_settings_again_do_no_work(run: Run, again: Run) -> None:
 
 @pytest.mark.usefixtures("started_by_the_champion")
 def test_the_same_settings_again_make_no_dataset_and_no_champion(airflow: LocalAirflow, again: Run) -> None:
-    assert set(events_of(airflow, again.run_id)) == {"imagenet_report"}
+    assert set(events_of(airflow, again.run_id)) == {"ImageNet report"}
+
+
+def test_a_run_that_asked_before_its_repair_says_who_answered_what(again: Run, chat: FaultServer) -> None:
+    assert again.store.read_json(again.key("decision.json"))["why"].endswith("; admin chose all arms")
+    question, verdict = told(chat, again)
+    assert "repair 2\u00a0classes?" in question and question.endswith("/tasks/ask_before_repair/required_actions")
+    assert "on test: " in verdict
 
 
 def test_a_note_that_a_person_gave_a_run_stays(airflow: LocalAirflow, again: Run) -> None:

@@ -17,9 +17,9 @@ FOREVER_S = 60
 class FaultServer:
     """Answers each path of `routes` with its behaviour, and anything else with 404.
 
-    `requests` counts by path, `headers` and `bodies` hold those of the last request of each path, `ranges` the Range
-    headers of all of them, and `sent` the bytes of body that a path's behaviour could send before the client hung up.
-    `most_at_once` is how many requests were answered at the same time.
+    `requests` counts by path, `headers` holds those of the last request of each path, `ranges` the Range headers of all
+    of them, `bodies` what was posted, and `sent` the bytes of body that a path's behaviour could send before the client
+    hung up. `most_at_once` is how many requests were answered at the same time.
 
     Args:
         tls: makes it an https server.
@@ -32,7 +32,7 @@ class FaultServer:
         self.routes: dict[str, Behaviour] = {}
         self.requests: Counter[str] = Counter()
         self.headers: dict[str, dict[str, str]] = {}
-        self.bodies: dict[str, bytes] = {}
+        self.bodies: defaultdict[str, list[bytes]] = defaultdict(list)
         self.ranges: defaultdict[str, list[str]] = defaultdict(list)
         self.sent: Counter[str] = Counter()
         self.at_once = self.most_at_once = 0
@@ -136,7 +136,7 @@ class _Handler(BaseHTTPRequestHandler):
                 web.at_once -= 1
 
     def do_POST(self):
-        self.server.web.bodies[self.path] = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.web.bodies[self.path].append(self.rfile.read(int(self.headers["Content-Length"])))
         self.do_GET()
 
     def head(self, status, length, kind="image/jpeg", **headers):
