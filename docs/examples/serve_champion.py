@@ -1,9 +1,9 @@
 """Hands each new champion to whoever serves it.
 
 Put this file into Airflow's folder of workflows, beside the others, and name the server's folder in IMAGENET_SERVING.
-Each champion gets a folder there, with its network (`model.keras`) and its classes in the order of the network's answers
-(`champion.json`); the link `current` leads to the newest one. Where several lists of classes have champions, look at
-`classes` in the event, and give each list a folder of its own.
+Each champion gets a folder there: with its network (`model.keras`), and with its classes in the order in which the
+network answers (`champion.json`). The link `current` leads to the newest one. Where several lists of classes have
+champions, look at `classes` in the event, and give each list a folder of its own.
 """
 
 import json
