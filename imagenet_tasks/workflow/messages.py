@@ -9,6 +9,7 @@ from imagenet_tasks.wording import outcome
 from imagenet_tasks.workflow.run import Run
 
 Event = Literal["success", "failure", "verdict", "question", "stale_champion"]
+DRIFT = "score_champion"  # the task that asks the champion about new pictures
 MOST_CHARACTERS = 1_000  # of an error
 # Chats read their own marks in a plain text: Slack's <link|words> and <!channel>, others' @all.
 PLAIN = str.maketrans({"<": "‹", "@": "＠"})
@@ -37,7 +38,12 @@ class Message:
 def events_of_report(run: Run) -> tuple[Event, ...]:
     """Returns what a run that has written its report is told of by, the most telling first."""
     report = run.result_of("write_report") or {}
-    return ("verdict", "success") if report.get("branch") == "augment" else ("success",)
+    events: list[Event] = ["success"]
+    if report.get("branch") == "augment":
+        events.insert(0, "verdict")
+    if (run.result_of(DRIFT) or {}).get("verdict") == "declines":
+        events.insert(0, "stale_champion")
+    return tuple(events)
 
 
 def message_of(run: Run, event: Event, url: str, *, asked: str = "") -> Message:
@@ -51,6 +57,9 @@ def message_of(run: Run, event: Event, url: str, *, asked: str = "") -> Message:
     """
     if asked:
         subject, said = f"ImageNet: {asked}", "The run waits for an answer, and goes on by itself without one."
+    elif event == "stale_champion":
+        drift = run.result_of(DRIFT) or {}
+        subject, said = "ImageNet: the champion declines on new pictures", f"{drift['trial']}: {drift['sentence']}."
     else:
         subject, said = _failure(run) if event == "failure" else _report(run)
     link = "Answer in Airflow" if asked else "Open the report in Airflow"

@@ -119,6 +119,20 @@ def test_each_is_told_once_of_what_it_asks_for(
     assert chat.requests["/hook"] == told
 
 
+def test_who_asks_for_it_is_told_first_of_a_champion_that_declines(
+    run: Run, context: Any, chat: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask_for(monkeypatch, CHAT | {"on": ["success", "stale_champion"]})
+    for verdict in ("holds", "declines"):
+        with run.task("score_champion") as record:
+            record["result"] = {"verdict": verdict, "trial": "baseline", "sentence": f"{verdict}: 40.0 % of 90"}
+        reported(run)
+        imagenet_notify.tell_of_report(context)
+    holds, declines = (json.loads(body)["text"].splitlines() for body in chat.bodies["/hook"])
+    assert holds[0] == "ImageNet: 31.0 % -> 38.4 % on test: helped"
+    assert declines[:2] == ["ImageNet: the champion declines on new pictures", "baseline: declines: 40.0 % of 90."]
+
+
 def test_one_that_cannot_be_reached_keeps_no_other_from_being_told(
     run: Run, context: Any, chat: FaultServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
