@@ -190,6 +190,17 @@ def look(pixels: "np.ndarray") -> tuple[int, bool]:
     return int.from_bytes(bits.tobytes()), bool((high - low <= FLAT_LEVELS).all())
 
 
+def thumbnail_address(data: bytes, *, longest_px: int) -> tuple[str, float]:
+    """Returns a small copy of a picture, in its own shape, as a data: address, and its width over its height.
+
+    Raises:
+        Rejected: where it cannot be decoded.
+    """
+    picture = decode(data, at_least=(longest_px, longest_px))
+    picture.thumbnail((longest_px, longest_px))
+    return data_address(picture), picture.width / picture.height
+
+
 def data_address(picture: Image.Image) -> str:
     """Returns a picture as a JPEG in a data: address, for a page that asks nobody for anything."""
     buffer = io.BytesIO()

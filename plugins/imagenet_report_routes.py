@@ -118,6 +118,7 @@ def _pages_of_a_run() -> dict[str, Callable[..., "Response"]]:
     from sqlalchemy import select
 
     from imagenet_tasks.artifacts.report import Report
+    from imagenet_tasks.pages.links import with_links
     from imagenet_tasks.pages.records import REPORT, view_run
 
     def show_run(request: Request, dag_id: str, run_id: str, session: SessionDep, renew: str = "") -> Response:
@@ -125,7 +126,7 @@ def _pages_of_a_run() -> dict[str, Callable[..., "Response"]]:
         state = session.scalar(select(DagRun.state).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id))
         view = view_run(run, None if state is None else value_of(state))
         if view.is_current:
-            return show_last_report(dag_id, run_id)
+            return show_last_report(request, dag_id, run_id)
         refresh_s = REFRESH_S if view.live and renew != "no" else None
         answer = show(
             request, "run.html", status=200 if view.known else 404, view=view, dag_id=dag_id, run_id=run_id,
@@ -135,8 +136,10 @@ def _pages_of_a_run() -> dict[str, Callable[..., "Response"]]:
             answer.headers["Refresh"] = str(refresh_s)
         return answer
 
-    def show_last_report(dag_id: str, run_id: str) -> Response:
-        return respond(read_report(dag_id, run_id, REPORT), "text/html")
+    def show_last_report(request: Request, dag_id: str, run_id: str) -> Response:
+        page = read_report(dag_id, run_id, REPORT).decode(errors="replace")
+        linked = with_links(page, root=request.scope.get("root_path", ""), dag_id=dag_id, run_id=run_id)
+        return respond(linked.encode(), "text/html")
 
     def show_figures(dag_id: str, run_id: str) -> Response:
         content = read_report(dag_id, run_id, Report.KEY)

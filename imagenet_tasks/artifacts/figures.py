@@ -3,6 +3,7 @@
 Accuracies are top-1 and, like recall, shares in [0, 1]. None is what cannot be said, where there were no pictures.
 """
 
+from collections.abc import Iterable
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -96,6 +97,12 @@ class Metrics(JsonArtifact):
     test: SplitFigures
     trials: tuple[MeasuredTrial, ...]
     groups: tuple[SeedGroup, ...]
+
+
+def best_trial(rounds: Iterable[Metrics]) -> MeasuredTrial | None:
+    """Returns the best training of several rounds on validation, the first of equals; None where none was measured."""
+    measured = [t for metrics in rounds for t in metrics.trials if t.validation_accuracy is not None]
+    return max(measured, key=lambda t: t.validation_accuracy or 0.0, default=None)
 
 
 class BySeed(JsonArtifact):

@@ -9,7 +9,7 @@ from pydantic import Field
 from imagenet_tasks.artifacts import kinds
 from imagenet_tasks.artifacts.json_file import JsonArtifact, Mark, Published
 from imagenet_tasks.artifacts.kinds import Kind
-from imagenet_tasks.settings.training import CONTROL, HARDEST, ArmName
+from imagenet_tasks.settings.training import ARM_NAMES, CONTROL, HARDEST, ArmName
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -178,6 +178,12 @@ class Trial(JsonArtifact):
         if self.folds:
             part = f"-1of{self.folds}" if self.arm == "part" else f"-fold{self.fold + 1}of{self.folds}"
         return f"{self.arm}-{self.model}-seed{self.seed}{part}"
+
+    @property
+    def called(self) -> str:
+        """What people read of a trial that a run may end with: 'Collect (compact, seed 0)'."""
+        later = f", round {self.round}" if self.round > 1 else ""
+        return f"{ARM_NAMES.get(self.arm, self.arm)} ({self.model}, seed {self.seed}{later})"
 
 
 class TrainedModel(Published):

@@ -74,6 +74,7 @@ class Verdict(JsonArtifact):
     word: Word | Literal["nothing helped", "not tried"]
     headline: str
     sentence: str
+    doubt: tuple[str, ...] = Field(default=(), description="how far the sentence can be believed, in sentences")
     goal: float
     chance: float
     majority: float | None
@@ -104,6 +105,37 @@ class Champion(JsonArtifact):
     """What became of the run's best model."""
 
     outcome: str
+    why: str
+
+
+class NextStep(JsonArtifact):
+    """What may be done after the run, and why; `brings` is what it may be expected to.
+
+    `settings` are those to change, and `paste` is all of the run's settings with them, as JSON for the trigger form;
+    '' where none changes. `see` is the report's section that says more, '' for none.
+    """
+
+    do: str
+    why: str
+    brings: str
+    settings: dict[str, Setting]
+    paste: str
+    see: str
+
+
+class UsableModel(JsonArtifact):
+    """The model to use: the final model, else the best on validation of all that the run trained.
+
+    `called` is what people call it, `file` its network's key in the store and `path` where that is, `command` what
+    predicts with it. `champion` tells whether it is its classes' champion, and `why` why not, '' where it is.
+    """
+
+    called: str
+    file: str
+    path: str
+    command: str
+    champion: bool
+    champion_run: str = Field(default="", description="the run that made the champion, where it is another")
     why: str
 
 
@@ -258,10 +290,11 @@ class Report(JsonArtifact):
     """The report of one run of the workflow, as numbers: report.json."""
 
     KEY: ClassVar[str] = "report/report.json"  # below the run's folder
-    SCHEMA_VERSION: ClassVar[int] = 3
+    SCHEMA_VERSION: ClassVar[int] = 4
     run: RunFigures
     verdict: Verdict
-    next_step: str = Field(default="", description="'' where none is evident")
+    next_steps: tuple[NextStep, ...]
+    use: UsableModel | None = Field(default=None, description="null where no model was measured on validation")
     decision: Decision = Field(description="the last gate's")
     first_decision: Decision
     champion: Champion | None
@@ -288,11 +321,16 @@ class Report(JsonArtifact):
 
     @classmethod
     def upgraded(cls, fields: dict[str, Any], version: int) -> dict[str, Any]:
-        """Drops what version 1 said of two arms that were controls then, and what 2 said without a reason."""
+        """Drops what version 1 said of two arms that were controls then, and what 2 said without a reason.
+
+        Version 3 said the next step in a sentence.
+        """
         for part, gone in (("repair", "controls"), ("verdict", "empty_arms")):
             if isinstance(held := fields.get(part), dict):
                 fields = fields | {part: {name: value for name, value in held.items() if name != gone}}
-        return fields
+        said = fields.get("next_step")
+        steps = [NextStep(do=said, why="", brings="", settings={}, paste="", see="").as_dict()] if said else []
+        return {"next_steps": steps} | {name: value for name, value in fields.items() if name != "next_step"}
 
     @property
     def model(self) -> Model:

@@ -1,4 +1,4 @@
-"""The command `predict`: what a champion, or a run's final model, takes pictures for."""
+"""The command `predict`: what a champion, or a run's own model, takes pictures for."""
 
 import argparse
 import contextlib
@@ -11,11 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from imagenet_tasks.artifacts.champions import choose_champion
+from imagenet_tasks.artifacts.figures import Metrics, best_trial
 from imagenet_tasks.artifacts.final import FinalModel
+from imagenet_tasks.artifacts.references import Evaluation
 from imagenet_tasks.download.files import is_hidden
 from imagenet_tasks.download.layout import may_be_picture
 from imagenet_tasks.errors import ArtifactError, ConfigError
+from imagenet_tasks.settings.training import MAX_ROUNDS
 from imagenet_tasks.store.storage import Store
+from imagenet_tasks.workflow.graph import BASELINE_EVALUATION, REPAIR_EVALUATION, task_id
 from imagenet_tasks.workflow.run import Run
 
 if TYPE_CHECKING:
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
 
 Answer = dict[str, Any]
 UNLIKE = "unlike the pictures of its classes"
+EVALUATIONS = ((BASELINE_EVALUATION, 1), *((REPAIR_EVALUATION, number) for number in range(1, MAX_ROUNDS + 1)))
 KEYS = ("class_id", "name", "probability")  # of one class in an answer
 
 
@@ -31,7 +36,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", metavar="PICTURE", help="a file, or a folder of files at any depth")
     asked = parser.add_mutually_exclusive_group()
     asked.add_argument("--classes", default="", help="of which classes (default: those of the last champion)")
-    asked.add_argument("--run", metavar="RUN", help="ask the final model of that run (its setting final_models)")
+    asked.add_argument(
+        "--run", metavar="RUN", help="ask that run's final model (its setting final_models), or without one its best"
+    )
     parser.add_argument("--top", type=int, default=5, help="so many classes of each picture (default: 5)")
     parser.add_argument("--json", action="store_true", help="print a line of JSON per picture instead of a table")
     parser.add_argument("--csv", metavar="FILE", help="write a table of all answers there ('-': print it)")
@@ -47,7 +54,7 @@ def predict(options: argparse.Namespace) -> int:
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     store = Store(options.home)
-    network = _final_network(store, options.run) if options.run else _champions_network(store, options.classes)
+    network = _runs_network(store, options.run) if options.run else _champions_network(store, options.classes)
     files, others = files_of(options.files)
     sys.stderr.write(f"Asks {network.called}\n")
     if network.calibration and network.calibration.false_alarms is not None:
@@ -107,9 +114,9 @@ def _champions_network(store: Store, classes: str) -> "Network":
     return of_champion(store, choose_champion(store, [name.strip() for name in classes.split(",") if name.strip()]))
 
 
-def _final_network(store: Store, run_id: str) -> "Network":
-    """Returns the final model's network of a run, named by its id or by its folder."""
-    from imagenet_tasks.train.networks import of_final_model
+def _runs_network(store: Store, run_id: str) -> "Network":
+    """Returns the network of a run, named by its id or folder: the final model's, else the best on validation."""
+    from imagenet_tasks.train.networks import of_final_model, of_trained
 
     for dag_id in store.names("runs"):
         try:
@@ -122,9 +129,13 @@ def _final_network(store: Store, run_id: str) -> "Network":
             continue
         if made := run.result_of("build_final_model"):
             return of_final_model(store, FinalModel.from_dict(made), run.config.classes)
+        measured = (run.result_of(task_id(task, number)) for task, number in EVALUATIONS)
+        evaluations = (Evaluation.from_dict(result) for result in measured if result)
+        if best := best_trial(Metrics.read(store, evaluation.folder) for evaluation in evaluations):
+            return of_trained(store, best.trained)
         raise ArtifactError(
-            f"{store.path(run.folder)}: this run has no final model. Run it with final_models=3, or without --run ask "
-            "the champion."
+            f"{store.path(run.folder)}: this run has no model that was measured on validation pictures. Run it to its "
+            "end, or without --run ask the champion."
         )
     raise ArtifactError(
         f"{store.path('runs')}: there is no run {run_id!r}. Its report names it, and so does its folder."

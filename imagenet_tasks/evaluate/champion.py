@@ -133,7 +133,7 @@ def _judge(
     ask: Callable[[Champion], Sequence[int]],
 ) -> _Judgement:  # fmt: skip
     """Returns what becomes of the candidate, the best of so many trials."""
-    said = f"{candidate.model.trial.key}, {100 * candidate.accuracy:.1f} % on validation"
+    said = f"{candidate.model.trial.called}, {100 * candidate.accuracy:.1f} % on validation"
     if present is None:
         return _Judgement("promoted", f"{said}, is the first of these classes")
     try:
@@ -154,7 +154,7 @@ def _compare(
 ) -> _Judgement:  # fmt: skip
     """Returns what becomes of a candidate beside a champion that is another model."""
     mark = fingerprint(model=candidate.model.fingerprint, dataset=dataset.fingerprint, trials=trials)
-    named = f"the champion ({present.model.trial.key} of run {present.run_id})"
+    named = f"the champion of run {present.run_id}, {present.model.trial.called}"
     not_compared = f"this run's best, {said}, is not compared with {named}"
     for before in present.compared:
         if before.mark == mark:

@@ -212,15 +212,14 @@ def _thumbnail(run: Run, class_id: str, file: str, candidate: Candidate | None) 
     try:
         costly = pixels > MOST_UNSCALED_PX and not file.endswith((".jpg", ".jpeg"))
         content = None if costly else read_plain(run.store, f"images/{class_id}/{file}")
-        address = _data_address(content) if content else None
+        address = _address(content) if content else None
     except (*UNREADABLE, Rejected):
         address = None
     return Thumbnail(address=address, title=", ".join([*said, file]))
 
 
-def _data_address(content: bytes) -> str:
+def _address(content: bytes) -> str:
     from imagenet_tasks import images
 
-    picture = images.decode(content, at_least=(THUMBNAIL_PX, THUMBNAIL_PX))
-    picture.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
-    return images.data_address(picture)
+    address, _ = images.thumbnail_address(content, longest_px=THUMBNAIL_PX)
+    return address

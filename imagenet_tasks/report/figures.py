@@ -14,10 +14,12 @@ from imagenet_tasks.report.files import Files, picked
 from imagenet_tasks.report.inputs import ReportInputs
 from imagenet_tasks.report.mistakes import collect_mistakes
 from imagenet_tasks.report.more_pictures import collect_more_pictures
+from imagenet_tasks.report.next_steps import collect_next_steps
 from imagenet_tasks.report.path import collect_path, collect_tasks
 from imagenet_tasks.report.repair import collect_augmentation, collect_repair, without_classes
 from imagenet_tasks.report.study import FIGURES, PROFILES
-from imagenet_tasks.report.trained import judge_training, next_step, say_cap
+from imagenet_tasks.report.trained import judge_training, say_cap
+from imagenet_tasks.report.use import collect_use
 from imagenet_tasks.settings.training import CONTROL
 
 
@@ -48,15 +50,12 @@ def collect(inputs: ReportInputs, files: Files) -> dict[str, Any]:
     data = collect_data(inputs, files)
     by_stage = settings.settings_by_stage(config)
     more_pictures = collect_more_pictures(inputs, files)
-    return {
+    figures: dict[str, Any] = {
         "run": {
             **picked(run, "dag_id", "run_id", "run_key"), **picked(config, "profile", "description"),
             "source": config.download.source, "written_s": time.time(),
         },
         "verdict": _verdict(inputs, models, comparison, classes, data["left_out"]),
-        "next_step": next_step(
-            (models.get("after") or models["before"])["trained"], more_pictures, test_steers=inputs.dataset.test_steers
-        ),
         "decision": inputs.decision.as_dict(),
         "first_decision": (inputs.rounds[0].decision if inputs.rounds else inputs.decision).as_dict(),
         "champion": {k: inputs.champion[k] for k in ("outcome", "why")} if inputs.champion else None,
@@ -75,7 +74,9 @@ def collect(inputs: ReportInputs, files: Files) -> dict[str, Any]:
         "settings": by_stage | {"command": settings.command(config)},
         "versions": settings.versions(),
         "fingerprints": _fingerprints(inputs),
+        "use": collect_use(inputs, files),
     } | collect_mistakes(inputs, files, models)  # fmt: skip
+    return figures | {"next_steps": collect_next_steps(figures, config)}
 
 
 def _model(files: Files, inputs: ReportInputs, evaluation: Evaluation) -> dict[str, Any]:
@@ -86,7 +87,7 @@ def _model(files: Files, inputs: ReportInputs, evaluation: Evaluation) -> dict[s
     history = files.history(model)
     group = next(g for g in metrics.groups if (g.arm, g.model) == (model.trial.arm, model.trial.model))
     return {
-        "trial": model.trial.key, **picked(model.trial, "model", "seed"), "seeds": list(group.seeds),
+        "trial": model.trial.called, **picked(model.trial, "model", "seed"), "seeds": list(group.seeds),
         "training": training.as_dict(), "history": history,
         "trained": judge_training(
             [Epoch.from_dict(e) for e in history], training.best_epoch, cap=say_cap(train.train_minutes, training, own)
@@ -126,7 +127,11 @@ def _verdict(
             models=len(inputs.config.train.models), repaired=comparison is not None, rounds=len(inputs.rounds)
         ) if inputs.dataset.test_steers else "",
     }  # fmt: skip
-    return verdict | {"headline": wording.headline(verdict), "sentence": wording.sentence(verdict)}
+    return verdict | {
+        "headline": wording.headline(verdict),
+        "sentence": wording.sentence(verdict),
+        "doubt": wording.doubt(verdict),
+    }
 
 
 def _on_split(split: str, models: dict[str, Any], comparison: RepairComparison | None) -> dict[str, Any]:

@@ -44,9 +44,13 @@ class Round:
         """Returns how many pictures an arm added in this round, by class id."""
         return {array.class_id: array.count for array in self.arrays_of(arm)}
 
+    def of(self, arm: str) -> tuple[AddedPictures, ...]:
+        """Returns what an arm added in this round."""
+        return tuple(a for a in self.added if arm in a.arms)
+
     def arrays_of(self, arm: str) -> tuple[ClassArray, ...]:
-        """Returns the pictures that an arm added in this round."""
-        return tuple(a.array for a in self.added if arm in a.arms)
+        """Returns the pictures of that."""
+        return tuple(a.array for a in self.of(arm))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +81,11 @@ class ReportInputs:
     def records(self) -> list[dict[str, Any]]:
         """What the run's tasks wrote of themselves, read once; the report's own task is still running there."""
         return self.run.task_records()
+
+    @property
+    def classes_per_task(self) -> int:
+        """How many classes each task downloaded."""
+        return (self.run.result_of("plan_run") or {}).get("classes_per_task") or 1
 
     @property
     def kept(self) -> Round | None:

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from imagenet_tasks.report import charts, matrices, settings, wording
 from imagenet_tasks.report.curves import ACCURACY, LOSS, Curve, Limits, learning_curves
 from imagenet_tasks.report.more_pictures import more_pictures_chart
-from imagenet_tasks.report.pictures import MOST_SUSPECTS, Place
+from imagenet_tasks.report.pictures import MOST_SUSPECTS, Place, Shown
 from imagenet_tasks.report.study import GOAL as STUDY_GOAL
 from imagenet_tasks.report.svg import signed
 from imagenet_tasks.settings.config import RunConfig
@@ -18,12 +18,14 @@ from imagenet_tasks.wording import HOW_TO_SHARE
 from imagenet_tasks.workflow.graph import task_label
 
 CLASSES_PER_CHART = 30
+MOST_WORSE, MOST_INSTEAD = 10, 3
 MOST_CURVES = 24  # of what more pictures are worth; the table has all
 
 
 def render(
     figures: dict[str, Any], config: RunConfig, *, samples: dict[str, list[Place]],
-    changes: dict[str, list[dict[str, Any]]], collected: dict[str, list[str]], pictures: dict[Place, str],
+    changes: dict[str, list[dict[str, Any]]], collected: dict[str, list[Shown]], pictures: dict[Place, Shown],
+    task_places: dict[str, int],
 ) -> str:  # fmt: skip
     """Returns the report as one HTML page without scripts that needs nothing from anywhere.
 
@@ -32,8 +34,9 @@ def render(
         config: the run's settings.
         samples: by class id, the places of training pictures.
         changes: by class id, originals' places, and their changed copies as data: addresses.
-        collected: by class id, new pictures as data: addresses.
-        pictures: by place, data: addresses of all pictures of the dataset that are shown.
+        collected: by class id, new pictures.
+        pictures: by place, all pictures of the dataset that are shown.
+        task_places: by class id, the place of the task that downloaded the class.
     """
     classes = figures["classes"]
     by_label = sorted(classes, key=lambda row: row["label"])
@@ -47,10 +50,11 @@ def render(
         changed_answers=[
             row for row in _answers(figures["confusion_difference"] or [], by_label) if row["right"] or row["wrong"]
         ],
+        worse=_worse(classes, figures["confusion_difference"], by_label),
         samples=samples, changes=changes, collected=collected, pictures=pictures, rows=settings.setting_rows(config),
         most_classes=matrices.MOST_CLASSES, side_names=SIDES, fields=wording.TUNED_FIELDS,
         reasons=list(figures["data"]["totals"]["rejected"]), shared_settings=shared_settings(config),
-        how_to_share=HOW_TO_SHARE,
+        how_to_share=HOW_TO_SHARE, task_places=task_places,
     )  # fmt: skip
 
 
@@ -164,6 +168,22 @@ def _answers(matrix: list[list[int]], by_label: list[dict[str, Any]]) -> list[di
             "wrong": [(by_label[j]["name"], counts[j]) for j in _largest(counts) if j != i],
         }
         for i, counts in enumerate(matrix)
+    ]  # fmt: skip
+
+
+def _worse(
+    classes: list[dict[str, Any]], difference: list[list[int]] | None, by_label: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Returns the classes that lost, the largest loss first, with what more of their pictures are taken for now."""
+    lost = sorted((row for row in classes if row["change"] and row["change"] < 0), key=lambda row: row["change"])
+    return [
+        {
+            "name": row["name"], "change": row["change"],
+            "instead": [
+                (by_label[j]["name"], counts[j]) for j in _largest(counts) if counts[j] > 0 and j != row["label"]
+            ][:MOST_INSTEAD],
+        }
+        for row in lost[:MOST_WORSE] for counts in [difference[row["label"]] if difference else []]
     ]  # fmt: skip
 
 

@@ -1,13 +1,15 @@
 """Small pictures for the page, as data: addresses, so that the page asks nobody for anything."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
 
 from PIL import Image
 
 from imagenet_tasks import images
-from imagenet_tasks.artifacts.arrays import SplitRow, read_array, read_pixels
-from imagenet_tasks.artifacts.references import ClassArray, Dataset
+from imagenet_tasks.artifacts.arrays import SplitRow, open_picture, read_array, read_ids, read_pixels, reading_threads
+from imagenet_tasks.artifacts.references import AddedPictures, ClassArray, Dataset, Selection
+from imagenet_tasks.errors import ImagenetTasksError
 from imagenet_tasks.store.storage import Store
 
 Place = tuple[str, int]  # a picture of a dataset: its class id, and its row in the class's array
@@ -15,8 +17,16 @@ MOST_PICTURES = 240  # about 2 kB each: the page stays far below 5 MB with any n
 MOST_CHANGED_CLASSES = 12
 ORIGINALS = 6
 COPIES = 2
+LONGEST_PX = 112  # a side of a small picture
 NEW_PICTURES = 10
 MOST_SUSPECTS = 24
+
+
+class Shown(NamedTuple):
+    """A small picture as a data: address, and its width over its height."""
+
+    address: str
+    aspect: float
 
 
 def class_samples(dataset: Dataset, training: list[SplitRow]) -> dict[str, list[Place]]:
@@ -57,28 +67,66 @@ def augmentation_samples(
     return samples
 
 
-def new_samples(store: Store, collected: Sequence[ClassArray]) -> dict[str, list[str]]:
-    """Returns a few new pictures of the first chosen classes, as data: addresses, by class id."""
-    return {
-        array.class_id: [
-            images.data_address(Image.fromarray(picture)) for picture in read_pixels(store, array)[:NEW_PICTURES]
-        ]
-        for array in collected[:MOST_CHANGED_CLASSES]
-    }
+def new_samples(store: Store, collected: Sequence[AddedPictures]) -> dict[str, list[Shown]]:
+    """Returns a few new pictures of the first chosen classes, by class id."""
+    found: dict[str, list[Shown]] = {}
+    for added in collected[:MOST_CHANGED_CLASSES]:
+        array = added.array
+        file_of = _files_by_id(store, array.class_id, added.selection.fingerprint) if added.selection else {}
+        ids = list(read_ids(store, array))[:NEW_PICTURES]
+        shown = _small(store, array, [(row, file_of.get(image_id)) for row, image_id in enumerate(ids)])
+        found[array.class_id] = list(shown.values())
+    return found
 
 
-def addresses(store: Store, dataset: Dataset, places: Iterable[Place]) -> dict[Place, str]:
-    """Returns pictures of a dataset's classes as data: addresses; each class's array is opened once."""
+def addresses(store: Store, dataset: Dataset, places: Iterable[Place]) -> dict[Place, Shown]:
+    """Returns pictures of a dataset's classes in their own shape; each class's array is opened once."""
     rows_of: dict[str, set[int]] = {}
     for class_id, row in places:
         rows_of.setdefault(class_id, set()).add(row)
-    found: dict[Place, str] = {}
+    found: dict[Place, Shown] = {}
     for member in dataset.classes:
-        if rows := rows_of.get(member.class_id):
-            pictures = read_pixels(store, member.array)
-            for row in sorted(rows):
-                found[member.class_id, row] = images.data_address(Image.fromarray(pictures[row]))
+        if rows := sorted(rows_of.get(member.class_id, ())):
+            files = list(_files_by_id(store, member.class_id, member.selection).values())
+            whole = len(files) == member.array.count
+            shown = _small(store, member.array, [(row, files[row] if whole else None) for row in rows])
+            found |= {(member.class_id, row): one for row, one in shown.items()}
     return found
+
+
+def _files_by_id(store: Store, class_id: str, selection: str) -> dict[str, str]:
+    """Returns the files of a selection by image id, in its order; {} where it is gone."""
+    key = Selection.key(class_id, selection)
+    try:
+        files = Selection.from_json(store.read_bytes(key), where=key).files
+    except ImagenetTasksError:
+        return {}
+    return {file.partition(".")[0]: file for file in files}
+
+
+def _small(store: Store, array: ClassArray, rows: Sequence[tuple[int, str | None]]) -> dict[int, Shown]:
+    """Returns small pictures by their row in an array: of the file where it is there, else as the model sees it."""
+
+    def of_file(file: str | None) -> Shown | None:
+        if file is None:
+            return None
+        try:
+            with open_picture(store, array.class_id, file) as data:
+                return Shown(*images.thumbnail_address(data, longest_px=LONGEST_PX))
+        except (ImagenetTasksError, OSError):  # what is gone, or damaged, is told by who needs it
+            return None
+
+    with ThreadPoolExecutor(reading_threads(store)) as pool:
+        found = list(pool.map(of_file, [file for _, file in rows]))
+    if None not in found:
+        return {row: one for (row, _), one in zip(rows, found, strict=True) if one}
+    pixels = read_pixels(store, array)
+    return {row: one or _of_pixels(pixels[row]) for (row, _), one in zip(rows, found, strict=True)}
+
+
+def _of_pixels(pixels: Any) -> Shown:
+    picture = Image.fromarray(pixels)
+    return Shown(images.data_address(picture), 1.5)  # most photos are as wide
 
 
 def places_in(figures: dict[str, Any]) -> list[Place]:

@@ -41,7 +41,7 @@ def write_report(inputs: ReportInputs) -> dict[str, Any]:
     training = files.places(dataset).get("train", [])
     samples = pictures.class_samples(dataset, training)
     changes = pictures.augmentation_samples(store, training, kept.arrays_of("targeted") if kept else ())
-    new = next((arrays for arm in COLLECTING if kept and (arrays := kept.arrays_of(arm))), ())
+    new = next((added for arm in COLLECTING if kept and (added := kept.of(arm))), ())
     collected = pictures.new_samples(store, new)
     shown = pictures.places_in(figures) + [place for places in samples.values() for place in places]
     shown += [group["original"] for groups in changes.values() for group in groups]
@@ -52,6 +52,7 @@ def write_report(inputs: ReportInputs) -> dict[str, Any]:
         changes=changes,
         collected=collected,
         pictures=pictures.addresses(store, dataset, shown),
+        task_places={c.class_id: place // inputs.classes_per_task for place, c in enumerate(inputs.config.classes)},
     )
     store.write_json(run.key(JSON), content)
     store.write_bytes(run.key(HTML), page.encode(errors="replace"))

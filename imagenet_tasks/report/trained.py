@@ -1,10 +1,9 @@
-"""Whether a model was trained enough, too long, or is limited by its data, told from its curves; and what to do."""
+"""Whether a model was trained enough, too long, or is limited by its data, told from its curves."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from imagenet_tasks.artifacts.training import Epoch, TrainingRecord
-from imagenet_tasks.report.wording import percent, plural, worth
+from imagenet_tasks.report.wording import percent, plural
 
 KNOWN = 0.9  # of the training pictures: a model that has these right has learned what there is
 GAP = 0.1  # between training and validation
@@ -58,26 +57,3 @@ def _judged(history: Sequence[Epoch], best_epoch: int) -> str:
     if last.accuracy < KNOWN:
         return f"Levelled off: at the end it has {figures} right, and the last fifth of its epochs brought little."
     return f"Trained enough: at the end it has {figures} right."
-
-
-def next_step(trained: str, curve: dict[str, Any] | None, *, test_steers: bool = False) -> str:
-    """Returns what to do next, in a sentence or two; '' where nothing is evident.
-
-    Args:
-        trained: what `judge_training` said of the model that the run ended with.
-        curve: what more pictures are worth, where it was asked for.
-        test_steers: whether the test pictures are the validation pictures, on which nothing more can be measured.
-    """
-    said = []
-    if TOO_LONG in trained:
-        said.append("Set fewer epochs: they do as well.")
-    if TOO_SHORT in trained:
-        more = "Allow more minutes (train_minutes)" if trained.startswith(CAPPED) else "Set more epochs"
-        said.append(f"{more}: the training ended while the model was still getting better.")
-    if curve and any(row["gain"] is not None for row in curve["classes"]):
-        said.append(worth(curve))
-    elif LIMITED in trained:
-        said.append("Get more pictures: they do more than a longer training.")
-        if curve is None and not test_steers:
-            said.append("A run with learning_curve=true and seeds=3 tells of which classes.")
-    return " ".join(said)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from imagenet_tasks.artifacts.decision import Decision
-from imagenet_tasks.settings.training import CONTROL
+from imagenet_tasks.settings.training import ARM_NAMES, CONTROL
 from imagenet_tasks.wording import DASH, MINUS, NBSP, duration, interval, moment, number, percent, plural, points, span
 
 __all__ = ["DASH", "MINUS", "NBSP", "duration", "interval", "moment", "number", "percent", "plural", "points", "span"]
@@ -21,12 +21,6 @@ VERDICTS = {
     "not tried": "No repair was needed",
 }
 
-
-ARM_NAMES = {
-    "baseline": "Baseline", "longer": "Trained longer", "collect": "Collect", "collect-all": "Collect, all classes",
-    "collect-hard": "Collect, the hardest", "targeted": "Targeted", "more": "More", "correlated": "Correlated",
-    "untargeted": "Untargeted", "mix": "Mix", "soften": "Soften", "clean": "Clean",
-}  # fmt: skip
 ARM_GLOSSES = {
     "baseline": "before the repair", "longer": "nothing more added, the control",
     "collect": "new pictures of the chosen classes", "collect-all": "as many new ones, spread over all classes",
@@ -205,25 +199,48 @@ def _compared(verdict: dict[str, Any]) -> str:
     control = f"{percent(gain['before'])} with as long a training and nothing more added"
     control += f", as the mean of {len(verdict['seeds'])} trainings of each" if several else ""
     figures = f"{percent(gain['after'])} {same} are right, {control} (the baseline: {percent(test['before'])})"
-    chance = p_value(gain["p_value"])
     if word == "helped":
-        rare = f"Chance alone rarely gives a gain this large ({chance})."
-        return f"{deed.capitalize()} helped: {figures}. {rare} {_luck(gain)}"
+        return f"{deed.capitalize()} helped: {figures}."
     if word == "hurt":
         return (
-            f"{deed.capitalize()} hurt, although it was the best on validation: {figures}. Chance alone rarely gives a "
-            f"loss this large ({chance}). {_luck(gain)} Keep the model that was trained longer."
+            f"{deed.capitalize()} hurt, although it was the best on validation: {figures}. Keep the model that was "
+            "trained longer."
         )
     best = f"{deed.capitalize()} was the best on validation: {figures}."
+    return best if word == "not enough to tell" else f"{best} It is not shown that the repair helped."
+
+
+def doubt(verdict: dict[str, Any]) -> list[str]:
+    """Returns how far the verdict can be believed, in sentences: luck, and what could not have been seen."""
+    gain, word = verdict["gain"], verdict["word"]
+    said = []
+    if verdict["test_steers"]:
+        said.append("The test pictures also chose, so these figures are optimistic.")
     if word == "not enough to tell":
-        return f"{best} It is one training of each: another seed may differ by more, so set seeds to 3 or more."
-    if gain["difference"] == 0:
-        return f"{best} It is not shown that the repair helped."
+        said.append("It is one training of each: another seed may differ by more, so set seeds to 3 or more.")
+    elif gain and gain["difference"]:
+        said.append(_chance(gain, word))
+    if gain and gain["interval"]:
+        said.append(_luck(gain))
+        if (smallest := gain["smallest_gain"]) is not None:
+            if gain["before"] + smallest > 1:
+                said.append("With these test pictures and seeds, hardly any gain could be shown.")
+            else:
+                at_least = f"{number(100 * smallest, 1)} points"
+                said.append(f"A gain of {at_least} would be shown in four of five cases; a smaller one more seldom.")
+    elif interval_ := verdict["test"]["before_interval"]:
+        over = "with other trainings" if len(verdict["seeds"]) > 1 else "with other test pictures"
+        said.append(f"The baseline's test accuracy may be {interval(interval_)} {over} (95{NBSP}% interval).")
+    return said
+
+
+def _chance(gain: dict[str, Any], word: str) -> str:
+    chance = p_value(gain["p_value"])
+    if word in ("helped", "hurt"):
+        return f"Chance alone rarely gives a {'gain' if word == 'helped' else 'loss'} this large ({chance})."
     if gain["p_value"] < SIGNIFICANT:
-        doubt = f"Over the pictures that is more than chance ({chance}), but from seed to seed it varies too much"
-    else:
-        doubt = f"A difference of this size can be chance ({chance})"
-    return f"{best} {doubt}, so it is not shown that the repair helped. {_luck(gain)}"
+        return f"Over the pictures that is more than chance ({chance}), but from seed to seed it varies too much."
+    return f"A difference of this size can be chance ({chance})."
 
 
 def _luck(test: dict[str, Any]) -> str:
@@ -231,7 +248,7 @@ def _luck(test: dict[str, Any]) -> str:
     said = f"With other test pictures the difference may be {span(test['interval'])} points"
     if test["seed_interval"]:
         said += f", with other trainings {span(test['seed_interval'])}"
-    return f"{said} (95{NBSP}% intervals)."
+    return f"{said} (95{NBSP}% interval{'s' if test['seed_interval'] else ''})."
 
 
 def worth(curve: dict[str, Any]) -> str:

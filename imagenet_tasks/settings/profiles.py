@@ -5,6 +5,7 @@ import difflib
 import functools
 import json
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, get_args
 
 from pydantic import ValidationError
@@ -174,8 +175,10 @@ def make_config(profile: str, overrides: Mapping[str, Any] | None = None) -> Run
     return from_json(settings)
 
 
-def shared_settings(config: RunConfig) -> str:
+def shared_settings(config: RunConfig, changed: Mapping[str, Any] = MappingProxyType({})) -> str:
     """Returns the settings as JSON, one a line, that `read_settings` reads, to be given to another run.
+
+    What is changed takes the place of the run's own.
 
     Left out are `force`, which says nothing of the result, what not everyone may set, and a location that holds what
     may be a secret or is the built-in server's, which is another one each time.
@@ -186,6 +189,7 @@ def shared_settings(config: RunConfig) -> str:
     del shared["allowed_private_hosts"]
     if config.download.source == "sample" or without_secrets(config.download.location) != config.download.location:
         del shared["location"]
+    shared |= changed
     lines = (f"{json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}" for name, value in shared.items())
     return "{" + ",\n ".join(lines) + "}"
 

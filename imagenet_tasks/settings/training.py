@@ -34,6 +34,12 @@ ArmName = Annotated[_Arm, BeforeValidator(_todays)]
 COLLECTING: tuple[_Arm, ...] = ("collect", HARDEST, "collect-all")
 REGIMES: tuple[_Arm, ...] = ("mix", "soften", "clean")  # they add nothing, and train in another way
 MODELS, ARMS = get_args(ModelName), get_args(_Arm)
+# What people read of them, and of what is repaired.
+ARM_NAMES = {
+    "baseline": "Baseline", "longer": "Trained longer", "collect": "Collect", "collect-all": "Collect, all classes",
+    "collect-hard": "Collect, the hardest", "targeted": "Targeted", "more": "More", "correlated": "Correlated",
+    "untargeted": "Untargeted", "mix": "Mix", "soften": "Soften", "clean": "Clean",
+}  # fmt: skip
 MAX_ROUNDS = 3  # so many repairs are in the graph
 STUDY_EPOCHS: dict[str, int] = {"convnet1": 32, "convnet2": 48, "convnet3": 64, "convnet4": 84, "convnet5": 48}
 LEAST_EPOCHS, EPOCHS_BY_ROOT = 24, 3_500  # of `compact`; measured: docs/results.md

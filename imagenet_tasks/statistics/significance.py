@@ -59,13 +59,13 @@ def compare(labels: np.ndarray, before: np.ndarray, after: np.ndarray, *, seeds:
         update={
             "before": float(right_before.mean()), "after": float(right_after.mean()), "difference": mean,
             "interval": interval, "sd": sd, "seed_interval": seed_interval,
-            "smallest_gain": _smallest_gain(interval, sd, len(seeds)),
+            "smallest_gain": smallest_gain(interval, sd, len(seeds)),
             "verdict": ("helped" if mean > 0 else "hurt") if shown else figures.verdict, "by_seed": by_seed,
         }
     )  # fmt: skip
 
 
-def _smallest_gain(interval: Interval, sd: float | None, seeds: int) -> float | None:
+def smallest_gain(interval: Interval, sd: float | None, seeds: int) -> float | None:
     """Returns the gain that would be shown in four of five cases; None of a single seed, which shows nothing.
 
     Both rules must find it: the test over pictures, whose standard error the interval tells, and the t interval over

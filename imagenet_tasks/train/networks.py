@@ -11,7 +11,7 @@ import numpy as np
 from imagenet_tasks.artifacts.arrays import load_array, read_split
 from imagenet_tasks.artifacts.champions import Champion, open_model
 from imagenet_tasks.artifacts.final import FinalModel
-from imagenet_tasks.artifacts.references import Dataset
+from imagenet_tasks.artifacts.references import Dataset, TrainedModel
 from imagenet_tasks.errors import ArtifactError
 from imagenet_tasks.settings.classes import ImageClass
 from imagenet_tasks.statistics.calibration import at_temperature, fit_temperature
@@ -67,7 +67,7 @@ def of_champion(store: Store, champion: Champion) -> Network:
     """Returns a champion's network."""
     return Network(
         called=(
-            f"{champion.model.trial.key}, the champion of {len(champion.classes)} classes, "
+            f"{champion.model.trial.called}, the champion of {len(champion.classes)} classes, "
             f"{100 * champion.validation_accuracy:.1f} % on validation, of run {champion.run_id}"
         ),
         classes=champion.classes, rows_px=champion.rows_px, columns_px=champion.columns_px,
@@ -76,11 +76,23 @@ def of_champion(store: Store, champion: Champion) -> Network:
     )  # fmt: skip
 
 
+def of_trained(store: Store, model: TrainedModel) -> Network:
+    """Returns the network of one training."""
+    dataset = Dataset.find(store, model.trial.dataset)
+    return Network(
+        called=model.trial.called,
+        classes=tuple(ImageClass(class_id=c.class_id, name=c.name) for c in dataset.classes),
+        rows_px=dataset.rows_px, columns_px=dataset.columns_px,
+        open=partial(store.open_file, model.folder, "model.keras"),
+        calibrate=partial(_calibration, store, dataset.fingerprint, model.folder),
+    )  # fmt: skip
+
+
 def of_final_model(store: Store, final: FinalModel, classes: tuple[ImageClass, ...]) -> Network:
     """Returns a final model's network. `classes` are its run's, in any order."""
     by_id = {c.class_id: c for c in classes}
     return Network(
-        called=f"the mean of {', '.join(model.trial.key for model in final.models)}",
+        called=f"the mean of {', '.join(model.trial.called for model in final.models)}",
         classes=tuple(by_id[class_id] for class_id in final.class_ids),
         rows_px=final.rows_px, columns_px=final.columns_px,
         open=partial(store.open_file, final.folder, "model.keras"),

@@ -106,14 +106,19 @@ def test_only_a_model_that_is_better_beyond_chance_takes_the_champions_place(pre
     kept = promoted(prepared, [evaluated(prepared, "little", high + 0.02)], run_id="little")
     assert (kept["outcome"], entry(prepared).run_id) == ("kept", "first")
     pictures = entry(prepared).validation_pictures
-    assert "does not differ beyond chance from the champion (baseline-compact-seed0 of run first)" in kept["why"]
+    assert (
+        "does not differ beyond chance from the champion of run first, Baseline (compact, seed 0), 51.6 %"
+        in kept["why"]
+    )
     assert f"51.6 % on the same {pictures} pictures: the difference's 97.5 % interval is -" in kept["why"]
     worse = promoted(prepared, [evaluated(prepared, "less", 0.1)], run_id="less")
     assert (worse["outcome"], entry(prepared).run_id) == ("kept", "first")
     assert "is beyond chance below the champion" in worse["why"]
     better = promoted(prepared, [evaluated(prepared, "much", 0.95)], run_id="much")
     assert (better["outcome"], entry(prepared).run_id) == ("promoted", "much")
-    assert f"above the champion (baseline-compact-seed0 of run first), 51.6 % on the same {pictures}" in better["why"]
+    assert (
+        f"above the champion of run first, Baseline (compact, seed 0), 51.6 % on the same {pictures}" in better["why"]
+    )
     assert (entry(prepared).replaced["model"]["fingerprint"], entry(prepared).replaced["run_id"]) == ("first0", "first")
 
 
@@ -196,7 +201,7 @@ def test_a_champion_that_does_not_answer_stays_and_is_asked_again_the_next_time(
     result = promoted(prepared, [better], ask=fail)
     assert (result["outcome"], prepared[0].read_bytes(KEY)) == ("kept", before)
     assert result["why"].endswith(
-        "is not compared with the champion (baseline-compact-seed0 of run first), which did not answer: "
+        "is not compared with the champion of run first, Baseline (compact, seed 0), which did not answer: "
         "asking: the child process ended by signal SIGSEGV without an answer"
     )
     assert promoted(prepared, [better])["outcome"] == "promoted"

@@ -51,7 +51,7 @@ def test_no_difference_shown_claims_neither(build_run):
     result, page, _ = report(build_run(before=0.5, after=0.54, seeds=2))
     assert result["verdict"] == "no difference shown"
     assert "No difference shown" in page.text
-    assert "it is not shown that the repair helped" in page.text
+    assert "It is not shown that the repair helped" in page.text
 
 
 def test_where_no_repair_did_better_on_validation_that_is_the_verdict(build_run):
@@ -74,14 +74,17 @@ def test_the_repaired_classes_and_the_smallest_gain_that_could_be_shown_stand_at
     f1, smallest = figures["verdict"]["repaired"]["f1"], figures["verdict"]["gain"]["smallest_gain"]
     assert f"F1 of the 2\u00a0repaired classes: {wording.percent(f1['before'])} trained longer" in page.text
     assert f1["interval"][0] > 0 and wording.span(f1["interval"]) in page.text
-    assert f"a gain of {wording.number(100 * smallest, 1)} points would be shown in four of five cases" in page.text
+    assert (
+        f"A gain of {wording.number(100 * smallest, 1)} points would be shown in four of five cases"
+        in page.text_of["doubt"]
+    )
 
 
 def test_without_a_repair_each_section_of_the_second_model_says_so(build_run):
     result, page, figures = report(build_run(before=0.6, after=None))
     assert (result["branch"], result["verdict"], result["chosen"]) == ("report", "not tried", [])
     assert result["test_after"] is result["validation_after"] is None
-    assert page.text.count("no repair was tried") == 5  # curves, classes, confusion, augmentation, compared with
+    assert page.text.count("no repair was tried") == 5  # the next step, curves, classes, confusion, compared with
     assert "after" not in figures["models"]
     assert figures["augmentation"] is None
     assert "no repair tried" in result["headline"]
@@ -195,7 +198,7 @@ def test_near_duplicates_are_counted_by_class_and_the_largest_groups_listed(buil
     rows = [row for row in page.rows if len(row) == 6 and row[0] == "cow"]
     assert rows == [["cow", "0", "0", "3", "3", "0"]]
     group = figures["data"]["largest_groups"][0]
-    assert [group["group"], "9", group["split"], "n00000000, n00000001, n00000002"] in page.rows
+    assert ["9\u00a0pictures", group["split"], "n00000000, n00000001, n00000002"] in page.rows
 
 
 def test_hosts_and_accepted_terms_are_said(build_run):

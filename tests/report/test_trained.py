@@ -5,7 +5,7 @@ from fakes.records import epoch_of, training_of
 from report_page import report
 
 from imagenet_tasks.artifacts.references import Trial
-from imagenet_tasks.report.trained import judge_training, next_step, say_cap
+from imagenet_tasks.report.trained import judge_training, say_cap
 from imagenet_tasks.report.wording import worth
 
 
@@ -48,10 +48,9 @@ def test_a_training_that_its_minutes_cut_is_said_to_be(minutes, stopped, epochs,
     assert say_cap(minutes, training_of(trial, epochs=epochs, stopped_early=stopped), 78) == said
 
 
-def test_a_capped_training_that_was_too_short_is_advised_to_take_more_minutes():
+def test_a_capped_training_is_said_to_be_before_what_its_curves_say():
     told = judge_training(history((0.3, 0.3), (0.5, 0.5), (0.6, 0.58)), 3, cap="Capped.")
     assert told.startswith("Capped. Not trained enough")
-    assert next_step(told, None).startswith("Allow more minutes (train_minutes): ")
 
 
 def test_the_report_says_it_of_both_models(build_run):
@@ -60,7 +59,7 @@ def test_the_report_says_it_of_both_models(build_run):
         assert figures["models"][role]["trained"] in " ".join(page.text_of[f"trained-{role}"].split("\n"))
 
 
-# What to do next
+# What more pictures are worth
 
 
 def more_pictures(*gains, added=100):
@@ -91,26 +90,3 @@ NONE = (0.02, -0.01, 0.05)
 def test_the_classes_that_gain_the_most_are_named_and_how_many_gain_nothing_that_is_shown(gains, said):
     told = worth(more_pictures(*gains))
     assert told.endswith(said) and (told == said or told.startswith("100\u00a0more pictures of a are worth about +6.0"))
-
-
-@pytest.mark.parametrize(
-    ("trained", "curve", "said"),
-    [
-        ("Trained too long: x.", None, "Set fewer epochs: they do as well."),
-        ("Limited by its data: x.", more_pictures(None), "Get more pictures: they do more than a longer training."),
-        ("Limited by its data: x.", more_pictures(A), worth(more_pictures(A))),
-        ("Trained enough: x.", None, ""),
-        ("", None, ""),
-    ],
-)
-def test_the_next_step_follows_from_the_training_and_from_what_more_pictures_are_worth(trained, curve, said):
-    assert next_step(trained, curve) == said
-
-
-def test_the_next_step_stands_at_the_top(build_run):
-    _, page, figures = report(build_run(before=0.6, after=None, curve=(0.2, 0.4), seeds=2))
-    assert figures["next_step"] in " ".join(page.text_of["next-step"].split("\n"))
-    assert "5\u00a0more pictures" in figures["next_step"] and figures["more_pictures"]["added"] == 5
-    assert [len(row["points"]) for row in figures["more_pictures"]["classes"]] == [3, 3, 3]
-    gains = [row["gain"] for row in figures["more_pictures"]["classes"]]
-    assert gains == sorted(gains, reverse=True)

@@ -1,0 +1,38 @@
+"""The links of a report to other pages: its file says where they lead, and only who serves it knows their addresses."""
+
+import html
+import re
+from urllib.parse import quote
+
+PLACEHOLDER = re.compile(r'<span class="out" data-to="([a-z]+) ([^"]*)">([^<]*)</span>')
+
+
+def with_links(report: str, *, root: str, dag_id: str, run_id: str) -> str:
+    """Returns a report's page with its placeholders as links; what leads nowhere stays plain text.
+
+    Args:
+        report: the page as its run wrote it.
+        root: of the pages' addresses.
+        dag_id: of the run.
+        run_id: the same.
+    """
+
+    def link(found: re.Match[str]) -> str:
+        kind, what, text = found[1], html.unescape(found[2]), found[3]
+        own = f"{root}/report/{_segment(dag_id)}/{_segment(run_id)}"
+        if kind == "file":
+            address = f"{own}/artifacts?file={_segment(what)}"
+        elif kind == "pictures":
+            task, _, class_id = what.partition(" ")
+            address = f"{own}/pictures/download_class/{_segment(task)}?class={_segment(class_id)}"
+        elif kind == "compare":
+            address = f"{root}/runs/{_segment(dag_id)}/compare?a={_segment(run_id)}&b={_segment(what)}"
+        else:
+            return text
+        return f'<a href="{html.escape(address)}"{" download" if kind == "file" else ""}>{text}</a>'
+
+    return PLACEHOLDER.sub(link, report)
+
+
+def _segment(text: str) -> str:
+    return quote(text, safe="")

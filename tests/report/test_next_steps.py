@@ -1,0 +1,122 @@
+"""What the report says to do next."""
+
+import json
+from typing import Any
+
+import pytest
+from report_page import report
+
+from imagenet_tasks.report.next_steps import MOST_STEPS, collect_next_steps
+from imagenet_tasks.report.wording import worth
+from imagenet_tasks.settings.profiles import make_config, read_settings
+
+GAIN = {"difference": 0.02, "smallest_gain": 0.08, "interval": [-0.01, 0.05], "sd": 0.03}
+
+
+def figures(
+    trained: str = "", *, word: str = "not tried", gain: dict[str, Any] | None = None, seeds: int = 3,
+    listed: int = 100, curve: dict[str, Any] | None = None, suspects: int = 0, goal_met_after: bool = False,
+    **verdict: Any,
+) -> dict[str, Any]:  # fmt: skip
+    """The figures that the steps follow from."""
+    history = [{"val_accuracy": share} for share in (0.1, 0.2, 0.3, 0.4, 0.5)]
+    model = {"trained": trained, "training": {"epochs": 5, "best_epoch": 3}, "history": history}
+    return {
+        "verdict": {
+            "word": word, "gain": gain, "seeds": list(range(seeds)), "left_out": "", "goal": 0.5,
+            "goal_met_after": goal_met_after, "validation": {"before": 0.6}, "test": {"pictures": 400},
+        } | verdict,
+        "models": {"before": model} if word == "not tried" else {"before": model, "after": model},
+        "more_pictures": curve, "data": {"totals": {"listed": listed, "asked": 50}},
+        "suspects": {"suspects": [{}] * suspects} if suspects else None,
+    }  # fmt: skip
+
+
+def curve(*gains: tuple[float, float, float] | None) -> dict[str, Any]:
+    """What more pictures of classes a, b, c ... are worth, each gain with its interval."""
+    rows = [
+        {"name": name, "gain": gain and gain[0], "interval": gain and gain[1:]}
+        for name, gain in zip("abc", gains, strict=False)
+    ]
+    return {"added": 100, "classes": rows}
+
+
+BEST = make_config("best", {"location": "pictures", "source": "folder"})
+SHOWN, NOT_SHOWN = (0.06, 0.02, 0.1), (0.02, -0.01, 0.05)
+
+
+@pytest.mark.parametrize(
+    ("known", "do", "settings"),
+    [
+        (figures(), "Set a higher goal", {"accuracy_goal": 0.65}),
+        (figures("Trained too long: x."), "Train for fewer epochs", {"epochs": 3}),
+        (figures("Not trained enough: x."), "Train longer", {"epochs": 10}),
+        (figures("Not trained enough: x.", word="hurt"), "Train longer", {"epochs": 10, "retrain_epochs": 10}),
+        (figures("Limited by its data: x."), "Get more pictures", {"images_per_class": 1600}),
+        (figures("Limited by its data: x.", listed=50), "Get more pictures", {}),
+        (figures(curve=curve(SHOWN, NOT_SHOWN)), "Get more pictures of a", {"images_per_class": 900}),
+        (figures(curve=curve(NOT_SHOWN)), "Do not get more pictures yet", {}),
+        (figures(word="not enough to tell", gain=GAIN, seeds=1), "Train from 3 seeds", {"seeds": 3}),
+        (figures(word="no difference shown", gain=GAIN), "Train from 6 seeds", {"seeds": 6}),
+        (
+            figures(word="no difference shown", gain=GAIN | {"smallest_gain": 0.04, "sd": 0.001}),
+            "Test on more pictures",
+            {"test_share": 0.2},
+        ),
+        (figures(word="helped", gain=GAIN), "Repair once more", {"rounds": 2}),
+        (figures(suspects=3), "Look at 3\u00a0labels in doubt", {"arms": [*BEST.train.arms, "clean"]}),
+        (figures(left_out="cow was left out"), "Get pictures of the classes that were left out", {}),
+    ],
+)
+def test_each_finding_has_its_step_with_the_settings_to_change(known, do, settings):
+    step = collect_next_steps(known, BEST)[0]
+    assert (step["do"], step["settings"]) == (do, settings)
+    assert step["why"] and step["brings"]
+
+
+def test_what_is_to_be_pasted_is_the_run_with_the_changed_settings():
+    step = collect_next_steps(figures("Not trained enough: x."), BEST)[0]
+    again = make_config(**_given(read_settings(step["paste"], where="x")))
+    assert again.train.epochs == 10 and again.download == BEST.download
+
+
+def _given(settings: dict[str, Any]) -> dict[str, Any]:
+    return {"profile": settings.pop("profile"), "overrides": settings}
+
+
+def test_there_are_at_most_three_and_none_where_nothing_is_evident():
+    much = figures("Limited by its data: x.", suspects=2, left_out="cow was left out", word="helped", gain=GAIN)
+    assert len(collect_next_steps(much, BEST)) == MOST_STEPS
+    assert collect_next_steps(figures(word="nothing helped"), BEST) == []
+
+
+def test_a_capped_training_gets_more_minutes():
+    capped = make_config("best", {"location": "pictures", "source": "folder", "train_minutes": 5})
+    step = collect_next_steps(figures("Capped at 5 min: 5 of 10 epochs. Not trained enough: x."), capped)[0]
+    assert step["settings"] == {"train_minutes": 10}
+
+
+def test_a_run_on_drawn_pictures_leads_to_pictures_of_ones_own(build_run):
+    assert collect_next_steps(figures(), make_config("sample", {}))[0]["do"] == "Train on your own pictures"
+
+
+def test_the_forecast_is_said_where_there_is_one(build_run):
+    _, page, found = report(build_run(before=0.6, after=None, curve=(0.2, 0.4), seeds=2))
+    assert any(
+        step["why"] == worth(found["more_pictures"]) or step["brings"] == worth(found["more_pictures"])
+        for step in found["next_steps"]
+    )
+    assert "5\u00a0more pictures" in page.text_of["next"] and found["more_pictures"]["added"] == 5
+    assert [len(row["points"]) for row in found["more_pictures"]["classes"]] == [3, 3, 3]
+    gains = [row["gain"] for row in found["more_pictures"]["classes"]]
+    assert gains == sorted(gains, reverse=True)
+
+
+def test_the_model_to_use_is_named_with_the_command_that_predicts_with_it(build_run):
+    inputs = build_run(before=0.3, after=0.8, seeds=2)
+    _, page, found = report(inputs)
+    use = found["use"]
+    assert use["called"] == "Targeted (compact, seed 0)" and use["called"] in page.text_of["use"]
+    assert use["command"].endswith(f"--run {inputs.run.run_id} PICTURES") and use["command"] in page.text_of["use"]
+    assert inputs.run.store.exists(use["file"].rpartition("/")[0])
+    assert json.dumps(use)
