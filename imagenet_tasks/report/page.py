@@ -14,6 +14,7 @@ from imagenet_tasks.report.study import GOAL as STUDY_GOAL
 from imagenet_tasks.report.svg import signed
 from imagenet_tasks.settings.config import RunConfig
 from imagenet_tasks.settings.profiles import shared_settings
+from imagenet_tasks.settings.training import ARM_NAMES
 from imagenet_tasks.wording import HOW_TO_SHARE
 from imagenet_tasks.workflow.graph import task_label
 
@@ -42,7 +43,7 @@ def render(
     by_label = sorted(classes, key=lambda row: row["label"])
     return _environment().get_template("report.html.j2").render(
         f=figures, v=figures["verdict"], words=wording.VERDICTS, role_names=ROLES,
-        arm_names=wording.ARM_NAMES, arm_glosses=wording.ARM_GLOSSES, against=wording.AGAINST,
+        arm_names=ARM_NAMES, arm_glosses=wording.ARM_GLOSSES, against=wording.AGAINST,
         policies=wording.POLICIES, strategies=wording.STRATEGIES, transforms=wording.TRANSFORMS, study_goal=STUDY_GOAL,
         roles=list(figures["models"]), repaired="after" in figures["models"], by_label=by_label,
         class_counts=_class_counts(classes), charts=_charts(figures, by_label), most_suspects=MOST_SUSPECTS,
@@ -157,7 +158,7 @@ def _curves(figures: dict[str, Any]) -> dict[str, Any]:
 
 def _group_name(round_number: int, arm: str, model: str, rounds: int) -> str:
     later = f", round {round_number}" if round_number and rounds > 1 else ""
-    return f"{wording.ARM_NAMES[arm]}{later}, {model}"
+    return f"{ARM_NAMES[arm]}{later}, {model}"
 
 
 def _answers(matrix: list[list[int]], by_label: list[dict[str, Any]]) -> list[dict[str, Any]]:
