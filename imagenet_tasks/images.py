@@ -36,6 +36,7 @@ FLAT_LEVELS = 16  # of 255; of 13,600 photos and drawn pictures the one that var
 FORMATS = {
     "JPEG": "jpg", "PNG": "png", "WEBP": "webp", "BMP": "bmp", "GIF": "gif", "TIFF": "tif", "AVIF": "avif",
 }  # fmt: skip
+SCALED = ("JPEG", "MPO")  # what is decoded at a scale; Pillow calls a JPEG with more pictures behind it MPO
 if importlib.util.find_spec("pillow_heif"):  # whoever wants HEIC installs it
     importlib.import_module("pillow_heif").register_heif_opener()
     FORMATS["HEIF"] = "heic"
@@ -64,6 +65,8 @@ NO_PICTURES = {
     rb".{4}ftyp|\x1a\x45\xdf\xa3": "a video",
     rb"\s*[{\[]": "JSON",
 }
+# Of what cannot be decoded at a scale, as a JPEG can: half a second for a PNG of 5 million.
+MOST_UNSCALED_PX = 4_000_000
 BEGINNING_BYTES = 1024
 COLOURS = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK"}  # the colour space of a profile, by the mode of a picture
 MOST_PROFILE_BYTES = 4_000_000  # those of printing presses have up to three
@@ -108,7 +111,7 @@ def judge(data: bytes, *, max_pixels: int, min_side_px: int, max_aspect: float) 
         return Verdict(width_px=width_px, height_px=height_px, suffix=suffix)
 
 
-def decode(data: bytes, *, at_least: tuple[int, int] | None = None) -> Image.Image:
+def decode(data: bytes, *, at_least: tuple[int, int] | None = None, most_unscaled_px: int | None = None) -> Image.Image:
     """Returns an upright sRGB picture: alpha over white, 16-bit scaled, CMYK and grey converted.
 
     Colours are converted by the profile that the file brings, where it brings one that can be used.
@@ -117,17 +120,23 @@ def decode(data: bytes, *, at_least: tuple[int, int] | None = None) -> Image.Ima
         data: the bytes of a picture that `judge` accepted.
         at_least: rows and columns in pixels that suffice; a JPEG is then decoded at the smallest DCT scale that is
             not smaller, which costs a fraction of the whole.
+        most_unscaled_px: the most pixels of what cannot be decoded at a scale; None for any number.
 
     Raises:
         Rejected: where it cannot be decoded.
     """
-    picture, to_srgb = _decoded(data, at_least)
+    picture, to_srgb = _decoded(data, at_least, most_unscaled_px)
     return to_srgb.apply(picture) if to_srgb else picture
 
 
-def _decoded(data: bytes, at_least: tuple[int, int] | None) -> tuple[Image.Image, ImageCms.ImageCmsTransform | None]:
+def _decoded(
+    data: bytes, at_least: tuple[int, int] | None, most_unscaled_px: int | None = None
+) -> tuple[Image.Image, ImageCms.ImageCmsTransform | None]:
     """Returns an upright picture, and what is still to be done to its colours."""
     with _opened(data) as picture:
+        if most_unscaled_px and picture.width * picture.height > most_unscaled_px and picture.format not in SCALED:
+            detail = f"{picture.width}x{picture.height}, at most {most_unscaled_px}"
+            raise Rejected(RejectReason.TOO_MANY_PIXELS, detail=detail)
         orientation = _orientation(picture)
         if at_least:
             rows, columns = at_least
@@ -194,9 +203,9 @@ def thumbnail_address(data: bytes, *, longest_px: int) -> tuple[str, float]:
     """Returns a small copy of a picture, in its own shape, as a data: address, and its width over its height.
 
     Raises:
-        Rejected: where it cannot be decoded.
+        Rejected: where it cannot be decoded, or only at a cost that no small picture is worth.
     """
-    picture = decode(data, at_least=(longest_px, longest_px))
+    picture = decode(data, at_least=(longest_px, longest_px), most_unscaled_px=MOST_UNSCALED_PX)
     picture.thumbnail((longest_px, longest_px))
     return data_address(picture), picture.width / picture.height
 

@@ -61,11 +61,27 @@ def _pages_of_all_runs() -> dict[str, Callable[..., "Response"]]:
     from sqlalchemy import func, select
 
     from imagenet_tasks.pages.compare import compare
-    from imagenet_tasks.pages.runs import RUNS_PER_PAGE, KnownRun, accuracy_chart, list_runs, read_champions
+    from imagenet_tasks.pages.runs import (
+        MOST_SEARCHED,
+        NEWEST,
+        RUNS_PER_PAGE,
+        SORTS,
+        KnownRun,
+        Wanted,
+        accuracy_chart,
+        choices,
+        differing_settings,
+        list_runs,
+        read_champions,
+    )
 
     def show_runs(
-        request: Request, dag_id: str, session: SessionDep, page: Annotated[int, Query(ge=1, le=MOST_PAGES)] = 1
-    ) -> Response:
+        request: Request, dag_id: str, session: SessionDep, page: Annotated[int, Query(ge=1, le=MOST_PAGES)] = 1,
+        source: str = "", classes: str = "", verdict: str = "",
+        sort: Annotated[str, Query(pattern=f"^-?({'|'.join(SORTS)})$")] = NEWEST,
+    ) -> Response:  # fmt: skip
+        wanted = Wanted(source=source, classes=classes, verdict=verdict, sort=sort)
+        start = (page - 1) * RUNS_PER_PAGE
         store = find_run(dag_id, "any").store
         total = session.scalar(select(func.count()).select_from(DagRun).where(DagRun.dag_id == dag_id)) or 0
         on_page = (
@@ -81,8 +97,8 @@ def _pages_of_all_runs() -> dict[str, Callable[..., "Response"]]:
             .outerjoin(DagRunNote, DagRunNote.dag_run_id == DagRun.id)
             .where(DagRun.dag_id == dag_id)
             .order_by(DagRun.run_after.desc(), DagRun.id.desc())
-            .limit(RUNS_PER_PAGE)
-            .offset((page - 1) * RUNS_PER_PAGE)
+            .limit(RUNS_PER_PAGE if wanted.is_usual else MOST_SEARCHED)
+            .offset(start if wanted.is_usual else 0)
         )
         known = [
             KnownRun(
@@ -92,21 +108,25 @@ def _pages_of_all_runs() -> dict[str, Callable[..., "Response"]]:
             )
             for run_id, state, kind, wanted, start, end, note in session.execute(on_page)
         ]  # fmt: skip
-        rows = list_runs(store, dag_id, known)
+        read = list_runs(store, dag_id, known)
+        found = wanted.choose(read)
+        rows, count = (read, total) if wanted.is_usual else (found[start : start + RUNS_PER_PAGE], len(found))
+        settings, more_settings = differing_settings(store, dag_id, rows)
         champions, problem = read_champions(store, dag_id)
         newest = [row.run_id for row in rows if row.index]
         return show(
             request, "runs.html", dag_id=dag_id, rows=rows, chart=accuracy_chart(rows), champions=champions,
-            problem=problem, comparable=[*newest, "", ""][:2], total=total, page=page, pages=-(-total // RUNS_PER_PAGE),
+            problem=problem, comparable=[*newest, "", ""][:2], total=total, count=count, page=page,
+            pages=-(-count // RUNS_PER_PAGE), wanted=wanted, choices=choices(read, wanted), settings=settings,
+            more_settings=more_settings, most_searched=MOST_SEARCHED,
         )  # fmt: skip
 
     def show_comparison(request: Request, dag_id: str, a: str = "", b: str = "") -> Response:
         if not a or not b or a == b:
             not_found("Choose two different runs to compare: one as A and one as B.")
         first, second = figures_of(dag_id, a), figures_of(dag_id, b)
-        return show(
-            request, "compare.html", dag_id=dag_id, run_a=a, run_b=b, a=first, b=second, found=compare(first, second)
-        )
+        found = compare(find_run(dag_id, a).store, first, second)
+        return show(request, "compare.html", dag_id=dag_id, run_a=a, run_b=b, a=first, b=second, found=found)
 
     return {"/runs/{dag_id}": show_runs, "/runs/{dag_id}/compare": show_comparison}
 
@@ -161,7 +181,14 @@ def _pages_of_files() -> dict[str, Callable[..., "Response"]]:
 
     from imagenet_tasks.pages.artifacts import list_artifacts, open_artifact
     from imagenet_tasks.pages.files import UNREADABLE
-    from imagenet_tasks.pages.pictures import PICTURES_PER_PAGE, RECORDS_PER_PAGE, classes_of_task, view_class
+    from imagenet_tasks.pages.pictures import (
+        PICTURES_PER_PAGE,
+        RECORDS_PER_PAGE,
+        classes_of_run,
+        classes_of_task,
+        view_class,
+        view_classes,
+    )
 
     def show_artifacts(request: Request, dag_id: str, run_id: str, file: str = "") -> Response:
         run = find_run(dag_id, run_id)
@@ -187,14 +214,21 @@ def _pages_of_files() -> dict[str, Callable[..., "Response"]]:
         # Airflow leaves its placeholder in the address of a task that is not mapped.
         place = int(map_index) if re.fullmatch(r"\d{1,6}", map_index, re.ASCII) else -1
         classes, all_runs = classes_of_task(run, task_id, place), of == "all"
+        has_own, classes = bool(classes), classes or classes_of_run(run)
+        if not has_own and not class_id:
+            return show(
+                request, "classes.html", run_id=run_id, task_id=task_id, tiles=view_classes(run, classes, page),
+                total=len(classes), page=page, pages=-(-len(classes) // PICTURES_PER_PAGE),
+            )  # fmt: skip
         view = view_class(
             run, task_id, classes, class_id, outcome=outcome, all_runs=all_runs, picture_page=page, record_page=records
         )
-        if view is None and class_id:
-            not_found("This task has no such class.")
+        if view is None:
+            not_found("This task has no such class." if has_own else "This run has no such class.")
         return show(
             request, "pictures.html", dag_id=dag_id, run_id=run_id, task_id=task_id, view=view, outcome=outcome,
-            all_runs=all_runs, page=page, record_page=records, per_page=PICTURES_PER_PAGE, per_records=RECORDS_PER_PAGE,
+            has_own=has_own, all_runs=all_runs, page=page, record_page=records, per_page=PICTURES_PER_PAGE,
+            per_records=RECORDS_PER_PAGE,
         )  # fmt: skip
 
     return {

@@ -1,6 +1,11 @@
-"""Two runs side by side: settings that differ, their curves on the same axes, what became of each class."""
+"""Two runs side by side: settings that differ, their curves on the same axes, what became of each class.
 
-from collections.abc import Mapping
+They are paired on the test pictures that both have. Where they have none in common, or what their models answer cannot
+be read, the intervals are those of different pictures.
+"""
+
+import contextlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,14 +13,21 @@ from imagenet_tasks.artifacts.references import SPLIT_BY
 from imagenet_tasks.artifacts.report import ClassRow, Report
 from imagenet_tasks.pages.files import UNREADABLE
 from imagenet_tasks.pages.lines import Chart, Line, draw_lines
+from imagenet_tasks.pages.paired import Paired, evaluation_of, pair
 from imagenet_tasks.pages.records import read_file
+from imagenet_tasks.pages.wording import setting
 from imagenet_tasks.statistics.intervals import newcombe
+from imagenet_tasks.store.storage import Store
 from imagenet_tasks.workflow.run import Run
 
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """A share of run A and of run B, and B minus A with its interval; None where it cannot be said."""
+    """A share of run A and of run B, and B minus A with its interval; None where it cannot be said.
+
+    `shown` says whether the difference is beyond chance: by its interval, which excludes zero, or, where several
+    trainings are paired, by the test that allows for all classes that are looked at.
+    """
 
     name: str
     class_id: str
@@ -23,11 +35,7 @@ class Difference:
     b: float | None
     change: float | None = None
     interval: tuple[float, float] | None = None
-
-    @property
-    def shown(self) -> bool:
-        """Whether the interval excludes that nothing changed."""
-        return self.interval is not None and (self.interval[0] > 0 or self.interval[1] < 0)
+    shown: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,13 +43,19 @@ class Comparison:
     """Two runs' differences.
 
     `same_classes` and `same_split` are False where they answer different questions: then their accuracies are not
-    compared, and with another split no class is. `optimistic` names the runs whose test pictures also steered.
+    compared, and with another split no class is, unless they are paired. `same_model` says that both ended with the
+    same trainings, which have no difference. `paired` is None of these; where the runs have no test picture in common
+    (`none_shared`); and where what the models answer cannot be read. `optimistic` names the runs whose test pictures
+    also steered.
     """
 
     accuracy: Difference
     same_classes: bool
     same_split: bool
     same_pictures: bool
+    same_model: bool
+    none_shared: bool
+    paired: Paired | None
     optimistic: tuple[str, ...]
     settings: tuple[tuple[str, str, str], ...]
     classes: tuple[Difference, ...]
@@ -57,32 +71,57 @@ def read_figures(run: Run) -> Report | None:
         return None
 
 
-def compare(a: Report, b: Report) -> Comparison:
-    """Returns how run B differs from run A, both by the model that they ended with."""
+def compare(store: Store, a: Report, b: Report) -> Comparison:
+    """Returns how run B differs from run A, both by the models that they ended with."""
     rows_a, rows_b = ({row.class_id: row for row in report.classes} for report in (a, b))
     same_classes = rows_a.keys() == rows_b.keys()
     same_split = all(a.settings.preprocess.get(name) == b.settings.preprocess.get(name) for name in SPLIT_BY)
     same_split = same_split and a.data.split_given == b.data.split_given
-    classes = [
-        _difference(
-            (rows_a.get(class_id) or rows_b[class_id]).name, class_id,
-            *(_recall(rows.get(class_id), judged=same_split) for rows in (rows_a, rows_b)),
-        )
-        for class_id in {**rows_a, **rows_b}
-    ]  # fmt: skip
+    ended_with = [evaluation_of(store, report) for report in (a, b)] if same_classes else []
+    first, second = ended_with or (None, None)
+    paired, none_shared = None, False
+    same_model = bool(first and second and first.models == second.models)
+    if first and second and not same_model:
+        with contextlib.suppress(*UNREADABLE):
+            paired = pair(store, first, second)
+            none_shared = paired is None
     judged = same_classes and same_split
     accuracies = [(report.accuracy, report.verdict.test.pictures if judged else 0) for report in (a, b)]
     datasets = [report.fingerprints.get("Dataset") for report in (a, b)]
+    classes = _paired_classes(paired) if paired else [
+        _difference(
+            (rows_a.get(class_id) or rows_b[class_id]).name, class_id,
+            *(_recall(rows.get(class_id), judged=same_split and not same_model) for rows in (rows_a, rows_b)),
+        )
+        for class_id in {**rows_a, **rows_b}
+    ]  # fmt: skip
     return Comparison(
         accuracy=_difference("Test accuracy", "", *accuracies),
         same_classes=same_classes,
         same_split=same_split,
         same_pictures=None not in datasets and datasets[0] == datasets[1],
+        same_model=same_model,
+        none_shared=none_shared,
+        paired=paired,
         optimistic=tuple(name for name, report in (("A", a), ("B", b)) if report.verdict.test_steers),
         settings=tuple(_settings(a.settings.as_dict(), b.settings.as_dict())),
         classes=tuple(sorted(classes, key=lambda d: (d.change is None, -(d.change or 0.0), d.name))),
         curves=_curves(a, b),
     )  # fmt: skip
+
+
+def _paired_classes(paired: Paired) -> Sequence[Difference]:
+    return [
+        Difference(
+            name=found.name, class_id=found.class_id, a=found.before, b=found.after, change=found.difference,
+            interval=interval, shown=found.changed is not None if paired.seeds > 1 else _excludes_zero(interval),
+        )
+        for found, interval in paired.classes
+    ]  # fmt: skip
+
+
+def _excludes_zero(interval: tuple[float, float] | None) -> bool:
+    return interval is not None and (interval[0] > 0 or interval[1] < 0)
 
 
 def _recall(row: ClassRow | None, *, judged: bool) -> tuple[float | None, int]:
@@ -95,9 +134,10 @@ def _difference(name: str, class_id: str, a: tuple[float | None, int], b: tuple[
     (share_a, pictures_a), (share_b, pictures_b) = a, b
     if share_a is None or share_b is None or not pictures_a or not pictures_b:
         return Difference(name=name, class_id=class_id, a=share_a, b=share_b)
+    interval = newcombe(share_b, pictures_b, share_a, pictures_a)
     return Difference(
-        name=name, class_id=class_id, a=share_a, b=share_b, change=share_b - share_a,
-        interval=newcombe(share_b, pictures_b, share_a, pictures_a),
+        name=name, class_id=class_id, a=share_a, b=share_b, change=share_b - share_a, interval=interval,
+        shown=_excludes_zero(interval),
     )  # fmt: skip
 
 
@@ -112,18 +152,10 @@ def _settings(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[tuple[str, str
         for settings in (a, b)
     )  # fmt: skip
     return [
-        (name, _said(of_a.get(name)), _said(of_b.get(name)))
+        (name, setting(of_a.get(name)), setting(of_b.get(name)))
         for name in {**of_a, **of_b}
         if of_a.get(name) != of_b.get(name)
     ]
-
-
-def _said(value: Any) -> str:
-    if value is None:
-        return "–"
-    if isinstance(value, list):
-        return ", ".join(map(str, value)) or "–"
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _curves(a: Report, b: Report) -> Chart:

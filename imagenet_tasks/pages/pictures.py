@@ -1,5 +1,6 @@
 """The pictures of a class of a run: thumbnails of what was accepted, and what became of every candidate."""
 
+import contextlib
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -12,14 +13,13 @@ from imagenet_tasks.errors import Rejected, without_secrets
 from imagenet_tasks.pages.files import UNREADABLE, read_plain
 from imagenet_tasks.pages.records import Moment, TaskRecord, read_config, read_records
 from imagenet_tasks.settings.classes import ImageClass
+from imagenet_tasks.store.storage import Store
 from imagenet_tasks.workflow.graph import parse_task_id, task_id
 from imagenet_tasks.workflow.run import Run
 
 PICTURES_PER_PAGE = 48
 RECORDS_PER_PAGE = 100
 THUMBNAIL_PX = 180  # its longer side
-# Of what cannot be decoded at a scale, as a JPEG can: half a second for a PNG of 5 million.
-MOST_UNSCALED_PX = 4_000_000
 
 
 class Candidate(JsonArtifact, extra="ignore"):
@@ -99,6 +99,39 @@ def _plan(records: list[TaskRecord], task: str) -> dict[str, Any]:
     return next((r.result for r in records if r.task == task and isinstance(r.result, dict)), {})
 
 
+@dataclass(frozen=True, kw_only=True)
+class ClassTile:
+    """A class to choose, what was selected of it, and its first picture; None before that."""
+
+    image_class: ImageClass
+    ref: SelectionRef | None
+    thumbnail: Thumbnail | None
+
+
+def classes_of_run(run: Run) -> dict[str, ImageClass]:
+    """Returns all classes of a run by their ids, of which those are shown that a task has none of its own."""
+    config = read_config(run)
+    return {c.class_id: c for c in config.classes} if config else {}
+
+
+def view_classes(run: Run, classes: dict[str, ImageClass], page: int) -> list[ClassTile]:
+    """Returns a page of classes to choose from, each with its first picture."""
+    records = {r.item: r.result for r in read_records(run)[0] if (r.task, r.state) == ("download_class", "success")}
+    tiles = []
+    for class_id, image_class in _page(list(classes.items()), page, PICTURES_PER_PAGE):
+        ref = None
+        with contextlib.suppress(*UNREADABLE):
+            ref = SelectionRef.from_dict(records[class_id]) if class_id in records else None
+        files = selection.files if (selection := _selection(run, ref)) else ()
+        tiles.append(
+            ClassTile(
+                image_class=image_class, ref=ref,
+                thumbnail=thumbnail(run.store, class_id, files[0]) if files else None,
+            )
+        )  # fmt: skip
+    return tiles
+
+
 def view_class(
     run: Run, task: str, classes: dict[str, ImageClass], class_id: str, *, outcome: str, all_runs: bool,
     picture_page: int, record_page: int,
@@ -133,7 +166,7 @@ def view_class(
         image_class=image_class, others=tuple(classes.values()), ref=ref, new=new is not None,
         selected=selection is not None, own=own, pictures=len(shown),
         thumbnails=tuple(
-            _thumbnail(run, image_class.class_id, file, found.get(file))
+            _of_candidate(run, image_class.class_id, file, found.get(file))
             for file in _page(shown, picture_page, PICTURES_PER_PAGE)
         ),
         outcomes=dict(Counter(c.outcome for c in candidates).most_common()),
@@ -204,22 +237,19 @@ def _readable(run: Run, text: str) -> str:
     return "/".join(["…", *parts[1:]]) if len(parts) > 2 else text
 
 
-def _thumbnail(run: Run, class_id: str, file: str, candidate: Candidate | None) -> Thumbnail:
-    said, pixels = [candidate.shown] if candidate else [], 0
+def _of_candidate(run: Run, class_id: str, file: str, candidate: Candidate | None) -> Thumbnail:
+    said = [candidate.shown] if candidate else []
     if candidate and candidate.width_px and candidate.height_px:
         said.append(f"{candidate.width_px}x{candidate.height_px} pixels")
-        pixels = candidate.width_px * candidate.height_px
-    try:
-        costly = pixels > MOST_UNSCALED_PX and not file.endswith((".jpg", ".jpeg"))
-        content = None if costly else read_plain(run.store, f"images/{class_id}/{file}")
-        address = _address(content) if content else None
-    except (*UNREADABLE, Rejected):
-        address = None
-    return Thumbnail(address=address, title=", ".join([*said, file]))
+    return thumbnail(run.store, class_id, file, title=", ".join([*said, file]))
 
 
-def _address(content: bytes) -> str:
+def thumbnail(store: Store, class_id: str, file: str, *, title: str = "") -> Thumbnail:
+    """Returns a stored picture small; `title` is what is said of it, its file where nothing is given."""
     from imagenet_tasks import images
 
-    address, _ = images.thumbnail_address(content, longest_px=THUMBNAIL_PX)
-    return address
+    address = None
+    with contextlib.suppress(*UNREADABLE, Rejected):
+        if content := read_plain(store, f"images/{class_id}/{file}"):
+            address, _ = images.thumbnail_address(content, longest_px=THUMBNAIL_PX)
+    return Thumbnail(address=address, title=title or file)

@@ -1,20 +1,27 @@
 """The runs of a workflow side by side: what each came to, the course of test accuracy, the champions."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import groupby
+from typing import Any
+from urllib.parse import urlencode
 
 from imagenet_tasks.artifacts.champions import KEY, Champion, champion_of, read_entries
 from imagenet_tasks.pages.files import UNREADABLE, read_plain
 from imagenet_tasks.pages.lines import Chart, Line, draw_lines
 from imagenet_tasks.pages.records import read_config
+from imagenet_tasks.pages.wording import setting
+from imagenet_tasks.settings.profiles import shared_settings
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.workflow.run import Run
 from imagenet_tasks.workflow.run_index import RunIndex
 
 RUNS_PER_PAGE = 100
+MOST_SEARCHED = 1000  # the newest runs, of which each has a file that is read to sort or to choose some
+MOST_COLUMNS = 6  # of settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +44,7 @@ class RunRow:
     known: KnownRun
     index: RunIndex | None
     profile: str
+    source: str
     classes: int | None
     problem: str = ""
 
@@ -51,6 +59,13 @@ class RunRow:
         if self.known.started_s is None or self.known.ended_s is None:
             return None
         return self.known.ended_s - self.known.started_s
+
+    @property
+    def verdict(self) -> str:
+        """The verdict of a run that succeeded, the state of any other."""
+        if self.index is None or self.known.state != "success":
+            return self.known.state
+        return self.index.verdict if self.tried else "not tried"
 
     @property
     def tried(self) -> bool:
@@ -72,6 +87,98 @@ class RunRow:
         return self.index.test_after_interval if self.tried else self.index.test_before_interval
 
 
+SORTS: dict[str, Callable[[RunRow], Any]] = {
+    "date": lambda row: row.known.wanted_s,
+    "verdict": lambda row: row.verdict,
+    "before": lambda row: row.index and row.index.test_before,
+    "after": lambda row: row.index and row.index.test_after,
+    "profile": lambda row: row.profile or None,
+    "classes": lambda row: row.classes,
+    "took": lambda row: row.seconds,
+}
+NEWEST = "-date"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """Which runs are listed, '' for all, and by which of `SORTS`, the highest first behind a minus."""
+
+    source: str = ""
+    classes: str = ""
+    verdict: str = ""
+    sort: str = NEWEST
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether all are listed, the newest first."""
+        return self == Wanted()
+
+    def address(self, **changes: Any) -> str:
+        """Returns the query that asks for these runs, with what changes, such as the page."""
+        usual = vars(Wanted()) | {"page": 1}
+        asked = {name: value for name, value in (vars(self) | changes).items() if value != usual[name]}
+        return "?" + urlencode(asked)
+
+    def by(self, name: str) -> str:
+        """Returns the query that sorts by a column; the highest first, or the lowest where it does so already."""
+        return self.address(sort=name if self.sort == f"-{name}" else f"-{name}")
+
+    def direction(self, name: str) -> str:
+        """Returns how a column is sorted now, in the words of `aria-sort`; '' where it is not."""
+        return {name: "ascending", f"-{name}": "descending"}.get(self.sort, "")
+
+    def choose(self, rows: Sequence[RunRow]) -> list[RunRow]:
+        """Returns the wanted ones in the wanted order; those that lack what they are sorted by come last."""
+        kept = [
+            row for row in rows
+            if self.source in ("", row.source)
+            and self.classes in ("", str(row.classes))
+            and self.verdict in ("", row.verdict)
+        ]  # fmt: skip
+        if self.sort == NEWEST:
+            return kept
+        key = SORTS[self.sort.removeprefix("-")]
+        known = [row for row in kept if key(row) is not None]
+        ordered = sorted(known, key=key, reverse=self.sort.startswith("-"))
+        return ordered + [row for row in kept if key(row) is None]
+
+
+def choices(rows: Sequence[RunRow], wanted: Wanted) -> dict[str, list[str]]:
+    """Returns by what runs can be chosen: each with the values that some have; none where all have the same."""
+    found = {
+        "source": {row.source for row in rows if row.source} | {wanted.source},
+        "classes": {str(row.classes) for row in rows if row.classes is not None} | {wanted.classes},
+        "verdict": {row.verdict for row in rows} | {wanted.verdict},
+    }
+    listed = {
+        name: sorted(values - {""}, key=lambda v: (len(v) if v.isdigit() else 0, v)) for name, values in found.items()
+    }
+    return {name: values for name, values in listed.items() if len(values) > 1 or getattr(wanted, name)}
+
+
+def differing_settings(
+    store: Store, dag_id: str, rows: Sequence[RunRow]
+) -> tuple[dict[str, dict[str, str]], list[str]]:
+    """Returns the settings that differ between runs: the values of the first few by run, and the names of the others.
+
+    What differs between runs of one profile comes before what their profiles explain.
+    """
+    configs = [(row, read_config(Run(store, dag_id, row.run_id))) for row in rows]
+    settings = {row.run_id: json.loads(shared_settings(config)) for row, config in configs if config}
+    names = dict.fromkeys(name for held in settings.values() for name in held)
+    values = {name: {run_id: setting(held.get(name)) for run_id, held in settings.items()} for name in names}
+    profiles = {run_id: held["profile"] for run_id, held in settings.items()}
+
+    def explained(name: str) -> bool:
+        pairs = {(profiles[run_id], value) for run_id, value in values[name].items()}
+        return len(pairs) == len(set(profiles.values()))
+
+    shown_anyway = ("profile", "classes", "source")
+    differing = [name for name in names if len(set(values[name].values())) > 1 and name not in shown_anyway]
+    differing.sort(key=explained)
+    return {name: values[name] for name in differing[:MOST_COLUMNS]}, differing[MOST_COLUMNS:]
+
+
 def list_runs(store: Store, dag_id: str, known: Sequence[KnownRun]) -> list[RunRow]:
     """Returns what the runs came to, in the order given."""
     with ThreadPoolExecutor(1 if store.is_local else 16) as pool:  # an object store answers many at once
@@ -85,22 +192,26 @@ def _row(run: Run, known: KnownRun) -> RunRow:
         content = read_plain(run.store, run.key(RunIndex.KEY))
         if content is not None:
             index = RunIndex.from_json(content, where=RunIndex.KEY)
-            return RunRow(known=known, index=index, profile=index.profile, classes=index.classes)
+            return RunRow(
+                known=known, index=index, profile=index.profile, source=index.source, classes=index.classes
+            )  # fmt: skip
     except UNREADABLE:
         problem = "its index is damaged, or of an earlier version"
     config = read_config(run)
     return RunRow(
         known=known, index=None, profile=config.profile if config else "",
+        source=config.download.source if config else "",
         classes=len(config.classes) if config else None, problem=problem,
     )  # fmt: skip
 
 
 def accuracy_chart(rows: Sequence[RunRow]) -> Chart | None:
-    """Returns a chart of test accuracy over the runs, the oldest first; None where fewer than two have one.
+    """Returns a chart of test accuracy over the runs, drawn the oldest first; None where fewer than two have one.
 
     Scheduled runs, which share their settings, are joined where their pictures are split alike; others are marks.
     """
     measured = [row for row in reversed(rows) if row.accuracy is not None]
+    measured.sort(key=lambda row: row.known.wanted_s or 0.0)
     if len(measured) < 2:
         return None
     places = {row.run_id: place for place, row in enumerate(measured, start=1)}

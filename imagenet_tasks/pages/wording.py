@@ -1,5 +1,6 @@
 """How the pages write numbers, times and what to do next."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -34,6 +35,22 @@ def advice(error_type: str) -> str:
     return ADVICE.get(error_type, ANYTHING_ELSE)
 
 
+def setting(value: Any) -> str:
+    """Returns a setting as it is typed, or a dash."""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or DASH
+    if isinstance(value, bool):
+        return str(value).lower()
+    return DASH if value is None or value == "" else str(value)
+
+
+def failure(note: str) -> str:
+    """Returns the first sentence of a failed run's note: which task, and what it met, without the error's type."""
+    said = re.sub(r": [A-Z]\w+:(?= )", ":", note.strip().removesuffix(":"), count=1)
+    first = re.split(r"(?<=[.!?])\s+(?=[A-Z])", said, maxsplit=1)[0]
+    return first if not first or first.endswith((".", "!", "?", "…")) else f"{first}."
+
+
 def _clock(moment_s: float) -> str:
     return f"{datetime.fromtimestamp(moment_s, UTC):%d %b %H:%M:%S}"
 
@@ -55,6 +72,6 @@ def _segment(text: str) -> str:
 
 FILTERS: dict[str, Callable[..., Any]] = {
     "advice": advice, "breakable": _breakable, "clock": _clock, "day": _day, "duration": duration,
-    "interval": interval, "number": number, "percent": percent, "points": points, "rate": rate,
+    "failure": failure, "interval": interval, "number": number, "percent": percent, "points": points, "rate": rate,
     "segment": _segment, "size": size, "span": span,
 }  # fmt: skip

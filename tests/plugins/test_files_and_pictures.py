@@ -210,19 +210,38 @@ def test_paths_of_the_machine_are_not_shown(viewer, run):
 
 
 def test_a_large_picture_that_cannot_be_decoded_at_a_scale_is_not_decoded(viewer, run):
-    record = {"candidate": "a", "file": "red.png", "width_px": 9000, "height_px": 9000}
-    write_class(run, {"red.png": picture("red")}, [record], selected=["red.png"])
+    buffer = io.BytesIO()
+    Image.new("1", (2500, 2000)).save(buffer, "PNG")
+    write_class(run, {"red.png": buffer.getvalue()}, [{"candidate": "a", "file": "red.png"}], selected=["red.png"])
     assert "cannot be shown" in shown(viewer, TAB)
 
 
 @pytest.mark.parametrize("task", ["plan_run/-1", "train_baseline/0", "write_report/-1", "download_class/99", "x/0"])
-def test_a_task_without_a_class_says_so(viewer, run, task):
-    assert "No pictures here" in shown(viewer, f"pictures/{task}")
+def test_a_task_without_a_class_of_its_own_lets_one_of_the_run_s_be_chosen(viewer, run, task):
+    write_class(run, PICTURES, RECORDS, selected=["blue.jpg"])
+    html = shown(viewer, f"pictures/{task}")
+    assert "Choose one of the run's 20 classes" in html and "1 of 4" in html and colours(html) == [(0, 0, 250)]
+    assert html.count('href="?class=') == 20
+    chosen = shown(viewer, f"pictures/{task}?class={CLASS_ID}")
+    assert "<h1>motorcycling</h1>" in chosen and "Pictures that this run uses" in chosen
+    assert viewer.get(address(file=f"pictures/{task}?class=n00000000")).status_code == 404
+
+
+def test_many_classes_to_choose_from_come_by_pages(viewer, run):
+    from dataclasses import replace
+
+    from imagenet_tasks.settings.classes import ImageClass
+
+    config = make_config("sample", {})
+    run.write_config(replace(config, classes=tuple(ImageClass(class_id=f"n{n:08}", name=HOSTILE) for n in range(50))))
+    html = shown(viewer, "pictures/write_report/-1")
+    assert html.count('href="?class=') == 48 and "<img" not in html
+    assert shown(viewer, "pictures/write_report/-1?page=2").count('href="?class=') == 2
 
 
 @pytest.mark.parametrize("place", ["x", "-2", "1e3", "{MAP_INDEX}", "9" * 400, "²"])
-def test_a_place_that_is_none_has_no_class(viewer, run, place):
-    assert "No pictures here" in shown(viewer, f"pictures/download_class/{quote(place)}")
+def test_a_place_that_is_none_has_no_class_of_its_own(viewer, run, place):
+    assert "This task has no class of its own" in shown(viewer, f"pictures/download_class/{quote(place)}")
 
 
 def test_a_run_of_an_earlier_version_has_a_class_per_task(viewer, run):
@@ -286,7 +305,7 @@ def test_the_new_pictures_of_a_repair_are_shown_on_the_task_that_collected_them(
     html = shown(viewer, "pictures/collect_class/1")
     assert "New pictures that the repair trains with" in html and html.count("data:image") == 1
     assert "<h1>cow</h1>" in shown(viewer, "pictures/collect_class/0")
-    assert "No pictures here" in shown(viewer, "pictures/collect_class/2")
+    assert "This task has no class of its own" in shown(viewer, "pictures/collect_class/2")
 
 
 @pytest.fixture

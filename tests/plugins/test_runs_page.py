@@ -1,13 +1,22 @@
-"""The list of runs, the champions, and two runs compared."""
+"""The list of runs, and the champions."""
 
 import re
 import time
 from datetime import UTC, datetime, timedelta
-from html.parser import HTMLParser
+from urllib.parse import quote
 
 import pytest
 from fakes.records import training_of
-from report_runs import DAG_ID, OTHER_RUN_ID, RUN_ID, class_row, figures, runs_address, write_index
+from report_runs import (
+    DAG_ID,
+    OTHER_RUN_ID,
+    RUN_ID,
+    class_row,
+    figures,
+    rows_of,
+    runs_address,
+    write_index,
+)
 
 from imagenet_tasks.artifacts.champions import KEY
 from imagenet_tasks.workflow.run import Run
@@ -15,35 +24,11 @@ from imagenet_tasks.workflow.run import Run
 HOSTILE = "</p></title></script><img src=x onerror=alert(1)>"
 
 
-class Table(HTMLParser):
-    """The words of each cell of each row."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.rows: list[list[str]] = []
-        self.feed(html)
-
-    def handle_starttag(self, tag, attrs):
-        if tag == "tr":
-            self.rows.append([])
-        if tag in ("td", "th"):
-            self.rows[-1].append("")
-
-    def handle_data(self, data):
-        if self.rows and self.rows[-1]:
-            self.rows[-1][-1] += data
-
-
 def shown(viewer, query: str = "") -> str:
     answer = viewer.get(runs_address(query=query))
     assert answer.status_code == 200
     assert "Traceback" not in answer.text and "<script" not in answer.text
     return answer.text
-
-
-def rows_of(html: str, table: str) -> list[list[str]]:
-    rows = Table(html.partition(f'<table id="{table}">')[2].partition("</table>")[0]).rows[1:]
-    return [[" ".join(cell.split()) for cell in row] for row in rows]
 
 
 @pytest.fixture
@@ -81,18 +66,33 @@ def test_figures_of_an_earlier_attempt_are_not_taken_for_the_run_s(viewer, airfl
     assert said == f"{state}figures of an earlier attempt" and before == "47.2 %"
 
 
-def test_a_failed_run_says_what_its_note_says(viewer, run, airflow_state):
+@pytest.mark.parametrize(
+    ("note", "sentence"),
+    [
+        (
+            "download_class, cobra: DataError: {root}/x is no archive",
+            "download_class, cobra: IMAGENET_HOME/x is no archive.",
+        ),
+        (
+            "build_dataset (3 more failed): TooFewImages: c (c): has 0 pictures, needs 10. Leave the class out, or …",
+            "build_dataset (3 more failed): c (c): has 0 pictures, needs 10.",
+        ),
+        ("train_baseline, compact-seed0: KeyboardInterrupt:", "train_baseline, compact-seed0: KeyboardInterrupt."),
+        ("tune: NonFiniteLoss: the loss became …", "tune: the loss became …"),
+    ],
+)
+def test_a_failed_run_says_in_one_sentence_what_its_note_says(viewer, run, airflow_state, note, sentence):
     from airflow.models.dagrun import DagRun, DagRunNote
     from airflow.utils.session import create_session
 
     airflow_state("failed")
-    text = f"download_class, cobra: DataError: {run.store.root}/x is no archive"
+    text = note.format(root=run.store.root)
     with create_session() as session:
         ours = session.query(DagRun).filter_by(run_id=RUN_ID).one()
         ours.note = text
     try:
         ((*_, said, _, _, _, _, _, _, _),) = rows_of(shown(viewer), "runs")
-        assert said == "faileddownload_class, cobra: DataError: IMAGENET_HOME/x is no archive"
+        assert said == f"failed{sentence}"
     finally:
         with create_session() as session:
             session.query(DagRunNote).delete()
@@ -147,6 +147,74 @@ def test_f59_a_thousand_runs_are_listed_within_a_second_a_hundred_to_a_page(view
     finally:
         with create_session() as session:
             session.query(DagRun).filter_by(dag_id=DAG_ID).delete()
+
+
+def first_columns(html: str) -> list[str]:
+    return re.findall(r'<th scope="row" class="name"><a href="[^"]*/report/[^/]+/([^"]+)">', html)
+
+
+@pytest.fixture
+def three_runs(two_runs, airflow_state):
+    """The newest helped and is of a folder; then one whose goal was met; then one that failed."""
+    newest, oldest = two_runs
+    write_index(newest, source="folder", test_before=0.3, test_after=0.4)
+    write_index(oldest, branch="report", verdict="not tried", test_before=0.9, test_after=None, classes=3)
+    airflow_state("failed", "broken", run_after=datetime.now(UTC) - timedelta(days=30))
+    return [quote(run_id, safe="") for run_id in (newest.run_id, oldest.run_id, "broken")]
+
+
+@pytest.mark.parametrize(
+    ("query", "places"),
+    [
+        ("", [0, 1, 2]),
+        ("?sort=date", [2, 1, 0]),
+        ("?sort=before", [0, 1, 2]),
+        ("?sort=-before", [1, 0, 2]),
+        ("?sort=-after", [0, 1, 2]),
+        ("?sort=-took", [0, 1, 2]),
+        ("?source=folder", [0]),
+        ("?classes=3", [1]),
+        ("?verdict=not+tried", [1]),
+        ("?verdict=failed", [2]),
+        ("?verdict=helped&source=sample", []),
+        ("?sort=date&classes=20", [0]),
+    ],
+)
+def test_runs_are_sorted_and_chosen_by_the_address(viewer, three_runs, query, places):
+    html = shown(viewer, query)
+    assert first_columns(html) == [three_runs[place] for place in places]
+    assert ("There are no such runs" in html) == (not places)
+
+
+def test_the_page_links_to_each_order_and_choice_and_keeps_the_others(viewer, three_runs):
+    html = shown(viewer, "?source=folder&sort=-after")
+    assert 'aria-sort="descending"' in html and 'href="?source=folder&amp;sort=after#all"' in html
+    assert 'href="?source=folder&amp;classes=3&amp;sort=-after#all"' in html
+    assert 'href="?sort=-after#all"' in html  # all sources
+    assert "1 of 3 runs" in html
+
+
+@pytest.mark.parametrize("sort", ["x", "--date", "date;", "-"])
+def test_an_order_that_is_none_is_not_found(viewer, store, sort):
+    assert viewer.get(runs_address(query=f"?sort={sort}")).status_code == 404
+
+
+def test_a_choice_that_no_run_has_is_shown_as_text(viewer, two_runs):
+    html = shown(viewer, f"?source={quote(HOSTILE)}")
+    assert "There are no such runs" in html and "<img" not in html and "&lt;img" in html
+
+
+def test_settings_that_differ_between_the_shown_runs_are_columns(viewer, two_runs):
+    from imagenet_tasks.settings.profiles import make_config
+
+    for run, epochs in zip(two_runs, ("3", "5"), strict=True):
+        run.write_config(make_config("sample", {"epochs": epochs}))
+    html = shown(viewer)
+    assert [row[-1] for row in rows_of(html, "runs")] == ["3", "5"]
+    assert ">epochs</th>" in html and ">batch_<wbr>size</th>" not in html
+    two_runs[0].write_config(make_config("best", {"source": "folder", "location": "/x"}))
+    html = shown(viewer)
+    assert html.count('<td class="setting') == 2 * 6 and "More settings differ between these runs: " in html
 
 
 @pytest.mark.parametrize("page", ["0", "-1", "x", "1e9", "99999999999999999999"])
@@ -219,93 +287,6 @@ def test_damaged_champions_are_said(viewer, two_runs, content):
     assert len(rows_of(shown(viewer), "runs")) == 2
 
 
-def compared(viewer, a: str = OTHER_RUN_ID, b: str = RUN_ID) -> str:
-    answer = viewer.get(runs_address(compare=(a, b)))
-    assert answer.status_code == 200 and "<script" not in answer.text
-    return answer.text
-
-
-def test_settings_that_differ_are_listed_and_no_others(viewer, report, other_report):
-    settings = {"train": {"seed": 3, "arms": ["targeted", "none"], "more": True}, "command": "another"}
-    other_report.store.write_json(other_report.key("report/report.json"), figures(settings=settings))
-    assert rows_of(compared(viewer), "settings") == [
-        ["train.seed", "3", "0"], ["train.arms", "targeted, none", "targeted"], ["train.more", "true", "–"],
-    ]  # fmt: skip
-
-
-def test_equal_settings_are_said_to_be(viewer, report, other_report):
-    assert "the two runs had the same settings" in compared(viewer)
-
-
-def test_each_class_is_compared_and_a_change_beyond_chance_is_told_from_one_within(viewer, report, other_report):
-    classes = [
-        class_row("n01747885", "cobra", 0.3),
-        class_row("n02403454", "cow", 0.4),
-        class_row("n09438940", "snowdrift", 0.5, support=0),
-    ]
-    other_report.store.write_json(other_report.key("report/report.json"), figures(classes=classes))
-    html = compared(viewer)
-    rows = {row[0].split()[0]: row[1:] for row in rows_of(html, "classes")}
-    assert rows["cobra"][:3] == ["30.0 %", "90.0 %", "+60.0"]
-    assert rows["cow"][:3] == ["40.0 %", "42.0 %", "+2.0"]
-    assert rows["snowdrift"] == ["50.0 %", "–", "–", "–"]
-    assert html.count('"n shown"') == 1
-
-
-def test_runs_of_other_classes_are_not_said_to_differ(viewer, report, other_report):
-    classes = [class_row("n00000001", "a", 0.95)]
-    other_report.store.write_json(other_report.key("report/report.json"), figures(classes=classes))
-    html = compared(viewer)
-    assert "The runs have other classes" in html and "more than chance" not in html
-
-
-@pytest.mark.parametrize("name", ["validation_share", "test_share", "near_duplicate_bits"])
-def test_runs_that_split_their_pictures_otherwise_are_not_said_to_differ(viewer, report, other_report, name):
-    settings = {"preprocess": {name: 0}}
-    other_report.store.write_json(other_report.key("report/report.json"), figures(settings=settings))
-    html = compared(viewer)
-    assert "The runs split their pictures by other settings" in html and "more than chance" not in html
-    assert [row[3:] for row in rows_of(html, "classes")] == [["–", "–"]] * 2
-
-
-def test_without_test_pictures_there_is_no_difference(viewer, report, other_report):
-    verdict = {"test": {"pictures": 0, "before": 0.5, "after": 0.5}}
-    other_report.store.write_json(other_report.key("report/report.json"), figures(verdict=verdict))
-    assert "No difference can be given" in compared(viewer)
-
-
-def test_the_difference_on_test_has_an_interval_and_says_whether_the_pictures_were_the_same(
-    viewer, report, other_report
-):
-    low = {"test": {"pictures": 400, "before": 0.3, "after": 0.35}, "test_steers": "they did"}
-    other_report.store.write_json(
-        other_report.key("report/report.json"), figures(verdict=low, fingerprints={"Dataset": "datasets/bbbb"})
-    )
-    html = compared(viewer)
-    assert "B minus A: +16.7 points on test" in html and "more than chance" in html
-    assert "Their datasets differ" in html and "also steered A, whose" in html
-    same = compared(viewer, RUN_ID, OTHER_RUN_ID)
-    assert "B minus A: −16.7 points on test" in same
-
-
-def test_the_curves_of_both_runs_lie_on_the_same_axes(viewer, report, other_report):
-    html = compared(viewer)
-    assert html.count('<svg class="lines"') == 1
-    assert re.findall(r'<g class="([^"]+)">', html) == ["run-a before", "run-a after", "run-b before", "run-b after"]
-
-
-@pytest.mark.parametrize(("a", "b"), [("", ""), (RUN_ID, RUN_ID), (RUN_ID, "unknown"), ("..", RUN_ID), ("\0", RUN_ID)])
-def test_what_cannot_be_compared_is_said(viewer, report, a, b):
-    answer = viewer.get(runs_address(compare=(a, b)))
-    assert answer.status_code == 404 and "<h1>Nothing here</h1>" in answer.text
-
-
-@pytest.mark.parametrize("content", [b"{broken", b"[]", b'{"verdict": 1}', b"[" * 100_000])
-def test_figures_that_cannot_be_read_are_not_compared(viewer, report, other_report, content):
-    other_report.store.write_bytes(other_report.key("report/report.json"), content)
-    assert viewer.get(runs_address(compare=(OTHER_RUN_ID, RUN_ID))).status_code == 404
-
-
 def test_f57_hostile_text_is_shown_as_text(viewer, two_runs):
     run, _ = two_runs
     write_index(run, profile=HOSTILE, device=HOSTILE, verdict=HOSTILE)
@@ -313,7 +294,8 @@ def test_f57_hostile_text_is_shown_as_text(viewer, two_runs):
     settings = {"train": {HOSTILE: HOSTILE}}
     run.store.write_json(run.key("report/report.json"), figures(verdict=verdict, classes=classes, settings=settings))
     run.store.write_json(KEY, champion(run, HOSTILE))
-    for html in (shown(viewer), compared(viewer)):
+    compared = viewer.get(runs_address(compare=(OTHER_RUN_ID, RUN_ID))).text
+    for html in (shown(viewer), compared):
         assert "<img" not in html and html.count("</title>") == html.count("<title")
         assert "&lt;img" in html
 
