@@ -144,6 +144,7 @@ def test_f59_a_thousand_runs_are_listed_within_a_second_a_hundred_to_a_page(view
         assert re.findall(r'name="a" value="(\w+)"', html) == ids[:899:-1]
         assert re.findall(r'name="a" value="(\w+)"', shown(viewer, "?page=10")) == ids[99::-1]
         assert "There are no runs on this page" in shown(viewer, "?page=11")
+        assert re.findall(r'name="a" value="(\w+)"', shown(viewer, "?sort=date&page=2")) == ids[100:200]
     finally:
         with create_session() as session:
             session.query(DagRun).filter_by(dag_id=DAG_ID).delete()
