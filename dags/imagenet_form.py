@@ -1,6 +1,7 @@
 """The trigger form of the workflow and the text above its graph."""
 
 import os
+from typing import Any
 
 from airflow.sdk import Param
 from imagenet_fields import (
@@ -48,7 +49,7 @@ or sets IMAGENET_SCHEDULE, a cron expression. IMAGENET_LOCATION, IMAGENET_CONNEC
 for fields left empty. Artifacts lie below IMAGENET_HOME.
 """
 
-NOT_ONE = {"not": {"const": 1}}
+NOT_ONE: dict[str, Any] = {"not": {"const": 1}}
 CLASS_NAME = {"type": "string", "pattern": r"^(?!\.{1,2}(/|$))[^\x00-\x1f]{1,255}$"}  # of a folder, or WordNet's
 
 FORM: dict[str, dict[str, Field]] = {

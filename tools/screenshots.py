@@ -43,7 +43,11 @@ def main() -> int:
         page.get_by_role("button", name="Trigger").first.click()
         _shoot(page, "form")
         page.set_viewport_size({"width": 1500, "height": 1500})
-        page.evaluate("id => localStorage.setItem(`direction-${id}`, JSON.stringify('DOWN'))", DAG_ID)
+        page.evaluate(
+            "id => [[`direction-${id}`, 'DOWN'], [`${id}/open-groups`, ['repair']]]"
+            ".forEach(([name, value]) => localStorage.setItem(name, JSON.stringify(value)))",
+            DAG_ID,
+        )
         page.goto(_of_run(run_id))
         page.locator('button[aria-label*="raph"], button[title*="raph"]').first.click()
         page.wait_for_timeout(4000)
