@@ -21,6 +21,7 @@ from imagenet_tasks.workflow.graph import ASK, GATE, parse_task_id
 from imagenet_tasks.workflow.graph import REPORT as REPORT_TASK
 from imagenet_tasks.workflow.progress import Snapshot
 from imagenet_tasks.workflow.run import Run
+from imagenet_tasks.workflow.run_index import RunIndex
 
 REPORT = "report/report.html"
 MESSAGE_CHARACTERS = 2000
@@ -150,7 +151,8 @@ class RunView:
 
     `airflow_state` is None where Airflow has no such run. `has_report` tells of a report that can be shown, and
     `is_current` whether it is of the run's last attempt. `damaged` names files, below the run's folder, that cannot
-    be read. `settings` are JSON, and '' where they cannot be read.
+    be read. `settings` are JSON, and '' where they cannot be read. `unchanged_since` is the run to which this one has
+    nothing new, '' where it has.
     """
 
     airflow_state: str | None
@@ -160,6 +162,7 @@ class RunView:
     damaged: tuple[str, ...]
     decision: str = ""
     settings: str = ""
+    unchanged_since: str = ""
 
     @property
     def started_s(self) -> float | None:
@@ -176,6 +179,15 @@ class RunView:
         """How long the slowest of what runs now may still take; None where nobody knows."""
         known = [r.progress.left_s for g in self.running for r in g.records if r.progress and r.state == "running"]
         return max((s for s in known if s is not None), default=None)
+
+    @property
+    def notice(self) -> Literal["", "again", "earlier", "failed", "unchanged"]:
+        """What is to be said above its report: it runs again, it ended without a new one, failed after it, ..."""
+        if not self.is_current:
+            return "again" if self.live else "earlier"
+        if self.airflow_state == "failed":
+            return "failed"
+        return "unchanged" if self.unchanged_since else ""
 
     @property
     def live(self) -> bool:
@@ -224,6 +236,7 @@ def view_run(run: Run, airflow_state: str | None) -> RunView:
         damaged=tuple(damaged),
         decision=_decision(records),
         settings=shared_settings(config) if config else "",
+        unchanged_since=index.unchanged_since if (index := read_index(run)) else "",
     )
 
 
@@ -253,6 +266,14 @@ def read_records(run: Run) -> tuple[list[TaskRecord], list[str]]:
             record = record.model_copy(update={"error": error})
         records.append(record)
     return sorted(records, key=lambda r: (r.started_s, r.task, r.item)), damaged
+
+
+def read_index(run: Run) -> RunIndex | None:
+    """Returns what the run came to; None where it has no index or that cannot be read."""
+    with contextlib.suppress(*UNREADABLE):
+        if content := read_file(run, RunIndex.KEY):
+            return RunIndex.from_json(content, where=RunIndex.KEY)
+    return None
 
 
 def read_config(run: Run) -> RunConfig | None:

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 from fakes.records import epoch_of
-from report_runs import DAG_ID, RUN_ID, address, figures, write_record
+from report_runs import DAG_ID, OTHER_RUN_ID, RUN_ID, address, figures, write_index, write_record
 
 from imagenet_tasks.settings.profiles import make_config, shared_settings
 from imagenet_tasks.workflow.progress import Snapshot
@@ -36,7 +36,7 @@ def text_of(html: str) -> str:
 
 def test_a_finished_run_shows_its_report(viewer, report, airflow_state):
     airflow_state("success")
-    assert page(viewer) == "<!doctype html><title>Report</title><h1>51.7 %</h1>"
+    assert page(viewer) == "<!doctype html><title>Report</title><body><h1>51.7 %</h1>"
     assert viewer.get(address(file="report.html")).text == page(viewer)
     answer = viewer.get(address(file="report.json"))
     assert answer.headers["content-type"] == "application/json"
@@ -293,21 +293,53 @@ def test_a_run_that_ended_well_without_a_report_says_so(viewer, run, airflow_sta
     assert "Ended without a report" in text_of(page(viewer))
 
 
-@pytest.mark.parametrize("state", ["running", "failed"])
-def test_a_run_that_is_run_again_offers_its_last_report(viewer, report, airflow_state, state):
-    airflow_state(state)
-    write_record(report, "train_baseline", "x", state=state, seconds=None, started_s=time.time())
+def test_a_run_that_is_run_again_offers_its_last_report(viewer, report, airflow_state):
+    airflow_state("running")
+    write_record(report, "train_baseline", "x", state="running", seconds=None, started_s=time.time())
     html = page(viewer)
     assert "The last report that this run wrote is still here" in text_of(html)
     link = re.search(r'href="([^"]+report\.html)"', html)
-    assert "51.7 %" in viewer.get(link[1]).text
+    last = text_of(viewer.get(link[1]).text)
+    assert last.startswith("This is the report of an earlier attempt.") and last.endswith("51.7 %")
+
+
+def test_a_report_of_an_earlier_attempt_says_above_it_what_failed_since(viewer, report, airflow_state):
+    airflow_state("failed")
+    error = {"type": "OutOfMemory", "message": f"{report.store.root}/x"}
+    write_record(report, "train_baseline", "x", state="failed", error=error, started_s=time.time())
+    html = page(viewer)
+    text = text_of(html)
+    assert text.startswith("The run failed, and this is the report of an earlier attempt. train_baseline, x: Out")
+    assert "IMAGENET_HOME/x What to do: Trigger a new run with a smaller batch_size" in text
+    assert text.endswith("51.7 %")
+    tasks = text_of(viewer.get(re.search(r'href="([^"]+show_tasks=yes)"', html)[1]).text)
+    assert "It stopped before it wrote a new report" in tasks and "open it" in tasks
 
 
 def test_a_report_that_was_not_finished_again_is_not_taken_for_current(viewer, report):
     write_record(report, "write_report", state="failed", error={"type": "ArtifactError", "message": "m"})
+    assert text_of(page(viewer)).startswith("The run failed, and this is the report of an earlier attempt.")
+
+
+def test_a_run_that_failed_after_its_report_says_so_above_it(viewer, report, airflow_state):
+    airflow_state("failed")
     text = text_of(page(viewer))
-    assert "The run failed" in text
-    assert "open it" in text
+    assert text.startswith("The run failed after it wrote this report.") and text.endswith("51.7 %")
+
+
+def test_a_run_with_nothing_new_says_so_above_its_report_with_a_link(viewer, report, airflow_state):
+    airflow_state("success")
+    write_index(report, unchanged_since=OTHER_RUN_ID)
+    html = page(viewer)
+    assert text_of(html).startswith(f"Nothing new since run {OTHER_RUN_ID}; its report is this.")
+    assert re.search(r'href="([^"]+)"', html)[1] == address(OTHER_RUN_ID)
+    assert "51.7 %" in html
+
+
+def test_a_hostile_id_of_an_earlier_run_is_shown_as_text(viewer, report, airflow_state):
+    airflow_state("success")
+    write_index(report, unchanged_since=HOSTILE)
+    assert "<img" not in page(viewer) and HOSTILE in text_of(page(viewer))
 
 
 @pytest.mark.parametrize(
