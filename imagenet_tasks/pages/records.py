@@ -12,11 +12,11 @@ from pydantic import Field
 from imagenet_tasks.artifacts.json_file import JsonArtifact
 from imagenet_tasks.artifacts.kinds import FINGERPRINT
 from imagenet_tasks.artifacts.references import ChosenClass, TrainedModel
-from imagenet_tasks.artifacts.training import HISTORY, parse_history
+from imagenet_tasks.artifacts.training import HISTORY, Epoch, parse_history
 from imagenet_tasks.pages.files import UNREADABLE, has_content, list_names, read_plain
-from imagenet_tasks.pages.lines import Chart, Line, draw_lines
 from imagenet_tasks.settings.config import RunConfig, from_json
 from imagenet_tasks.settings.profiles import shared_settings
+from imagenet_tasks.workflow.estimate import Estimate, estimate_of
 from imagenet_tasks.workflow.graph import ASK, GATE, parse_task_id
 from imagenet_tasks.workflow.graph import REPORT as REPORT_TASK
 from imagenet_tasks.workflow.progress import Snapshot
@@ -25,6 +25,8 @@ from imagenet_tasks.workflow.run_index import RunIndex
 
 REPORT = "report/report.html"
 MESSAGE_CHARACTERS = 2000
+TRIAL = r"([a-z-]{1,20})-(\w{1,20})-seed(\d{1,10})(?:-(\w{1,20}))?"  # Trial.key
+PLAN = "plan_run"
 
 State = Literal["running", "success", "failed", "stopped"]
 Moment = Annotated[float, Field(ge=0, le=4e9)]
@@ -73,24 +75,14 @@ class TaskRecord(JsonArtifact, extra="ignore"):
         return accepted, wanted, sum(n for n in rejected.values() if isinstance(n, int))
 
     @property
-    def curve(self) -> Chart | None:
-        """A training's accuracy so far, on training and on validation pictures; None before its first epoch."""
-        epochs = self.progress.history if self.progress else ()
-        measured = [epoch for epoch in epochs if epoch.val_accuracy is not None]
-        if not epochs:
-            return None
-        lines = [
-            Line(
-                name="training", style="training",
-                places=[e.epoch for e in epochs], shares=[e.accuracy for e in epochs],
-            ),
-            Line(
-                name="validation", style="validation",
-                places=[e.epoch for e in measured], shares=[e.val_accuracy or 0.0 for e in measured],
-            ),
-        ]  # fmt: skip
-        said = re.fullmatch(r"\d+/(\d{1,6})", str(self.progress.figures.get("epoch", ""))) if self.progress else None
-        return draw_lines(lines, last=float(said[1]) if said else None)
+    def share(self) -> float:
+        """How much of its work is done, in [0, 1]."""
+        return 1.0 if self.state == "success" else self.progress.share if self.progress else 0.0
+
+    @property
+    def history(self) -> tuple[Epoch, ...]:
+        """A training's epochs so far."""
+        return self.progress.history if self.progress else ()
 
     @property
     def took_s(self) -> float:
@@ -142,7 +134,18 @@ class TaskGroup:
     @property
     def curves(self) -> tuple[TaskRecord, ...]:
         """The trainings that have an epoch to show."""
-        return tuple(r for r in self.records if r.progress and r.progress.history)
+        return tuple(r for r in self.records if r.history)
+
+    @property
+    def who(self) -> tuple[TaskRecord, ...]:
+        """The classes and trials that run now."""
+        return tuple(r for r in self.records if r.item and r.state == "running")
+
+    @property
+    def said(self) -> str:
+        """What people call the task."""
+        task, number = parse_task_id(self.task)
+        return f"{task.label if task else self.task}{f' (repair {number})' if number > 1 else ''}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +155,7 @@ class RunView:
     `airflow_state` is None where Airflow has no such run. `has_report` tells of a report that can be shown, and
     `is_current` whether it is of the run's last attempt. `damaged` names files, below the run's folder, that cannot
     be read. `settings` are JSON, and '' where they cannot be read. `unchanged_since` is the run to which this one has
-    nothing new, '' where it has.
+    nothing new, '' where it has; `expected` is what it was expected to cost.
     """
 
     airflow_state: str | None
@@ -163,6 +166,7 @@ class RunView:
     decision: str = ""
     settings: str = ""
     unchanged_since: str = ""
+    expected: Estimate | None = None
 
     @property
     def started_s(self) -> float | None:
@@ -236,6 +240,7 @@ def view_run(run: Run, airflow_state: str | None) -> RunView:
         damaged=tuple(damaged),
         decision=_decision(records),
         settings=shared_settings(config) if config else "",
+        expected=_expected(records),
         unchanged_since=index.unchanged_since if (index := read_index(run)) else "",
     )
 
@@ -291,8 +296,19 @@ def class_names(run: Run) -> dict[str, str]:
 
 
 def label_of(names: dict[str, str], item: str) -> str:
-    """Returns the class's name of a task's item: a class id, or that with the number of pictures to add; else ''."""
+    """Returns what people call a task's item: the name of a class id, also with the number of pictures to add; the
+    parts of a trial's key; else ''.
+    """
+    if trial := re.fullmatch(TRIAL, item):
+        arm, model, seed, part = trial.groups()
+        return f"{arm}: {model}, seed {seed}{f', {part}' if part else ''}"
     return names.get(ChosenClass.class_of(item), "")
+
+
+def _expected(records: list[TaskRecord]) -> Estimate | None:
+    with contextlib.suppress(*UNREADABLE):
+        return next((estimate_of(r.result) for r in records if r.task == PLAN), None)
+    return None
 
 
 def _decision(records: list[TaskRecord]) -> str:

@@ -6,7 +6,7 @@ import time
 from html.parser import HTMLParser
 
 import pytest
-from fakes.records import epoch_of
+from fakes.records import epoch_of, expected_of
 from report_runs import DAG_ID, OTHER_RUN_ID, RUN_ID, address, figures, write_index, write_record
 
 from imagenet_tasks.settings.profiles import make_config, shared_settings
@@ -136,8 +136,10 @@ def test_a_training_shows_its_epoch_its_rate_the_time_left_and_its_curves_so_far
     html = page(viewer)
     assert "epoch 3/12, validation 45.0 %, 640 pictures/s, 42 s left" in text_of(html)
     lines = re.findall(r'<polyline points="([^"]+)"', html)
-    assert [len(line.split()) for line in lines] == [3, 3]
+    assert [len(line.split()) for line in lines] == [3, 3, 3, 3]  # accuracy and loss, of training and validation
     assert re.findall(r'text-anchor="middle">(\d+)<', html)[-1] == "12"  # the axis reaches the last epoch
+    for axis in ("accuracy", "loss (cross-entropy)", "epoch"):
+        assert f">{axis}</text>" in html
 
 
 def test_the_curve_of_a_finished_training_stays_while_the_run_goes_on(viewer, run, airflow_state):
@@ -145,7 +147,7 @@ def test_the_curve_of_a_finished_training_stays_while_the_run_goes_on(viewer, ru
     write_record(run, "train_baseline", "baseline-compact-seed0")
     run.store.write_json(run.key("progress/train_baseline.baseline-compact-seed0.json"), training_progress())
     write_record(run, "augment_class", "n01747885", state="running", seconds=None)
-    assert page(viewer).count("<polyline") == 2
+    assert page(viewer).count("<polyline") == 4
 
 
 @pytest.mark.parametrize(
@@ -168,7 +170,50 @@ def test_the_curve_of_a_training_that_was_there_already_is_its_model_s(viewer, r
     lines = "".join(json.dumps(epoch) + "\n" for epoch in epochs)
     run.store.write_bytes(f"models/{mark}/history.jsonl", lines.encode())
     write_record(run, "train_baseline", "baseline-compact-seed0", reused=True, result={"fingerprint": mark})
-    assert page(viewer).count("<polyline") == 2
+    assert page(viewer).count("<polyline") == 4
+
+
+def test_all_curves_have_the_same_axes(viewer, run, airflow_state):
+    airflow_state("running")
+    for seed, last in ((0, 3), (1, 9)):
+        write_record(run, "train_baseline", f"baseline-compact-seed{seed}", started_s=time.time() - 60 + seed)
+        progress = training_progress(history=[epoch_of(e).as_dict() for e in range(1, last + 1)])
+        run.store.write_json(run.key(f"progress/train_baseline.baseline-compact-seed{seed}.json"), progress)
+    charts = page(viewer).split("<svg class=")[1:]
+    ticks = [
+        re.findall(r">([\d.]+(?: %)?)</text>", chart.partition("</svg>")[0]) for chart in charts if "<desc" in chart
+    ]
+    assert len(ticks) == 4 and ticks[0] == ticks[2] and ticks[1] == ticks[3]
+
+
+def test_what_runs_now_is_told_with_the_classes_and_trials_that_it_is_for(viewer, run, airflow_state):
+    airflow_state("running")
+    for class_id in ("n01747885", "n02403454"):
+        write_record(run, "download_class", class_id, state="running", seconds=None)
+    write_record(run, "round_2.train_augmented", "collect-hard-compact-seed1-round2", state="running", seconds=None)
+    key = run.key("progress/round_2.train_augmented.collect-hard-compact-seed1-round2.json")
+    run.store.write_json(key, training_progress())
+    now = text_of(page(viewer)).partition("Now")[2]
+    assert now.startswith(" Get each class's pictures cobra cow Train again (repair 2) collect-hard: compact, seed 1, ")
+    assert "epoch 3/12" in now.partition("Task")[0]
+
+
+def test_before_the_first_download_the_page_tells_what_the_run_will_cost_and_how_long_it_will_take(
+    viewer, run, airflow_state
+):
+    airflow_state("running")
+    write_record(run, "plan_run", started_s=time.time() - 1, result={"expected": expected_of().as_dict()})
+    text = text_of(page(viewer))
+    assert "Up to 1 000 pictures: 500 of each of 2 classes. With arrays and models about 5.0 MB of disk" in text
+    assert "Download 1 to 2 min; training about 2 min, a repair about 5 min more" in text
+    assert "Left of the whole run2 to 10 minthe most with a repair" in text
+
+
+def test_where_no_earlier_run_tells_it_the_page_says_that_it_is_not_known(viewer, run, airflow_state):
+    airflow_state("running")
+    write_record(run, "plan_run", started_s=time.time() - 1, result={"expected": {"broken": 1}})
+    text = text_of(page(viewer))
+    assert "Left of the whole runnot known yet" in text and "Expected before the start" not in text
 
 
 def test_a_finished_sibling_says_nothing_about_the_time_that_is_left(viewer, run, airflow_state):
