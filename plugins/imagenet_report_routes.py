@@ -125,7 +125,8 @@ def _pages_of_a_run() -> dict[str, Callable[..., "Response"]]:
 
     from imagenet_tasks.artifacts.report import Report
     from imagenet_tasks.pages.curves import curves_of
-    from imagenet_tasks.pages.records import REPORT, RunView, view_run
+    from imagenet_tasks.pages.records import REPORT, view_run
+    from imagenet_tasks.pages.run_view import RunView
     from imagenet_tasks.pages.time_left import time_left
 
     def look_at(dag_id: str, run_id: str, session: SessionDep) -> RunView:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from imagenet_tasks.pages.lines import Chart, Line, draw_lines
-from imagenet_tasks.pages.records import RunView, TaskRecord
+from imagenet_tasks.pages.run_view import RunView, TaskRecord
 
 MOST = 12  # trainings whose curves are drawn
 TUNING = "tune"  # its trainings are many and short

@@ -4,7 +4,7 @@ import statistics
 import time
 from dataclasses import dataclass
 
-from imagenet_tasks.pages.records import RunView, TaskRecord
+from imagenet_tasks.pages.run_view import RunView, TaskRecord
 from imagenet_tasks.workflow.estimate import REPAIR_TASK, Between, Estimate, PlannedTrainings, spread
 from imagenet_tasks.workflow.graph import BASELINE_EVALUATION, GATE, REPAIR_EVALUATION, parse_task_id
 

@@ -99,7 +99,7 @@ def _past_runs(run: Run, config: RunConfig, models: set[str]) -> Iterable[Past]:
     for _, one in sorted(indexes, key=lambda found: -found[0])[:MOST_READ]:
         try:
             past = _measured(one, config)
-        except (ImagenetTasksError, LookupError, TypeError, ValueError):  # damaged, or of an earlier version
+        except (ImagenetTasksError, LookupError, OSError, TypeError, ValueError):  # damaged, or of an earlier version
             continue
         if past and models <= past.paces.keys():
             yield past

@@ -107,7 +107,7 @@ def find_unchanged(run: Run, records: Sequence[Mapping[str, Any]]) -> str:
         indexes = [index for index in pool.map(read_index, others) if index and index.run_id != run.run_id]
     settings = run.store.read_bytes(run.key("config.json"))
     for index in sorted(indexes, key=lambda index: -index.written_s):
-        with contextlib.suppress(ArtifactError):  # another run's damage
+        with contextlib.suppress(ArtifactError, OSError):  # another run's damage
             if set(index.artifacts) == folders.keys():
                 other = Run(run.store, run.dag_id, index.run_id)
                 if run.store.read_bytes(other.key("config.json")) == settings:
@@ -118,6 +118,6 @@ def find_unchanged(run: Run, records: Sequence[Mapping[str, Any]]) -> str:
 
 def read_index(run: Run) -> RunIndex | None:
     """Returns a run's index; None where it has none that can be read."""
-    with contextlib.suppress(ArtifactError):
+    with contextlib.suppress(ArtifactError, OSError):
         return RunIndex.from_json(run.store.read_bytes(run.key(RunIndex.KEY)), where=run.key(RunIndex.KEY))
     return None

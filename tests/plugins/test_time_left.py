@@ -5,7 +5,7 @@ import time
 import pytest
 from fakes.records import expected_of
 
-from imagenet_tasks.pages.records import RunView, TaskGroup, TaskRecord
+from imagenet_tasks.pages.run_view import RunView, TaskGroup, TaskRecord
 from imagenet_tasks.pages.time_left import time_left
 from imagenet_tasks.workflow.progress import Snapshot
 
