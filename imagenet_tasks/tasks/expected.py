@@ -24,6 +24,7 @@ from imagenet_tasks.workflow.run_index import read_index
 
 MOST_RUNS, MOST_READ = 3, 20  # so many earlier runs are measured, of the newest so many
 LEAST_PICTURES = 20  # a download of fewer says nothing about its pace
+LEAST_EPOCHS = 3
 SAMPLED_CLASSES = 3  # whose pictures on the disk are weighed
 
 
@@ -123,10 +124,11 @@ def _measured(run: Run, config: RunConfig) -> Past | None:
         folder = MODEL.folder_of(record["result"]["fingerprint"])
         training = TrainingRecord.read(run.store, folder)
         model_bytes = model_bytes or sum(f.size_bytes for f in run.store.walk(folder))
-        if not training.resumed_from:
+        # The median epoch tells the pace only beside the first one, which compiles the model.
+        if not training.resumed_from and training.epochs >= LEAST_EPOCHS:
             shown = training.epochs * (training.epoch_pictures or training.training_pictures)
-            start_s = max(0.0, record["seconds"] - training.train_seconds)
-            times[training.trial.model].append((start_s, training.train_seconds / shown))
+            picture_s = 1 / max(training.pictures_per_s, 1e-9)
+            times[training.trial.model].append((max(0.0, record["seconds"] - shown * picture_s), picture_s))
     if training is None:
         return None
     downloads = [r for r in done if r["task"] == "download_class"]

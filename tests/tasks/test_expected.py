@@ -46,7 +46,9 @@ def earlier(store, run_id="a", *, seconds=20.0, reused=False, settings=SETTINGS,
     store.write_bytes(run.key(RunIndex.KEY), RunIndex(**fields).content())
     if not store.is_complete(f"models/{MARK}"):
         with store.publish(f"models/{MARK}") as folder:
-            training_of(trial, **{"epochs": 6, "training_pictures": 120} | training).write_to(folder)
+            training_of(trial, **{"epochs": 6, "training_pictures": 120, "pictures_per_s": 60.0} | training).write_to(
+                folder
+            )
     store.write_bytes(f"images/{COBRA}/{'0' * 64}.jpg", b"x" * 1000)
 
 
@@ -101,8 +103,8 @@ def test_a_training_takes_no_longer_than_its_cap(store):
     assert expect_here(store, train_minutes=0.1).trainings[0].seconds == pytest.approx((6 / 1.25, 6 * 1.25))
 
 
-@pytest.mark.parametrize("changes", [{"reused": True}, {"settings": SETTINGS | {"rows_px": 64}}])
-def test_runs_that_trained_nothing_or_at_another_size_tell_nothing(store, changes):
+@pytest.mark.parametrize("changes", [{"reused": True}, {"epochs": 2}, {"settings": SETTINGS | {"rows_px": 64}}])
+def test_runs_that_trained_nothing_or_too_little_or_at_another_size_tell_nothing(store, changes):
     earlier(store, **changes)
     assert expect_here(store).runs == 0
 
