@@ -194,7 +194,7 @@ def test_what_runs_now_is_told_with_the_classes_and_trials_that_it_is_for(viewer
     key = run.key("progress/round_2.train_augmented.collect-hard-compact-seed1-round2.json")
     run.store.write_json(key, training_progress())
     now = text_of(page(viewer)).partition("Now")[2]
-    assert now.startswith(" Get each class's pictures cobra cow Train again (repair 2) collect-hard: compact, seed 1, ")
+    assert now.startswith(" Get the pictures cobra cow Train again (repair 2) collect-hard: compact, seed 1, ")
     assert "epoch 3/12" in now.partition("Task")[0]
 
 
