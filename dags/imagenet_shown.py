@@ -18,6 +18,7 @@ DATASET, CHAMPION, REPORT = Asset("ImageNet dataset"), Asset("ImageNet champion"
 NEW_DATASET, NEW_CHAMPION = AssetAlias("New ImageNet dataset"), AssetAlias("New ImageNet champion")
 REPORT_FIGURES = (
     "headline", "verdict", "branch", "validation_before", "validation_after", "test_before", "test_after",
+    "unchanged_since",
 )  # fmt: skip
 
 

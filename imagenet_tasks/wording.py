@@ -68,6 +68,15 @@ def duration(seconds: float | None) -> str:
     return f"{minutes // 60}{NBSP}h {minutes % 60:02d}{NBSP}min"
 
 
+def between(bounds: tuple[float, float] | list[float]) -> str:
+    """Returns a time that is known roughly, in the unit that suits its upper end: '3 to 5 min', 'about 40 s'."""
+    unit_s, name = (3600.0, "h") if bounds[1] >= 5400 else (60.0, "min") if bounds[1] >= 90 else (1.0, "s")
+    digits = 1 if name == "h" and bounds[1] < 36_000 else 0
+    low, high = (f"{bound / unit_s:.{digits}f}" for bound in bounds)
+    told = f"{high}{NBSP}{name}"
+    return f"about {told}" if low == high else f"up to {told}" if float(low) == 0 else f"{low} to {told}"
+
+
 def moment(seconds: float | None) -> str:
     """Returns a Unix time as date and time in UTC, or a dash."""
     if seconds is None:

@@ -2,7 +2,7 @@
 
 /runs/{dag_id}                                         all runs of the workflow, the champions
 /runs/{dag_id}/compare?a=...&b=...                     two of them side by side
-/report/{dag_id}/{run_id}                              the report, or a page that says how far the run is
+/report/{dag_id}/{run_id}                              the report, or how far the run is (?show_tasks=yes: always this)
 /report/{dag_id}/{run_id}/report.html                  the last report that the run wrote, also while it runs again
 /report/{dag_id}/{run_id}/report.json                  its figures
 /report/{dag_id}/{run_id}/artifacts                    the run's files; ?file=... downloads one of those listed
@@ -22,6 +22,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 from urllib.parse import quote
 
+from imagenet_run_note import AUTHOR
 from imagenet_store import open_store
 
 from imagenet_tasks.errors import ConfigError
@@ -94,7 +95,12 @@ def _pages_of_all_runs() -> dict[str, Callable[..., "Response"]]:
                 DagRun.end_date,
                 DagRunNote.content,
             )
-            .outerjoin(DagRunNote, DagRunNote.dag_run_id == DagRun.id)
+            # Our own notes say of a run that failed what else the page does not.
+            .outerjoin(
+                DagRunNote,
+                (DagRunNote.dag_run_id == DagRun.id)
+                & (DagRunNote.user_id.is_distinct_from(AUTHOR) | (DagRun.state == "failed")),
+            )
             .where(DagRun.dag_id == dag_id)
             .order_by(DagRun.run_after.desc(), DagRun.id.desc())
             .limit(RUNS_PER_PAGE if wanted.is_usual else MOST_SEARCHED)
@@ -138,28 +144,45 @@ def _pages_of_a_run() -> dict[str, Callable[..., "Response"]]:
     from sqlalchemy import select
 
     from imagenet_tasks.artifacts.report import Report
+    from imagenet_tasks.pages.curves import curves_of
     from imagenet_tasks.pages.links import with_links
     from imagenet_tasks.pages.records import REPORT, view_run
+    from imagenet_tasks.pages.run_view import RunView
+    from imagenet_tasks.pages.time_left import time_left
 
-    def show_run(request: Request, dag_id: str, run_id: str, session: SessionDep, renew: str = "") -> Response:
-        run = find_run(dag_id, run_id)
+    def look_at(dag_id: str, run_id: str, session: SessionDep) -> RunView:
         state = session.scalar(select(DagRun.state).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id))
-        view = view_run(run, None if state is None else value_of(state))
-        if view.is_current:
-            return show_last_report(request, dag_id, run_id)
+        return view_run(find_run(dag_id, run_id), None if state is None else value_of(state))
+
+    def show_run(
+        request: Request, dag_id: str, run_id: str, session: SessionDep, renew: str = "", show_tasks: str = ""
+    ) -> Response:
+        view = look_at(dag_id, run_id, session)
+        if view.has_report and not view.live and show_tasks != "yes":
+            return report_of(request, dag_id, run_id, view)
         refresh_s = REFRESH_S if view.live and renew != "no" else None
+        curves, undrawn = curves_of(view)
         answer = show(
             request, "run.html", status=200 if view.known else 404, view=view, dag_id=dag_id, run_id=run_id,
-            refresh_s=refresh_s,
+            refresh_s=refresh_s, left=time_left(view), curves=curves, undrawn=undrawn,
         )  # fmt: skip
         if refresh_s:
             answer.headers["Refresh"] = str(refresh_s)
         return answer
 
-    def show_last_report(request: Request, dag_id: str, run_id: str) -> Response:
+    def show_last_report(request: Request, dag_id: str, run_id: str, session: SessionDep) -> Response:
+        return report_of(request, dag_id, run_id, look_at(dag_id, run_id, session))
+
+    def report_of(request: Request, dag_id: str, run_id: str, view: RunView) -> Response:
+        """Returns the report, below what is to be said of it."""
+        root = request.scope.get("root_path", "")
         page = read_report(dag_id, run_id, REPORT).decode(errors="replace")
-        linked = with_links(page, root=request.scope.get("root_path", ""), dag_id=dag_id, run_id=run_id)
-        return respond(linked.encode(), "text/html")
+        report = with_links(page, root=root, dag_id=dag_id, run_id=run_id).encode()
+        if view.notice:
+            notice = render("notice.html", root=root, view=view, dag_id=dag_id, run_id=run_id)
+            head, body, rest = report.partition(b"<body>")
+            report = head + body + notice + rest if body else notice + report
+        return respond(report, "text/html")
 
     def show_figures(dag_id: str, run_id: str) -> Response:
         content = read_report(dag_id, run_id, Report.KEY)

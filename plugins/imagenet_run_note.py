@@ -6,6 +6,7 @@ Airflow calls it in the scheduler, and in the API server where a run is marked b
 import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from airflow.listeners import hookimpl
 
@@ -16,13 +17,14 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 DAG_ID = "imagenet_targeted_augmentation"
 AUTHOR = "imagenet_report"  # in the place of a user's id: a note of another author is a person's, and stays
-MOST_CHARACTERS = 250  # of a note; Airflow's table takes 1,000
+MOST_CHARACTERS = 250  # of a note
+MOST_IN_TABLE = 1000  # with the address of its link
 
 
 @hookimpl
 def on_dag_run_running(dag_run: "DagRun", msg: str) -> None:
-    """Removes what the note says of an earlier attempt."""
-    _write(dag_run, lambda _: "")
+    """Says where to look, in the place of what the note says of an earlier attempt."""
+    _write(dag_run, lambda _: _link("How far this run is", dag_run.run_id))
 
 
 @hookimpl
@@ -57,7 +59,7 @@ def _write(dag_run: "DagRun", say: "Callable[[Connection], str]") -> None:
             held = connection.execute(select(DagRunNote.user_id, DagRunNote.content).where(own)).one_or_none()
             if held and held.user_id != AUTHOR and (held.content or "").strip():
                 return
-            note = {"content": _shorten(say(connection)), "user_id": AUTHOR}
+            note = {"content": say(connection), "user_id": AUTHOR}
             if not note["content"]:
                 connection.execute(delete(DagRunNote).where(own))
             elif held:
@@ -70,7 +72,10 @@ def _write(dag_run: "DagRun", say: "Callable[[Connection], str]") -> None:
 
 
 def _verdict(dag_run: "DagRun", connection: "Connection") -> str:
-    """Returns test accuracies and verdict; '' where the run has no report, being marked successful by hand."""
+    """Returns test accuracies and verdict; '' where the run has no report, being marked successful by hand.
+
+    Where the run has nothing new, it begins with a link to the run that did the work.
+    """
     from airflow.models.xcom import XComModel
     from sqlalchemy import select
 
@@ -83,7 +88,11 @@ def _verdict(dag_run: "DagRun", connection: "Connection") -> str:
     ).one_or_none()
     if row is None:
         return ""
-    return outcome(XComModel.deserialize_value(row))
+    report: dict[str, Any] = XComModel.deserialize_value(row)
+    said = _shorten(outcome(report))
+    if not (before := report.get("unchanged_since")):
+        return said
+    return f"Nothing new since run {_link(before, before)}; its report is this. {said}"
 
 
 def _failure(dag_run: "DagRun", connection: "Connection", msg: str) -> str:
@@ -107,15 +116,26 @@ def _failure(dag_run: "DagRun", connection: "Connection", msg: str) -> str:
     ).all()
     by_hand = "manually" in msg
     if not rows:
-        return "marked failed by hand" if by_hand else f"failed: {msg.replace('_', ' ')}"
+        return "marked failed by hand" if by_hand else _shorten(f"failed: {msg.replace('_', ' ')}")
     first, more = rows[0], len(rows) - 1
     unknown = "ended when the run was marked failed by hand" if by_hand else "failed, its log says why"
     error = XComModel.deserialize_value(first) if first.value else unknown
     task = f"{first.task_id}, {first.name}" if first.name else first.task_id
-    return f"{task}{f' ({more} more failed)' if more else ''}: {error}"
+    return _shorten(f"{task}{f' ({more} more failed)' if more else ''}: {error}")
 
 
 def _shorten(text: str) -> str:
     """Returns the text on one line, cut where it is long. Airflow shows it as Markdown: no link or picture may hide."""
     line = " ".join(text.split()).replace("](", "] (")
     return line if len(line) <= MOST_CHARACTERS else line[: MOST_CHARACTERS - 2].rstrip() + " …"
+
+
+def _link(text: str, run_id: str) -> str:
+    """Returns a text that leads to a run's Report tab, just the text where the address is too long for the table.
+
+    The address has no leading slash, so that it follows Airflow below a prefix: its page names a base.
+    """
+    from imagenet_tasks.wording import markdown
+
+    link = f"[{markdown(text)}](dags/{DAG_ID}/runs/{quote(run_id, safe='')}/plugin/imagenet-report)"
+    return link if len(link) <= MOST_IN_TABLE - MOST_CHARACTERS - 60 else _shorten(text)

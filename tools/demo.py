@@ -21,7 +21,7 @@ from rich.text import Text
 from imagenet_tasks.errors import ImagenetTasksError
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.train.precision import precision_here
-from imagenet_tasks.workflow.graph import GATE, all_task_ids, makes_artifact, parse_task_id
+from imagenet_tasks.workflow.graph import GATE, all_task_ids, parse_task_id
 from imagenet_tasks.workflow.run import Run
 from tools.local_airflow import DAG_ID, REPOSITORY, LocalAirflow, LocalAirflowError
 
@@ -222,8 +222,8 @@ def _print_result(airflow: LocalAirflow, run: Run, parts: dict[str, float]) -> N
         count = sum(record["task"] == task for record in run.task_records())
         note = f" (sum of {count} tasks, some at a time)" if count > 1 else ""
         console.print(f"    {task:<26}{seconds[task]:7.1f} s{note}", highlight=False)
-    if all(r["reused"] for r in run.task_records() if makes_artifact(r["task"])):
-        console.print("\nNothing had changed since an earlier run: all of its work was reused.")
+    if index["unchanged_since"]:
+        console.print(f"\nNothing new since run {index['unchanged_since']}; its report is this.", highlight=False)
 
 
 def _percent(value: float | None) -> str:

@@ -167,7 +167,7 @@ def _curves(a: Report, b: Report) -> Chart:
                 lines.append(
                     Line(
                         name=f"{side.upper()}, {model.trial}", style=f"run-{side} {role}",
-                        places=[e.epoch for e in epochs], shares=[e.val_accuracy or 0.0 for e in epochs],
+                        places=[e.epoch for e in epochs], values=[e.val_accuracy or 0.0 for e in epochs],
                     )
                 )  # fmt: skip
     return draw_lines(lines, width=860, height=220)

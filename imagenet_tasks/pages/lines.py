@@ -1,24 +1,25 @@
-"""Line charts of shares for the pages: their geometry, which templates/lines.html draws as inline SVG."""
+"""Line charts for the pages: their geometry, which templates/lines.html draws as inline SVG."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 LEFT, RIGHT, TOP, BOTTOM = 40.0, 10.0, 8.0, 22.0
+NAME = 12.0  # an axis's name
 
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """Shares over a number that grows, such as an epoch or a run's place in a list.
+    """Values over a number that grows, such as an epoch or a run's place in a list.
 
     `style` is a class of the page's style sheet; `dots` marks each value; `titles` say what each is; `bounds` are the
-    ends of each value's interval, None where it has none. They are drawn within [0, 1].
+    ends of each value's interval, None where it has none.
     """
 
     name: str
     style: str
     places: Sequence[float]
-    shares: Sequence[float]
+    values: Sequence[float]
     joined: bool = True
     dots: bool = False
     titles: Sequence[str] = ()
@@ -48,7 +49,7 @@ class DrawnLine:
 
 @dataclass(frozen=True, kw_only=True)
 class Chart:
-    """A chart in pixels: lines, and where which number stands at the axes."""
+    """A chart in pixels: lines, where which number stands at the axes, and what the axes are called."""
 
     width: float
     height: float
@@ -56,13 +57,16 @@ class Chart:
     x_ticks: tuple[tuple[float, str], ...]
     y_ticks: tuple[tuple[float, str], ...]
     edges: tuple[float, float, float, float] = (LEFT, RIGHT, TOP, BOTTOM)
+    x_name: str = ""
+    y_name: str = ""
 
 
 def draw_lines(
     lines: Sequence[Line], *, width: float = 360.0, height: float = 150.0, first: float = 1.0,
-    last: float | None = None, labels: Sequence[tuple[float, str]] | None = None,
+    last: float | None = None, labels: Sequence[tuple[float, str]] | None = None, percent: bool = True,
+    highest: float = 0.0, x_name: str = "", y_name: str = "",
 ) -> Chart:  # fmt: skip
-    """Returns a chart of lines of shares in [0, 1].
+    """Returns a chart of lines.
 
     Args:
         lines: what is drawn, the last on top.
@@ -71,31 +75,38 @@ def draw_lines(
         first: where the horizontal axis begins.
         last: where it ends; at the lines' end where it is not given.
         labels: what stands where below the horizontal axis; round numbers where it is not given.
+        percent: whether the values are shares, drawn within [0, 1] and told in percent.
+        highest: what the vertical axis reaches in any case, so that charts can be compared by eye.
+        x_name: what the horizontal axis is called, with its unit.
+        y_name: the same of the vertical one.
     """
     end = max([place for line in lines for place in line.places] + [last or 1.0, 2.0])
+    most = 1.0 if percent else math.inf
     highest = max(
-        [share for line in lines for share in line.shares]
-        + [min(bound[1], 1.0) for line in lines for bound in line.bounds if bound]
-        + [0.05]
+        [value for line in lines for value in line.values]
+        + [min(bound[1], most) for line in lines for bound in line.bounds if bound]
+        + [0.05, highest]
     )
     y_step = _step(highest, 4)
-    top = min(1.0, math.ceil(round(highest / y_step, 6)) * y_step)
+    top = min(most, math.ceil(round(highest / y_step, 6)) * y_step)
+    # A name stands above the first number of the vertical axis, and below those of the horizontal one.
+    edge_top, edge_bottom = TOP + (NAME if y_name else 0), BOTTOM + (NAME if x_name else 0)
 
     def x(place: float) -> float:
         return round(LEFT + (width - LEFT - RIGHT) * (place - first) / (end - first), 1)
 
-    def y(share: float) -> float:
-        return round(TOP + (height - TOP - BOTTOM) * (1 - min(max(share, 0.0), 1.0) / top), 1)
+    def y(value: float) -> float:
+        return round(edge_top + (height - edge_top - edge_bottom) * (1 - min(max(value, 0.0), most) / top), 1)
 
     drawn = []
     for line in lines:
-        places = list(zip(line.places, line.shares, strict=True))
+        places = list(zip(line.places, line.values, strict=True))
         dots = [
             Dot(
-                x=x(place), y=y(share), title=line.titles[i] if line.titles else "",
+                x=x(place), y=y(value), title=line.titles[i] if line.titles else "",
                 low=y(bound[0]) if bound else None, high=y(bound[1]) if bound else None,
             )
-            for i, (place, share) in enumerate(places)
+            for i, (place, value) in enumerate(places)
             for bound in [line.bounds[i] if line.bounds else None]
         ]  # fmt: skip
         drawn.append(
@@ -112,7 +123,11 @@ def draw_lines(
     return Chart(
         width=width, height=height, lines=tuple(drawn),
         x_ticks=tuple((x(place), text) for place, text in labels),
-        y_ticks=tuple((y(n * y_step), f"{100 * n * y_step:.0f} %") for n in range(round(top / y_step) + 1)),
+        y_ticks=tuple(
+            (y(n * y_step), f"{100 * n * y_step:.0f} %" if percent else f"{n * y_step:g}")
+            for n in range(round(top / y_step) + 1)
+        ),
+        edges=(LEFT, RIGHT, edge_top, edge_bottom), x_name=x_name, y_name=y_name,
     )  # fmt: skip
 
 

@@ -2,195 +2,26 @@
 
 import contextlib
 import re
-import time
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
 
-from pydantic import Field
-
-from imagenet_tasks.artifacts.json_file import JsonArtifact
 from imagenet_tasks.artifacts.kinds import FINGERPRINT
 from imagenet_tasks.artifacts.references import ChosenClass, TrainedModel
 from imagenet_tasks.artifacts.training import HISTORY, parse_history
 from imagenet_tasks.pages.files import UNREADABLE, has_content, list_names, read_plain
-from imagenet_tasks.pages.lines import Chart, Line, draw_lines
+from imagenet_tasks.pages.run_view import RunView, TaskGroup, TaskRecord
 from imagenet_tasks.settings.config import RunConfig, from_json
 from imagenet_tasks.settings.profiles import shared_settings
-from imagenet_tasks.workflow.graph import ASK, GATE, parse_task_id
+from imagenet_tasks.workflow.estimate import Estimate, estimate_of
+from imagenet_tasks.workflow.graph import ASK, GATE
 from imagenet_tasks.workflow.graph import REPORT as REPORT_TASK
 from imagenet_tasks.workflow.progress import Snapshot
 from imagenet_tasks.workflow.run import Run
+from imagenet_tasks.workflow.run_index import RunIndex
 
 REPORT = "report/report.html"
 MESSAGE_CHARACTERS = 2000
-
-State = Literal["running", "success", "failed", "stopped"]
-Moment = Annotated[float, Field(ge=0, le=4e9)]
-Duration = Annotated[float, Field(ge=0, le=1e9)]
-
-
-class TaskError(JsonArtifact, extra="ignore"):
-    """How a task failed."""
-
-    type: str
-    message: str
-
-
-class TaskRecord(JsonArtifact, extra="ignore"):
-    """What a task wrote of itself; `stopped` is a task that the run's end left running."""
-
-    task: str
-    item: str
-    state: State
-    started_s: Moment
-    seconds: Duration | None = None
-    reused: bool = False
-    result: Any = None
-    error: TaskError | None = None
-    label: str = ""
-    progress: Snapshot | None = None
-
-    @property
-    def shows_progress(self) -> bool:
-        """Whether its progress is worth reading: while it runs, and a training's curve also later."""
-        return bool(self.item) and (self.state == "running" or self.trains)
-
-    @property
-    def trains(self) -> bool:
-        """Whether the task is a training."""
-        task, _ = parse_task_id(self.task)
-        return bool(task and task.trains)
-
-    @property
-    def got(self) -> tuple[int, int, int] | None:
-        """Pictures that a finished download accepted, was to get, and candidates that it rejected; else None."""
-        held = self.result if isinstance(self.result, dict) else {}
-        accepted, wanted, rejected = (held.get(name) for name in ("accepted", "wanted", "rejected"))
-        if not isinstance(accepted, int) or not isinstance(wanted, int) or not isinstance(rejected, dict):
-            return None
-        return accepted, wanted, sum(n for n in rejected.values() if isinstance(n, int))
-
-    @property
-    def curve(self) -> Chart | None:
-        """A training's accuracy so far, on training and on validation pictures; None before its first epoch."""
-        epochs = self.progress.history if self.progress else ()
-        measured = [epoch for epoch in epochs if epoch.val_accuracy is not None]
-        if not epochs:
-            return None
-        lines = [
-            Line(
-                name="training", style="training",
-                places=[e.epoch for e in epochs], shares=[e.accuracy for e in epochs],
-            ),
-            Line(
-                name="validation", style="validation",
-                places=[e.epoch for e in measured], shares=[e.val_accuracy or 0.0 for e in measured],
-            ),
-        ]  # fmt: skip
-        said = re.fullmatch(r"\d+/(\d{1,6})", str(self.progress.figures.get("epoch", ""))) if self.progress else None
-        return draw_lines(lines, last=float(said[1]) if said else None)
-
-    @property
-    def took_s(self) -> float:
-        """How long it took, or has taken so far."""
-        return self.seconds if self.seconds is not None else max(0.0, time.time() - self.started_s)
-
-
-ORDER: tuple[State, ...] = ("failed", "stopped", "running", "success")  # what matters most comes first
-
-
-@dataclass(frozen=True, kw_only=True)
-class TaskGroup:
-    """The records of one task of the graph: one, or one per class or trial."""
-
-    task: str
-    records: tuple[TaskRecord, ...]
-
-    @property
-    def state(self) -> State:
-        """The state that matters most."""
-        states = {record.state for record in self.records}
-        return next(state for state in ORDER if state in states)
-
-    def count(self, state: State) -> int:
-        """Returns how many records are in a state."""
-        return sum(record.state == state for record in self.records)
-
-    @property
-    def reused(self) -> int:
-        """How many found their work done already."""
-        return sum(record.reused for record in self.records)
-
-    @property
-    def started_s(self) -> float:
-        """When the first one started."""
-        return min(record.started_s for record in self.records)
-
-    @property
-    def seconds(self) -> float:
-        """From the first start to the last end; to now where one still runs."""
-        return max(record.started_s + record.took_s for record in self.records) - self.started_s
-
-    @property
-    def shown(self) -> tuple[TaskRecord, ...]:
-        """The classes and trials worth a line of their own: those that have not succeeded, and all while some run."""
-        ordered = sorted(self.records, key=lambda record: ORDER.index(record.state))
-        return tuple(r for r in ordered if r.item and (r.state != "success" or self.count("running")))
-
-    @property
-    def curves(self) -> tuple[TaskRecord, ...]:
-        """The trainings that have an epoch to show."""
-        return tuple(r for r in self.records if r.progress and r.progress.history)
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunView:
-    """What is known of a run.
-
-    `airflow_state` is None where Airflow has no such run. `has_report` tells of a report that can be shown, and
-    `is_current` whether it is of the run's last attempt. `damaged` names files, below the run's folder, that cannot
-    be read. `settings` are JSON, and '' where they cannot be read.
-    """
-
-    airflow_state: str | None
-    groups: tuple[TaskGroup, ...]
-    has_report: bool
-    is_current: bool
-    damaged: tuple[str, ...]
-    decision: str = ""
-    settings: str = ""
-
-    @property
-    def started_s(self) -> float | None:
-        """When its first task started; None before that."""
-        return min((group.started_s for group in self.groups), default=None)
-
-    @property
-    def running(self) -> tuple[TaskGroup, ...]:
-        """The tasks that run now."""
-        return tuple(group for group in self.groups if group.count("running"))
-
-    @property
-    def remaining_s(self) -> float | None:
-        """How long the slowest of what runs now may still take; None where nobody knows."""
-        known = [r.progress.left_s for g in self.running for r in g.records if r.progress and r.state == "running"]
-        return max((s for s in known if s is not None), default=None)
-
-    @property
-    def live(self) -> bool:
-        """Whether more is to come."""
-        return self.airflow_state in ("queued", "running")
-
-    @property
-    def known(self) -> bool:
-        """Whether there is such a run at all."""
-        return bool(self.airflow_state or self.groups or self.has_report or self.damaged)
-
-    @property
-    def failed(self) -> tuple[TaskRecord, ...]:
-        """The records of failed tasks."""
-        return tuple(record for group in self.groups for record in group.records if record.state == "failed")
+TRIAL = r"([a-z-]{1,20})-(\w{1,20})-seed(\d{1,10})(?:-(\w{1,20}))?"  # Trial.key
+PLAN = "plan_run"
 
 
 def view_run(run: Run, airflow_state: str | None) -> RunView:
@@ -202,7 +33,7 @@ def view_run(run: Run, airflow_state: str | None) -> RunView:
     records = [
         r.model_copy(
             update={
-                "label": label_of(labels, r.item),
+                "label": label_of(labels, r.item) or _said(r.item),
                 "progress": _progress(run, r) if live and r.shows_progress else None,
                 # A killed process writes no end.
                 "state": "stopped" if r.state == "running" and not live else r.state,
@@ -224,6 +55,8 @@ def view_run(run: Run, airflow_state: str | None) -> RunView:
         damaged=tuple(damaged),
         decision=_decision(records),
         settings=shared_settings(config) if config else "",
+        expected=_expected(records),
+        unchanged_since=index.unchanged_since if (index := read_index(run)) else "",
     )
 
 
@@ -255,6 +88,14 @@ def read_records(run: Run) -> tuple[list[TaskRecord], list[str]]:
     return sorted(records, key=lambda r: (r.started_s, r.task, r.item)), damaged
 
 
+def read_index(run: Run) -> RunIndex | None:
+    """Returns what the run came to; None where it has no index or that cannot be read."""
+    with contextlib.suppress(*UNREADABLE):
+        if content := read_file(run, RunIndex.KEY):
+            return RunIndex.from_json(content, where=RunIndex.KEY)
+    return None
+
+
 def read_config(run: Run) -> RunConfig | None:
     """Returns the run's settings; None where there are none or they cannot be read."""
     with contextlib.suppress(*UNREADABLE):
@@ -272,6 +113,20 @@ def class_names(run: Run) -> dict[str, str]:
 def label_of(names: dict[str, str], item: str) -> str:
     """Returns the class's name of a task's item: a class id, or that with the number of pictures to add; else ''."""
     return names.get(ChosenClass.class_of(item), "")
+
+
+def _said(item: str) -> str:
+    """Returns the parts of a trial's key as people read them; '' for another item."""
+    if not (trial := re.fullmatch(TRIAL, item)):
+        return ""
+    arm, model, seed, part = trial.groups()
+    return f"{arm}: {model}, seed {seed}{f', {part}' if part else ''}"
+
+
+def _expected(records: list[TaskRecord]) -> Estimate | None:
+    with contextlib.suppress(*UNREADABLE):
+        return next((estimate_of(r.result) for r in records if r.task == PLAN), None)
+    return None
 
 
 def _decision(records: list[TaskRecord]) -> str:

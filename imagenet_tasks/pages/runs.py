@@ -226,7 +226,7 @@ def accuracy_chart(rows: Sequence[RunRow]) -> Chart | None:
             lines.append(
                 Line(
                     name=name, style=style, joined=joined, dots=True,
-                    places=[places[row.run_id] for row in mine], shares=[row.accuracy or 0.0 for row in mine],
+                    places=[places[row.run_id] for row in mine], values=[row.accuracy or 0.0 for row in mine],
                     bounds=[row.interval for row in mine], titles=[row.run_id for row in mine],
                 )
             )  # fmt: skip

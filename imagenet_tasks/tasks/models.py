@@ -9,7 +9,7 @@ from imagenet_tasks.artifacts.final import FinalModel
 from imagenet_tasks.artifacts.references import Dataset, Evaluation, TrainedModel, Trial
 from imagenet_tasks.artifacts.training import TrainingRecord, read_history
 from imagenet_tasks.errors import ArtifactError, without_secrets
-from imagenet_tasks.settings.training import CONTROL, own_epochs
+from imagenet_tasks.settings.training import CONTROL, TrainConfig, own_epochs
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.tasks.common import (
     LOG,
@@ -55,13 +55,26 @@ def train_augmented(run: Run, trial: Json, *, only_reuse: bool = False, listener
 def _train(run: Run, name: str, trial: Trial, listeners: Sequence[Listener], only_reuse: bool) -> Json:
     settings = run.config.train
     pictures = Dataset.find(run.store, trial.dataset).training_pictures
-    epochs = settings.epochs_of(trial.model, pictures, repair=name == "train_augmented")
-    if trial.arm == "part":  # longer by as much as the model itself takes few pictures to need
-        epochs = round(epochs * own_epochs(trial.model, pictures // trial.folds) / own_epochs(trial.model, pictures))
+    epochs = epochs_of(settings, trial, pictures, repair=name == "train_augmented")
     work = Work(
         settings=settings, trial=trial, salt=salt_of(run, name), pace_salt=salt_of(run, "train_baseline"), epochs=epochs
     )
     return train_trial(run, name, work, listeners, only_reuse=only_reuse)
+
+
+def epochs_of(settings: TrainConfig, trial: Trial, pictures: int, *, repair: bool) -> int:
+    """Returns how many epochs a trial takes where `train_minutes` allows them.
+
+    Args:
+        settings: of the training.
+        trial: what is trained.
+        pictures: the dataset's own training pictures.
+        repair: whether it is one of a repair.
+    """
+    epochs = settings.epochs_of(trial.model, pictures, repair=repair)
+    if trial.arm == "part":  # longer by as much as the model itself takes few pictures to need
+        epochs = round(epochs * own_epochs(trial.model, pictures // trial.folds) / own_epochs(trial.model, pictures))
+    return epochs
 
 
 def train_trial(

@@ -12,6 +12,7 @@ from imagenet_tasks.settings.credentials import Credentials
 from imagenet_tasks.settings.profiles import make_config, with_classes
 from imagenet_tasks.settings.training import TrainConfig
 from imagenet_tasks.tasks.common import LOG, MOST_TASKS, Json, in_groups, log, progress_of, salt_of, say
+from imagenet_tasks.tasks.expected import expect
 from imagenet_tasks.workflow.progress import Listener
 from imagenet_tasks.workflow.run import Run
 
@@ -61,6 +62,8 @@ def plan_run(
         record["result"] = {"profile": profile} | counts
         if config.download.accept_imagenet_terms:
             record["result"]["accepted"] = "ImageNet's terms: non-commercial research and education"
+        expected = expect(run, config, _trials(config.train, ""))
+        record["result"]["expected"] = expected.as_dict()
         log.info(
             "Run %s: profile %s, %d classes, up to %d pictures each from %s, model %s; goal %.0f %%",
             run.run_key, profile, len(classes), config.download.images_per_class, config.download.source,
@@ -70,6 +73,8 @@ def plan_run(
             if sentences := list(getattr(found, said)):
                 log.info("%s: %s", what, "; ".join(sentences))
                 record["result"][said] = sentences
+        for sentence in expected.sentences:
+            log.info("%s", sentence)
         if len(groups) < len(classes):
             log.info("%d classes in %d tasks: up to %d of them share a task", len(classes), len(groups), size)
     return groups

@@ -18,7 +18,7 @@ from imagenet_tasks.tasks.news import new_champion
 from imagenet_tasks.train import load_keras
 from imagenet_tasks.workflow.graph import END, FINAL, task_id
 from imagenet_tasks.workflow.run import Run
-from imagenet_tasks.workflow.run_index import RunIndex, artifact_folders
+from imagenet_tasks.workflow.run_index import RunIndex, artifact_folders, find_unchanged
 
 if TYPE_CHECKING:
     from imagenet_tasks.report.inputs import ReportInputs, Round
@@ -57,9 +57,11 @@ def write_report(run: Run) -> Json:
             final=FinalModel.from_dict(final) if final else None,
             final_problem=_problem(run, FINAL) if asked and not final else "",
         )  # fmt: skip
-        result = stage.write_report(inputs)
+        result = stage.write_report(inputs) | {"unchanged_since": find_unchanged(run, inputs.records)}
         record["result"] = result | {"champion": new_champion(inputs.champion)}
         _write_index(inputs, result)
+        if result["unchanged_since"]:
+            log.info("Nothing new since run %s; its report is this", result["unchanged_since"])
         log.info("Report: %s", store.path(result["report"]))
         log.info("%s", result["headline"])
     return record["result"]

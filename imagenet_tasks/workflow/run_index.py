@@ -1,13 +1,17 @@
 """A run's index: what it came to and which artifacts are its own, in one small file beside its report."""
 
+import contextlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar, Literal
 
 from imagenet_tasks.artifacts.json_file import JsonArtifact
 from imagenet_tasks.artifacts.kinds import FINGERPRINT
 from imagenet_tasks.artifacts.references import SplitBy
-from imagenet_tasks.workflow.graph import parse_task_id
+from imagenet_tasks.errors import ArtifactError
+from imagenet_tasks.workflow.graph import makes_artifact, parse_task_id
+from imagenet_tasks.workflow.run import Run
 
 
 class RunIndex(JsonArtifact):
@@ -19,7 +23,8 @@ class RunIndex(JsonArtifact):
     `test_control` is the control's accuracy, None where no repair beat it.
     `classes` counts those trained on; `chosen` and `lost` are class ids; `seconds` is from the first task's start to
     the report's end; `champion` is what became of its best model (promoted, kept, ...); `artifacts` are the folders of
-    all that it made or used again; `split_by` is its dataset's, None of a run of an earlier version.
+    all that it made or used again; `split_by` is its dataset's, None of a run of an earlier version; `unchanged_since`
+    is the run that this one has nothing new to (`find_unchanged`), '' where it has.
     """
 
     KEY: ClassVar[str] = "run.json"
@@ -60,6 +65,7 @@ class RunIndex(JsonArtifact):
     report_json: str
     artifacts: tuple[str, ...] = ()
     split_by: SplitBy | None = None
+    unchanged_since: str = ""
 
 
 def artifact_folders(records: Iterable[Mapping[str, Any]]) -> dict[str, str]:
@@ -80,3 +86,38 @@ def artifact_folders(records: Iterable[Mapping[str, Any]]) -> dict[str, str]:
             if isinstance(mark, str) and re.fullmatch(FINGERPRINT, mark):
                 folders.setdefault(task.makes.folder_of(mark), str(record.get("item") or ""))
     return folders
+
+
+def find_unchanged(run: Run, records: Sequence[Mapping[str, Any]]) -> str:
+    """Returns the id of the run to which this one has nothing new; '' where it has, or no run is like it.
+
+    Nothing is new where no task of this run made an artifact, and another run of the workflow with a report has the
+    same settings and the same artifacts. That other one is what did the work, and not a run that had nothing new
+    itself.
+
+    Args:
+        run: this one, whose settings are written.
+        records: of its tasks.
+    """
+    folders = artifact_folders(records)
+    if not folders or not all(record["reused"] for record in records if makes_artifact(record["task"])):
+        return ""
+    others = (Run(run.store, run.dag_id, "", run_key=key) for key in run.store.names(f"runs/{run.dag_id}"))
+    with ThreadPoolExecutor(1 if run.store.is_local else 16) as pool:
+        indexes = [index for index in pool.map(read_index, others) if index and index.run_id != run.run_id]
+    settings = run.store.read_bytes(run.key("config.json"))
+    for index in sorted(indexes, key=lambda index: -index.written_s):
+        with contextlib.suppress(ArtifactError, OSError):  # another run's damage
+            if set(index.artifacts) == folders.keys():
+                other = Run(run.store, run.dag_id, index.run_id)
+                if run.store.read_bytes(other.key("config.json")) == settings:
+                    found = index.unchanged_since or index.run_id
+                    return "" if found == run.run_id else found
+    return ""
+
+
+def read_index(run: Run) -> RunIndex | None:
+    """Returns a run's index; None where it has none that can be read."""
+    with contextlib.suppress(ArtifactError, OSError):
+        return RunIndex.from_json(run.store.read_bytes(run.key(RunIndex.KEY)), where=run.key(RunIndex.KEY))
+    return None

@@ -208,7 +208,8 @@ def test_the_assets_events_carry_the_figures(airflow: LocalAirflow, run: Run) ->
     link = {"run_id": run.run_id, "report": f"{airflow.url}/{report_tab(run)}"}
     assert events["ImageNet dataset"] == (dataset or {}) | link
     assert set(dataset or {}) == {"fingerprint", "classes", "train", "validation", "test", "left_out", "split_change"}
-    figures = ("headline", "verdict", "branch", "validation_before", "validation_after", "test_before", "test_after")
+    accuracies = ("validation_before", "validation_after", "test_before", "test_after")
+    figures = ("headline", "verdict", "branch", *accuracies, "unchanged_since")
     assert events["ImageNet report"] == {name: index[name] for name in figures} | link
     champion = next(iter(run.store.read_json("models/champion.json").values()))
     assert events["ImageNet champion"] == {

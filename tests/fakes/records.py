@@ -6,6 +6,7 @@ from imagenet_tasks.artifacts.figures import Compared, Comparison, ComparisonByC
 from imagenet_tasks.artifacts.quality import Suspect, Suspects
 from imagenet_tasks.artifacts.references import Trial
 from imagenet_tasks.artifacts.training import HISTORY, Epoch, TrainingRecord, history_lines
+from imagenet_tasks.workflow.estimate import Estimate, PlannedTrainings
 
 
 def epoch_of(number: int, **changes) -> Epoch:
@@ -61,3 +62,17 @@ def suspects_of(doubts: Iterable[tuple[str, str, float]]) -> Suspects:
             for class_id, image_id, share in doubts
         ),
     )  # fmt: skip
+
+
+def expected_of(**changes) -> Estimate:
+    """What a run of two classes, with one baseline and a repair of two trainings, was expected to cost."""
+    trainings = [
+        {"task": "train_baseline", "arm": "baseline", "count": 1, "pictures": 1200, "seconds": (90, 110)},
+        {"task": "train_augmented", "arm": "", "count": 2, "pictures": 1800, "seconds": (140, 160)},
+    ]
+    figures = {
+        "classes": 2, "images_per_class": 500, "rounds": 1, "runs": 2, "device": "A GPU", "on_gpu": True,
+        "download_s": (60, 120), "rest_s": (10, 20), "size_bytes": 5_000_000, "free_bytes": 9_000_000_000,
+        "trainings": tuple(PlannedTrainings(model="compact", **training) for training in trainings),
+    }  # fmt: skip
+    return Estimate(**figures | changes)

@@ -110,7 +110,7 @@ def other_report(store: Store) -> Run:
 
 def write_report(run: Run) -> Run:
     write_record(run, "write_report", started_s=time.time() - 1)
-    run.store.write_bytes(run.key("report/report.html"), b"<!doctype html><title>Report</title><h1>51.7 %</h1>")
+    run.store.write_bytes(run.key("report/report.html"), b"<!doctype html><title>Report</title><body><h1>51.7 %</h1>")
     run.store.write_json(run.key("report/report.json"), figures())
     write_index(run)
     return run

@@ -6,7 +6,7 @@ from imagenet_tasks.pages.lines import Line, draw_lines
 
 
 def line(shares, **others):
-    return Line(name="n", style="s", places=list(range(1, len(shares) + 1)), shares=shares, **others)
+    return Line(name="n", style="s", places=list(range(1, len(shares) + 1)), values=shares, **others)
 
 
 def test_a_line_goes_from_the_left_edge_to_the_right_and_up_with_its_shares():

@@ -6,8 +6,8 @@ import time
 from html.parser import HTMLParser
 
 import pytest
-from fakes.records import epoch_of
-from report_runs import DAG_ID, RUN_ID, address, figures, write_record
+from fakes.records import epoch_of, expected_of
+from report_runs import DAG_ID, OTHER_RUN_ID, RUN_ID, address, figures, write_index, write_record
 
 from imagenet_tasks.settings.profiles import make_config, shared_settings
 from imagenet_tasks.workflow.progress import Snapshot
@@ -36,7 +36,7 @@ def text_of(html: str) -> str:
 
 def test_a_finished_run_shows_its_report(viewer, report, airflow_state):
     airflow_state("success")
-    assert page(viewer) == "<!doctype html><title>Report</title><h1>51.7 %</h1>"
+    assert page(viewer) == "<!doctype html><title>Report</title><body><h1>51.7 %</h1>"
     assert viewer.get(address(file="report.html")).text == page(viewer)
     answer = viewer.get(address(file="report.json"))
     assert answer.headers["content-type"] == "application/json"
@@ -136,8 +136,10 @@ def test_a_training_shows_its_epoch_its_rate_the_time_left_and_its_curves_so_far
     html = page(viewer)
     assert "epoch 3/12, validation 45.0 %, 640 pictures/s, 42 s left" in text_of(html)
     lines = re.findall(r'<polyline points="([^"]+)"', html)
-    assert [len(line.split()) for line in lines] == [3, 3]
+    assert [len(line.split()) for line in lines] == [3, 3, 3, 3]  # accuracy and loss, of training and validation
     assert re.findall(r'text-anchor="middle">(\d+)<', html)[-1] == "12"  # the axis reaches the last epoch
+    for axis in ("accuracy", "loss (cross-entropy)", "epoch"):
+        assert f">{axis}</text>" in html
 
 
 def test_the_curve_of_a_finished_training_stays_while_the_run_goes_on(viewer, run, airflow_state):
@@ -145,7 +147,7 @@ def test_the_curve_of_a_finished_training_stays_while_the_run_goes_on(viewer, ru
     write_record(run, "train_baseline", "baseline-compact-seed0")
     run.store.write_json(run.key("progress/train_baseline.baseline-compact-seed0.json"), training_progress())
     write_record(run, "augment_class", "n01747885", state="running", seconds=None)
-    assert page(viewer).count("<polyline") == 2
+    assert page(viewer).count("<polyline") == 4
 
 
 @pytest.mark.parametrize(
@@ -168,7 +170,50 @@ def test_the_curve_of_a_training_that_was_there_already_is_its_model_s(viewer, r
     lines = "".join(json.dumps(epoch) + "\n" for epoch in epochs)
     run.store.write_bytes(f"models/{mark}/history.jsonl", lines.encode())
     write_record(run, "train_baseline", "baseline-compact-seed0", reused=True, result={"fingerprint": mark})
-    assert page(viewer).count("<polyline") == 2
+    assert page(viewer).count("<polyline") == 4
+
+
+def test_all_curves_have_the_same_axes(viewer, run, airflow_state):
+    airflow_state("running")
+    for seed, last in ((0, 3), (1, 9)):
+        write_record(run, "train_baseline", f"baseline-compact-seed{seed}", started_s=time.time() - 60 + seed)
+        progress = training_progress(history=[epoch_of(e).as_dict() for e in range(1, last + 1)])
+        run.store.write_json(run.key(f"progress/train_baseline.baseline-compact-seed{seed}.json"), progress)
+    charts = page(viewer).split("<svg class=")[1:]
+    ticks = [
+        re.findall(r">([\d.]+(?: %)?)</text>", chart.partition("</svg>")[0]) for chart in charts if "<desc" in chart
+    ]
+    assert len(ticks) == 4 and ticks[0] == ticks[2] and ticks[1] == ticks[3]
+
+
+def test_what_runs_now_is_told_with_the_classes_and_trials_that_it_is_for(viewer, run, airflow_state):
+    airflow_state("running")
+    for class_id in ("n01747885", "n02403454"):
+        write_record(run, "download_class", class_id, state="running", seconds=None)
+    write_record(run, "round_2.train_augmented", "collect-hard-compact-seed1-round2", state="running", seconds=None)
+    key = run.key("progress/round_2.train_augmented.collect-hard-compact-seed1-round2.json")
+    run.store.write_json(key, training_progress())
+    now = text_of(page(viewer)).partition("Now")[2]
+    assert now.startswith(" Get the pictures cobra cow Train again (repair 2) collect-hard: compact, seed 1, ")
+    assert "epoch 3/12" in now.partition("Task")[0]
+
+
+def test_before_the_first_download_the_page_tells_what_the_run_will_cost_and_how_long_it_will_take(
+    viewer, run, airflow_state
+):
+    airflow_state("running")
+    write_record(run, "plan_run", started_s=time.time() - 1, result={"expected": expected_of().as_dict()})
+    text = text_of(page(viewer))
+    assert "Up to 1 000 pictures: 500 of each of 2 classes. With arrays and models about 5.0 MB of disk" in text
+    assert "Download 1 to 2 min; training about 2 min, a repair about 5 min more" in text
+    assert "Left of the whole run2 to 10 minthe most with a repair" in text
+
+
+def test_where_no_earlier_run_tells_it_the_page_says_that_it_is_not_known(viewer, run, airflow_state):
+    airflow_state("running")
+    write_record(run, "plan_run", started_s=time.time() - 1, result={"expected": {"broken": 1}})
+    text = text_of(page(viewer))
+    assert "Left of the whole runnot known yet" in text and "Expected before the start" not in text
 
 
 def test_a_finished_sibling_says_nothing_about_the_time_that_is_left(viewer, run, airflow_state):
@@ -293,21 +338,53 @@ def test_a_run_that_ended_well_without_a_report_says_so(viewer, run, airflow_sta
     assert "Ended without a report" in text_of(page(viewer))
 
 
-@pytest.mark.parametrize("state", ["running", "failed"])
-def test_a_run_that_is_run_again_offers_its_last_report(viewer, report, airflow_state, state):
-    airflow_state(state)
-    write_record(report, "train_baseline", "x", state=state, seconds=None, started_s=time.time())
+def test_a_run_that_is_run_again_offers_its_last_report(viewer, report, airflow_state):
+    airflow_state("running")
+    write_record(report, "train_baseline", "x", state="running", seconds=None, started_s=time.time())
     html = page(viewer)
     assert "The last report that this run wrote is still here" in text_of(html)
     link = re.search(r'href="([^"]+report\.html)"', html)
-    assert "51.7 %" in viewer.get(link[1]).text
+    last = text_of(viewer.get(link[1]).text)
+    assert last.startswith("This is the report of an earlier attempt.") and last.endswith("51.7 %")
+
+
+def test_a_report_of_an_earlier_attempt_says_above_it_what_failed_since(viewer, report, airflow_state):
+    airflow_state("failed")
+    error = {"type": "OutOfMemory", "message": f"{report.store.root}/x"}
+    write_record(report, "train_baseline", "x", state="failed", error=error, started_s=time.time())
+    html = page(viewer)
+    text = text_of(html)
+    assert text.startswith("The run failed, and this is the report of an earlier attempt. train_baseline, x: Out")
+    assert "IMAGENET_HOME/x What to do: Trigger a new run with a smaller batch_size" in text
+    assert text.endswith("51.7 %")
+    tasks = text_of(viewer.get(re.search(r'href="([^"]+show_tasks=yes)"', html)[1]).text)
+    assert "It stopped before it wrote a new report" in tasks and "open it" in tasks
 
 
 def test_a_report_that_was_not_finished_again_is_not_taken_for_current(viewer, report):
     write_record(report, "write_report", state="failed", error={"type": "ArtifactError", "message": "m"})
+    assert text_of(page(viewer)).startswith("The run failed, and this is the report of an earlier attempt.")
+
+
+def test_a_run_that_failed_after_its_report_says_so_above_it(viewer, report, airflow_state):
+    airflow_state("failed")
     text = text_of(page(viewer))
-    assert "The run failed" in text
-    assert "open it" in text
+    assert text.startswith("The run failed after it wrote this report.") and text.endswith("51.7 %")
+
+
+def test_a_run_with_nothing_new_says_so_above_its_report_with_a_link(viewer, report, airflow_state):
+    airflow_state("success")
+    write_index(report, unchanged_since=OTHER_RUN_ID)
+    html = page(viewer)
+    assert text_of(html).startswith(f"Nothing new since run {OTHER_RUN_ID}; its report is this.")
+    assert re.search(r'href="([^"]+)"', html)[1] == address(OTHER_RUN_ID)
+    assert "51.7 %" in html
+
+
+def test_a_hostile_id_of_an_earlier_run_is_shown_as_text(viewer, report, airflow_state):
+    airflow_state("success")
+    write_index(report, unchanged_since=HOSTILE)
+    assert "<img" not in page(viewer) and HOSTILE in text_of(page(viewer))
 
 
 @pytest.mark.parametrize(

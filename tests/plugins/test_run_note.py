@@ -4,9 +4,12 @@ import json
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from report_runs import DAG_ID, RUN_ID
+
+from imagenet_tasks.wording import markdown
 
 REPORT = {"branch": "augment", "verdict": "helped", "test_before": 0.31, "test_after": 0.384}
 
@@ -69,6 +72,27 @@ def test_a_run_at_the_goal_says_that_no_repair_was_tried(airflow: Airflow) -> No
     report = REPORT | {"branch": "report", "verdict": "not tried", "test_before": 0.631, "test_after": None}
     airflow.has_task("write_report", "success", return_value=report)
     assert airflow.says("on_dag_run_success") == "63.1 % on test: goal met, no repair tried"
+
+
+def test_a_run_that_works_links_to_its_report_tab_below_airflows_own_base(airflow: Airflow) -> None:
+    address = f"dags/{DAG_ID}/runs/{quote(RUN_ID, safe='')}/plugin/imagenet-report"
+    assert airflow.says("on_dag_run_running") == f"[How far this run is]({address})"
+
+
+@pytest.mark.parametrize("before", ["manual__2026-01-01", "_a_](http://x)<b>"])
+def test_a_run_with_nothing_new_links_to_the_run_that_did_the_work(airflow: Airflow, before: str) -> None:
+    airflow.has_task("write_report", "success", return_value=REPORT | {"unchanged_since": before})
+    address = f"dags/{DAG_ID}/runs/{quote(before, safe='')}/plugin/imagenet-report"
+    said = (
+        f"Nothing new since run [{markdown(before)}]({address}); its report is this. 31.0 % -> 38.4 % on test: helped"
+    )
+    assert airflow.says("on_dag_run_success") == said
+
+
+def test_an_address_that_the_table_cannot_hold_is_left_out(airflow: Airflow) -> None:
+    airflow.has_task("write_report", "success", return_value=REPORT | {"unchanged_since": ":" * 250})
+    note = airflow.says("on_dag_run_success")
+    assert "](" not in note and len(note) <= 1000
 
 
 def test_a_failed_run_says_which_task_of_which_class_raised_what(airflow: Airflow) -> None:
@@ -143,7 +167,7 @@ def test_our_note_that_a_person_changed_stays(airflow: Airflow) -> None:
 def test_a_run_that_starts_again_has_the_old_verdict_no_more(airflow: Airflow) -> None:
     airflow.has_task("plan_run", "failed", error="ConfigError: no")
     assert airflow.says("on_dag_run_failed", "task_failure") == "plan_run: ConfigError: no"
-    assert airflow.says("on_dag_run_running") is None
+    assert "ConfigError" not in airflow.says("on_dag_run_running")
     airflow.has_task("write_report", "success", return_value=REPORT)
     assert airflow.says("on_dag_run_success") == "31.0 % -> 38.4 % on test: helped"
     assert airflow.says("on_dag_run_failed", "task_failure") == "plan_run: ConfigError: no"

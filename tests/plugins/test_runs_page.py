@@ -11,6 +11,7 @@ from report_runs import (
     DAG_ID,
     OTHER_RUN_ID,
     RUN_ID,
+    address,
     class_row,
     figures,
     rows_of,
@@ -57,6 +58,14 @@ def test_with_several_seeds_both_intervals_are_said(viewer, two_runs):
     write_index(two_runs[0], seeds=3, seed_interval=(-0.02, 0.09))
     first, *_ = rows_of(shown(viewer), "runs")
     assert first[3] == "helped+1.0 to +8.0 points over pictures, −2.0 to +9.0 over seeds"
+
+
+def test_a_run_with_nothing_new_names_the_run_that_did_the_work(viewer, two_runs):
+    write_index(two_runs[0], unchanged_since=OTHER_RUN_ID)
+    html = shown(viewer)
+    first, *_ = rows_of(html, "runs")
+    assert first[3].startswith(f"helpednothing new since run {OTHER_RUN_ID}; its report is this")
+    assert html.count(f'href="{address(OTHER_RUN_ID)}"') == 2  # of its own row, too
 
 
 @pytest.mark.parametrize("state", ["failed", "running", "queued"])

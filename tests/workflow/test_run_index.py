@@ -3,7 +3,10 @@
 import pytest
 
 from imagenet_tasks.errors import ArtifactError
-from imagenet_tasks.workflow.run_index import RunIndex, artifact_folders
+from imagenet_tasks.settings.profiles import make_config
+from imagenet_tasks.store.storage import Store
+from imagenet_tasks.workflow.run import Run
+from imagenet_tasks.workflow.run_index import RunIndex, artifact_folders, find_unchanged
 
 MARKS = ["0123456789abcdef", "fedcba9876543210", "00000000ffffffff"]
 
@@ -43,3 +46,44 @@ def test_what_no_task_wrote_names_no_folder(result):
 def test_another_file_is_no_index(content):
     with pytest.raises(ArtifactError, match=r"run\.json: not a RunIndex"):
         RunIndex.from_json(content, where="run.json")
+
+
+def done(store, run_id, *, reused=True, mark=MARKS[0], unchanged_since="", **settings) -> str:
+    """A run with one artifact, with its index; returns what it has nothing new to."""
+    run = Run(store, "dag", run_id)
+    run.write_config(make_config("sample", settings))
+    records = [record("build_dataset", {"fingerprint": mark}) | {"reused": reused}, record("write_report", None)]
+    found = find_unchanged(run, records)
+    fields = dict.fromkeys(RunIndex.model_fields) | {"dag_id": "dag", "run_id": run_id, "unchanged_since": found}
+    fields |= dict.fromkeys(("run_key", "profile", "source", "verdict", "headline", "arm", "model", "device"), "")
+    fields |= dict.fromkeys(("precision", "champion", "report", "report_json"), "") | {"branch": "report"}
+    fields |= dict.fromkeys(("started_s", "seconds", "classes", "rounds", "seeds"), 1) | {"chosen": (), "lost": ()}
+    fields |= {"arms": (), "artifacts": tuple(artifact_folders(records)), "written_s": len(store.names("runs/dag"))}
+    store.write_bytes(run.key(RunIndex.KEY), RunIndex(**fields).content())
+    return found
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "home")
+
+
+def test_a_run_with_nothing_new_names_the_run_that_did_the_work_and_not_one_that_did_none(store):
+    assert [done(store, "a", reused=False), done(store, "b"), done(store, "c")] == ["", "a", "a"]
+
+
+@pytest.mark.parametrize("new", [{"reused": False}, {"mark": MARKS[1]}, {"accuracy_goal": 0.9}])
+def test_a_run_that_made_something_or_has_other_settings_or_artifacts_has_something_new(store, new):
+    done(store, "a", reused=False)
+    assert done(store, "b", **new) == ""
+
+
+def test_another_workflows_run_and_one_that_is_damaged_are_no_earlier_run(store):
+    done(store, "a", reused=False)
+    store.write_bytes(Run(store, "dag", "a").key(RunIndex.KEY), b"{")
+    store.write_bytes(Run(store, "dag", "b").key("config.json"), b"{")
+    assert done(store, "c") == ""
+    other = Run(store, "other", "a")
+    other.write_config(make_config("sample", {}))
+    records = [record("build_dataset", {"fingerprint": MARKS[0]}) | {"reused": True}]
+    assert find_unchanged(other, records) == ""

@@ -1,0 +1,116 @@
+"""What a run is expected to cost, by its settings and by what earlier runs in its home took."""
+
+import pytest
+from fakes.pictures import COBRA, COW
+from fakes.records import training_of
+
+from imagenet_tasks.artifacts.references import Trial
+from imagenet_tasks.settings.profiles import make_config
+from imagenet_tasks.store.storage import Store
+from imagenet_tasks.tasks import expected
+from imagenet_tasks.tasks.expected import expect, plan_trainings
+from imagenet_tasks.tasks.pictures import _trials
+from imagenet_tasks.workflow.run import Run
+from imagenet_tasks.workflow.run_index import RunIndex
+
+SETTINGS = {"classes": f"{COBRA},{COW}", "seeds": 1, "classes_to_augment": 1}
+MARK = "0123456789abcdef"
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    monkeypatch.setattr(expected, "cpu_field", lambda _: "CPU")
+    monkeypatch.setattr(expected, "precision_here", lambda _: "float32")
+    return Store(tmp_path / "home")
+
+
+def earlier(store, run_id="a", *, seconds=20.0, reused=False, settings=SETTINGS, **training):
+    """A run that took 10 s to get 100 pictures and `seconds` for a training of 12 s that showed 720 pictures."""
+    run = Run(store, "dag", run_id)
+    run.write_config(make_config("sample", settings))
+    trial = Trial(model="compact", seed=0, arm="baseline", dataset="ab")
+    for task, item, start_s, took_s, result in (
+        ("plan_run", "", 0, 1, {"classes": 2}),
+        ("download_class", COBRA, 1, 6, {"accepted": 50, "asked": 60}),
+        ("download_class", COW, 5, 6, {"accepted": 50, "asked": 50}),
+        ("train_baseline", trial.key, 11, seconds, {"fingerprint": MARK, "trial": trial.as_dict()}),
+        ("evaluate_baseline", "", 40, 3, {"fingerprint": MARK}),
+    ):
+        record = {"task": task, "item": item, "state": "success", "started_s": 1e9 + start_s, "seconds": took_s}
+        store.write_json(run.key(f"tasks/{task}.{item}.json"), record | {"reused": reused, "result": result})
+    fields = dict.fromkeys(RunIndex.model_fields) | {"dag_id": "dag", "run_id": run_id, "unchanged_since": ""}
+    fields |= dict.fromkeys(("run_key", "profile", "source", "verdict", "headline", "arm", "model", "device"), "")
+    fields |= dict.fromkeys(("precision", "champion", "report", "report_json"), "") | {"branch": "report"}
+    fields |= dict.fromkeys(("started_s", "seconds", "classes", "rounds", "seeds", "written_s"), 1)
+    fields |= dict.fromkeys(("chosen", "lost", "arms", "artifacts"), ())
+    store.write_bytes(run.key(RunIndex.KEY), RunIndex(**fields).content())
+    if not store.is_complete(f"models/{MARK}"):
+        with store.publish(f"models/{MARK}") as folder:
+            training_of(trial, **{"epochs": 6, "training_pictures": 120, "pictures_per_s": 60.0} | training).write_to(
+                folder
+            )
+    store.write_bytes(f"images/{COBRA}/{'0' * 64}.jpg", b"x" * 1000)
+
+
+def expect_here(store, **settings):
+    config = make_config("sample", SETTINGS | settings)
+    return expect(Run(store, "dag", "new"), config, _trials(config.train, ""))
+
+
+def test_the_trainings_are_those_that_the_tasks_make_with_as_many_pictures_as_they_show():
+    config = make_config("sample", SETTINGS | {"label_check_folds": 2, "arms": "collect"})
+    planned = {(t.task, t.arm): (t.count, t.pictures) for t in plan_trainings(config, _trials(config.train, ""))}
+    assert planned == {
+        ("train_baseline", "baseline"): (1, 6 * 120), ("train_baseline", "labels"): (2, 6 * 60),
+        ("train_augmented", ""): (3, 6 * 140),  # of the arms longer, collect and targeted
+    }  # fmt: skip
+
+
+def test_without_an_earlier_run_it_is_plainly_said_that_nothing_is_known(store):
+    told = " ".join(expect_here(store).sentences)
+    assert "Up to 200\u00a0pictures" in told and "1\u00a0training, and 3 more in a repair" in told
+    assert "No earlier run like it on this kind of machine (CPU, float32): how long it takes is not known." in told
+    assert "How much disk they take is not known" in told and "GPU" not in told
+
+
+def test_times_and_disk_follow_from_what_the_last_run_took(store):
+    earlier(store)
+    found = expect_here(store)
+    assert found.download_s == pytest.approx((20 / 1.25, 20 * 1.25))  # twice as many pictures
+    assert found.trainings[0].seconds == pytest.approx((20 / 1.25, 20 * 1.25))
+    assert found.rest_s == pytest.approx((4 / 1.25, 4 * 1.25))
+    assert found.size_bytes > 200 * 1000 + 200 * 34 * 23 * 3
+    assert (found.device, found.here, found.runs) == ("CPU", "", 1)
+    assert "GPU hours: none" in found.sentences[-1]
+
+
+def test_of_several_runs_it_is_the_least_and_the_most(store):
+    for number, seconds in enumerate((20.0, 26.0, 22.0)):
+        earlier(store, f"run{number}", seconds=seconds)
+    assert expect_here(store).trainings[0].seconds == pytest.approx((20, 26))
+
+
+def test_on_another_kind_of_machine_it_says_so_and_what_that_one_took(store):
+    earlier(store, device="gpu", device_name="NVIDIA H200", precision="bfloat16")
+    told = expect_here(store).sentences
+    assert "No earlier run on this kind of machine (CPU, float32): how long it takes is not known." in told
+    assert any("By the last run that trained on NVIDIA H200" in sentence for sentence in told)
+    assert told[-1].startswith("GPU hours: 0.0")
+
+
+def test_a_training_takes_no_longer_than_its_cap(store):
+    earlier(store)
+    assert expect_here(store, train_minutes=0.1).trainings[0].seconds == pytest.approx((6 / 1.25, 6 * 1.25))
+
+
+@pytest.mark.parametrize("changes", [{"reused": True}, {"epochs": 2}, {"settings": SETTINGS | {"rows_px": 64}}])
+def test_runs_that_trained_nothing_or_too_little_or_at_another_size_tell_nothing(store, changes):
+    earlier(store, **changes)
+    assert expect_here(store).runs == 0
+
+
+@pytest.mark.parametrize("name", ["config.json", "run.json", f"tasks/download_class.{COW}.json"])
+def test_an_earlier_run_that_is_damaged_is_passed_over(store, name):
+    earlier(store)
+    store.write_bytes(Run(store, "dag", "a").key(name), b'{"task": 1}')
+    assert expect_here(store).runs == 0
