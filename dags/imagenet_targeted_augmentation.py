@@ -199,7 +199,10 @@ def imagenet_targeted_augmentation() -> None:
     def plan_run() -> list[dict[str, Any]]:
         from imagenet_tasks.tasks.pictures import plan_run
 
-        profile, overrides = _overrides(get_current_context()["params"])
+        context = get_current_context()
+        profile, overrides = _overrides(context["params"])
+        if overrides.get("drift_check") is None and context["dag_run"].run_type == "scheduled":
+            overrides["drift_check"] = True
         if mistake := find_mistake():
             log.error("Nobody is notified: %s", mistake)
         with current_run() as run:
@@ -243,6 +246,18 @@ def imagenet_targeted_augmentation() -> None:
             if figures := new_dataset(run):
                 get_current_context()["outlet_events"][NEW_DATASET].add(DATASET, extra=with_link(figures, run))
             return trials
+
+    @step(
+        multiple_outputs=False,
+        execution_timeout=timedelta(hours=2),  # the champion may be asked about many pictures (ANSWERS_TIMEOUT_S)
+        doc_md="Asks the champion of these classes about the pictures that are new since it was trained, in a child "
+        "process, before anything is trained; nothing, where `drift_check` is off. No failure of it stops the run.",
+    )
+    def score_champion(trials: list[dict[str, Any]]) -> dict[str, Any]:
+        from imagenet_tasks.tasks.drift import score_champion
+
+        with current_run() as run:
+            return score_champion(run, list(trials))
 
     @step(
         multiple_outputs=False,
@@ -294,7 +309,9 @@ def imagenet_targeted_augmentation() -> None:
         downloaded = download_class.expand(group=plan_run())
         trials = build_dataset(preprocess_class.expand(group=downloaded))
     with _group("baseline", "Baseline"):
-        evaluation = evaluate_baseline(train_baseline.expand(trial=trials))
+        trained = train_baseline.expand(trial=trials)
+        score_champion(trials) >> trained
+        evaluation = evaluate_baseline(trained)
     report = write_report()
     report.operator.operator_extra_links = (ReportLink(),)
     with _group("final_model", "Final model"):

@@ -61,7 +61,15 @@ def _pages_of_all_runs() -> dict[str, Callable[..., "Response"]]:
     from sqlalchemy import func, select
 
     from imagenet_tasks.pages.compare import compare
-    from imagenet_tasks.pages.runs import RUNS_PER_PAGE, KnownRun, accuracy_chart, list_runs, read_champions
+    from imagenet_tasks.pages.runs import (
+        RUNS_PER_PAGE,
+        KnownRun,
+        accuracy_chart,
+        drift_chart,
+        former_champions,
+        list_runs,
+        read_champions,
+    )
 
     def show_runs(
         request: Request, dag_id: str, session: SessionDep, page: Annotated[int, Query(ge=1, le=MOST_PAGES)] = 1
@@ -97,7 +105,8 @@ def _pages_of_all_runs() -> dict[str, Callable[..., "Response"]]:
         newest = [row.run_id for row in rows if row.index]
         return show(
             request, "runs.html", dag_id=dag_id, rows=rows, chart=accuracy_chart(rows), champions=champions,
-            problem=problem, comparable=[*newest, "", ""][:2], total=total, page=page, pages=-(-total // RUNS_PER_PAGE),
+            former=former_champions, drift=drift_chart(rows), problem=problem, comparable=[*newest, "", ""][:2],
+            total=total, page=page, pages=-(-total // RUNS_PER_PAGE),
         )  # fmt: skip
 
     def show_comparison(request: Request, dag_id: str, a: str = "", b: str = "") -> Response:

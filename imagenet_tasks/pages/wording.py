@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from imagenet_tasks.wording import DASH, duration, interval, number, percent, points, size, span
+from imagenet_tasks.wording import DASH, duration, interval, looked_at, number, percent, points, size, span
 from imagenet_tasks.workflow.progress import rate
 
 # What helps after an error, by its type; the message itself says what was expected and received.
@@ -55,6 +55,6 @@ def _segment(text: str) -> str:
 
 FILTERS: dict[str, Callable[..., Any]] = {
     "advice": advice, "breakable": _breakable, "clock": _clock, "day": _day, "duration": duration,
-    "interval": interval, "number": number, "percent": percent, "points": points, "rate": rate,
+    "interval": interval, "looked_at": looked_at, "number": number, "percent": percent, "points": points, "rate": rate,
     "segment": _segment, "size": size, "span": span,
 }  # fmt: skip

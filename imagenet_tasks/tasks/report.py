@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from imagenet_tasks.artifacts.champions import Champion
 from imagenet_tasks.artifacts.decision import Decision
+from imagenet_tasks.artifacts.drift import Drift
 from imagenet_tasks.artifacts.final import FinalModel
 from imagenet_tasks.artifacts.quality import Shortfall
 from imagenet_tasks.artifacts.references import AddedPictures, AugmentationPlan, Dataset, Evaluation, SelectionRef
@@ -16,7 +17,7 @@ from imagenet_tasks.tasks.child import run_in_child
 from imagenet_tasks.tasks.common import Json, decision_of, log, repairs_decided
 from imagenet_tasks.tasks.news import new_champion
 from imagenet_tasks.train import load_keras
-from imagenet_tasks.workflow.graph import END, FINAL, task_id
+from imagenet_tasks.workflow.graph import END, FINAL, SCORE, task_id
 from imagenet_tasks.workflow.run import Run
 from imagenet_tasks.workflow.run_index import RunIndex, artifact_folders
 
@@ -33,7 +34,8 @@ def write_report(run: Run) -> Json:
         from imagenet_tasks.report import stage
         from imagenet_tasks.report.inputs import ReportInputs
 
-        done = [r for r in run.task_records() if r["state"] == "success"]
+        records = run.task_records()
+        done = [r for r in records if r["state"] == "success"]
         results = {r["task"]: r["result"] for r in done if not r["item"]}
         rounds = _rounds(run, done, results)
         # Where a gate stands behind the last repair, it says why there is no other.
@@ -53,6 +55,8 @@ def write_report(run: Run) -> Json:
             left_out=tuple(Shortfall.from_dict(shortfall) for shortfall in found["left_out"]),
             split_change=found["split_change"],
             tuning=Tuning.from_dict(tuned) if (tuned := results.get("choose_settings")) else None,
+            drift=Drift.from_dict(scored) if (scored := results.get(SCORE)) else None,
+            drift_problem=_problem(run, SCORE) if any(r["task"] == SCORE and r["error"] for r in records) else "",
             champion=_champion(run, dataset, [baseline, *(r.evaluation for r in rounds)]),
             final=FinalModel.from_dict(final) if final else None,
             final_problem=_problem(run, FINAL) if asked and not final else "",
@@ -76,7 +80,8 @@ def _write_index(inputs: "ReportInputs", result: Json) -> None:
         started_s=started_s, seconds=round(now_s - started_s, 3), written_s=now_s,
         classes=len(inputs.dataset.classes), split_by=inputs.dataset.split_by,
         model=baseline.model.trial.model, device=training.device_name, precision=training.precision,
-        champion=champion["outcome"] if champion else "", artifacts=tuple(artifact_folders(records)),
+        champion=champion["outcome"] if champion else "", drift=inputs.drift,
+        artifacts=tuple(artifact_folders(records)),
         **{name: value for name, value in result.items() if name in RunIndex.model_fields},
     )  # fmt: skip
     store.write_bytes(run.key(RunIndex.KEY), index.content())

@@ -67,10 +67,19 @@ def predict(network: Network, files: Iterable[str | Path], *, top: int = 5) -> I
 def predict_validation(store: Store, champion: Champion, dataset: Dataset) -> list[int]:
     """Returns what the champion takes a dataset's validation pictures for: the dataset's labels, in the split's order.
 
+    Raises as `predict_pictures` does.
+    """
+    return predict_pictures(store, champion, dataset, read_table(store, dataset).on("validation"))
+
+
+def predict_pictures(store: Store, champion: Champion, dataset: Dataset, places: np.ndarray) -> list[int]:
+    """Returns what the champion takes some of a dataset's pictures for: the dataset's labels, in the same order.
+
     Args:
         store: where its model and the pictures are.
         champion: who answers, at its own size and with its classes in any order.
         dataset: of the same classes.
+        places: int (n,), of the pictures in the split's table, ascending.
 
     Raises:
         ArtifactError: where its network or a picture is gone.
@@ -82,16 +91,15 @@ def predict_validation(store: Store, champion: Champion, dataset: Dataset) -> li
     own = [c.class_id for c in dataset.classes]
     label_of = np.array([own.index(class_id) for class_id in champion.class_ids])
     answers: list[int] = []
-    for pictures in _validation_pictures(store, champion, dataset):
+    for pictures in _pictures_at(store, champion, dataset, places):
         shares = network.predict(pictures, batch_size=BATCH, verbose=0)
         answers += label_of[np.asarray(shares).argmax(axis=1)].tolist()
     return answers
 
 
-def _validation_pictures(store: Store, champion: Champion, dataset: Dataset) -> Iterator[np.ndarray]:
-    """Yields a dataset's validation pictures in the champion's size, uint8 (n, rows, columns, 3), some at a time."""
+def _pictures_at(store: Store, champion: Champion, dataset: Dataset, places: np.ndarray) -> Iterator[np.ndarray]:
+    """Yields pictures of a dataset in the champion's size, uint8 (n, rows, columns, 3), some at a time."""
     table = read_table(store, dataset)
-    places = table.on("validation")
     size = {"rows_px": champion.rows_px, "columns_px": champion.columns_px}
     if size == {"rows_px": dataset.rows_px, "columns_px": dataset.columns_px}:
         for pictures, _ in pictures_by_class(store, dataset, table, places):

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal
 
+from imagenet_tasks.artifacts.drift import Drift
 from imagenet_tasks.artifacts.json_file import JsonArtifact
 from imagenet_tasks.artifacts.kinds import FINGERPRINT
 from imagenet_tasks.artifacts.references import SplitBy
@@ -19,7 +20,8 @@ class RunIndex(JsonArtifact):
     `test_control` is the control's accuracy, None where no repair beat it.
     `classes` counts those trained on; `chosen` and `lost` are class ids; `seconds` is from the first task's start to
     the report's end; `champion` is what became of its best model (promoted, kept, ...); `artifacts` are the folders of
-    all that it made or used again; `split_by` is its dataset's, None of a run of an earlier version.
+    all that it made or used again; `split_by` is its dataset's, None of a run of an earlier version; `drift` is how the
+    champion before it did on the pictures that were new to it, None where it was not asked.
     """
 
     KEY: ClassVar[str] = "run.json"
@@ -60,6 +62,7 @@ class RunIndex(JsonArtifact):
     report_json: str
     artifacts: tuple[str, ...] = ()
     split_by: SplitBy | None = None
+    drift: Drift | None = None
 
 
 def artifact_folders(records: Iterable[Mapping[str, Any]]) -> dict[str, str]:
