@@ -99,8 +99,11 @@ def _credentials(connection: str) -> Credentials:
     )
 
 
-def _overrides(params: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Returns the profile and the settings of a run: of the form, of its last field, and of the environment."""
+def _overrides(params: Mapping[str, Any], *, scheduled: bool = False) -> tuple[str, dict[str, Any]]:
+    """Returns the profile and the settings of a run: of the form, of its last field, and of the environment.
+
+    A scheduled run, which brings new pictures, asks the champion about them.
+    """
     given = dict(params)
     profile, lines = given.pop("profile"), [line for line in given.pop("more_settings", None) or () if line.strip()]
     own = {name for name, value in given.items() if value is not None}
@@ -115,6 +118,8 @@ def _overrides(params: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         if twice := sorted(own & more.keys()):
             raise ConfigError(f"more_settings: {', '.join(twice)} stands in a field of its own, too; leave one out")
     given |= more
+    if scheduled and given["drift_check"] is None:
+        given["drift_check"] = True
     source = given["source"] or find_profile(profile).download.source
     if source == "folder":  # of the others, an address on the web is asked
         given["location"] = given["location"] or LOCATION
@@ -200,9 +205,7 @@ def imagenet_targeted_augmentation() -> None:
         from imagenet_tasks.tasks.pictures import plan_run
 
         context = get_current_context()
-        profile, overrides = _overrides(context["params"])
-        if overrides.get("drift_check") is None and context["dag_run"].run_type == "scheduled":
-            overrides["drift_check"] = True
+        profile, overrides = _overrides(context["params"], scheduled=context["dag_run"].run_type == "scheduled")
         if mistake := find_mistake():
             log.error("Nobody is notified: %s", mistake)
         with current_run() as run:

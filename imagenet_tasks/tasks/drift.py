@@ -1,4 +1,4 @@
-"""The task that asks the champion about new pictures, before anything is trained on them."""
+"""The champion is asked: by the task about new pictures, before anything is trained on them, and by the report's."""
 
 from collections.abc import Sequence
 
@@ -8,9 +8,10 @@ from imagenet_tasks.errors import ImagenetTasksError, without_secrets
 from imagenet_tasks.tasks.child import run_in_child
 from imagenet_tasks.tasks.common import Json, log, salt_of, say
 from imagenet_tasks.train import load_keras
+from imagenet_tasks.workflow.graph import SCORE
 from imagenet_tasks.workflow.run import Run
 
-ANSWERS_TIMEOUT_S = 3600.0  # in Airflow the whole task has twice as long
+ANSWERS_TIMEOUT_S = 3600.0  # of the champion's network; in Airflow the whole task has twice as long
 
 
 def score_champion(run: Run, trials: Sequence[Json]) -> Json:
@@ -38,34 +39,40 @@ def _score(run: Run, dataset: Dataset) -> Json:
     if champion is None:
         log.info("There is no champion of these classes yet")
         return {}
-    with run.task("score_champion") as record:
+    with run.task(SCORE) as record:
         from imagenet_tasks.evaluate.drift import score
 
         def ask(places: Sequence[int]) -> list[int]:
-            asked = champion.model_copy(update={"former": ()}).as_dict()
-            question = {"champion": asked, "dataset": dataset.fingerprint, "places": list(places)}
-            answered: list[int] = run_in_child(run, "score_champion.answers", question, timeout_s=ANSWERS_TIMEOUT_S)
-            return answered
+            return ask_champion(run, champion, dataset, places)
 
-        drift, record["reused"] = score(store, dataset, champion, ask=ask, salt=salt_of(run, "score_champion"))
+        drift, record["reused"] = score(store, dataset, champion, ask=ask, salt=salt_of(run, SCORE))
         record["result"] = drift.as_dict()
-        say(record, "The champion (%s of run %s) %s", drift.trial, drift.run_id, drift.sentence)
+        say(record, "The champion (%s of run %s) on new pictures: %s", drift.trial, drift.run_id, drift.sentence)
     return record["result"]
 
 
-def answers(run: Run, champion: Json, dataset: str, places: Sequence[int]) -> list[int]:
+def ask_champion(run: Run, champion: Champion, dataset: Dataset, places: Sequence[int] | None = None) -> list[int]:
+    """Returns what a champion takes pictures for, from a process of its own; `places` as `champion_answers` has it.
+
+    Raises:
+        ImagenetTasksError: where it does not answer.
+    """
+    asked = champion.model_copy(update={"former": ()}).as_dict()
+    question = {"champion": asked, "dataset": dataset.fingerprint, "places": places}
+    answers: list[int] = run_in_child(run, f"{SCORE}.champion_answers", question, timeout_s=ANSWERS_TIMEOUT_S)
+    return answers
+
+
+def champion_answers(run: Run, champion: Json, dataset: str, places: Sequence[int] | None = None) -> list[int]:
     """Returns what a champion takes pictures for. Call it in a process of its own: it loads Keras.
 
     Args:
         run: whose store has both.
         champion: its entry.
         dataset: the fingerprint of the one whose pictures are asked about, and whose labels are answered.
-        places: of the pictures in its split's table, ascending.
+        places: of the pictures in its split's table, ascending; None for the validation pictures.
     """
     load_keras()
-    import numpy as np
-
     from imagenet_tasks.train.predict import predict_pictures
 
-    asked = np.array(places)
-    return predict_pictures(run.store, Champion.from_dict(champion), Dataset.find(run.store, dataset), asked)
+    return predict_pictures(run.store, Champion.from_dict(champion), Dataset.find(run.store, dataset), places)

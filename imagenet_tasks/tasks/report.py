@@ -13,18 +13,15 @@ from imagenet_tasks.artifacts.references import AddedPictures, AugmentationPlan,
 from imagenet_tasks.artifacts.training import TrainingRecord
 from imagenet_tasks.artifacts.tuning import Tuning
 from imagenet_tasks.errors import ArtifactError, without_secrets
-from imagenet_tasks.tasks.child import run_in_child
 from imagenet_tasks.tasks.common import Json, decision_of, log, repairs_decided
+from imagenet_tasks.tasks.drift import ask_champion
 from imagenet_tasks.tasks.news import new_champion
-from imagenet_tasks.train import load_keras
 from imagenet_tasks.workflow.graph import END, FINAL, SCORE, task_id
 from imagenet_tasks.workflow.run import Run
 from imagenet_tasks.workflow.run_index import RunIndex, artifact_folders
 
 if TYPE_CHECKING:
     from imagenet_tasks.report.inputs import ReportInputs, Round
-
-ANSWERS_TIMEOUT_S = 3600.0  # of the champion's network; in Airflow the whole task has twice as long
 
 
 def write_report(run: Run) -> Json:
@@ -98,9 +95,7 @@ def _champion(run: Run, dataset: Dataset, evaluations: Sequence[Evaluation]) -> 
     from imagenet_tasks.evaluate.champion import promote
 
     def ask(champion: Champion) -> list[int]:
-        question = {"champion": champion.as_dict(), "dataset": dataset.fingerprint}
-        answers: list[int] = run_in_child(run, "write_report.champion_answers", question, timeout_s=ANSWERS_TIMEOUT_S)
-        return answers
+        return ask_champion(run, champion, dataset)
 
     config = run.config
     drawn = config.download.source == "sample"
@@ -111,20 +106,6 @@ def _champion(run: Run, dataset: Dataset, evaluations: Sequence[Evaluation]) -> 
         why = run.store.without_root(without_secrets(str(error)))
         log.warning("The champion is not settled: %s", why)
         return {"outcome": "not settled", "why": why.removesuffix("."), "champion": None}
-
-
-def champion_answers(run: Run, champion: Json, dataset: str) -> list[int]:
-    """Returns what a champion takes validation pictures for. Call it in a process of its own: it loads Keras.
-
-    Args:
-        run: whose store has both.
-        champion: its entry.
-        dataset: the fingerprint of the one whose pictures are asked about, and whose labels are answered.
-    """
-    load_keras()
-    from imagenet_tasks.train.predict import predict_validation
-
-    return predict_validation(run.store, Champion.from_dict(champion), Dataset.find(run.store, dataset))
 
 
 def _rounds(run: Run, done: Sequence[Json], results: Json) -> "tuple[Round, ...]":

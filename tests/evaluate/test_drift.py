@@ -130,7 +130,7 @@ def test_the_task_asks_in_a_child_only_where_it_is_wanted_and_keeps_a_record(mad
     trials = [{"dataset": new.fingerprint}]
 
     def child(run, name, question, **_):
-        assert name == "score_champion.answers" and question["dataset"] == new.fingerprint
+        assert name == "score_champion.champion_answers" and question["dataset"] == new.fingerprint
         return right(new, store)(question["places"])
 
     monkeypatch.setattr(task, "run_in_child", child)
