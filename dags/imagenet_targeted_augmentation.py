@@ -252,18 +252,6 @@ def imagenet_targeted_augmentation() -> None:
 
     @step(
         multiple_outputs=False,
-        execution_timeout=timedelta(hours=2),  # the champion may be asked about many pictures (ANSWERS_TIMEOUT_S)
-        doc_md="Asks the champion of these classes about the pictures that are new since it was trained, in a child "
-        "process, before anything is trained; nothing, where `drift_check` is off. No failure of it stops the run.",
-    )
-    def score_champion(trials: list[dict[str, Any]]) -> dict[str, Any]:
-        from imagenet_tasks.tasks.drift import score_champion
-
-        with current_run() as run:
-            return score_champion(run, list(trials))
-
-    @step(
-        multiple_outputs=False,
         map_index_template="{{ task.op_kwargs['trial']['model'] }}, seed {{ task.op_kwargs['trial']['seed'] }}"
         "{% if task.op_kwargs['trial']['arm'] == 'labels' %}, labels {{ task.op_kwargs['trial']['fold'] + 1 }}"
         "{% elif task.op_kwargs['trial']['arm'] == 'part' %}, 1/{{ task.op_kwargs['trial']['folds'] }} of the pictures"
@@ -313,7 +301,7 @@ def imagenet_targeted_augmentation() -> None:
         trials = build_dataset(preprocess_class.expand(group=downloaded))
     with _group("baseline", "Baseline"):
         trained = train_baseline.expand(trial=trials)
-        score_champion(trials) >> trained
+        _score_champion(trials) >> trained
         evaluation = evaluate_baseline(trained)
     report = write_report()
     report.operator.operator_extra_links = (ReportLink(),)
@@ -328,6 +316,24 @@ def imagenet_targeted_augmentation() -> None:
         group = repair if number == 1 else TaskGroup(f"round_{number}", **later)
         evaluation = _repair(number, group, evaluation, end)
     evaluation >> end
+
+
+def _score_champion(trials: Any) -> Any:
+    """Adds the question to the champion about the pictures that are new to it; returns its task."""
+
+    @step(
+        multiple_outputs=False,
+        execution_timeout=timedelta(hours=2),  # the champion may be asked about many pictures (ANSWERS_TIMEOUT_S)
+        doc_md="Asks the champion of these classes about the pictures that are new since it was trained, in a child "
+        "process, before anything is trained; nothing, where `drift_check` is off. No failure of it stops the run.",
+    )
+    def score_champion(trials: list[dict[str, Any]]) -> dict[str, Any]:
+        from imagenet_tasks.tasks.drift import score_champion
+
+        with current_run() as run:
+            return score_champion(run, list(trials))
+
+    return score_champion(trials)
 
 
 def _tune(trials: Any, report: Any) -> None:
