@@ -133,6 +133,11 @@ def _overrides(params: Mapping[str, Any], *, scheduled: bool = False) -> tuple[s
     return profile, given | {"allowed_private_hosts": ALLOWED_PRIVATE_HOSTS}
 
 
+def _overrides_of_run() -> tuple[str, dict[str, Any]]:
+    context = get_current_context()
+    return _overrides(context["params"], scheduled=context["dag_run"].run_type == "scheduled")
+
+
 def _trained(task_name: str, **arguments: Any) -> dict[str, Any]:
     """Returns what a training hands on: at once where its model is there, else from a process of its own."""
     from imagenet_tasks.tasks.child import run_in_child
@@ -204,8 +209,7 @@ def imagenet_targeted_augmentation() -> None:
     def plan_run() -> list[dict[str, Any]]:
         from imagenet_tasks.tasks.pictures import plan_run
 
-        context = get_current_context()
-        profile, overrides = _overrides(context["params"], scheduled=context["dag_run"].run_type == "scheduled")
+        profile, overrides = _overrides_of_run()
         if mistake := find_mistake():
             log.error("Nobody is notified: %s", mistake)
         with current_run() as run:
@@ -300,9 +304,7 @@ def imagenet_targeted_augmentation() -> None:
         downloaded = download_class.expand(group=plan_run())
         trials = build_dataset(preprocess_class.expand(group=downloaded))
     with _group("baseline", "Baseline"):
-        trained = train_baseline.expand(trial=trials)
-        _score_champion(trials) >> trained
-        evaluation = evaluate_baseline(trained)
+        evaluation = evaluate_baseline(_after_champion(trials, train_baseline.expand(trial=trials)))
     report = write_report()
     report.operator.operator_extra_links = (ReportLink(),)
     with _group("final_model", "Final model"):
@@ -318,8 +320,8 @@ def imagenet_targeted_augmentation() -> None:
     evaluation >> end
 
 
-def _score_champion(trials: Any) -> Any:
-    """Adds the question to the champion about the pictures that are new to it; returns its task."""
+def _after_champion(trials: Any, trained: Any) -> Any:
+    """Lets the champion be asked about what is new to it before anything is trained; returns `trained`."""
 
     @step(
         multiple_outputs=False,
@@ -333,7 +335,8 @@ def _score_champion(trials: Any) -> Any:
         with current_run() as run:
             return score_champion(run, list(trials))
 
-    return score_champion(trials)
+    score_champion(trials) >> trained
+    return trained
 
 
 def _tune(trials: Any, report: Any) -> None:

@@ -2,16 +2,12 @@
 
 import argparse
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
 
 from imagenet_tasks.artifacts.champion_changes import pin, revert
 from imagenet_tasks.artifacts.champions import REVERTIBLE, Champion, Former, champion_of, read_entries
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.wording import looked_at, moment, percent, plural
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 
 def add_options(parser: argparse.ArgumentParser, stored: argparse.ArgumentParser) -> None:
@@ -62,38 +58,29 @@ def _told(champion: Champion) -> str:
 
 
 def _list(options: argparse.Namespace) -> int:
-    from rich.console import Console
-
-    store, console = Store(options.home), Console()
+    store = Store(options.home)
     entries = read_entries(store)
     champions = [champion for key in entries if (champion := champion_of(store, entries, key))]
     for champion in sorted(champions, key=lambda champion: -champion.promoted_s):
-        console.print(_table(champion))
+        sys.stdout.writelines(f"{line}\n" for line in _lines(champion))
     if not champions:
-        console.print("There is no champion yet: the best model of a run becomes the champion of its classes.")
+        sys.stdout.write("There is no champion yet: the best model of a run becomes the champion of its classes.\n")
     return 0
 
 
-def _table(champion: Champion) -> "Table":
-    from rich import box
-    from rich.table import Column, Table
-    from rich.text import Text
-
+def _lines(champion: Champion) -> Iterator[str]:
+    """Yields what is told of a list of classes: lines and no table, so that a run's name can be copied."""
     names = ", ".join(c.name for c in champion.classes[:5]) + (", ..." if len(champion.classes) > 5 else "")
-    of = plural(len(champion.classes), "class", "classes")
-    table = Table(
-        Column("since", no_wrap=True), Column("run", overflow="fold"), "model", Column("validation", justify="right"),
-        Column("test", justify="right"), Column("what became of it", overflow="fold"), box=box.SIMPLE_HEAD,
-        title=Text(f"{of}{' of drawn pictures' if champion.drawn else ''}: {names}"), title_style="bold",
-        title_justify="left",
-    )  # fmt: skip
+    drawn = " of drawn pictures" if champion.drawn else ""
+    yield f"{plural(len(champion.classes), 'class', 'classes')}{drawn}: {names}"
     for reign in (champion, *reversed(champion.former)):
+        figures = f"validation {percent(reign.validation_accuracy)}, test {percent(reign.test_accuracy)}"
+        yield f"  {reign.run_id}"
+        yield f"    {reign.model.trial.key}: {figures}, {looked_at(len(reign.looked_at_by))}"
+        since = f"    champion since {moment(reign.promoted_s)}"
         if isinstance(reign, Former):
-            kept = "" if reign in champion.revertible else " (cannot be reverted to)"
-            became = f"replaced {moment(reign.replaced_s)}: {reign.replaced_why}{kept}"
+            kept = "" if reign in champion.revertible else "; it cannot be reverted to"
+            yield f"{since} until {moment(reign.replaced_s)}{kept}; replaced: {reign.replaced_why}"
         else:
-            became = "the champion" + (f", pinned {moment(champion.pinned_s)}" if champion.pinned_s else "")
-        test = f"{percent(reign.test_accuracy)}\n{looked_at(len(reign.looked_at_by))}"
-        cells = (moment(reign.promoted_s), reign.run_id, reign.model.trial.key, percent(reign.validation_accuracy))
-        table.add_row(*map(Text, (*cells, test, became)))
-    return table
+            yield since + (f", pinned {moment(champion.pinned_s)}" if champion.pinned_s else "")
+    yield ""
