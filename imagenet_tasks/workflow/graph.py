@@ -86,7 +86,7 @@ TASKS = (
         takes={"prepared": Taken("all", "preprocess_class")}, makes=kinds.DATASET,
     ),
     Task(
-        name="score_champion", module="drift", label="Ask the champion about new pictures", part="", step="preprocess",
+        name="score_champion", module="drift", label="Ask the champion", part="", step="preprocess",
         takes={"trials": Taken("one", "build_dataset")}, makes=kinds.DRIFT, is_extra=True,
     ),
     Task(
