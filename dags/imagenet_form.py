@@ -307,6 +307,13 @@ FORM: dict[str, dict[str, Field]] = {
             minimum=0,
             maximum=20,
         ),
+        "drift_check": field(
+            "boolean",
+            "The champion on new pictures",
+            "Before anything is trained, the champion of these classes answers the pictures that are new since it was "
+            "trained, and the report says whether it holds. Takes a minute or so.",
+            words={False: "on in scheduled runs, off in others"},
+        ),
     },
     "Anything else": {
         "force": lambda _, section: Param(

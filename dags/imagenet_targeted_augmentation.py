@@ -99,8 +99,11 @@ def _credentials(connection: str) -> Credentials:
     )
 
 
-def _overrides(params: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Returns the profile and the settings of a run: of the form, of its last field, and of the environment."""
+def _overrides(params: Mapping[str, Any], *, scheduled: bool = False) -> tuple[str, dict[str, Any]]:
+    """Returns the profile and the settings of a run: of the form, of its last field, and of the environment.
+
+    A scheduled run, which brings new pictures, asks the champion about them.
+    """
     given = dict(params)
     profile, lines = given.pop("profile"), [line for line in given.pop("more_settings", None) or () if line.strip()]
     own = {name for name, value in given.items() if value is not None}
@@ -115,6 +118,8 @@ def _overrides(params: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         if twice := sorted(own & more.keys()):
             raise ConfigError(f"more_settings: {', '.join(twice)} stands in a field of its own, too; leave one out")
     given |= more
+    if scheduled and given["drift_check"] is None:
+        given["drift_check"] = True
     source = given["source"] or find_profile(profile).download.source
     if source == "folder":  # of the others, an address on the web is asked
         given["location"] = given["location"] or LOCATION
@@ -126,6 +131,11 @@ def _overrides(params: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
             "and not for who triggers a run; leave it out"
         )
     return profile, given | {"allowed_private_hosts": ALLOWED_PRIVATE_HOSTS}
+
+
+def _overrides_of_run() -> tuple[str, dict[str, Any]]:
+    context = get_current_context()
+    return _overrides(context["params"], scheduled=context["dag_run"].run_type == "scheduled")
 
 
 def _trained(task_name: str, **arguments: Any) -> dict[str, Any]:
@@ -199,7 +209,7 @@ def imagenet_targeted_augmentation() -> None:
     def plan_run() -> list[dict[str, Any]]:
         from imagenet_tasks.tasks.pictures import plan_run
 
-        profile, overrides = _overrides(get_current_context()["params"])
+        profile, overrides = _overrides_of_run()
         if mistake := find_mistake():
             log.error("Nobody is notified: %s", mistake)
         with current_run() as run:
@@ -294,7 +304,7 @@ def imagenet_targeted_augmentation() -> None:
         downloaded = download_class.expand(group=plan_run())
         trials = build_dataset(preprocess_class.expand(group=downloaded))
     with _group("baseline", "Baseline"):
-        evaluation = evaluate_baseline(train_baseline.expand(trial=trials))
+        evaluation = evaluate_baseline(_after_champion(trials, train_baseline.expand(trial=trials)))
     report = write_report()
     report.operator.operator_extra_links = (ReportLink(),)
     with _group("final_model", "Final model"):
@@ -308,6 +318,25 @@ def imagenet_targeted_augmentation() -> None:
         group = repair if number == 1 else TaskGroup(f"round_{number}", **later)
         evaluation = _repair(number, group, evaluation, end)
     evaluation >> end
+
+
+def _after_champion(trials: Any, trained: Any) -> Any:
+    """Lets the champion be asked about what is new to it before anything is trained; returns `trained`."""
+
+    @step(
+        multiple_outputs=False,
+        execution_timeout=timedelta(hours=2),  # the champion may be asked about many pictures (ANSWERS_TIMEOUT_S)
+        doc_md="Asks the champion of these classes about the pictures that are new since it was trained, in a child "
+        "process, before anything is trained; nothing, where `drift_check` is off. No failure of it stops the run.",
+    )
+    def score_champion(trials: list[dict[str, Any]]) -> dict[str, Any]:
+        from imagenet_tasks.tasks.drift import score_champion
+
+        with current_run() as run:
+            return score_champion(run, list(trials))
+
+    score_champion(trials) >> trained
+    return trained
 
 
 def _tune(trials: Any, report: Any) -> None:

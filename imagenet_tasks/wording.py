@@ -46,6 +46,11 @@ def plural(count: int, one: str, many: str = "") -> str:
     return f"{number(count)}{NBSP}{one if count == 1 else many or one + 's'}"
 
 
+def looked_at(runs: int) -> str:
+    """Returns in how many runs test pictures were looked at: a figure on them is worth less with each."""
+    return f"looked at in {plural(runs, 'run')}"
+
+
 def size(size_bytes: int) -> str:
     """Returns a number of bytes in the unit that suits it."""
     return decimal(size_bytes).replace(" ", NBSP)

@@ -72,6 +72,8 @@ def _pages_of_all_runs() -> dict[str, Callable[..., "Response"]]:
         accuracy_chart,
         choices,
         differing_settings,
+        drift_chart,
+        former_champions,
         list_runs,
         read_champions,
     )
@@ -122,7 +124,8 @@ def _pages_of_all_runs() -> dict[str, Callable[..., "Response"]]:
         newest = [row.run_id for row in rows if row.index]
         return show(
             request, "runs.html", dag_id=dag_id, rows=rows, chart=accuracy_chart(rows), champions=champions,
-            problem=problem, comparable=[*newest, "", ""][:2], total=total, count=count, page=page,
+            former=former_champions, drift=drift_chart(rows), problem=problem,
+            comparable=[*newest, "", ""][:2], total=total, count=count, page=page,
             pages=-(-count // RUNS_PER_PAGE), wanted=wanted, choices=choices(read, wanted), settings=settings,
             more_settings=more_settings, most_searched=MOST_SEARCHED,
         )  # fmt: skip

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Collection, Iterable
 from itertools import chain, compress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 from imagenet_tasks.artifacts.arrays import read_ids, split_rows
 from imagenet_tasks.artifacts.figures import Share
@@ -17,10 +17,14 @@ from imagenet_tasks.store.storage import Store, fingerprint
 
 log = logging.getLogger(__name__)
 KEY = "models/champion.json"
+REVERTIBLE = 5  # of the former champions of a list of classes so many can be reverted to (docs/adr/0029)
 ADVICE = (
     "\nThe file is not as a run wrote it. Restore it, or delete it or this entry: the next run of these classes then "
     "makes its best model their champion."
 )
+
+
+REMADE = "the next run of these classes makes its best model their champion, unless it is pinned."
 
 
 class Challenge(JsonArtifact):
@@ -33,11 +37,12 @@ class Challenge(JsonArtifact):
     why: str
 
 
-class Champion(JsonArtifact):
-    """The best model by validation of one list of classes; one of drawn pictures is kept apart from one of photos.
+class Reign(JsonArtifact):
+    """A model as the champion of a list of classes; one of drawn pictures is kept apart from one of photos.
 
-    `classes` are in the order of the labels; `training` is the model's record; `replaced` says which model was the
-    champion before, None for the first; `split_by` is its dataset's; `compared` are all comparisons that it stood.
+    `classes` are in the order of the labels; `training` is the model's record; `split_by` is its dataset's; `compared`
+    are all comparisons that it stood; `looked_at_by` are the runs that have shown figures of its test pictures, each
+    as `Run.folder` names it.
     """
 
     model: TrainedModel
@@ -57,14 +62,69 @@ class Champion(JsonArtifact):
     profile: str
     promoted_s: float
     training: TrainingRecord
-    replaced: dict[str, Any] | None
     split_by: SplitBy | None = None
     compared: tuple[Challenge, ...] = ()
+    looked_at_by: tuple[str, ...] = ()
 
     @property
     def class_ids(self) -> list[str]:
         """The ids of its classes, in the order of the labels."""
         return [c.class_id for c in self.classes]
+
+    @property
+    def run_folder(self) -> str:
+        """The folder of the run that made it."""
+        return f"runs/{self.dag_id}/{self.run_key}"
+
+
+class Former(Reign):
+    """A champion that was replaced: when, and why."""
+
+    replaced_s: float
+    replaced_why: str
+
+
+class Champion(Reign):
+    """The best model by validation of one list of classes, and those before it.
+
+    `former` are these in the order of their time, as far as they are known: earlier versions kept none. No run replaces
+    a champion that is pinned (`pinned_s`: since when).
+    """
+
+    SCHEMA_VERSION: ClassVar[int] = 2
+    pinned_s: float | None = None
+    former: tuple[Former, ...] = ()
+
+    @classmethod
+    def upgraded(cls, fields: dict[str, Any], version: int) -> dict[str, Any]:
+        """Drops what version 1 said of the champion before, and lets its own run have looked at its test pictures."""
+        looked_at_by = [f"runs/{fields.get('dag_id')}/{fields.get('run_key')}"]
+        kept = {name: value for name, value in fields.items() if name != "replaced"}
+        return {"looked_at_by": looked_at_by} | kept
+
+    @property
+    def revertible(self) -> tuple[Former, ...]:
+        """The former champions that may take its place again, the last one first: the networks of these are kept."""
+        newest = {former.model.fingerprint: former for former in self.former}  # of one model the last reign
+        newest.pop(self.model.fingerprint, None)
+        return tuple(sorted(newest.values(), key=lambda former: -former.replaced_s)[:REVERTIBLE])
+
+    def succeeded_by(self, reign: Reign, why: str, *, now_s: float, pinned_s: float | None = None) -> Self:
+        """Returns the champion that takes this one's place.
+
+        Args:
+            reign: of the other model.
+            why: it does.
+            now_s: when (Unix time).
+            pinned_s: since when it is pinned; None for not.
+        """
+        last = Former(**_of_reign(self), replaced_s=now_s, replaced_why=why)
+        fields = _of_reign(reign) | {"promoted_s": now_s, "pinned_s": pinned_s, "former": (*self.former, last)}
+        return type(self)(**fields)
+
+
+def _of_reign(reign: Reign) -> dict[str, Any]:
+    return {name: getattr(reign, name) for name in Reign.model_fields}
 
 
 def key_of(class_ids: Iterable[str], *, drawn: bool) -> str:
@@ -139,6 +199,18 @@ def choose_champion(store: Store, classes: Collection[str] = ()) -> Champion:
     )
 
 
+def has_test_pictures_of(store: Store, champion: Reign, dataset: Dataset) -> bool:
+    """Tells whether a dataset's test pictures are those that a champion was measured on, or at least half of them."""
+    if dataset.fingerprint == champion.dataset:
+        return True
+    try:
+        own = {row.image_id for row in split_rows(store, Dataset.find(store, champion.dataset), "test")}
+    except ArtifactError:  # it was pruned
+        return False
+    shared = own.intersection(row.image_id for row in split_rows(store, dataset, "test"))
+    return bool(own) and 2 * len(shared) >= len(own)
+
+
 def split_change(store: Store, dataset: Dataset, *, drawn: bool) -> str:
     """Returns in a sentence how a dataset's split differs from that of its classes' champion; '' where it does not.
 
@@ -184,8 +256,13 @@ def trained_on(store: Store, champion: Champion, image_ids: Collection[str]) -> 
     return set(image_ids).intersection(chain((row.image_id for row in own), *added))
 
 
-def open_model(store: Store, champion: Champion) -> Path:
+def open_model(store: Store, champion: Reign, then: str = REMADE) -> Path:
     """Returns the local path of a champion's network after checking that it is the file that was promoted.
+
+    Args:
+        store: where it is.
+        champion: whose network.
+        then: what follows where it is gone, in a sentence.
 
     Raises:
         ArtifactError: where it is gone.
@@ -194,9 +271,7 @@ def open_model(store: Store, champion: Champion) -> Path:
     try:
         path = store.open_file(champion.model.folder, "model.keras")
     except ArtifactError as error:
-        raise type(error)(
-            f"{error} It is the champion's network: the next run of these classes makes its best model their champion."
-        ) from error
+        raise type(error)(f"{error} It is the champion's network: {then}") from error
     received = sha256_of_marker(store, champion.model)
     if received != champion.model_sha256:
         raise ChecksumMismatch(

@@ -152,6 +152,11 @@ EVALUATION = Kind(
     names_others=("evaluation.json", "metrics.json"),
     version=6, golden="6:77ca3387dd899e26",
 )  # fmt: skip
+DRIFT = Kind(
+    name="champion's drift", folder="drifts", files=r"drift\.json", title="The champion on new pictures",
+    inputs={"champion": "model", "dataset": "dataset"}, choices=("drift_check",),
+    golden="1:226c4ad5f61c7c3c",
+)  # fmt: skip
 PLAN = Kind(
     name="plan", folder="plans", files=r"plan\.json", title="Augmentation plans",
     inputs={"dataset": "dataset", "evaluation": "evaluation"},
@@ -185,6 +190,6 @@ RUN = Kind(
 )  # fmt: skip
 # What refers to others comes before these, which is the order of removal. Added pictures lie where arrays do.
 KINDS = (
-    RUN, EVALUATION, PLAN, FINAL_MODEL, MODEL, CHECKPOINT, PACE, DATASET, ARRAY, COPIES, COLLECTED, HARDEST, URL_LIST,
-    SELECTION, PICTURE, DRAWN_PICTURE,
+    RUN, EVALUATION, DRIFT, PLAN, FINAL_MODEL, MODEL, CHECKPOINT, PACE, DATASET, ARRAY, COPIES, COLLECTED, HARDEST,
+    URL_LIST, SELECTION, PICTURE, DRAWN_PICTURE,
 )  # fmt: skip

@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from imagenet_tasks.artifacts.decision import Decision
+from imagenet_tasks.artifacts.drift import Drift
 from imagenet_tasks.artifacts.figures import BySeed, Comparison, Count, Interval, RepairedClasses, Share, Word
 from imagenet_tasks.artifacts.final import FinalModel
 from imagenet_tasks.artifacts.json_file import JsonArtifact
@@ -102,10 +103,14 @@ class Verdict(JsonArtifact):
 
 
 class Champion(JsonArtifact):
-    """What became of the run's best model."""
+    """What became of the run's best model, and the test accuracy of the champion that there is now."""
 
     outcome: str
     why: str
+    test_accuracy: Share | None = None
+    test_looked_at_in_runs: int | None = Field(
+        default=None, description="how many runs have shown figures of the champion's test pictures"
+    )
 
 
 class NextStep(JsonArtifact):
@@ -298,6 +303,8 @@ class Report(JsonArtifact):
     decision: Decision = Field(description="the last gate's")
     first_decision: Decision
     champion: Champion | None
+    drift: Drift | None = Field(default=None, description="the champion before this run, on new pictures")
+    drift_problem: str = Field(default="", description="why the champion did not answer, where it was asked")
     tasks: Tasks
     path: tuple[Step, ...]
     models: Models

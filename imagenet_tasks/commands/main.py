@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from imagenet_tasks.commands import predict
+from imagenet_tasks.commands import champion, predict
 from imagenet_tasks.errors import ConfigError, ImagenetTasksError, without_secrets
 from imagenet_tasks.settings.classes import STUDY_CLASSES, names_of, search_classes
 from imagenet_tasks.settings.config import MAX_CLASSES, SOURCES, DownloadConfig, to_json
@@ -98,6 +98,9 @@ def _parser() -> argparse.ArgumentParser:
         "predict", parents=[stored], help="say what the champion, or a run's final model, takes pictures for"
     )
     predict.add_options(ask)
+
+    champions = commands.add_parser("champion", help="list the champions, go back to a former one, pin one")
+    champion.add_options(champions, stored)
 
     prune = commands.add_parser(
         "prune",

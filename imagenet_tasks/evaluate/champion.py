@@ -13,7 +13,9 @@ from imagenet_tasks.artifacts.champions import (
     KEY,
     Challenge,
     Champion,
+    Reign,
     champion_of,
+    has_test_pictures_of,
     key_of,
     open_model,
     read_entries,
@@ -76,7 +78,8 @@ def promote(
             after any other error of ours it stays.
 
     Returns:
-        "outcome" (promoted, kept or not eligible), "why" in a sentence, and the champion's entry (None for none).
+        "outcome" (promoted, kept or not eligible), "why" in a sentence, and the champion's entry (None for none), which
+        now counts this run among those that looked at its test pictures, where it did.
 
     Raises:
         ArtifactError: where champion.json or the entry of these classes was changed by hand, or a file of the
@@ -93,10 +96,13 @@ def promote(
             candidate = max(trials, key=lambda t: t.accuracy)  # the first of equal ones
             judged = _judge(store, dataset, candidate, present, run, trials=len(trials), ask=ask)
             if judged.outcome == "promoted" and not _is_by(run, candidate, present):
-                present = _entry(store, dataset, candidate, present, run, profile=profile, drawn=drawn)
+                reign = _reign(store, dataset, candidate, run, profile=profile, drawn=drawn)
+                present = _enthroned(store, dataset, reign, present, why=judged.why)
             elif present and judged.mark:
                 stood = Challenge(mark=judged.mark, why=judged.why)
                 present = present.model_copy(update={"compared": (*present.compared, stood)})
+        if present and run.folder not in present.looked_at_by and has_test_pictures_of(store, present, dataset):
+            present = present.model_copy(update={"looked_at_by": (*present.looked_at_by, run.folder)})
         with store.lock("models"):
             entries = read_entries(store)
             settled = champion_of(store, entries, key) == before
@@ -136,6 +142,8 @@ def _judge(
     said = f"{candidate.model.trial.called}, {100 * candidate.accuracy:.1f} % on validation"
     if present is None:
         return _Judgement("promoted", f"{said}, is the first of these classes")
+    if present.pinned_s and candidate.model.fingerprint != present.model.fingerprint:
+        return _Judgement("kept", f"it is pinned, so this run's best, {said}, is not compared with {_named(present)}")
     try:
         open_model(store, present)
     except ArtifactError as error:
@@ -154,7 +162,7 @@ def _compare(
 ) -> _Judgement:  # fmt: skip
     """Returns what becomes of a candidate beside a champion that is another model."""
     mark = fingerprint(model=candidate.model.fingerprint, dataset=dataset.fingerprint, trials=trials)
-    named = f"the champion of run {present.run_id}, {present.model.trial.called}"
+    named = _named(present)
     not_compared = f"this run's best, {said}, is not compared with {named}"
     for before in present.compared:
         if before.mark == mark:
@@ -228,15 +236,24 @@ def _lead(
     return *paired_interval(champion_right[None], candidate_right[None], confidence=confidence), confidence
 
 
-def _entry(
-    store: Store, dataset: Dataset, candidate: _Candidate, present: Champion | None, run: Run, *, profile: str,
-    drawn: bool,
-) -> Champion:  # fmt: skip
+def _named(present: Champion) -> str:
+    return f"the champion of run {present.run_id}, {present.model.trial.called}"
+
+
+def _enthroned(store: Store, dataset: Dataset, reign: Reign, before: Champion | None, *, why: str) -> Champion:
+    """Returns the champion that takes the place of the one before, if any; what that kept count of goes on."""
+    if before is None:
+        return Champion(**dict(reign))
+    if has_test_pictures_of(store, before, dataset):
+        reign = reign.model_copy(update={"looked_at_by": before.looked_at_by})
+    # Of a pinned one only a network that was lost is replaced, by the same model.
+    return before.succeeded_by(reign, why, now_s=reign.promoted_s, pinned_s=before.pinned_s)
+
+
+def _reign(store: Store, dataset: Dataset, candidate: _Candidate, run: Run, *, profile: str, drawn: bool) -> Reign:
     model, pictures = candidate.model, candidate.pictures
     store.open_file(model.folder, "model.keras")  # a damaged file is found before it is promoted
-    names = ("model", "validation_accuracy", "dag_id", "run_id", "promoted_s")
-    replaced = {name: present.as_dict()[name] for name in names} if present else None
-    return Champion(
+    return Reign(
         model=model,
         model_sha256=sha256_of_marker(store, model),
         classes=tuple(ImageClass(class_id=c.class_id, name=c.name) for c in dataset.classes),
@@ -254,6 +271,5 @@ def _entry(
         profile=profile,
         promoted_s=time.time(),
         training=TrainingRecord.read(store, model.folder),
-        replaced=replaced,
         split_by=dataset.split_by,
     )

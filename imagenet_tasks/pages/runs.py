@@ -1,7 +1,7 @@
 """The runs of a workflow side by side: what each came to, the course of test accuracy, the champions."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Any
 from urllib.parse import urlencode
 
-from imagenet_tasks.artifacts.champions import KEY, Champion, champion_of, read_entries
+from imagenet_tasks.artifacts.champions import KEY, Champion, Former, champion_of, read_entries
 from imagenet_tasks.pages.files import UNREADABLE, read_plain
 from imagenet_tasks.pages.lines import Chart, Line, draw_lines
 from imagenet_tasks.pages.records import read_config
@@ -231,13 +231,55 @@ def accuracy_chart(rows: Sequence[RunRow]) -> Chart | None:
                 )
             )  # fmt: skip
     ends = {1: measured[0], len(measured): measured[-1]}
-    return draw_lines(
-        lines, width=860, height=170, first=0.5, last=len(measured) + 0.5,
-        labels=[
-            (place, f"{datetime.fromtimestamp(row.known.wanted_s, UTC):%Y-%m-%d}")
-            for place, row in ends.items() if row.known.wanted_s is not None
-        ],
-    )  # fmt: skip
+    return draw_lines(lines, width=860, height=170, first=0.5, last=len(measured) + 0.5, labels=_days(ends))
+
+
+def drift_chart(rows: Sequence[RunRow]) -> Chart | None:
+    """Returns a chart of the champions on pictures that were new to them, the oldest run first; None without any.
+
+    What one champion did is joined, and beside it stands what it did on its test pictures.
+    """
+    asked = [(row, row.index.drift) for row in reversed(rows) if row.index and row.index.drift]
+    scored = [(row, drift) for row, drift in asked if drift.accuracy is not None]
+    if not scored:
+        return None
+    places = {row.run_id: place for place, (row, _) in enumerate(scored, start=1)}
+    lines = []
+    for _, group in groupby(scored, key=lambda one: one[1].model):
+        mine = list(group)
+        at = [places[row.run_id] for row, _ in mine]
+        titles = [f"{row.run_id}: {drift.verdict}" for row, drift in mine]
+        lines += [
+            Line(
+                name="its test pictures, in the same mix of classes", style="manual", dots=True, places=at,
+                shares=[drift.test_accuracy or 0.0 for _, drift in mine], titles=titles,
+            ),
+            Line(
+                name="pictures that are new to it", style="scheduled", dots=True, places=at,
+                shares=[drift.accuracy or 0.0 for _, drift in mine], bounds=[drift.interval for _, drift in mine],
+                titles=titles,
+            ),
+        ]  # fmt: skip
+    ends = {1: scored[0][0], len(scored): scored[-1][0]}
+    return draw_lines(lines, width=860, height=170, first=0.5, last=len(scored) + 0.5, labels=_days(ends))
+
+
+def _days(rows: Mapping[int, RunRow]) -> list[tuple[float, str]]:
+    """Returns what stands below a chart's ends: the days of the runs there."""
+    return [
+        (place, f"{datetime.fromtimestamp(row.known.wanted_s, UTC):%Y-%m-%d}")
+        for place, row in rows.items() if row.known.wanted_s is not None
+    ]  # fmt: skip
+
+
+def former_champions(champion: Champion) -> list[Former]:
+    """Returns the champions before one, the last one first; what another workflow's runs made or said is left out."""
+    own, after = [], champion.dag_id
+    for former in reversed(champion.former):
+        if former.dag_id == champion.dag_id:
+            own.append(former if after == champion.dag_id else former.model_copy(update={"replaced_why": ""}))
+        after = former.dag_id
+    return own
 
 
 def read_champions(store: Store, dag_id: str) -> tuple[list[Champion], str]:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from imagenet_tasks.wording import DASH, between, duration, interval, number, percent, points, size, span
+from imagenet_tasks.wording import DASH, between, duration, interval, looked_at, number, percent, points, size, span
 from imagenet_tasks.workflow.progress import rate
 
 # What helps after an error, by its type; the message itself says what was expected and received.
@@ -72,6 +72,6 @@ def _segment(text: str) -> str:
 
 FILTERS: dict[str, Callable[..., Any]] = {
     "advice": advice, "between": between, "breakable": _breakable, "clock": _clock, "day": _day, "duration": duration,
-    "failure": failure, "interval": interval, "number": number, "percent": percent, "points": points, "rate": rate,
-    "segment": _segment, "size": size, "span": span,
+    "failure": failure, "interval": interval, "looked_at": looked_at, "number": number, "percent": percent,
+    "points": points, "rate": rate, "segment": _segment, "size": size, "span": span,
 }  # fmt: skip

@@ -36,18 +36,19 @@ def marks_in(content: bytes) -> set[str]:
 
 
 def marks_of_champions(store: Store) -> tuple[set[str], set[str]]:
-    """Returns what the champions' entries name, and the folders of the runs that they come from.
+    """Returns what champions and those that can be reverted to name, and the folders of the champions' runs.
 
     Raises:
         ArtifactError: where an entry is not as a run wrote it.
     """
     try:
         entries = read_entries(store)
-        champions = [champion_of(store, entries, key) for key in entries]
+        champions = [champion for key in entries if (champion := champion_of(store, entries, key))]
     except ArtifactError as error:
         raise ArtifactError(f"{error} Nothing was removed.") from error
-    runs = {f"runs/{champion.dag_id}/{champion.run_key}" for champion in champions if champion}
-    return marks_in(json.dumps(entries).encode()), runs
+    kept = [reign for champion in champions for reign in (champion, *champion.revertible)]
+    named = [reign.model_dump(mode="json", exclude={"former"}) for reign in kept]
+    return marks_in(json.dumps(named).encode()), {champion.run_folder for champion in champions}
 
 
 def marks_of_runs(store: Store, runs: Iterable[Piece]) -> set[str]:

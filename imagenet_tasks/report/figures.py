@@ -58,7 +58,9 @@ def collect(inputs: ReportInputs, files: Files) -> dict[str, Any]:
         "verdict": _verdict(inputs, models, comparison, classes, data["left_out"]),
         "decision": inputs.decision.as_dict(),
         "first_decision": (inputs.rounds[0].decision if inputs.rounds else inputs.decision).as_dict(),
-        "champion": {k: inputs.champion[k] for k in ("outcome", "why")} if inputs.champion else None,
+        "champion": _collect_champion(inputs),
+        "drift": inputs.drift.as_dict() if inputs.drift else None,
+        "drift_problem": inputs.drift_problem,
         "tasks": collect_tasks(inputs),
         "path": collect_path(inputs),
         "models": models,
@@ -77,6 +79,15 @@ def collect(inputs: ReportInputs, files: Files) -> dict[str, Any]:
         "use": collect_use(inputs, files),
     } | collect_mistakes(inputs, files, models)  # fmt: skip
     return figures | {"next_steps": collect_next_steps(figures, config)}
+
+
+def _collect_champion(inputs: ReportInputs) -> dict[str, Any] | None:
+    if inputs.champion is None:
+        return None
+    found, now = {k: inputs.champion[k] for k in ("outcome", "why")}, inputs.champion["champion"]
+    if now is None:
+        return found
+    return found | {"test_accuracy": now["test_accuracy"], "test_looked_at_in_runs": len(now["looked_at_by"])}
 
 
 def _model(files: Files, inputs: ReportInputs, evaluation: Evaluation) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from imagenet_tasks.artifacts.decision import Decision
+from imagenet_tasks.artifacts.drift import Drift
 from imagenet_tasks.artifacts.final import FinalModel
 from imagenet_tasks.artifacts.quality import Shortfall
 from imagenet_tasks.artifacts.references import (
@@ -60,7 +61,9 @@ class ReportInputs:
     `decision` is the last gate's. `selections` says what this run downloaded of each class. `rounds` is empty where no
     repair was tried. `left_out` are the classes with too few pictures; `split_change` says how the split differs from
     the champion's. `champion` is what became of the run's best model ('outcome' and 'why'), None where nobody asked;
-    so is `tuning`; `final` the final model, None where the settings want none or it failed (`final_problem`).
+    so is `tuning`; `final` the final model, None where the settings want none or it failed (`final_problem`). `drift`
+    is how the champion before this run did on new pictures, None where it was not asked or did not answer
+    (`drift_problem`).
     """
 
     run: Run
@@ -72,6 +75,8 @@ class ReportInputs:
     left_out: tuple[Shortfall, ...] = ()
     split_change: str = ""
     rounds: tuple[Round, ...] = ()
+    drift: Drift | None = None
+    drift_problem: str = ""
     champion: dict[str, Any] | None = None
     final: FinalModel | None = None
     final_problem: str = ""

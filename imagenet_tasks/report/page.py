@@ -15,7 +15,7 @@ from imagenet_tasks.report.svg import signed
 from imagenet_tasks.settings.config import RunConfig
 from imagenet_tasks.settings.profiles import shared_settings
 from imagenet_tasks.settings.training import ARM_NAMES
-from imagenet_tasks.wording import HOW_TO_SHARE
+from imagenet_tasks.wording import HOW_TO_SHARE, looked_at
 from imagenet_tasks.workflow.graph import task_label
 
 CLASSES_PER_CHART = 30
@@ -70,7 +70,7 @@ def _environment() -> jinja2.Environment:
         "p_value": wording.p_value, "duration": wording.duration, "moment": wording.moment, "goal": wording.goal,
         "plural": wording.plural, "said": settings.said, "direction": _direction, "span": wording.span,
         "p_number": wording.p_number, "said_task": task_label, "learning_rate": _learning_rate, "batch": _batch,
-        "signed": signed,
+        "signed": signed, "looked_at": looked_at,
     }  # fmt: skip
     return environment
 

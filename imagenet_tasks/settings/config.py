@@ -156,11 +156,14 @@ class EvaluateConfig:
     """The gate: strictly below the goal, on validation, the repair is tried.
 
     Args:
+        accuracy_goal: a share.
         ask_before_repair_minutes: so long a person may say how, or that it is not to be; 0 to ask nobody.
+        drift_check: whether the champion is asked about the pictures that are new to it, before anything is trained.
     """
 
     accuracy_goal: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
     ask_before_repair_minutes: Annotated[float, Field(ge=0, le=10_080)] = 0.0
+    drift_check: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -6,24 +6,22 @@ from typing import TYPE_CHECKING
 
 from imagenet_tasks.artifacts.champions import Champion
 from imagenet_tasks.artifacts.decision import Decision
+from imagenet_tasks.artifacts.drift import Drift
 from imagenet_tasks.artifacts.final import FinalModel
 from imagenet_tasks.artifacts.quality import Shortfall
 from imagenet_tasks.artifacts.references import AddedPictures, AugmentationPlan, Dataset, Evaluation, SelectionRef
 from imagenet_tasks.artifacts.training import TrainingRecord
 from imagenet_tasks.artifacts.tuning import Tuning
 from imagenet_tasks.errors import ArtifactError, without_secrets
-from imagenet_tasks.tasks.child import run_in_child
 from imagenet_tasks.tasks.common import Json, decision_of, log, repairs_decided
+from imagenet_tasks.tasks.drift import ask_champion
 from imagenet_tasks.tasks.news import new_champion
-from imagenet_tasks.train import load_keras
-from imagenet_tasks.workflow.graph import END, FINAL, task_id
+from imagenet_tasks.workflow.graph import END, FINAL, SCORE, task_id
 from imagenet_tasks.workflow.run import Run
 from imagenet_tasks.workflow.run_index import RunIndex, artifact_folders, find_unchanged
 
 if TYPE_CHECKING:
     from imagenet_tasks.report.inputs import ReportInputs, Round
-
-ANSWERS_TIMEOUT_S = 3600.0  # of the champion's network; in Airflow the whole task has twice as long
 
 
 def write_report(run: Run) -> Json:
@@ -33,7 +31,8 @@ def write_report(run: Run) -> Json:
         from imagenet_tasks.report import stage
         from imagenet_tasks.report.inputs import ReportInputs
 
-        done = [r for r in run.task_records() if r["state"] == "success"]
+        records = run.task_records()
+        done = [r for r in records if r["state"] == "success"]
         results = {r["task"]: r["result"] for r in done if not r["item"]}
         rounds = _rounds(run, done, results)
         # Where a gate stands behind the last repair, it says why there is no other.
@@ -53,6 +52,8 @@ def write_report(run: Run) -> Json:
             left_out=tuple(Shortfall.from_dict(shortfall) for shortfall in found["left_out"]),
             split_change=found["split_change"],
             tuning=Tuning.from_dict(tuned) if (tuned := results.get("choose_settings")) else None,
+            drift=Drift.from_dict(scored) if (scored := results.get(SCORE)) else None,
+            drift_problem=_problem(run, SCORE) if any(r["task"] == SCORE and r["error"] for r in records) else "",
             champion=_champion(run, dataset, [baseline, *(r.evaluation for r in rounds)]),
             final=FinalModel.from_dict(final) if final else None,
             final_problem=_problem(run, FINAL) if asked and not final else "",
@@ -78,7 +79,8 @@ def _write_index(inputs: "ReportInputs", result: Json) -> None:
         started_s=started_s, seconds=round(now_s - started_s, 3), written_s=now_s,
         classes=len(inputs.dataset.classes), split_by=inputs.dataset.split_by,
         model=baseline.model.trial.model, device=training.device_name, precision=training.precision,
-        champion=champion["outcome"] if champion else "", artifacts=tuple(artifact_folders(records)),
+        champion=champion["outcome"] if champion else "", drift=inputs.drift,
+        artifacts=tuple(artifact_folders(records)),
         **{name: value for name, value in result.items() if name in RunIndex.model_fields},
     )  # fmt: skip
     store.write_bytes(run.key(RunIndex.KEY), index.content())
@@ -95,9 +97,7 @@ def _champion(run: Run, dataset: Dataset, evaluations: Sequence[Evaluation]) -> 
     from imagenet_tasks.evaluate.champion import promote
 
     def ask(champion: Champion) -> list[int]:
-        question = {"champion": champion.as_dict(), "dataset": dataset.fingerprint}
-        answers: list[int] = run_in_child(run, "write_report.champion_answers", question, timeout_s=ANSWERS_TIMEOUT_S)
-        return answers
+        return ask_champion(run, champion, dataset)
 
     config = run.config
     drawn = config.download.source == "sample"
@@ -108,20 +108,6 @@ def _champion(run: Run, dataset: Dataset, evaluations: Sequence[Evaluation]) -> 
         why = run.store.without_root(without_secrets(str(error)))
         log.warning("The champion is not settled: %s", why)
         return {"outcome": "not settled", "why": why.removesuffix("."), "champion": None}
-
-
-def champion_answers(run: Run, champion: Json, dataset: str) -> list[int]:
-    """Returns what a champion takes validation pictures for. Call it in a process of its own: it loads Keras.
-
-    Args:
-        run: whose store has both.
-        champion: its entry.
-        dataset: the fingerprint of the one whose pictures are asked about, and whose labels are answered.
-    """
-    load_keras()
-    from imagenet_tasks.train.predict import predict_validation
-
-    return predict_validation(run.store, Champion.from_dict(champion), Dataset.find(run.store, dataset))
 
 
 def _rounds(run: Run, done: Sequence[Json], results: Json) -> "tuple[Round, ...]":

@@ -1,7 +1,7 @@
 """What a network takes pictures for. Importing this module loads Keras."""
 
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
@@ -64,13 +64,16 @@ def predict(network: Network, files: Iterable[str | Path], *, top: int = 5) -> I
                 yield {"file": str(file), "top": found, "unlike": unlike, "reason": None}
 
 
-def predict_validation(store: Store, champion: Champion, dataset: Dataset) -> list[int]:
-    """Returns what the champion takes a dataset's validation pictures for: the dataset's labels, in the split's order.
+def predict_pictures(
+    store: Store, champion: Champion, dataset: Dataset, places: Sequence[int] | None = None
+) -> list[int]:
+    """Returns what the champion takes some of a dataset's pictures for: the dataset's labels, in the split's order.
 
     Args:
         store: where its model and the pictures are.
         champion: who answers, at its own size and with its classes in any order.
         dataset: of the same classes.
+        places: of the pictures in the split's table, ascending; None for the validation pictures.
 
     Raises:
         ArtifactError: where its network or a picture is gone.
@@ -82,16 +85,18 @@ def predict_validation(store: Store, champion: Champion, dataset: Dataset) -> li
     own = [c.class_id for c in dataset.classes]
     label_of = np.array([own.index(class_id) for class_id in champion.class_ids])
     answers: list[int] = []
-    for pictures in _validation_pictures(store, champion, dataset):
+    for pictures in _pictures_at(store, champion, dataset, places):
         shares = network.predict(pictures, batch_size=BATCH, verbose=0)
         answers += label_of[np.asarray(shares).argmax(axis=1)].tolist()
     return answers
 
 
-def _validation_pictures(store: Store, champion: Champion, dataset: Dataset) -> Iterator[np.ndarray]:
-    """Yields a dataset's validation pictures in the champion's size, uint8 (n, rows, columns, 3), some at a time."""
+def _pictures_at(
+    store: Store, champion: Champion, dataset: Dataset, asked: Sequence[int] | None
+) -> Iterator[np.ndarray]:
+    """Yields pictures of a dataset in the champion's size, uint8 (n, rows, columns, 3), some at a time."""
     table = read_table(store, dataset)
-    places = table.on("validation")
+    places = table.on("validation") if asked is None else np.array(asked, int)
     size = {"rows_px": champion.rows_px, "columns_px": champion.columns_px}
     if size == {"rows_px": dataset.rows_px, "columns_px": dataset.columns_px}:
         for pictures, _ in pictures_by_class(store, dataset, table, places):

@@ -50,7 +50,7 @@ class Task:
     """
 
     name: str
-    module: Literal["pictures", "models", "tuning", "ask", "repair", "report"]
+    module: Literal["pictures", "drift", "models", "tuning", "ask", "repair", "report"]
     label: str
     part: str
     step: StepName | Literal["retrain", "reevaluate"] = ""
@@ -86,8 +86,13 @@ TASKS = (
         takes={"prepared": Taken("all", "preprocess_class")}, makes=kinds.DATASET,
     ),
     Task(
+        name="score_champion", module="drift", label="Ask the champion", part="", step="preprocess",
+        takes={"trials": Taken("one", "build_dataset")}, makes=kinds.DRIFT, is_extra=True,
+    ),
+    Task(
         name="train_baseline", module="models", label="Train the baseline", part="Train", step="train",
-        takes={"trial": Taken("each", "build_dataset")}, item="trial", makes=kinds.MODEL, trains=True,
+        takes={"trial": Taken("each", "build_dataset")}, after=("score_champion",), item="trial", makes=kinds.MODEL,
+        trains=True,
     ),
     Task(
         name="evaluate_baseline", module="models", label="Measure the baseline", part="Measure", step="evaluate",
@@ -150,6 +155,7 @@ TASKS = (
         after=("plan_final_model", "build_final_model", "choose_settings"),
     ),
 )  # fmt: skip
+SCORE = "score_champion"
 GATE = "check_accuracy"  # below the goal its round goes on; else the end follows
 ASK = "ask_before_repair"  # where a person is asked, the answer takes the place of what the gate decided
 BASELINE_EVALUATION, PLAN, REPAIR_EVALUATION = "evaluate_baseline", "plan_augmentation", "evaluate_augmented"

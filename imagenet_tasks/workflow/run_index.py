@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar, Literal
 
+from imagenet_tasks.artifacts.drift import Drift
 from imagenet_tasks.artifacts.json_file import JsonArtifact
 from imagenet_tasks.artifacts.kinds import FINGERPRINT
 from imagenet_tasks.artifacts.references import SplitBy
@@ -24,7 +25,8 @@ class RunIndex(JsonArtifact):
     `classes` counts those trained on; `chosen` and `lost` are class ids; `seconds` is from the first task's start to
     the report's end; `champion` is what became of its best model (promoted, kept, ...); `artifacts` are the folders of
     all that it made or used again; `split_by` is its dataset's, None of a run of an earlier version; `unchanged_since`
-    is the run that this one has nothing new to (`find_unchanged`), '' where it has.
+    is the run that this one has nothing new to (`find_unchanged`), '' where it has;
+    `drift` is how the champion before it did on the pictures that were new to it, None where it was not asked.
     """
 
     KEY: ClassVar[str] = "run.json"
@@ -66,6 +68,7 @@ class RunIndex(JsonArtifact):
     artifacts: tuple[str, ...] = ()
     split_by: SplitBy | None = None
     unchanged_since: str = ""
+    drift: Drift | None = None
 
 
 def artifact_folders(records: Iterable[Mapping[str, Any]]) -> dict[str, str]:

@@ -16,12 +16,15 @@ from fakes.pictures import COBRA, COW, encode, picture, quiet, small_dataset
 from PIL import Image
 
 from imagenet_tasks.artifacts import kinds
+from imagenet_tasks.artifacts.champions import choose_champion
 from imagenet_tasks.artifacts.kinds import KINDS
 from imagenet_tasks.artifacts.make import make
 from imagenet_tasks.artifacts.references import Selection
 from imagenet_tasks.augment.stage import augment_class, plan_augmentation
 from imagenet_tasks.download.list_index import build_index
 from imagenet_tasks.download.stage import download_class
+from imagenet_tasks.evaluate.champion import promote
+from imagenet_tasks.evaluate.drift import score
 from imagenet_tasks.evaluate.stage import evaluate_baseline, evaluate_repair
 from imagenet_tasks.preprocess.collect import collect_class
 from imagenet_tasks.preprocess.stage import build_dataset, preprocess_class
@@ -29,6 +32,7 @@ from imagenet_tasks.sample.drawings import picture_bytes
 from imagenet_tasks.settings.classes import STUDY_CLASSES, folder_class
 from imagenet_tasks.settings.config import AugmentConfig, DownloadConfig, PreprocessConfig
 from imagenet_tasks.store.storage import MARKER, Store
+from imagenet_tasks.workflow.run import Run
 
 MARK = re.compile(kinds.FINGERPRINT + r"(?![0-9a-f])")
 WITHOUT = {
@@ -242,10 +246,28 @@ def golden_hardest(store, where) -> str:
     return digest_of_folder(store, array.folder)
 
 
+def golden_drift(store, where) -> str:
+    """A champion, right in a half of its test pictures, that takes all new ones for the first class."""
+    dataset = small_dataset(store, where / "old")
+    models = [fake_model(store, dataset, "m", validation=0.5, test=0.5)]
+    promote(
+        store, dataset, [evaluate_baseline(store, dataset, models)[0]], Run(store, "dag", "r"), profile="best",
+        drawn=False, ask=list,
+    )  # fmt: skip
+    drift, _ = score(
+        store,
+        small_dataset(store, where / "new", count=60),
+        choose_champion(store),
+        ask=lambda places: [0] * len(places),
+    )
+    return digest_of_folder(store, drift.folder)
+
+
 EXACT = {
     kinds.SELECTION: golden_selection, kinds.ARRAY: golden_array, kinds.DATASET: golden_dataset,
     kinds.EVALUATION: golden_evaluation, kinds.PLAN: golden_plan, kinds.COPIES: golden_copies,
     kinds.COLLECTED: golden_collected, kinds.HARDEST: golden_hardest, kinds.URL_LIST: golden_url_list,
+    kinds.DRIFT: golden_drift,
 }  # fmt: skip
 NEARLY = {
     kinds.DRAWN_PICTURE: (golden_drawn_picture, 2.0),

@@ -290,6 +290,18 @@ def test_f48_a_goal_that_is_met_leads_straight_to_the_report(first, home, pictur
     assert Path(summary["report"]).is_file()
 
 
+def test_the_champion_is_listed_and_pinned_and_what_is_none_is_said(first, home):
+    run_id = first[0]["run_id"]
+    pinned = command("champion", "pin", "--home", str(home), run_id)
+    listed = command("champion", "list", "--home", str(home))
+    unpinned = command("champion", "unpin", "--home", str(home), run_id)
+    assert (pinned.returncode, listed.returncode, unpinned.returncode) == (0, 0, 0)
+    assert f"of run {run_id}" in pinned.stdout and "is pinned" in pinned.stdout and "is not pinned" in unpinned.stdout
+    assert all(said in listed.stdout for said in ("giant panda", f"  {run_id}\n", "looked at in", ", pinned 20"))
+    absent = command("champion", "revert", "--home", str(home), run_id)
+    assert (absent.returncode, absent.stdout) == (1, "") and "former champions" in absent.stderr
+
+
 def test_predict_says_what_the_champion_takes_pictures_for_and_why_not(first, home, tmp_path):
     picture = next((home / "images").glob("*/*.jpg"))
     (tmp_path / "page.jpg").write_text("<html>")

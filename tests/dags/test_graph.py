@@ -361,6 +361,17 @@ def test_the_environments_folder_is_for_runs_of_a_folder_alone(
     assert overrides_of(dag, monkeypatch, source=source)["location"] == location
 
 
+@pytest.mark.parametrize(
+    ("given", "scheduled", "asks"), [(None, True, True), (None, False, None), (False, True, False), (True, False, True)]
+)
+def test_scheduled_runs_ask_the_champion_about_new_pictures_unless_the_form_says_otherwise(
+    dag: Any, given: bool | None, scheduled: bool, asks: bool | None
+) -> None:
+    params = dict(dag.params) | {"drift_check": given}
+    _, overrides = read_dag_file()["_overrides"](params, scheduled=scheduled)
+    assert overrides["drift_check"] is asks
+
+
 def test_settings_without_a_field_are_given_one_a_line(dag: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     given = overrides_of(dag, monkeypatch, profile="best", more_settings=[" batch_size = 32", "rows_px=64"])
     assert (given["batch_size"], given["rows_px"]) == ("32", "64") and "more_settings" not in given

@@ -9,9 +9,18 @@ from fakes.models import fake_model, trial_of
 from fakes.pictures import COBRA, COW, PANDA, fill, quiet, small_dataset
 
 from imagenet_tasks.artifacts.arrays import read_probabilities, read_split
-from imagenet_tasks.artifacts.champions import KEY, champion_of, choose_champion, key_of, read_entries, split_change
+from imagenet_tasks.artifacts.champion_changes import pin, revert
+from imagenet_tasks.artifacts.champions import (
+    KEY,
+    REVERTIBLE,
+    champion_of,
+    choose_champion,
+    key_of,
+    read_entries,
+    split_change,
+)
 from imagenet_tasks.download.stage import download_class
-from imagenet_tasks.errors import ArtifactError, NetworkUnusable, TrainingError
+from imagenet_tasks.errors import ArtifactError, ChecksumMismatch, NetworkUnusable, TrainingError
 from imagenet_tasks.evaluate.champion import _lead, promote
 from imagenet_tasks.evaluate.stage import evaluate_baseline, evaluate_repair
 from imagenet_tasks.preprocess.stage import build_dataset, preprocess_class
@@ -69,6 +78,12 @@ def entry(prepared, *, drawn=False):
     return champion_of(store, read_entries(store), key_of([COBRA, COW, PANDA], drawn=drawn))
 
 
+def looked_at(champion, prepared, *run_ids):
+    """The champion, its test pictures looked at by these runs."""
+    folders = tuple(Run(prepared[0], "dag", run_id).folder for run_id in run_ids)
+    return champion.model_copy(update={"looked_at_by": folders})
+
+
 def test_the_first_model_of_a_list_of_classes_becomes_its_champion_with_where_it_comes_from(prepared):
     dataset = prepared[1]
     result = promoted(prepared, [evaluated(prepared, "a", 0.5)], run_id="manual__1")
@@ -82,7 +97,7 @@ def test_the_first_model_of_a_list_of_classes_becomes_its_champion_with_where_it
     assert [(c.class_id, c.name) for c in champion.classes] == [(c.class_id, c.name) for c in dataset.classes]
     assert (champion.rows_px, champion.columns_px, champion.dataset) == (16, 16, dataset.fingerprint)
     assert (champion.dag_id, champion.run_id, champion.profile) == ("dag", "manual__1", "best")
-    assert (champion.training.device, champion.replaced, champion.drawn) == ("cpu", None, False)
+    assert (champion.training.device, champion.former, champion.drawn) == ("cpu", (), False)
 
 
 def test_the_candidate_is_the_best_single_training_over_all_rounds_and_arms(prepared):
@@ -119,7 +134,9 @@ def test_only_a_model_that_is_better_beyond_chance_takes_the_champions_place(pre
     assert (
         f"above the champion of run first, Baseline (compact, seed 0), 51.6 % on the same {pictures}" in better["why"]
     )
-    assert (entry(prepared).replaced["model"]["fingerprint"], entry(prepared).replaced["run_id"]) == ("first0", "first")
+    (former,) = entry(prepared).former
+    assert (former.model.fingerprint, former.run_id, former.replaced_why) == ("first0", "first", better["why"])
+    assert former.replaced_s == entry(prepared).promoted_s > former.promoted_s
 
 
 def test_the_best_of_more_trainings_must_be_better_by_more(prepared):
@@ -177,7 +194,8 @@ def test_the_champion_is_asked_only_where_its_answers_can_decide(prepared, tmp_p
     others = [evaluated(prepared, name, 0.5) for name in ("second", "third")]
     kept = promoted(prepared, others[:1], run_id="second")
     assert kept["outcome"] == "kept"
-    assert promoted(prepared, others[:1], run_id="a rerun", ask=never) == kept
+    again = promoted(prepared, others[:1], run_id="a rerun", ask=never)
+    assert (again["outcome"], again["why"]) == ("kept", kept["why"])
     promoted(prepared, others[1:], run_id="third")
     assert promoted(prepared, others[:1], run_id="the second again", ask=never)["why"] == kept["why"]
     with pytest.raises(AssertionError, match="asked for nothing"):
@@ -193,13 +211,13 @@ def test_the_champion_is_asked_only_where_its_answers_can_decide(prepared, tmp_p
 )
 def test_a_champion_that_does_not_answer_stays_and_is_asked_again_the_next_time(prepared, error):
     promoted(prepared, [evaluated(prepared, "first", 0.2)], run_id="first")
-    better, before = evaluated(prepared, "better", 0.95), prepared[0].read_bytes(KEY)
+    better, before = evaluated(prepared, "better", 0.95), entry(prepared)
 
     def fail(champion):
         raise error
 
     result = promoted(prepared, [better], ask=fail)
-    assert (result["outcome"], prepared[0].read_bytes(KEY)) == ("kept", before)
+    assert (result["outcome"], entry(prepared)) == ("kept", looked_at(before, prepared, "first", "r"))
     assert result["why"].endswith(
         "is not compared with the champion of run first, Baseline (compact, seed 0), which did not answer: "
         "asking: the child process ended by signal SIGSEGV without an answer"
@@ -225,16 +243,104 @@ def test_a_run_whose_report_is_written_again_says_again_that_its_model_was_promo
     before = prepared[0].read_bytes(KEY)
     again = promoted(prepared, [evaluation], run_id="same")
     assert (again["outcome"], prepared[0].read_bytes(KEY)) == ("promoted", before)
-    assert again["champion"]["replaced"]["run_id"] == "before"
+    assert [former["run_id"] for former in again["champion"]["former"]] == ["before"]
 
 
 def test_a_run_that_is_repeated_promotes_nothing(prepared):
     evaluation = evaluated(prepared, "same", 0.5)
     promoted(prepared, [evaluation], run_id="one")
-    before = prepared[0].read_bytes(KEY)
+    before = entry(prepared)
     again = promoted(prepared, [evaluation], run_id="two")
-    assert (again["outcome"], prepared[0].read_bytes(KEY)) == ("kept", before)
+    assert (again["outcome"], entry(prepared)) == ("kept", looked_at(before, prepared, "one", "two"))
     assert "is the champion already" in again["why"]
+
+
+def looks(prepared):
+    return [folder.split("/")[2].rpartition("-")[0] for folder in entry(prepared).looked_at_by]
+
+
+def test_a_champions_test_pictures_are_looked_at_by_each_run_that_has_at_least_half_of_them(prepared, tmp_path):
+    store = prepared[0]
+    promoted(prepared, [evaluated(prepared, "first", 0.5)], run_id="first")
+    more = small_dataset(store, tmp_path / "more", count=60)  # these pictures, and others
+    promoted((store, more), [evaluated((store, more), "more", 0.4)], dataset=more, run_id="more")
+    assert looks(prepared) == ["first", "more"]
+    few = small_dataset(store, tmp_path / "few", count=12)
+    promoted((store, few), [evaluated((store, few), "few", 0.4)], dataset=few, run_id="few")
+    assert looks(prepared) == ["first", "more"]
+    promoted(prepared, [evaluated(prepared, "best", 0.95)], run_id="best")
+    assert entry(prepared).run_id == "best" and looks(prepared) == ["first", "more", "best"]
+
+
+def test_a_pinned_champion_is_not_replaced_and_the_run_says_so(prepared):
+    store = prepared[0]
+    promoted(prepared, [evaluated(prepared, "first", 0.3)], run_id="first")
+    better = evaluated(prepared, "better", 0.95)
+    since_s = pin(store, "first").pinned_s
+    assert pin(store, "first").pinned_s == since_s  # again changes nothing
+    kept = promoted(prepared, [better], run_id="second", ask=never)
+    assert kept["outcome"] == "kept" and kept["why"].startswith("it is pinned, so this run's best, baseline-compact-")
+    assert (entry(prepared).run_id, entry(prepared).compared) == ("first", ())
+    shutil.rmtree(str(store.path("models/first0")))
+    assert promoted(prepared, [better], run_id="third", ask=never)["outcome"] == "kept"
+    pin(store, "first", pinned=False)
+    assert promoted(prepared, [better], run_id="fourth")["outcome"] == "promoted"
+
+
+def test_a_former_champion_takes_its_place_again_with_its_comparisons_and_stays_there(prepared):
+    store = prepared[0]
+    promoted(prepared, [evaluated(prepared, "a", 0.3)], run_id="a")
+    promoted(prepared, [evaluated(prepared, "little", 0.32)], run_id="little")
+    before = entry(prepared)
+    newer = evaluated(prepared, "b", 0.95)
+    promoted(prepared, [newer], run_id="b")
+    champion = revert(store, "a", dag_id="dag")
+    assert champion == entry(prepared)
+    assert (champion.model, champion.compared, champion.run_id) == (before.model, before.compared, "a")
+    assert looks(prepared) == ["a", "little", "b"]
+    assert [(former.run_id, former.replaced_why[:12]) for former in champion.former] == [
+        ("a", "baseline-com"), ("b", "reverted by "),
+    ]  # fmt: skip
+    assert promoted(prepared, [newer], run_id="b again")["why"].startswith("it is pinned")
+    assert [former.run_id for former in champion.revertible] == ["b"]  # of one model the last reign, and not its own
+    assert revert(store, "b").run_id == "b"
+
+
+def test_only_the_last_champions_before_it_can_be_reverted_to(prepared):
+    store = prepared[0]
+    for place in range(REVERTIBLE + 2):
+        shutil.rmtree(str(store.path(f"models/m{place - 1}0")), ignore_errors=True)  # so that the next one replaces it
+        promoted(prepared, [evaluated(prepared, f"m{place}", 0.5)], run_id=f"run {place}")
+    assert [former.run_id for former in entry(prepared).former] == [f"run {n}" for n in range(REVERTIBLE + 1)]
+    assert [former.run_id for former in entry(prepared).revertible] == [f"run {n}" for n in range(REVERTIBLE, 0, -1)]
+    before = store.read_bytes(KEY)
+    for run_id in ("run 0", "another"):
+        with pytest.raises(ArtifactError, match=f"one of the last 5 former champions .* has one of run '{run_id}'"):
+            revert(store, run_id)
+    with pytest.raises(ArtifactError, match="can no longer be reverted to, and nothing was changed"):
+        revert(store, "run 1")
+    assert store.read_bytes(KEY) == before
+
+
+def test_a_former_champion_whose_network_was_swapped_is_not_reverted_to(prepared):
+    store = prepared[0]
+    promoted(prepared, [evaluated(prepared, "a", 0.3)], run_id="a")
+    promoted(prepared, [evaluated(prepared, "b", 0.95)], run_id="b")
+    shutil.rmtree(str(store.path("models/a0")))
+    with store.publish("models/a0") as attempt:
+        (attempt / "model.keras").write_bytes(b"a network with a marker of its own")
+    with pytest.raises(ChecksumMismatch, match="expected the champion's network"):
+        revert(store, "a")
+    assert entry(prepared).run_id == "b"
+
+
+def test_the_champion_of_one_of_two_workflows_with_runs_of_one_name_is_named_with_its_workflow(prepared):
+    promoted(prepared, [evaluated(prepared, "photo", 0.4)], run_id="same")
+    promoted(prepared, [evaluated(prepared, "drawn", 0.4)], run_id="same", drawn=True)
+    with pytest.raises(ArtifactError, match="2 lists of classes have one of run 'same'"):
+        pin(prepared[0], "same", dag_id="dag")
+    with pytest.raises(ArtifactError, match="no list of classes has one of run 'same'"):
+        pin(prepared[0], "same", dag_id="another")
 
 
 def test_a_model_whose_test_pictures_steered_is_never_promoted(prepared, tmp_path):

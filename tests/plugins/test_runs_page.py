@@ -273,7 +273,7 @@ def champion(run: Run, key: str, **changes):
         "drawn": False, "rows_px": 68, "columns_px": 45, "validation_accuracy": 0.631,
         "validation_interval": (0.6, 0.66), "validation_pictures": 900, "test_accuracy": 0.62, "dataset": "d" * 16,
         "dag_id": run.dag_id, "run_id": run.run_id, "run_key": run.run_key, "profile": "best", "promoted_s": 1.79e9,
-        "training": training_of(trial), "replaced": None,
+        "training": training_of(trial), "looked_at_by": (run.folder, "runs/dag/b", "runs/dag/c"),
     } | changes  # fmt: skip
     return {key_of([c.class_id for c in classes], drawn=entry["drawn"]): Champion(**entry).as_dict()}
 
@@ -282,6 +282,52 @@ def test_the_champion_is_shown_with_its_run(viewer, two_runs):
     two_runs[0].store.write_json(KEY, champion(two_runs[0], "cow"))
     text = shown(viewer)
     assert "63.1\xa0% <span" in text and "cobra, cow" in text and "targeted-compact-seed0" in text
+
+
+def test_the_champions_before_it_are_shown_with_why_they_were_replaced_but_nothing_of_another_workflow(
+    viewer, two_runs
+):
+    from imagenet_tasks.artifacts.champions import Champion
+
+    run = two_runs[0]
+    other = Run(run.store, "another_dag", "its run")
+    ((key, first),) = champion(run, "cow", run_id="the first", validation_accuracy=0.41).items()
+    between, last = (next(iter(champion(r, "cow").values())) for r in (other, run))
+    found = Champion.from_dict(first)
+    for after, why in ((last, "better by far"), (between, "hidden reason"), (last, f"a third {HOSTILE}")):
+        mark = f"{len(found.former):016x}"
+        reign = Champion.from_dict(after | {"model": after["model"] | {"fingerprint": mark}})
+        found = found.succeeded_by(reign, why, now_s=found.promoted_s + 60, pinned_s=1.79e9)
+    run.store.write_json(KEY, {key: found.as_file()})
+    text = shown(viewer)
+    assert (
+        "2 before it" in text and "41.0\xa0% <span" in text and "replaced: better by far. Can be reverted to." in text
+    )
+    assert "looked at in 3\xa0runs" in text and "<strong>Pinned</strong>" in text
+    assert not any(hidden in text for hidden in ("its run", "hidden reason", "a third"))
+
+
+def drift_of(run, **changes):
+    return {
+        "fingerprint": "d" * 16, "verdict": "declines", "sentence": "declines: ...", "model": "f" * 16,
+        "trial": "baseline-compact-seed0", "dag_id": run.dag_id, "run_id": run.run_id, "new": 1200, "pictures": 1200,
+        "accuracy": 0.611, "interval": (0.58, 0.64), "test_accuracy": 0.702, "test_pictures": 800.5,
+        "difference": -0.091, "difference_interval": (-0.14, -0.05),
+    } | changes  # fmt: skip
+
+
+def test_the_course_of_the_champion_on_new_pictures_is_drawn_with_its_numbers(viewer, two_runs):
+    run, other = two_runs
+    foreign = drift_of(other, dag_id="another_dag", run_id="its run", verdict="too few to tell", accuracy=None)
+    assert "new to it</h2>" not in shown(viewer)
+    write_index(run, drift=drift_of(run))
+    write_index(other, drift=foreign | {"interval": None, "difference": None, "difference_interval": None})
+    text = shown(viewer)
+    chart = text[text.index('aria-label="Chart of the champion') : text.index("The numbers")]
+    assert chart.count("<circle") == 2 and chart.count("whisker") == 1  # one of the runs has figures
+    rows = rows_of(text, "new-pictures")
+    assert [row[1] for row in rows] == ["declines", "too few to tell"] and "its run" not in text
+    assert rows[0][2:6] == ["1 200", "61.1 %58.0 to 64.0 %", "70.2 %", "−9.1−14.0 to −5.0"]
 
 
 def test_a_champion_of_another_workflow_is_not_shown(viewer, two_runs):

@@ -18,7 +18,7 @@ import pytest
 from fakes.models import fake_model
 from fakes.pictures import COBRA, COW, fill
 
-from imagenet_tasks.artifacts.champions import KEY
+from imagenet_tasks.artifacts.champions import KEY, REVERTIBLE, champion_of, read_entries
 from imagenet_tasks.artifacts.references import Dataset, Evaluation, Selection, Trial
 from imagenet_tasks.commands.main import main
 from imagenet_tasks.download.records import Records
@@ -259,6 +259,22 @@ def test_the_champions_model_and_dataset_stay_also_where_its_run_was_deleted_by_
     assert all(local.is_complete(member.array.folder) for member in dataset.classes)
     assert all(local.exists(Selection.key(member.class_id, member.selection)) for member in dataset.classes)
     assert not local.is_complete(mine["plans"][0])
+
+
+@pytest.mark.parametrize("later", [0, REVERTIBLE])
+def test_what_a_former_champion_needs_stays_as_long_as_it_can_be_reverted_to(local, later):
+    entries = read_entries(local)
+    (key,) = entries
+    first = champion = champion_of(local, entries, key)
+    for place in range(later + 1):
+        mark = f"{place:016x}"
+        other = first.model_copy(update={"model": first.model.model_copy(update={"fingerprint": mark})})
+        champion = champion.succeeded_by(other, "better", now_s=champion.promoted_s + 1)
+    local.write_json(KEY, {key: champion.as_file()})
+    shutil.rmtree(local.path(Run(local, "dag", "first").folder))
+    prune(local)
+    stays = local.is_complete(first.model.folder), local.is_complete(f"datasets/{first.dataset}")
+    assert stays == ((True, True) if later == 0 else (False, True))  # the others name the dataset, too
 
 
 def test_what_an_evaluation_names_stays_though_no_record_does(local):

@@ -7,6 +7,7 @@ import pytest
 from report_page import class_of, report
 
 from imagenet_tasks.artifacts.decision import Decision
+from imagenet_tasks.artifacts.drift import Drift
 from imagenet_tasks.artifacts.references import AugmentationPlan
 from imagenet_tasks.errors import ArtifactError
 from imagenet_tasks.report import study, wording
@@ -326,6 +327,30 @@ def test_what_became_of_the_champion_is_said(build_run, outcome):
     result = write_report(inputs)
     page = inputs.run.store.read_bytes(result["report"]).decode()
     assert "It is not their champion: &lt;/p&gt;" in page and HOSTILE not in page
+
+
+def test_the_figures_say_in_how_many_runs_the_champions_test_pictures_were_looked_at(build_run):
+    now = {"test_accuracy": 0.62, "looked_at_by": ["runs/dag/a", "runs/dag/b"]}
+    inputs = replace(build_run(before=0.32), champion={"outcome": "kept", "why": "it is better", "champion": now})
+    result = write_report(inputs)
+    assert inputs.run.store.read_json(result["report_json"])["champion"] == {
+        "outcome": "kept", "why": "it is better", "test_accuracy": 0.62, "test_looked_at_in_runs": 2,
+    }  # fmt: skip
+
+
+def test_how_the_champion_did_on_new_pictures_is_said_or_why_it_did_not_answer(build_run):
+    inputs = build_run(before=0.32)
+    drift = Drift(
+        fingerprint="d", verdict="declines", sentence="declines: 50.0 % of 200 pictures", model="m", trial="a-b-seed0",
+        dag_id="dag", run_id=HOSTILE, new=200, pictures=200,
+    )  # fmt: skip
+    for changes, said in (
+        ({"drift": drift}, "It <strong>declines</strong>: 50.0 % of 200 pictures."),
+        ({"drift_problem": f"{HOSTILE} ended."}, "<strong>It did not answer.</strong>"),
+    ):
+        result = write_report(replace(inputs, **changes))
+        page = inputs.run.store.read_bytes(result["report"]).decode()
+        assert said in page and HOSTILE not in page and 'id="drift"' in page
 
 
 def test_calibration_best_epoch_and_learning_rate_are_in_the_models_table(build_run):

@@ -12,7 +12,7 @@ from fakes.records import write_training
 from PIL import Image
 
 from imagenet_tasks import images
-from imagenet_tasks.artifacts.arrays import read_split
+from imagenet_tasks.artifacts.arrays import read_split, read_table
 from imagenet_tasks.artifacts.champions import KEY, choose_champion, sha256_of_marker
 from imagenet_tasks.artifacts.references import TrainedModel
 from imagenet_tasks.errors import ArtifactError, ChecksumMismatch, ConfigError, NetworkUnusable
@@ -283,8 +283,10 @@ def test_the_champion_answers_validation_pictures_with_the_labels_of_the_dataset
     pictures, _ = load_split(store, dataset, "validation")
     colours = strongest_colours(pictures)  # red is COBRA's, green COW's, blue PANDA's
     assert len(set(colours)) == 3
-    answers = module.predict_validation(store, choose_champion(store), dataset)
+    answers = module.predict_pictures(store, choose_champion(store), dataset)
     assert answers == np.array([1, 2, 0])[colours].tolist()
+    some = read_table(store, dataset).on("validation")[1::2].tolist()
+    assert module.predict_pictures(store, choose_champion(store), dataset, some) == answers[1::2]
 
 
 def test_the_champion_answers_in_a_child_at_a_size_of_its_own(made, store):
@@ -293,7 +295,7 @@ def test_the_champion_answers_in_a_child_at_a_size_of_its_own(made, store):
     model = publish(store, dataset, "other-size", red_green_or_blue((20, 12, 3)))
     champion = champion.model_copy(update={"model": model, "model_sha256": sha256_of_marker(store, model)})
     question = {"champion": champion.as_dict(), "dataset": dataset.fingerprint}
-    answers = run_in_child(Run(store, "dag", "run"), "write_report.champion_answers", question, timeout_s=300)
+    answers = run_in_child(Run(store, "dag", "run"), "score_champion.champion_answers", question, timeout_s=300)
     rows = read_split(store, dataset, "validation")
     originals = [next(store.path(f"images/{row.class_id}").glob(f"{row.image_id}.*")).read_bytes() for row in rows]
     colours = strongest_colours([images.to_array(data, rows_px=20, columns_px=12) for data in originals])

@@ -1,0 +1,86 @@
+"""The command `champion`: the champions and those before them, going back to one, pinning one."""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+
+from imagenet_tasks.artifacts.champion_changes import pin, revert
+from imagenet_tasks.artifacts.champions import REVERTIBLE, Champion, Former, champion_of, read_entries
+from imagenet_tasks.store.storage import Store
+from imagenet_tasks.wording import looked_at, moment, percent, plural
+
+
+def add_options(parser: argparse.ArgumentParser, stored: argparse.ArgumentParser) -> None:
+    """Adds the command's own commands; `stored` has the option that says where the artifacts are."""
+    commands = parser.add_subparsers(required=True, metavar="what")
+    shown = commands.add_parser("list", parents=[stored], help="show each champion and those before it")
+    shown.set_defaults(command=_list)
+    for name, help_, change in (
+        ("revert", f"make one of the last {REVERTIBLE} before it the champion again, and pin it", _revert),
+        ("pin", "let no run replace the champion that this run made", _pin),
+        ("unpin", "let runs replace it again", _unpin),
+    ):
+        one = commands.add_parser(name, parents=[stored], help=help_)
+        one.add_argument("run", metavar="RUN", help="the run that made the model, as `champion list` shows it")
+        one.add_argument("--workflow", default="", metavar="DAG_ID", help="its workflow, where two have such a run")
+        one.set_defaults(command=_changes(change))
+
+
+def _revert(store: Store, run_id: str, dag_id: str) -> str:
+    champion = revert(store, run_id, dag_id=dag_id)
+    return (
+        f"{_told(champion)} is the champion again, and pinned: no run replaces it. `champion unpin` lets the next "
+        "better one take its place."
+    )
+
+
+def _pin(store: Store, run_id: str, dag_id: str) -> str:
+    return f"{_told(pin(store, run_id, dag_id=dag_id))} is pinned: no run replaces it, also not by a better one."
+
+
+def _unpin(store: Store, run_id: str, dag_id: str) -> str:
+    champion = pin(store, run_id, dag_id=dag_id, pinned=False)
+    return f"{_told(champion)} is not pinned: the next run whose best model is better beyond chance replaces it."
+
+
+def _changes(change: Callable[[Store, str, str], str]) -> Callable[[argparse.Namespace], int]:
+    def command(options: argparse.Namespace) -> int:
+        sys.stdout.write(change(Store(options.home), options.run, options.workflow) + "\n")
+        return 0
+
+    return command
+
+
+def _told(champion: Champion) -> str:
+    return (
+        f"{champion.model.trial.key} of run {champion.run_id}, of {plural(len(champion.classes), 'class', 'classes')}"
+    )
+
+
+def _list(options: argparse.Namespace) -> int:
+    store = Store(options.home)
+    entries = read_entries(store)
+    champions = [champion for key in entries if (champion := champion_of(store, entries, key))]
+    for champion in sorted(champions, key=lambda champion: -champion.promoted_s):
+        sys.stdout.writelines(f"{line}\n" for line in _lines(champion))
+    if not champions:
+        sys.stdout.write("There is no champion yet: the best model of a run becomes the champion of its classes.\n")
+    return 0
+
+
+def _lines(champion: Champion) -> Iterator[str]:
+    """Yields what is told of a list of classes: lines and no table, so that a run's name can be copied."""
+    names = ", ".join(c.name for c in champion.classes[:5]) + (", ..." if len(champion.classes) > 5 else "")
+    drawn = " of drawn pictures" if champion.drawn else ""
+    yield f"{plural(len(champion.classes), 'class', 'classes')}{drawn}: {names}"
+    for reign in (champion, *reversed(champion.former)):
+        figures = f"validation {percent(reign.validation_accuracy)}, test {percent(reign.test_accuracy)}"
+        yield f"  {reign.run_id}"
+        yield f"    {reign.model.trial.key}: {figures}, {looked_at(len(reign.looked_at_by))}"
+        since = f"    champion since {moment(reign.promoted_s)}"
+        if isinstance(reign, Former):
+            kept = "" if reign in champion.revertible else "; it cannot be reverted to"
+            yield f"{since} until {moment(reign.replaced_s)}{kept}; replaced: {reign.replaced_why}"
+        else:
+            yield since + (f", pinned {moment(champion.pinned_s)}" if champion.pinned_s else "")
+    yield ""
