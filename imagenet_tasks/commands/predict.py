@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from imagenet_tasks.artifacts.champions import choose_champion
 from imagenet_tasks.artifacts.final import FinalModel
+from imagenet_tasks.commands.common import add_home, open_home
 from imagenet_tasks.download.files import is_hidden
 from imagenet_tasks.download.layout import may_be_picture
 from imagenet_tasks.errors import ArtifactError, ConfigError
@@ -28,6 +29,7 @@ KEYS = ("class_id", "name", "probability")  # of one class in an answer
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Adds the command's own options."""
+    add_home(parser)
     parser.add_argument("files", nargs="+", metavar="PICTURE", help="a file, or a folder of files at any depth")
     asked = parser.add_mutually_exclusive_group()
     asked.add_argument("--classes", default="", help="of which classes (default: those of the last champion)")
@@ -46,7 +48,7 @@ def predict(options: argparse.Namespace) -> int:
     from imagenet_tasks.tasks.child import NOISE
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    store = Store(options.home)
+    store = open_home(options)
     network = _final_network(store, options.run) if options.run else _champions_network(store, options.classes)
     files, others = files_of(options.files)
     sys.stderr.write(f"Asks {network.called}\n")
