@@ -4,7 +4,7 @@ import argparse
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,21 @@ def add_home(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_run(parser: argparse._ActionsContainer, name: str, **how: Any) -> None:
+    """Adds an argument for a run of the home, which the shell completes."""
+
+    def complete(parsed_args: argparse.Namespace, **_: Any) -> list[str]:
+        from imagenet_tasks.commands.known_runs import all_runs
+
+        return [run.run_key for run in all_runs(open_home(parsed_args))]
+
+    _complete(parser.add_argument(name, **{"metavar": "RUN"} | how), complete)
+
+
+def _complete(action: argparse.Action, completer: Callable[..., list[str]]) -> None:
+    action.completer = completer  # type: ignore[attr-defined]
+
+
 def open_home(options: argparse.Namespace) -> "Store":
     """Returns the store of the home that the options name."""
     from imagenet_tasks.store.storage import Store, default_home
@@ -34,7 +49,7 @@ def open_home(options: argparse.Namespace) -> "Store":
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """Adds the options for the settings of a run."""
     from imagenet_tasks.settings.config import SOURCES
-    from imagenet_tasks.settings.profiles import PROFILES
+    from imagenet_tasks.settings.profiles import PROFILES, setting_names
 
     parser.add_argument("--profile", choices=sorted(PROFILES), help="the settings to start from (default: sample)")
     parser.add_argument("--source", choices=SOURCES, help="where the pictures come from")
@@ -44,7 +59,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="a run's settings as JSON, which its report shows ('-': standard input); other options take precedence",
     )
-    parser.add_argument(
+    changed = parser.add_argument(
         "--set",
         action="append",
         default=[],
@@ -52,6 +67,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         dest="assignments",
         help="a setting that differs from the profile, such as epochs=3; may be repeated; `config` prints all names",
     )
+    _complete(changed, lambda **_: [f"{name}=" for name in setting_names()])
 
 
 def given_settings(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Collection
 
@@ -16,6 +17,11 @@ COMMANDS = {
         "config": "print all settings of a run",
         "classes": "find ImageNet's classes by name",
     },
+    "Look at results": {
+        "runs": "list all runs: when, of what, and what they came to",
+        "report": "print what a run came to, and open its report",
+        "compare": "show how two runs differ",
+    },
     "Use a model": {
         "predict": "say what pictures show",
     },
@@ -23,6 +29,7 @@ COMMANDS = {
         "prune": "see what no run needs, and remove it",
     },
     "More": {
+        "completion": "print a short name for this program, which the shell completes",
         "sample-server": "serve the drawn sample pictures to runs on other machines",
         "task": "",
     },
@@ -44,6 +51,10 @@ DRIVERS = ("botocore.", "aiobotocore.", "aiohttp.", "gcsfs.", "google.auth.", "g
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command that the arguments name; returns the exit status, which the help explains."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    if "_ARGCOMPLETE" in os.environ:  # the shell asks what may follow
+        import argcomplete
+
+        argcomplete.autocomplete(_parser(os.environ.get("COMP_LINE", "").split()))
     options = _parser(arguments).parse_args(arguments)
     try:
         return int(options.command(options))
@@ -80,6 +91,8 @@ def _parser(words: Collection[str]) -> argparse.ArgumentParser:
         dest="name", required=True, metavar="COMMAND", help=argparse.SUPPRESS, prog=parser.prog
     )
     for name, said in ((name, said) for group in COMMANDS.values() for name, said in group.items()):
+        if not said and name not in words:
+            continue
         command = commands.add_parser(
             name, description=f"{said[:1].upper()}{said[1:]}.", formatter_class=argparse.RawDescriptionHelpFormatter
         )

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from imagenet_tasks.artifacts.champions import choose_champion
 from imagenet_tasks.artifacts.final import FinalModel
-from imagenet_tasks.commands.common import add_home, open_home
+from imagenet_tasks.commands.common import add_home, add_run, open_home
+from imagenet_tasks.commands.known_runs import find_run
 from imagenet_tasks.download.files import is_hidden
 from imagenet_tasks.download.layout import may_be_picture
-from imagenet_tasks.errors import ArtifactError, ConfigError
+from imagenet_tasks.errors import ArtifactError
 from imagenet_tasks.store.storage import Store
-from imagenet_tasks.workflow.run import Run
 
 if TYPE_CHECKING:
     from imagenet_tasks.train.networks import Network
@@ -33,7 +33,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", metavar="PICTURE", help="a file, or a folder of files at any depth")
     asked = parser.add_mutually_exclusive_group()
     asked.add_argument("--classes", default="", help="of which classes (default: those of the last champion)")
-    asked.add_argument("--run", metavar="RUN", help="ask the final model of that run (its setting final_models)")
+    add_run(asked, "--run", help="ask the final model of that run (its setting final_models)")
     parser.add_argument("--top", type=int, default=5, help="so many classes of each picture (default: 5)")
     parser.add_argument("--json", action="store_true", help="print a line of JSON per picture instead of a table")
     parser.add_argument("--csv", metavar="FILE", help="write a table of all answers there ('-': print it)")
@@ -109,27 +109,16 @@ def _champions_network(store: Store, classes: str) -> "Network":
     return of_champion(store, choose_champion(store, [name.strip() for name in classes.split(",") if name.strip()]))
 
 
-def _final_network(store: Store, run_id: str) -> "Network":
+def _final_network(store: Store, name: str) -> "Network":
     """Returns the final model's network of a run, named by its id or by its folder."""
     from imagenet_tasks.train.networks import of_final_model
 
-    for dag_id in store.names("runs"):
-        try:
-            runs = (Run(store, dag_id, run_id), Run(store, dag_id, run_id, run_key=run_id))
-            there = store.names(f"runs/{dag_id}")
-        except (ConfigError, NotADirectoryError):  # what no run wrote
-            continue
-        run = next((run for run in runs if run.run_key in there), None)
-        if run is None:
-            continue
-        if made := run.result_of("build_final_model"):
-            return of_final_model(store, FinalModel.from_dict(made), run.config.classes)
-        raise ArtifactError(
-            f"{store.path(run.folder)}: this run has no final model. Run it with final_models=3, or without --run ask "
-            "the champion."
-        )
+    run = find_run(store, name)
+    if made := run.result_of("build_final_model"):
+        return of_final_model(store, FinalModel.from_dict(made), run.config.classes)
     raise ArtifactError(
-        f"{store.path('runs')}: there is no run {run_id!r}. Its report names it, and so does its folder."
+        f"{store.path(run.folder)}: this run has no final model. Run it with final_models=3, or without --run ask "
+        "the champion."
     )
 
 

@@ -36,6 +36,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_settings(parser)
     add_home(parser)
     parser.add_argument("--run-id", metavar="NAME", help="the run's name (default: from the time)")
+    parser.add_argument("--open", action="store_true", help="open the report in the browser when it is written")
     parser.add_argument("--verbose", action="store_true", help="show the stages' log lines instead of bars")
     parser.set_defaults(command=run)
 
@@ -44,6 +45,7 @@ def run(options: argparse.Namespace) -> int:
     """Does all that is not done yet, and prints what came of it."""
     from rich.logging import RichHandler
 
+    from imagenet_tasks.commands.known_runs import show_report
     from imagenet_tasks.commands.terminal import Bars, without_noise
     from imagenet_tasks.settings.profiles import make_config
     from imagenet_tasks.tasks.child import NOISE
@@ -73,13 +75,16 @@ def run(options: argparse.Namespace) -> int:
     work = [r for r in records if makes_artifact(r["task"])]
     reused = sum(r["reused"] for r in work)
     said = "nothing to do: all of them reused" if reused == len(work) else f"{reused} reused, the others done"
-    sys.stderr.write(f"{result['headline']}\n{len(work)} tasks with artifacts: {said}\n")
+    report = str(own.store.path(result["report"]))
+    sys.stderr.write(f"{result['headline']}\n{len(work)} tasks with artifacts: {said}\nReport: {report}\n")
     summary = {key: result[key] for key in result if key not in ("report", "report_json")} | {
-        "report": str(own.store.path(result["report"])),
+        "report": report,
         "run_id": run_id,
         "tasks": len(work),
         "tasks_reused": reused,
         "seconds": round(sum(r["seconds"] for r in records), 1),
     }
     sys.stdout.write(json.dumps(summary) + "\n")
+    if options.open:
+        show_report(own.store, result["report"])
     return 0
