@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from imagenet_tasks.artifacts.champions import choose_champion
 from imagenet_tasks.artifacts.final import FinalModel
-from imagenet_tasks.commands.common import add_home, add_run, open_home
+from imagenet_tasks.commands.common import add_home, add_run, check_output, open_home
 from imagenet_tasks.commands.known_runs import find_run
 from imagenet_tasks.download.files import is_hidden
 from imagenet_tasks.download.layout import may_be_picture
-from imagenet_tasks.errors import ArtifactError
+from imagenet_tasks.errors import ArtifactError, ConfigError
 from imagenet_tasks.store.storage import Store
 
 if TYPE_CHECKING:
@@ -27,58 +27,102 @@ UNLIKE = "unlike the pictures of its classes"
 KEYS = ("class_id", "name", "probability")  # of one class in an answer
 
 
+EXAMPLES = """\
+examples:
+  %(prog)s cat.jpg FOLDER
+  %(prog)s --csv answers.csv --sheet answers.html FOLDER
+  %(prog)s --run RUN --top 1 --json FOLDER"""
+DESCRIPTION = """\
+Says what pictures show, of the classes that a model knows: the champion's, which
+is the best model of all runs, or with --run those of a run's final model.
+
+exit status: 0 where all pictures were read, 3 where there are answers but a
+picture could not be read, 1 or 2 where there are none."""
+SOME_UNREAD = 3
+
+
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Adds the command's own options."""
-    add_home(parser)
+    parser.description, parser.epilog = DESCRIPTION, EXAMPLES
     parser.add_argument("files", nargs="+", metavar="PICTURE", help="a file, or a folder of files at any depth")
+    add_home(parser)
     asked = parser.add_mutually_exclusive_group()
-    asked.add_argument("--classes", default="", help="of which classes (default: those of the last champion)")
-    add_run(asked, "--run", help="ask the final model of that run (its setting final_models)")
-    parser.add_argument("--top", type=int, default=5, help="so many classes of each picture (default: 5)")
+    asked.add_argument("--classes", default="", help="the champion of these classes (default: the last champion)")
+    add_run(asked, "--run", help="the final model of that run (its setting final_models)")
+    parser.add_argument("--top", type=int, default=5, metavar="N", help="name N classes of each picture (default: 5)")
     parser.add_argument("--json", action="store_true", help="print a line of JSON per picture instead of a table")
     parser.add_argument("--csv", metavar="FILE", help="write a table of all answers there ('-': print it)")
+    parser.add_argument(
+        "--sheet",
+        metavar="FILE",
+        help="write thumbnails with their answers there, the doubtful first; the name ends with .png or .html",
+    )
     parser.set_defaults(command=predict)
 
 
 def predict(options: argparse.Namespace) -> int:
-    """Prints or writes the answers; returns 1 where a picture has none."""
-    from rich.progress import track
+    """Prints or writes the answers; returns 3 where a picture has none."""
+    from imagenet_tasks.store.local_disk import room_for
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sheet = check_output(options.sheet, "--sheet", ".png", ".html") if options.sheet else None
+    store = open_home(options)
+    network = _final_network(store, options.run) if options.run else _champions_network(store, options.classes)
+    files, others = files_of(options.files)
+    if others:
+        sys.stderr.write(f"Files passed over, whose names are not those of pictures: {others}\n")
+    if not files:
+        raise ConfigError(f"{', '.join(options.files)}: expected pictures, found none")
+    sys.stderr.write(f"Asking {network.called}\n")
+    if network.calibration and network.calibration.false_alarms is not None:
+        alarms = f"{100 * network.calibration.false_alarms:.1f} %"
+        sys.stderr.write(f"It also calls {alarms} of the test pictures of its own classes {UNLIKE!r}\n")
+    with _opened(options.csv) as file:  # before the work: it may not be writable
+        answers = _ask(network, files, top=options.top)
+        if file:
+            _write_csv(file, answers, min(options.top, len(network.classes)))
+    if sheet:
+        from imagenet_tasks.commands.sheet import make_sheet
+
+        content = make_sheet(sheet.suffix.lower(), answers, called=network.called, unlike=UNLIKE)
+        with room_for(len(content), sheet.parent, "--sheet"):
+            sheet.write_bytes(content)
+        sys.stderr.write(f"Sheet: {sheet}\n")
+    if options.json:
+        sys.stdout.writelines(json.dumps(answer) + "\n" for answer in answers)
+    elif not options.csv and not sheet:
+        _print_table(answers)
+    unread = sum(bool(answer["reason"]) for answer in answers)
+    if unread:
+        sys.stderr.write(f"Pictures that could not be read: {unread} of {len(answers)}\n")
+    return SOME_UNREAD if unread else 0
+
+
+def _ask(network: "Network", files: Sequence[str], *, top: int) -> list[Answer]:
+    """Returns the answers; a terminal shows how far they are."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from imagenet_tasks.commands.terminal import without_noise
     from imagenet_tasks.tasks.child import NOISE
 
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    store = open_home(options)
-    network = _final_network(store, options.run) if options.run else _champions_network(store, options.classes)
-    files, others = files_of(options.files)
-    sys.stderr.write(f"Asks {network.called}\n")
-    if network.calibration and network.calibration.false_alarms is not None:
-        alarms = f"{100 * network.calibration.false_alarms:.1f} %"
-        sys.stderr.write(f"Says {UNLIKE!r} of {alarms} of the test pictures of its own classes, too\n")
-    if others:
-        sys.stderr.write(f"Passed over, by their names no pictures: {others} files\n")
-    table = _opened(options.csv) if options.csv else contextlib.nullcontext()  # before the work: it may not be writable
-    with table as file, without_noise(NOISE) as output:  # Keras takes its time: whatever can fail without it has
-        from rich.console import Console
-
-        from imagenet_tasks.train import load_keras
-
-        load_keras()
-        from imagenet_tasks.train.predict import predict as answers_of
-
-        found = answers_of(network, files, top=options.top)
+    answers = []
+    with without_noise(NOISE) as output:
         console = Console(file=output)
-        answers = list(track(found, "pictures", len(files), console=console, disable=not console.is_terminal))
-        if file:
-            _write_csv(file, answers, min(options.top, len(network.classes)))
-    if options.json:
-        sys.stdout.writelines(json.dumps(answer) + "\n" for answer in answers)
-    elif not options.csv:
-        _print_table(answers)
-    without = sum(bool(answer["reason"]) for answer in answers)
-    if without:
-        sys.stderr.write(f"Could not be used: {without} of {len(answers)} pictures\n")
-    return int(without > 0)
+        with Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+            console=console, disable=not console.is_terminal,
+        ) as bars:  # fmt: skip
+            bar = bars.add_task("loading the network", total=None)
+            from imagenet_tasks.train import load_keras  # it takes its time: whatever can fail without it has
+
+            load_keras()
+            from imagenet_tasks.train.predict import predict as answers_of
+
+            for answer in answers_of(network, files, top=top):
+                answers.append(answer)
+                bars.update(bar, description="pictures", completed=len(answers), total=len(files))
+    return answers
 
 
 def files_of(named: Sequence[str]) -> tuple[list[str], int]:
@@ -122,11 +166,11 @@ def _final_network(store: Store, name: str) -> "Network":
     )
 
 
-def _opened(path: str) -> contextlib.AbstractContextManager[TextIO]:
-    """Opens a table to write; '-' is standard output."""
-    if path == "-":
-        return contextlib.nullcontext(sys.stdout)
-    return Path(path).open("w", encoding="utf-8", errors="backslashreplace", newline="")
+def _opened(path: str | None) -> contextlib.AbstractContextManager[TextIO | None]:
+    """Opens a table to write, if there is to be one; '-' is standard output."""
+    if path in (None, "-"):
+        return contextlib.nullcontext(sys.stdout if path else None)
+    return check_output(path, "--csv").open("w", encoding="utf-8", errors="backslashreplace", newline="")
 
 
 def _write_csv(file: TextIO, answers: Iterable[Answer], most: int) -> None:
