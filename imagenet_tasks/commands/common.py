@@ -51,8 +51,10 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     from imagenet_tasks.settings.config import SOURCES
     from imagenet_tasks.settings.profiles import PROFILES, setting_names
 
-    parser.add_argument("--profile", choices=sorted(PROFILES), help="the settings to start from (default: sample)")
-    parser.add_argument("--source", choices=SOURCES, help="where the pictures come from")
+    profiles, sources = sorted(PROFILES), ", ".join(SOURCES)
+    said = f"the settings to start from: {', '.join(profiles)} (default: sample)"
+    parser.add_argument("--profile", choices=profiles, metavar="PROFILE", help=said)
+    parser.add_argument("--source", choices=SOURCES, metavar="SOURCE", help=f"where the pictures come from: {sources}")
     parser.add_argument("--location", metavar="DIR_OR_URL", help="the folder or URL of the source")
     parser.add_argument(
         "--settings",

@@ -9,7 +9,7 @@ from pathlib import Path
 NAME = "imagenet"
 EXAMPLES = f"""\
 examples:
-  eval "$(%(prog)s)"              in this shell, or in ~/.bashrc or ~/.zshrc
+  eval "$(%(prog)s)"   (also in ~/.bashrc, ~/.zshrc)
   {NAME} predict --<TAB>
   {NAME} run --set epo<TAB>"""
 

@@ -38,10 +38,10 @@ EPILOG = """\
 `COMMAND --help` shows a command's options and examples.
 
 exit status:
-  0  done
-  1  failed: the last line on standard error says why
-  2  a command, an option or a setting is wrong; nothing was started
-  3  predict: there are answers, but a picture could not be read
+  0    done
+  1    failed: the last line on standard error says why
+  2    a command, an option or a setting is wrong
+  3    predict: there are answers, but a picture could not be read
   130  stopped by Ctrl+C; the same command again goes on"""
 
 # Where the drivers of object stores have errors of their own.

@@ -33,8 +33,8 @@ examples:
   %(prog)s --csv answers.csv --sheet answers.html FOLDER
   %(prog)s --run RUN --top 1 --json FOLDER"""
 DESCRIPTION = """\
-Says what pictures show, of the classes that a model knows: the champion's, which
-is the best model of all runs, or with --run those of a run's final model.
+Says what pictures show, of the classes that a model knows: the champion, which
+is the best model of all runs, or with --run the final model of that run.
 
 exit status: 0 where all pictures were read, 3 where there are answers but a
 picture could not be read, 1 or 2 where there are none."""

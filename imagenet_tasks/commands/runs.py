@@ -18,13 +18,13 @@ EXAMPLES = """\
 examples:
   %(prog)s
   %(prog)s --home s3://bucket/home
-  %(prog)s --json | jq -r 'select(.verdict == "helped") | .run_id'"""
+  %(prog)s --json | jq -c '[.run_id, .verdict]'"""
 LEFT_OUT = {"artifacts"}  # of what is known of a run, in JSON
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Adds the command's own options."""
-    parser.description = "Lists all runs of a home, the newest first: when, of what, and what they came to."
+    parser.description = "Lists all runs of a home, the newest first: when, of what, what they came to."
     parser.epilog = EXAMPLES
     add_home(parser)
     parser.add_argument("--json", action="store_true", help="print a line of JSON per run instead of a table")
