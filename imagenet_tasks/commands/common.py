@@ -54,7 +54,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     profiles, sources = sorted(PROFILES), ", ".join(SOURCES)
     said = f"the settings to start from: {', '.join(profiles)} (default: sample)"
     parser.add_argument("--profile", choices=profiles, metavar="PROFILE", help=said)
-    parser.add_argument("--source", choices=SOURCES, metavar="SOURCE", help=f"where the pictures come from: {sources}")
+    parser.add_argument("--source", choices=SOURCES, metavar="SOURCE", help=f"one of {sources}")
     parser.add_argument("--location", metavar="DIR_OR_URL", help="the folder or URL of the source")
     parser.add_argument(
         "--settings",

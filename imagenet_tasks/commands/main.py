@@ -57,10 +57,15 @@ def main(arguments: list[str] | None = None) -> int:
         argcomplete.autocomplete(_parser(os.environ.get("COMP_LINE", "").split()))
     options = _parser(arguments).parse_args(arguments)
     try:
-        return int(options.command(options))
+        status = int(options.command(options))
+        sys.stdout.flush()
+        return status
     except ConfigError as error:
         sys.stderr.write(f"error: {without_secrets(str(error))}\n")
         return 2
+    except BrokenPipeError:  # whoever reads this, such as `head`, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python says so again when it ends
+        return 0
     except (ImagenetTasksError, OSError, ImportError) as error:  # also a full disk, a missing fsspec driver
         sys.stderr.write(f"error: {type(error).__name__}: {without_secrets(str(error))}\n")
         return 1

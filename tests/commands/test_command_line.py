@@ -46,6 +46,15 @@ def test_config_prints_the_effective_settings_as_json():
     assert done.stdout == to_json(make_config("seed", {"epochs": 3, "classes": "cobra,cow"})) + "\n"
 
 
+def test_whoever_reads_the_output_may_stop_early():
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    arguments = [sys.executable, "-m", "imagenet_tasks", "config"]
+    done = subprocess.run(arguments, cwd=REPOSITORY, stdout=write_end, stderr=subprocess.PIPE)
+    os.close(write_end)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_settings_of_another_run_are_read_from_a_file_and_changed_by_the_other_options(tmp_path):
     wanted = make_config("study", {"location": "/there", "classes": "cow,cobra", "batch_size": 8})
     (tmp_path / "settings.json").write_text(shared_settings(wanted), encoding="utf-8-sig")
