@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """The command line, `python -m imagenet_tasks`: its commands are in `commands/`."""
 
 import sys

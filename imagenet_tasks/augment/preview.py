@@ -56,7 +56,7 @@ def contact_sheet(
         f"{_in_words(settings)}.",
         f"Left the original, right of it changed copies. The network gets each as {size[0]} rows x {size[1]} columns.",
     ]
-    bold, regular = _font("DejaVuSans-Bold", TITLE_PX), _font("DejaVuSans", TEXT_PX)
+    bold, regular = font_of("DejaVuSans-Bold", TITLE_PX), font_of("DejaVuSans", TEXT_PX)
     lines = [line for text in head for line in _wrapped(text, regular, width - 2 * MARGIN)]
     top = MARGIN + TITLE_PX + 14 + len(lines) * (TEXT_PX + 6) + 22
     sheet = Image.new("RGB", (width, top + -(-len(classes) // columns) * BLOCK[1] + MARGIN - CLASS_FOOT), PAPER)
@@ -85,20 +85,20 @@ def _draw_class(
     seed: int,
 ) -> None:
     left, top = corner
-    bold, regular = _font("DejaVuSans-Bold", NAME_PX), _font("DejaVuSans", TEXT_PX)
+    bold, regular = font_of("DejaVuSans-Bold", NAME_PX), font_of("DejaVuSans", TEXT_PX)
     denied, baseline = sorted(settings.denied(member.class_id)), top + NAME_PX
     said = f"never: {', '.join(denied).replace('_', ' ')}" if denied else ""
     if not acting(settings, member.class_id):
         said = f"plain copies{'; ' if said else ''}{said}"
-    said = _shortened(said, regular, BLOCK[0] * 2 // 3)
+    said = shortened(said, regular, BLOCK[0] * 2 // 3)
     draw.text((left + BLOCK[0], baseline), said, WARNING, regular, anchor="rs")
     room = BLOCK[0] - regular.getlength(said) - MARGIN
-    name = _shortened(member.name, bold, room)
+    name = shortened(member.name, bold, room)
     draw.text((left, baseline), name, INK, bold, anchor="ls")
     if member.class_id.replace("_", " ") != member.name:
         used = bold.getlength(name) + 10
         draw.text(
-            (left + used, baseline), _shortened(member.class_id, regular, room - used), MUTED, regular, anchor="ls"
+            (left + used, baseline), shortened(member.class_id, regular, room - used), MUTED, regular, anchor="ls"
         )
     if not member.files:
         draw.text((left, top + CLASS_HEAD), "no pictures", MUTED, regular, anchor="lt")
@@ -137,7 +137,8 @@ def _in_words(settings: AugmentConfig) -> str:
     return text[0].upper() + text[1:]
 
 
-def _font(name: str, size_px: int) -> ImageFont.FreeTypeFont:
+def font_of(name: str, size_px: int) -> ImageFont.FreeTypeFont:
+    """Returns a font of matplotlib's, such as DejaVuSans-Bold."""
     # Pillow's own has Latin letters alone.
     return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{name}.ttf", size_px)
 
@@ -153,7 +154,9 @@ def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: float) -> list[str]
     return lines
 
 
-def _shortened(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
+def shortened(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
+    """Returns as much of a text as a width in pixels has room for, with dots where that is not all, on one line."""
+    text = " ".join(text.encode(errors="replace").decode().split())  # a name may hold line ends, or bytes of no text
     if font.getlength(text) <= width:
         return text
     while text and font.getlength(f"{text}...") > width:

@@ -1,1 +1,1 @@
-"""The command line."""
+"""The command line. Each command is a module of its name, whose `add_options` says what it takes and does."""

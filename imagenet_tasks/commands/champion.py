@@ -6,22 +6,31 @@ from collections.abc import Callable, Iterator
 
 from imagenet_tasks.artifacts.champion_changes import pin, revert
 from imagenet_tasks.artifacts.champions import REVERTIBLE, Champion, Former, champion_of, read_entries
+from imagenet_tasks.commands.common import add_home, add_run, open_home
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.wording import looked_at, moment, percent, plural
 
+EXAMPLES = """\
+examples:
+  %(prog)s list
+  %(prog)s revert RUN"""
 
-def add_options(parser: argparse.ArgumentParser, stored: argparse.ArgumentParser) -> None:
-    """Adds the command's own commands; `stored` has the option that says where the artifacts are."""
-    commands = parser.add_subparsers(required=True, metavar="what")
-    shown = commands.add_parser("list", parents=[stored], help="show each champion and those before it")
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's own commands."""
+    parser.epilog = EXAMPLES
+    commands = parser.add_subparsers(required=True, metavar="WHAT")
+    shown = commands.add_parser("list", help="show each champion and those before it")
+    add_home(shown)
     shown.set_defaults(command=_list)
     for name, help_, change in (
         ("revert", f"make one of the last {REVERTIBLE} before it the champion again, and pin it", _revert),
         ("pin", "let no run replace the champion that this run made", _pin),
         ("unpin", "let runs replace it again", _unpin),
     ):
-        one = commands.add_parser(name, parents=[stored], help=help_)
-        one.add_argument("run", metavar="RUN", help="the run that made the model, as `champion list` shows it")
+        one = commands.add_parser(name, help=help_)
+        add_home(one)
+        add_run(one, "run", help="the run that made the model, as `champion list` shows it")
         one.add_argument("--workflow", default="", metavar="DAG_ID", help="its workflow, where two have such a run")
         one.set_defaults(command=_changes(change))
 
@@ -45,20 +54,19 @@ def _unpin(store: Store, run_id: str, dag_id: str) -> str:
 
 def _changes(change: Callable[[Store, str, str], str]) -> Callable[[argparse.Namespace], int]:
     def command(options: argparse.Namespace) -> int:
-        sys.stdout.write(change(Store(options.home), options.run, options.workflow) + "\n")
+        sys.stdout.write(change(open_home(options), options.run, options.workflow) + "\n")
         return 0
 
     return command
 
 
 def _told(champion: Champion) -> str:
-    return (
-        f"{champion.model.trial.key} of run {champion.run_id}, of {plural(len(champion.classes), 'class', 'classes')}"
-    )
+    classes = plural(len(champion.classes), "class", "classes")
+    return f"{champion.model.trial.called} of run {champion.run_id}, of {classes}"
 
 
 def _list(options: argparse.Namespace) -> int:
-    store = Store(options.home)
+    store = open_home(options)
     entries = read_entries(store)
     champions = [champion for key in entries if (champion := champion_of(store, entries, key))]
     for champion in sorted(champions, key=lambda champion: -champion.promoted_s):
@@ -76,7 +84,7 @@ def _lines(champion: Champion) -> Iterator[str]:
     for reign in (champion, *reversed(champion.former)):
         figures = f"validation {percent(reign.validation_accuracy)}, test {percent(reign.test_accuracy)}"
         yield f"  {reign.run_id}"
-        yield f"    {reign.model.trial.key}: {figures}, {looked_at(len(reign.looked_at_by))}"
+        yield f"    {reign.model.trial.called}: {figures}, {looked_at(len(reign.looked_at_by))}"
         since = f"    champion since {moment(reign.promoted_s)}"
         if isinstance(reign, Former):
             kept = "" if reign in champion.revertible else "; it cannot be reverted to"

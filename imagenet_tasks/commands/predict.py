@@ -14,13 +14,14 @@ from imagenet_tasks.artifacts.champions import choose_champion
 from imagenet_tasks.artifacts.figures import Metrics, best_trial
 from imagenet_tasks.artifacts.final import FinalModel
 from imagenet_tasks.artifacts.references import Evaluation
+from imagenet_tasks.commands.common import add_home, add_run, check_output, open_home
+from imagenet_tasks.commands.known_runs import find_run
 from imagenet_tasks.download.files import is_hidden
 from imagenet_tasks.download.layout import may_be_picture
 from imagenet_tasks.errors import ArtifactError, ConfigError
 from imagenet_tasks.settings.training import MAX_ROUNDS
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.workflow.graph import BASELINE_EVALUATION, REPAIR_EVALUATION, task_id
-from imagenet_tasks.workflow.run import Run
 
 if TYPE_CHECKING:
     from imagenet_tasks.train.networks import Network
@@ -31,59 +32,102 @@ EVALUATIONS = ((BASELINE_EVALUATION, 1), *((REPAIR_EVALUATION, number) for numbe
 KEYS = ("class_id", "name", "probability")  # of one class in an answer
 
 
+EXAMPLES = """\
+examples:
+  %(prog)s cat.jpg FOLDER
+  %(prog)s --csv answers.csv --sheet answers.html FOLDER
+  %(prog)s --run RUN --top 1 --json FOLDER"""
+DESCRIPTION = """\
+Says what pictures show, of the classes that a model knows: the champion, which
+is the best model of all runs, or with --run the model of that run.
+
+exit status: 0 where all pictures were read, 3 where there are answers but a
+picture could not be read, 1 or 2 where there are none."""
+SOME_UNREAD = 3
+
+
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Adds the command's own options."""
+    parser.description, parser.epilog = DESCRIPTION, EXAMPLES
     parser.add_argument("files", nargs="+", metavar="PICTURE", help="a file, or a folder of files at any depth")
+    add_home(parser)
     asked = parser.add_mutually_exclusive_group()
-    asked.add_argument("--classes", default="", help="of which classes (default: those of the last champion)")
-    asked.add_argument(
-        "--run", metavar="RUN", help="ask that run's final model (its setting final_models), or without one its best"
-    )
-    parser.add_argument("--top", type=int, default=5, help="so many classes of each picture (default: 5)")
+    asked.add_argument("--classes", default="", help="the champion of these classes (default: the last champion)")
+    add_run(asked, "--run", help="the final model of that run (its setting final_models), else its best model")
+    parser.add_argument("--top", type=int, default=5, metavar="N", help="name N classes of each picture (default: 5)")
     parser.add_argument("--json", action="store_true", help="print a line of JSON per picture instead of a table")
     parser.add_argument("--csv", metavar="FILE", help="write a table of all answers there ('-': print it)")
+    parser.add_argument(
+        "--sheet",
+        metavar="FILE",
+        help="write thumbnails with their answers there, the doubtful first; the name ends with .png or .html",
+    )
     parser.set_defaults(command=predict)
 
 
 def predict(options: argparse.Namespace) -> int:
-    """Prints or writes the answers; returns 1 where a picture has none."""
-    from rich.progress import track
+    """Prints or writes the answers; returns 3 where a picture has none."""
+    from imagenet_tasks.store.local_disk import room_for
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sheet = check_output(options.sheet, "--sheet", ".png", ".html") if options.sheet else None
+    store = open_home(options)
+    network = _runs_network(store, options.run) if options.run else _champions_network(store, options.classes)
+    files, others = files_of(options.files)
+    if others:
+        sys.stderr.write(f"Files passed over, whose names are not those of pictures: {others}\n")
+    if not files:
+        raise ConfigError(f"{', '.join(options.files)}: expected pictures, found none")
+    sys.stderr.write(f"Asking {network.called}\n")
+    if network.calibration and network.calibration.false_alarms is not None:
+        alarms = f"{100 * network.calibration.false_alarms:.1f} %"
+        sys.stderr.write(f"It also calls {alarms} of the test pictures of its own classes {UNLIKE!r}\n")
+    with _opened(options.csv) as file:  # before the work: it may not be writable
+        answers = _ask(network, files, top=options.top)
+        if file:
+            _write_csv(file, answers, min(options.top, len(network.classes)))
+    if sheet:
+        from imagenet_tasks.commands.sheet import make_sheet
+
+        content = make_sheet(sheet.suffix.lower(), answers, called=network.called, unlike=UNLIKE)
+        with room_for(len(content), sheet.parent, "--sheet"):
+            sheet.write_bytes(content)
+        sys.stderr.write(f"Sheet: {sheet}\n")
+    if options.json:
+        sys.stdout.writelines(json.dumps(answer) + "\n" for answer in answers)
+    elif not options.csv and not sheet:
+        _print_table(answers)
+    unread = sum(bool(answer["reason"]) for answer in answers)
+    if unread:
+        sys.stderr.write(f"Pictures that could not be read: {unread} of {len(answers)}\n")
+    return SOME_UNREAD if unread else 0
+
+
+def _ask(network: "Network", files: Sequence[str], *, top: int) -> list[Answer]:
+    """Returns the answers; a terminal shows how far they are."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from imagenet_tasks.commands.terminal import without_noise
     from imagenet_tasks.tasks.child import NOISE
 
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    store = Store(options.home)
-    network = _runs_network(store, options.run) if options.run else _champions_network(store, options.classes)
-    files, others = files_of(options.files)
-    sys.stderr.write(f"Asks {network.called}\n")
-    if network.calibration and network.calibration.false_alarms is not None:
-        alarms = f"{100 * network.calibration.false_alarms:.1f} %"
-        sys.stderr.write(f"Says {UNLIKE!r} of {alarms} of the test pictures of its own classes, too\n")
-    if others:
-        sys.stderr.write(f"Passed over, by their names no pictures: {others} files\n")
-    table = _opened(options.csv) if options.csv else contextlib.nullcontext()  # before the work: it may not be writable
-    with table as file, without_noise(NOISE) as output:  # Keras takes its time: whatever can fail without it has
-        from rich.console import Console
-
-        from imagenet_tasks.train import load_keras
-
-        load_keras()
-        from imagenet_tasks.train.predict import predict as answers_of
-
-        found = answers_of(network, files, top=options.top)
+    answers = []
+    with without_noise(NOISE) as output:
         console = Console(file=output)
-        answers = list(track(found, "pictures", len(files), console=console, disable=not console.is_terminal))
-        if file:
-            _write_csv(file, answers, min(options.top, len(network.classes)))
-    if options.json:
-        sys.stdout.writelines(json.dumps(answer) + "\n" for answer in answers)
-    elif not options.csv:
-        _print_table(answers)
-    without = sum(bool(answer["reason"]) for answer in answers)
-    if without:
-        sys.stderr.write(f"Could not be used: {without} of {len(answers)} pictures\n")
-    return int(without > 0)
+        with Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+            console=console, disable=not console.is_terminal,
+        ) as bars:  # fmt: skip
+            bar = bars.add_task("loading the network", total=None)
+            from imagenet_tasks.train import load_keras  # it takes its time: whatever can fail without it has
+
+            load_keras()
+            from imagenet_tasks.train.predict import predict as answers_of
+
+            for answer in answers_of(network, files, top=top):
+                answers.append(answer)
+                bars.update(bar, description="pictures", completed=len(answers), total=len(files))
+    return answers
 
 
 def files_of(named: Sequence[str]) -> tuple[list[str], int]:
@@ -114,39 +158,28 @@ def _champions_network(store: Store, classes: str) -> "Network":
     return of_champion(store, choose_champion(store, [name.strip() for name in classes.split(",") if name.strip()]))
 
 
-def _runs_network(store: Store, run_id: str) -> "Network":
+def _runs_network(store: Store, name: str) -> "Network":
     """Returns the network of a run, named by its id or folder: the final model's, else the best on validation."""
     from imagenet_tasks.train.networks import of_final_model, of_trained
 
-    for dag_id in store.names("runs"):
-        try:
-            runs = (Run(store, dag_id, run_id), Run(store, dag_id, run_id, run_key=run_id))
-            there = store.names(f"runs/{dag_id}")
-        except (ConfigError, NotADirectoryError):  # what no run wrote
-            continue
-        run = next((run for run in runs if run.run_key in there), None)
-        if run is None:
-            continue
-        if made := run.result_of("build_final_model"):
-            return of_final_model(store, FinalModel.from_dict(made), run.config.classes)
-        measured = (run.result_of(task_id(task, number)) for task, number in EVALUATIONS)
-        evaluations = (Evaluation.from_dict(result) for result in measured if result)
-        if best := best_trial(Metrics.read(store, evaluation.folder) for evaluation in evaluations):
-            return of_trained(store, best.trained)
-        raise ArtifactError(
-            f"{store.path(run.folder)}: this run has no model that was measured on validation pictures. Run it to its "
-            "end, or without --run ask the champion."
-        )
+    run = find_run(store, name)
+    if made := run.result_of("build_final_model"):
+        return of_final_model(store, FinalModel.from_dict(made), run.config.classes)
+    measured = (run.result_of(task_id(task, number)) for task, number in EVALUATIONS)
+    evaluations = (Evaluation.from_dict(result) for result in measured if result)
+    if best := best_trial(Metrics.read(store, evaluation.folder) for evaluation in evaluations):
+        return of_trained(store, best.trained)
     raise ArtifactError(
-        f"{store.path('runs')}: there is no run {run_id!r}. Its report names it, and so does its folder."
+        f"{store.path(run.folder)}: this run has no model that was measured on validation pictures. Run it to its "
+        "end, or without --run ask the champion."
     )
 
 
-def _opened(path: str) -> contextlib.AbstractContextManager[TextIO]:
-    """Opens a table to write; '-' is standard output."""
-    if path == "-":
-        return contextlib.nullcontext(sys.stdout)
-    return Path(path).open("w", encoding="utf-8", errors="backslashreplace", newline="")
+def _opened(path: str | None) -> contextlib.AbstractContextManager[TextIO | None]:
+    """Opens a table to write, if there is to be one; '-' is standard output."""
+    if path in (None, "-"):
+        return contextlib.nullcontext(sys.stdout if path else None)
+    return check_output(path, "--csv").open("w", encoding="utf-8", errors="backslashreplace", newline="")
 
 
 def _write_csv(file: TextIO, answers: Iterable[Answer], most: int) -> None:

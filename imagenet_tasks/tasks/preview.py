@@ -10,7 +10,7 @@ from imagenet_tasks.store.storage import Store, fingerprint
 from imagenet_tasks.tasks.common import LOG
 from imagenet_tasks.tasks.pictures import download_class, plan_run
 from imagenet_tasks.workflow.progress import Listener
-from imagenet_tasks.workflow.run import Run
+from imagenet_tasks.workflow.run import PREVIEW, Run
 
 MOST_CLASSES = 6
 PICTURES = 10  # of each class, so that some are left that are not held out
@@ -50,7 +50,7 @@ def preview(store: Store, profile: str, overrides: Mapping[str, Any], *, listene
     from imagenet_tasks.preprocess.split import side_of
 
     overrides = preview_overrides(overrides)
-    run = Run(store, "preview", fingerprint(profile=profile, overrides=overrides))
+    run = Run(store, PREVIEW, fingerprint(profile=profile, overrides=overrides))
     plan_run(run, profile, overrides)
     config = run.config
     names = {c.class_id: c.name for c in config.classes}

@@ -12,6 +12,8 @@ from imagenet_tasks.errors import ArtifactError, ConfigError, without_secrets
 from imagenet_tasks.settings.config import RunConfig, from_json, to_json
 from imagenet_tasks.store.storage import Store, safe_key
 
+PREVIEW = "preview"  # in place of a workflow's id: no run of one
+
 
 class Run:
     """The folder of one run of the workflow.

@@ -34,7 +34,8 @@ def command(*arguments, **environment) -> subprocess.CompletedProcess:
 
 def test_what_only_some_commands_need_is_not_imported_by_all():
     """Each training's process starts so, too."""
-    code = "import imagenet_tasks.commands.main, sys; print({'numpy', 'rich', 'scipy', 'keras'} & set(sys.modules))"
+    heavy = "{'numpy', 'rich', 'scipy', 'keras', 'pydantic', 'fsspec'}"
+    code = f"import imagenet_tasks.commands.main, sys; print({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("set()\n", "")
 
@@ -43,6 +44,15 @@ def test_config_prints_the_effective_settings_as_json():
     done = command("config", "--profile", "seed", "--set", "epochs=3", "--set", "classes=cobra,cow")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == to_json(make_config("seed", {"epochs": 3, "classes": "cobra,cow"})) + "\n"
+
+
+def test_whoever_reads_the_output_may_stop_early():
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    arguments = [sys.executable, "-m", "imagenet_tasks", "config"]
+    done = subprocess.run(arguments, cwd=REPOSITORY, stdout=write_end, stderr=subprocess.PIPE)
+    os.close(write_end)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_settings_of_another_run_are_read_from_a_file_and_changed_by_the_other_options(tmp_path):
@@ -308,7 +318,7 @@ def test_predict_says_what_the_champion_takes_pictures_for_and_why_not(first, ho
     files = [str(picture), str(tmp_path / "page.jpg"), str(tmp_path / "absent.jpg")]
     done = command("predict", "--home", str(home), "--top", "2", "--json", *files)
     good, *bad = (json.loads(line) for line in done.stdout.splitlines())
-    assert (done.returncode, good["reason"], len(good["top"])) == (1, None, 2)
+    assert (done.returncode, good["reason"], len(good["top"])) == (3, None, 2)
     assert all(answer["reason"] and not answer["top"] for answer in bad)
     table = command("predict", "--home", str(home), str(picture))
     assert table.returncode == 0 and good["top"][0]["name"] in table.stdout
@@ -323,10 +333,12 @@ def test_predict_reads_a_folder_at_any_depth_into_a_table_and_says_what_it_could
     (tmp_path / "in" / "notes.txt").write_text("x")
     (tmp_path / "in" / ".hidden").mkdir()
     (tmp_path / "in" / ".hidden" / "1.jpg").write_text("x")
-    done = command("predict", "--home", str(home), "--top", "1", "--csv", str(tmp_path / "a.csv"), str(tmp_path / "in"))
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "Passed over, by their names no pictures: 1 files" in done.stderr
-    assert "Could not be used: 1 of 4 pictures" in done.stderr
+    written = ["--csv", str(tmp_path / "a.csv"), "--sheet", str(tmp_path / "a.html")]
+    done = command("predict", "--home", str(home), "--top", "1", *written, str(tmp_path / "in"))
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "Files passed over, whose names are not those of pictures: 1\n" in done.stderr
+    assert "Pictures that could not be read: 1 of 4\n" in done.stderr
+    assert (tmp_path / "a.html").read_text().count("<figure") == 3
     with (tmp_path / "a.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [Path(row["file"]).name for row in rows] == ["0.jpg", "broken.png", "1.jpg", "2.jpg"]
@@ -334,9 +346,24 @@ def test_predict_reads_a_folder_at_any_depth_into_a_table_and_says_what_it_could
     assert all(0.5 < float(row["probability_1"]) <= 1 and row["name_1"] for row in rows if not row["reason"])
 
 
-def test_predict_says_before_the_work_that_a_table_cannot_be_written(first, home, tmp_path):
-    done = command("predict", "--home", str(home), "--csv", str(tmp_path / "nowhere" / "a.csv"), str(home / "images"))
-    assert (done.returncode, done.stdout) == (1, "") and "nowhere" in done.stderr and "Traceback" not in done.stderr
+@pytest.mark.parametrize(
+    ("option", "name", "said"),
+    [
+        ("--csv", "nowhere/a.csv", "there is no folder"),
+        ("--csv", "", "this is a folder"),
+        ("--sheet", "nowhere/a.png", "there is no folder"),
+        ("--sheet", "a.jpg", "expected a name that ends with .png or .html"),
+    ],
+)
+def test_predict_says_before_the_work_that_a_file_cannot_be_written(first, home, tmp_path, option, name, said):
+    done = command("predict", "--home", str(home), option, str(tmp_path / name), str(home / "images"))
+    assert (done.returncode, done.stdout) == (2, "") and f"error: {option} {tmp_path / name}: {said}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_predict_without_any_picture_says_so(first, home, tmp_path):
+    done = command("predict", "--home", str(home), str(tmp_path))
+    assert (done.returncode, done.stdout) == (2, "") and f"error: {tmp_path}: expected pictures" in done.stderr
 
 
 def test_predict_says_that_a_run_has_no_final_model_or_that_there_is_no_such_run(first, home, tmp_path):
