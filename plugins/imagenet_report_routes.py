@@ -17,7 +17,6 @@ import json
 import re
 import time
 from collections.abc import Callable
-from functools import cache
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 from urllib.parse import quote
@@ -30,7 +29,6 @@ from imagenet_tasks.workflow.run import Run
 
 if TYPE_CHECKING:
     from fastapi import Response
-    from jinja2 import Environment
 
     from imagenet_tasks.artifacts.report import Report
 
@@ -329,21 +327,7 @@ def respond(content: bytes, media_type: str, status: int = 200, headers: dict[st
 
 def render(name: str, **values: Any) -> bytes:
     """Returns a page made from a template; all values are escaped."""
-    page: str = _templates().get_template(name).render(now_s=time.time(), **values)
+    from imagenet_tasks.pages.wording import templates
+
+    page: str = templates().get_template(name).render(now_s=time.time(), **values)
     return page.encode(errors="replace")
-
-
-@cache
-def _templates() -> "Environment":
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    from imagenet_tasks.pages.wording import FILTERS
-    from imagenet_tasks.wording import HOW_TO_SHARE
-
-    environment = Environment(
-        loader=PackageLoader("imagenet_tasks.pages"),
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters |= FILTERS
-    environment.globals["how_to_share"] = HOW_TO_SHARE
-    return environment

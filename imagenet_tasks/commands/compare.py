@@ -43,7 +43,7 @@ def compare(options: argparse.Namespace) -> int:
     if first.folder == second.folder:
         raise ConfigError(f"{options.b}: expected two different runs, received the same one twice")
     a, b = _figures(first), _figures(second)
-    _print(a, b, compared(a, b))
+    _print(a, b, compared(store, a, b))
     return 0
 
 
@@ -77,27 +77,29 @@ def _print(a: "Report", b: "Report", found: "Comparison") -> None:
         table.add_row(*(Text(_shortened(text)) for text in row))
     console.print(table if found.settings else "The settings are the same.\n")
 
+    if found.same_model:
+        return
     numbers = (Column(name, justify="right", no_wrap=True) for name in ("A", "B", "B minus A", "95 % interval"))
     table = Table("recall on test", *numbers, box=box.SIMPLE_HEAD)
     for c in found.classes:
         style = "bold" if c.shown else ""
         table.add_row(Text(c.name), percent(c.a), percent(c.b), points(c.change), span(c.interval), style=style)
     console.print(table)
-    console.print("In bold: the interval of that class excludes no change.")
+    paired = found.paired
+    bold = "changed" if paired and paired.seeds > 1 else "the interval of that one class excludes no change"
+    console.print(f"In bold: {bold}.")
+    if paired:
+        flips = f"{paired.to_wrong.count} to wrong, {paired.to_right.count} to right"
+        console.print(f"Test pictures that flipped from A to B, of {paired.pictures}: {flips}.", highlight=False)
 
 
 def _said(found: "Comparison") -> str:
-    from imagenet_tasks.wording import points, span
+    """Returns what the page says of the difference, as text."""
+    from markupsafe import Markup
 
-    d = found.accuracy
-    if not found.same_classes:
-        return "The runs have other classes: their accuracies answer different questions, so no difference is given."
-    if not found.same_split:
-        return "The runs split their pictures by other settings, so no difference is given."
-    if d.change is None:
-        return "No difference can be given: a run has no test pictures."
-    said = "more than chance" if d.shown else "no difference shown"
-    return f"B minus A: {points(d.change)} points on test, 95 % interval {span(d.interval)}: {said}."
+    from imagenet_tasks.pages.wording import templates
+
+    return Markup(templates().get_template("difference.html").render(found=found)).striptags()  # noqa: S704 - escaped
 
 
 def _shortened(text: str) -> str:

@@ -3,11 +3,27 @@
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from imagenet_tasks.wording import DASH, between, duration, interval, looked_at, number, percent, points, size, span
+from imagenet_tasks.wording import (
+    DASH,
+    HOW_TO_SHARE,
+    between,
+    duration,
+    interval,
+    looked_at,
+    number,
+    percent,
+    points,
+    size,
+    span,
+)
 from imagenet_tasks.workflow.progress import rate
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 # What helps after an error, by its type; the message itself says what was expected and received.
 ADVICE = {
@@ -75,3 +91,17 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "failure": failure, "interval": interval, "looked_at": looked_at, "number": number, "percent": percent,
     "points": points, "rate": rate, "segment": _segment, "size": size, "span": span,
 }  # fmt: skip
+
+
+@cache
+def templates() -> "Environment":
+    """Returns the pages' templates, in which all values are escaped."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("imagenet_tasks.pages"),
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters |= FILTERS
+    environment.globals["how_to_share"] = HOW_TO_SHARE
+    return environment
