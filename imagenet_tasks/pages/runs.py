@@ -252,11 +252,11 @@ def drift_chart(rows: Sequence[RunRow]) -> Chart | None:
         lines += [
             Line(
                 name="its test pictures, in the same mix of classes", style="manual", dots=True, places=at,
-                shares=[drift.test_accuracy or 0.0 for _, drift in mine], titles=titles,
+                values=[drift.test_accuracy or 0.0 for _, drift in mine], titles=titles,
             ),
             Line(
                 name="pictures that are new to it", style="scheduled", dots=True, places=at,
-                shares=[drift.accuracy or 0.0 for _, drift in mine], bounds=[drift.interval for _, drift in mine],
+                values=[drift.accuracy or 0.0 for _, drift in mine], bounds=[drift.interval for _, drift in mine],
                 titles=titles,
             ),
         ]  # fmt: skip
