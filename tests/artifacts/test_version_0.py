@@ -94,7 +94,7 @@ def test_the_run_is_shown_with_all_its_tasks_and_compared(run):
     view = view_run(run, "success")
     assert (view.damaged, view.failed) == ((), ()) and view.decision
     assert {"plan_run", "train_baseline", "round_2.train_augmented", "write_report"} <= {g.task for g in view.groups}
-    found = compare(read_figures(run), read_figures(run))
+    found = compare(run.store, read_figures(run), read_figures(run))
     assert (found.accuracy.change, found.same_split, found.settings) == (0, True, ())
     assert len(found.curves.lines) == 4
 
