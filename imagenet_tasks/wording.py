@@ -108,7 +108,8 @@ def outcome(report: dict[str, Any]) -> str:
     if (control := report.get("test_control")) is not None:
         figures += f" (trained longer: {100 * control:.1f} %)"
     tried = report["branch"] == "augment"
-    return f"{figures} on test: {report['verdict'] if tried else 'goal met, no repair tried'}"
+    why = "no repair wanted" if report.get("below_goal") else "goal met, no repair tried"
+    return f"{figures} on test: {report['verdict'] if tried else why}"
 
 
 def markdown(text: str) -> str:

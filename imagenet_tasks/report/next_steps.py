@@ -68,7 +68,7 @@ def _steps(figures: dict[str, Any], config: RunConfig) -> Iterator[Step]:
             {"rounds": train.rounds + 1},
         )
     yield from _of_the_test(verdict, config)
-    if verdict["word"] == "not tried" and (reached := verdict["validation"]["before"]) is not None:
+    if verdict["word"] == "not tried" and (reached := verdict["validation"]["before"] or 0.0) >= verdict["goal"]:
         goal = min(0.99, round(reached + GOAL_ABOVE, 2))
         if goal > reached:
             yield _step(

@@ -60,7 +60,8 @@ def write_report(inputs: ReportInputs) -> dict[str, Any]:
     validation, test = verdict["validation"], verdict["test"]
     judged = verdict["gain"] or test
     return {
-        "profile": inputs.config.profile, "branch": "augment" if kept else "report", "verdict": verdict["word"],
+        "profile": inputs.config.profile, "branch": "augment" if kept else "report",
+        "below_goal": inputs.decision.below, "verdict": verdict["word"],
         "headline": verdict["headline"], "validation_before": validation["before"],
         "validation_after": validation["after"], "test_before": test["before"], "test_after": test["after"],
         "chosen": [c.class_id for c in kept.plan.targeted] if kept else [], "rounds": len(inputs.rounds),

@@ -18,7 +18,7 @@ VERDICTS = {
     "no difference shown": "No difference shown",
     "not enough to tell": "One training each: not enough to tell",
     "nothing helped": "No repair helped",
-    "not tried": "No repair was needed",
+    "not tried": "No repair was tried",
 }
 
 ARM_GLOSSES = {
@@ -127,8 +127,8 @@ def headline(verdict: dict[str, Any]) -> str:
     if verdict["word"] == "not tried":
         return _plain(
             f"Test accuracy {percent(test['before'])}{_within(test['before_interval'], mean)}; validation "
-            f"{percent(verdict['validation']['before'])} meets the goal of {goal(verdict['goal'])}: no repair tried"
-            f"{end}"
+            f"{percent(verdict['validation']['before'])} {'is below' if _declined(verdict) else 'meets'} the goal of "
+            f"{goal(verdict['goal'])}: {'a person wanted no repair' if _declined(verdict) else 'no repair tried'}{end}"
         )
     if verdict["word"] == "nothing helped":
         return _plain(
@@ -162,11 +162,22 @@ def left_out(classes: list[dict[str, Any]], total: int) -> str:
     return f"{len(classes)} of {total} classes {were} left out: {', '.join(said + more)}"
 
 
+def _declined(verdict: dict[str, Any]) -> bool:
+    """Tells whether no repair was tried although the goal was not met: a person did not want one."""
+    accuracy = verdict["validation"]["before"]
+    return verdict["word"] == "not tried" and accuracy is not None and accuracy < verdict["goal"]
+
+
 def sentence(verdict: dict[str, Any]) -> str:
     """Returns the verdict as one sentence for a reader who reads nothing else."""
     test, word = verdict["test"], verdict["word"]
     if word == "not tried":
         met = percent(verdict["validation"]["before"])
+        if _declined(verdict):
+            return (
+                f"The baseline is below the goal: its validation accuracy is {met}, the goal is "
+                f"{goal(verdict['goal'])}. Who was asked before the repair answered that none is to be tried."
+            )
         return (
             f"The baseline already met the goal: its validation accuracy is {met}, the goal "
             f"is {goal(verdict['goal'])}. No class was repaired, and there is no second model to compare."

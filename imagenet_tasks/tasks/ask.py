@@ -34,7 +34,7 @@ def ask_before_repair(run: Run, *, round_number: int = 1, may_ask: bool = False)
             return None
         question = _question(run, round_number) | {"minutes": minutes}
         record["result"] = question
-    run.write_record(record | {"state": "running"})
+    run.write_record(record | {"state": "running", "seconds": None})
     log.info("Asked for %s: %s", duration(60 * minutes), question["subject"])
     return question
 
@@ -89,7 +89,7 @@ def _question(run: Run, round_number: int) -> Json:
     ]
     added = {arm: sum(c.pictures_to_add for c in plan.chosen if arm in c.arms) for arm in arms}
     time_of_arm = f"about {duration(each_s * seeds)}" if each_s else "not known"
-    repairs = [f"| `{arm}` | {ARM_GLOSSES[arm]} | {added[arm]} | {seeds} | {time_of_arm} |" for arm in arms]
+    repairs = [f"| **{arm}** | {ARM_GLOSSES[arm]} | {added[arm]} | {seeds} | {time_of_arm} |" for arm in arms]
     reached, goal = percent(measured.validation_accuracy), percent(config.evaluate.accuracy_goal, 0)
     until = moment(time.time() + 60 * config.evaluate.ask_before_repair_minutes)
     lines = [
@@ -98,8 +98,8 @@ def _question(run: Run, round_number: int) -> Json:
         "", "| class | right on validation | 95 % interval | taken for |", "|---|---|---|---|", *rows,
         "", f"It costs {trainings}{whole}:",
         "", "| repair | what it does | pictures to add | trainings | time |", "|---|---|---|---|---|", *repairs,
-        "", f"`{CONTROL}` is the control that the others must beat, and is always trained. Take others away, or answer "
-        f"that no repair is to be tried. Without an answer by {until}, all are tried.",
+        "", f"**{CONTROL}** is the control that the others must beat, and is always trained. Take others away, or "
+        f"answer that no repair is to be tried. Without an answer by {until}, all are tried.",
     ]  # fmt: skip
     again = f", repair {round_number}" if round_number > 1 else ""
     subject = f"{reached} on validation, goal {goal}: repair {plural(len(classes), 'class', 'classes')}{again}?"

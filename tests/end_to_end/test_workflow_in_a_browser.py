@@ -142,7 +142,7 @@ def test_the_live_page_moves_by_itself_and_becomes_the_report(started_in_the_for
     assert all("In progress" in text for text in texts[:-1])
     assert any(re.search(r"train_baseline\n.*running", text, re.DOTALL) for text in texts), texts
     assert curves >= 2  # of training and validation
-    assert "No repair was needed" in texts[-1]
+    assert "No repair was tried" in texts[-1]
 
 
 def test_the_report_opens_in_its_tab_with_its_verdict(tab: Any, tabs: Any, run: Run) -> None:

@@ -74,6 +74,12 @@ def test_a_run_at_the_goal_says_that_no_repair_was_tried(airflow: Airflow) -> No
     assert airflow.says("on_dag_run_success") == "63.1 % on test: goal met, no repair tried"
 
 
+def test_a_run_whose_repair_a_person_did_not_want_says_so(airflow: Airflow) -> None:
+    report = REPORT | {"branch": "report", "verdict": "not tried", "test_after": None, "below_goal": True}
+    airflow.has_task("write_report", "success", return_value=report)
+    assert airflow.says("on_dag_run_success") == "31.0 % on test: no repair wanted"
+
+
 def test_a_run_that_works_links_to_its_report_tab_below_airflows_own_base(airflow: Airflow) -> None:
     address = f"dags/{DAG_ID}/runs/{quote(RUN_ID, safe='')}/plugin/imagenet-report"
     assert airflow.says("on_dag_run_running") == f"[How far this run is]({address})"

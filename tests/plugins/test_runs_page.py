@@ -51,7 +51,7 @@ def test_each_run_is_listed_with_what_it_came_to_the_newest_first(viewer, two_ru
     assert first[3:] == [
         "helped+1.0 to +8.0 points", "47.2 %", "51.7 %", "repair", "sample", "20", "2 min 05 s", "A GPUbfloat16",
     ]  # fmt: skip
-    assert second[3:7] == ["not tried", "47.2 %", "–", "goal met"]
+    assert second[3:7] == ["not tried", "47.2 %", "–", "no repair"]
 
 
 def test_with_several_seeds_both_intervals_are_said(viewer, two_runs):

@@ -10,6 +10,7 @@ from fakes.records import write_training
 from imagenet_tasks.artifacts.decision import Decision
 from imagenet_tasks.artifacts.references import AugmentationPlan, Dataset, Evaluation, Trial
 from imagenet_tasks.evaluate.stage import evaluate_baseline
+from imagenet_tasks.report.wording import headline, sentence
 from imagenet_tasks.settings.profiles import make_config
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.tasks import models, repair
@@ -61,8 +62,8 @@ def test_the_question_says_what_is_done_what_it_costs_and_until_when(asking: Run
     assert "goal 90" in question["subject"] and "repair 2" in question["subject"]
     plain = question["body"].replace("\u00a0", " ")
     assert "It costs 6 trainings" in plain and "UTC, all are tried" in plain
-    assert "| `collect` | new pictures of the chosen classes | 14 | 2 |" in plain
-    assert "| `longer` | nothing more added, the control | 0 | 2 |" in plain
+    assert "| **collect** | new pictures of the chosen classes | 14 | 2 |" in plain
+    assert "| **longer** | nothing more added, the control | 0 | 2 |" in plain
 
 
 def test_while_it_waits_the_task_is_at_work_in_the_runs_records(asking: Run) -> None:
@@ -121,3 +122,15 @@ def test_a_training_is_said_to_take_what_the_repaired_model_took_for_as_many_pic
         write_training(folder, timed.trial, epochs=2, train_seconds=40.0, epoch_pictures=20)  # 1 s a picture
     plan = plan.model_copy(update={"before": (timed,)})
     assert _training_s(run.store, run.config, plan, dataset) == 4 * (dataset.training_pictures + 14)
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "said"), [(0.4, "is below the goal of 90 %: a person wanted"), (0.9, "meets the")]
+)
+def test_the_headline_says_whether_the_goal_was_met_where_no_repair_was_tried(accuracy: float, said: str) -> None:
+    verdict = {
+        "word": "not tried", "validation": {"before": accuracy}, "goal": 0.9, "seeds": [0], "test_steers": False,
+        "left_out": "", "test": {"before": 0.5, "before_interval": (0.4, 0.6), "difference": None},
+    }  # fmt: skip
+    assert said in headline(verdict)
+    assert ("already met the goal" in sentence(verdict)) == (accuracy >= 0.9)
