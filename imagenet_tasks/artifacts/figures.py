@@ -99,9 +99,19 @@ class Metrics(JsonArtifact):
     groups: tuple[SeedGroup, ...]
 
 
-def best_trial(rounds: Iterable[Metrics]) -> MeasuredTrial | None:
-    """Returns the best training of several rounds on validation, the first of equals; None where none was measured."""
-    measured = [t for metrics in rounds for t in metrics.trials if t.validation_accuracy is not None]
+def best_trial(rounds: Iterable[Metrics], arm: str = "") -> MeasuredTrial | None:
+    """Returns the best training of several rounds on validation, the first of equals; None where none was measured.
+
+    Args:
+        rounds: what was measured in each.
+        arm: of which the trainings are; '' for all.
+    """
+    measured = [
+        t
+        for metrics in rounds
+        for t in metrics.trials
+        if t.validation_accuracy is not None and arm in ("", t.trial.arm)
+    ]
     return max(measured, key=lambda t: t.validation_accuracy or 0.0, default=None)
 
 

@@ -8,7 +8,7 @@ from imagenet_tasks.artifacts.decision import Decision
 from imagenet_tasks.artifacts.drift import Drift
 from imagenet_tasks.artifacts.figures import BySeed, Comparison, Count, Interval, RepairedClasses, Share, Word
 from imagenet_tasks.artifacts.final import FinalModel
-from imagenet_tasks.artifacts.json_file import JsonArtifact
+from imagenet_tasks.artifacts.json_file import JsonArtifact, Mark
 from imagenet_tasks.artifacts.quality import Disputed, Suspects
 from imagenet_tasks.artifacts.references import ChosenClass
 from imagenet_tasks.artifacts.report_pictures import Data
@@ -131,17 +131,21 @@ class NextStep(JsonArtifact):
 class UsableModel(JsonArtifact):
     """The model to use: the final model, else the best on validation of all that the run trained.
 
-    `called` is what people call it, `file` its network's key in the store and `path` where that is, `command` what
-    predicts with it. `champion` tells whether it is its classes' champion, and `why` why not, '' where it is.
+    Where the repair that is that hurt on test, it is the best of those that were trained longer (`repair_hurt`).
+    `called` is what people call it, `model` its fingerprint ('' of the final model), `file` its network's key in the
+    store and `path` where that is, `command` what predicts with it. `champion` tells whether it, or a part of the final
+    model, is its classes' champion, and `why` why not, '' where it is.
     """
 
     called: str
+    model: Mark
     file: str
     path: str
     command: str
     champion: bool
     champion_run: str = Field(default="", description="the run that made the champion, where it is another")
     why: str
+    repair_hurt: bool = False
 
 
 class TaskGroup(JsonArtifact):

@@ -25,6 +25,7 @@ from imagenet_tasks.workflow.graph import BASELINE_EVALUATION, REPAIR_EVALUATION
 
 if TYPE_CHECKING:
     from imagenet_tasks.train.networks import Network
+    from imagenet_tasks.workflow.run import Run
 
 Answer = dict[str, Any]
 UNLIKE = "unlike the pictures of its classes"
@@ -159,20 +160,35 @@ def _champions_network(store: Store, classes: str) -> "Network":
 
 
 def _runs_network(store: Store, name: str) -> "Network":
-    """Returns the network of a run, named by its id or folder: the final model's, else the best on validation."""
+    """Returns the network of a run, named by its id or folder: of the model that its report says to use.
+
+    Where it has no report, that is the final model, else the best on validation.
+    """
     from imagenet_tasks.train.networks import of_final_model, of_trained
 
     run = find_run(store, name)
-    if made := run.result_of("build_final_model"):
+    named = _model_to_use(run)
+    if (made := run.result_of("build_final_model")) and not named:
         return of_final_model(store, FinalModel.from_dict(made), run.config.classes)
     measured = (run.result_of(task_id(task, number)) for task, number in EVALUATIONS)
-    evaluations = (Evaluation.from_dict(result) for result in measured if result)
-    if best := best_trial(Metrics.read(store, evaluation.folder) for evaluation in evaluations):
-        return of_trained(store, best.trained)
+    rounds = [Metrics.read(store, Evaluation.from_dict(result).folder) for result in measured if result]
+    trials = (trial for metrics in rounds for trial in metrics.trials)
+    if found := next((trial for trial in trials if trial.model == named), None) or best_trial(rounds):
+        return of_trained(store, found.trained)
     raise ArtifactError(
         f"{store.path(run.folder)}: this run has no model that was measured on validation pictures. Run it to its "
         "end, or without --run ask the champion."
     )
+
+
+def _model_to_use(run: "Run") -> str:
+    """Returns the fingerprint of the model that a run's report says to use; '' of the final model and without one."""
+    from imagenet_tasks.artifacts.report import Report
+
+    with contextlib.suppress(ArtifactError):
+        use = Report.from_json(run.store.read_bytes(run.key(Report.KEY)), where=run.key(Report.KEY)).use
+        return use.model if use else ""
+    return ""
 
 
 def _opened(path: str | None) -> contextlib.AbstractContextManager[TextIO | None]:
@@ -202,7 +218,9 @@ def _print_table(answers: Iterable[Answer]) -> None:
     table = Table(Column("picture", overflow="fold"), "taken for", Column("", justify="right"), box=box.SIMPLE_HEAD)
     for answer in answers:
         for place, found in enumerate(answer["top"]):
-            table.add_row(Text("" if place else answer["file"]), found["name"], f"{100 * found['probability']:.1f} %")
+            table.add_row(
+                Text("" if place else answer["file"]), Text(found["name"]), f"{100 * found['probability']:.1f} %"
+            )
         if answer["unlike"]:
             table.add_row("", Text(UNLIKE, style="yellow"), "")
         if answer["reason"]:

@@ -77,9 +77,11 @@ class ClassView:
 
 def classes_of_task(run: Run, task: str, map_index: int) -> dict[str, ImageClass]:
     """Returns the classes that a mapped task handles, by the names of their records; {} where none can be told."""
-    config, (records, _) = read_config(run), read_records(run)
     known, number = parse_task_id(task)
-    if config is None or known is None or known.item != "class" or map_index < 0:
+    if known is None or known.item != "class" or map_index < 0:
+        return {}
+    config, (records, _) = read_config(run), read_records(run)
+    if config is None:
         return {}
     if known.makes is COLLECTED:
         groups = _plan(records, task_id("plan_collection", number)).get("groups")

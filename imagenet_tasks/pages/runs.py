@@ -163,7 +163,9 @@ def differing_settings(
 
     What differs between runs of one profile comes before what their profiles explain.
     """
-    configs = [(row, read_config(Run(store, dag_id, row.run_id))) for row in rows]
+    with _reading(store) as pool:
+        read = pool.map(lambda row: read_config(Run(store, dag_id, row.run_id)), rows)
+    configs = list(zip(rows, read, strict=True))
     settings = {row.run_id: json.loads(shared_settings(config)) for row, config in configs if config}
     names = dict.fromkeys(name for held in settings.values() for name in held)
     values = {name: {run_id: setting(held.get(name)) for run_id, held in settings.items()} for name in names}
@@ -179,9 +181,13 @@ def differing_settings(
     return {name: values[name] for name in differing[:MOST_COLUMNS]}, differing[MOST_COLUMNS:]
 
 
+def _reading(store: Store) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1 if store.is_local else 16)  # an object store answers many at once
+
+
 def list_runs(store: Store, dag_id: str, known: Sequence[KnownRun]) -> list[RunRow]:
     """Returns what the runs came to, in the order given."""
-    with ThreadPoolExecutor(1 if store.is_local else 16) as pool:  # an object store answers many at once
+    with _reading(store) as pool:
         return list(pool.map(lambda one: _row(Run(store, dag_id, one.run_id), one), known))
 
 

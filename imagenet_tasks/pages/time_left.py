@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from imagenet_tasks.pages.run_view import RunView, TaskRecord
 from imagenet_tasks.workflow.estimate import REPAIR_TASK, Between, Estimate, PlannedTrainings, spread
-from imagenet_tasks.workflow.graph import BASELINE_EVALUATION, GATE, REPAIR_EVALUATION, parse_task_id
+from imagenet_tasks.workflow.graph import ASK, BASELINE_EVALUATION, GATE, REPAIR_EVALUATION, parse_task_id
 
 ENOUGH = 0.1  # of a task's work, to tell from it how long the rest of it takes
 
@@ -25,7 +25,7 @@ def time_left(view: RunView) -> Left | None:
     if not view.live or expected is None:
         return None
     records = [record for group in view.groups for record in group.records]
-    gates = [r.result.get("branch") for r in records if r.task.endswith(GATE) and isinstance(r.result, dict)]
+    gates = _gates(records)
     decided = gates.count("augment")
     is_open = "report" not in gates and decided < expected.rounds
     later = expected.rounds - decided if is_open else 0
@@ -45,6 +45,17 @@ def time_left(view: RunView) -> Left | None:
     now_s, rest_s = view.remaining_s or 0.0, expected.rest_s[1] if expected.rest_s else 0.0
     least, most = (max(now_s, sum(part[end] for part in known)) for end in (0, 1))
     return Left(seconds=(least, most + rest_s), is_open=is_open)
+
+
+def _gates(records: list[TaskRecord]) -> list[str]:
+    """Returns which way each gate led; where a person was asked, what they answered."""
+    led: dict[int, str] = {}
+    for name in (GATE, ASK):
+        for record in records:
+            task, number = parse_task_id(record.task)
+            if task and task.name == name and isinstance(record.result, dict) and "branch" in record.result:
+                led[number] = record.result["branch"]
+    return list(led.values())
 
 
 def _download(expected: Estimate, records: list[TaskRecord]) -> Between | None:

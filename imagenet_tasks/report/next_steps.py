@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from imagenet_tasks.report.trained import CAPPED, EARLY, LIMITED, TOO_LONG, TOO_SHORT
+from imagenet_tasks.report.wording import goal as said_goal
 from imagenet_tasks.report.wording import percent, plural, points, worth
 from imagenet_tasks.settings.config import RunConfig
 from imagenet_tasks.settings.profiles import shared_settings
@@ -33,6 +34,7 @@ def _step(do: str, why: str, brings: str, settings: dict[str, Any] | None = None
 
 def _steps(figures: dict[str, Any], config: RunConfig) -> Iterator[Step]:
     verdict, train = figures["verdict"], config.train
+    word = verdict["word"]
     if config.download.source == "sample":
         yield _step(
             "Train on your own pictures",
@@ -58,22 +60,23 @@ def _steps(figures: dict[str, Any], config: RunConfig) -> Iterator[Step]:
             f"Look at {plural(len(suspects), 'label')} in doubt",
             "Models that had not seen these pictures are sure of another class.",
             "Correct those that are wrong where the pictures come from. The arm clean trains without all of them.",
-            {} if "clean" in train.arms else {"arms": [*train.arms, "clean"]}, see="labels",
+            {} if "clean" in train.arms or word == "not tried" else {"arms": (*train.arms, "clean")}, see="labels",
         )  # fmt: skip
-    if verdict["word"] == "helped" and not verdict["goal_met_after"] and train.rounds < MAX_ROUNDS:
+    is_last = verdict["kept"] == verdict["rounds"]  # else a later one was tried, and helped no more
+    if word == "helped" and is_last and not verdict["goal_met_after"] and train.rounds < MAX_ROUNDS:
         yield _step(
             "Repair once more",
             f"This repair brought {points(verdict['gain']['difference'])} points, and the goal is not met.",
             "It chooses anew from what this one left, and stops where no repair beats training longer.",
             {"rounds": train.rounds + 1},
         )
-    yield from _of_the_test(verdict, config)
-    if verdict["word"] == "not tried" and (reached := verdict["validation"]["before"] or 0.0) >= verdict["goal"]:
+    yield from _of_the_test(figures, config)
+    if word == "not tried" and (reached := verdict["validation"]["before"] or 0.0) >= verdict["goal"]:
         goal = min(0.99, round(reached + GOAL_ABOVE, 2))
         if goal > reached:
             yield _step(
                 "Set a higher goal",
-                f"Validation met the goal of {percent(verdict['goal'], 0)}, so no repair was tried.",
+                f"Validation met the goal of {said_goal(verdict['goal'])}, so no repair was tried.",
                 "A repair is tried all the same, and the report says whether it helped.", {"accuracy_goal": goal},
             )  # fmt: skip
 
@@ -87,18 +90,27 @@ def _of_training(figures: dict[str, Any], config: RunConfig) -> Iterator[Step]:
         best = training["best_epoch"]
         yield _step(
             "Train for fewer epochs", trained,
-            f"The model is as good in {percent(best / len(history), 0)} of the time.", {names[role]: best},
+            f"It takes {percent(best / len(history), 0)} of the time: the later epochs brought nothing on validation.",
+            {names[role]: best},
         )  # fmt: skip
     if TOO_SHORT in trained:
         shares = [epoch["val_accuracy"] for epoch in history if epoch["val_accuracy"] is not None]
         late = max(shares) - max(shares[: int(EARLY * len(shares))], default=0.0)
-        minutes = config.train.train_minutes
-        capped = trained.startswith(CAPPED) and minutes is not None
-        longer = {names[of]: 2 * each["training"]["epochs"] for of, each in figures["models"].items()}
         yield _step(
             "Train longer", trained, f"The last fifth of its epochs brought {points(late)} points on validation.",
-            {"train_minutes": 2 * minutes} if capped and minutes else longer,
+            _longer(figures, config, {names[of]: each["training"] for of, each in figures["models"].items()}),
         )  # fmt: skip
+
+
+def _longer(figures: dict[str, Any], config: RunConfig, trainings: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Returns the settings that double what trainings were given; `trainings` by the setting of their epochs."""
+    minutes, trained = config.train.train_minutes, list(figures["models"].values())[-1]["trained"]
+    more_minutes = {"train_minutes": min(10_000, 2 * minutes)} if minutes else {}
+    if trained.startswith(CAPPED):
+        return more_minutes
+    if any(training["stopped_early"] for training in trainings.values()):
+        return {"early_stopping_patience": 0} | more_minutes
+    return {name: min(10_000, 2 * training["epochs"]) for name, training in trainings.items()} | more_minutes
 
 
 def _of_pictures(figures: dict[str, Any], config: RunConfig) -> Iterator[Step]:
@@ -127,16 +139,19 @@ def _of_pictures(figures: dict[str, Any], config: RunConfig) -> Iterator[Step]:
             "They do more than a longer training. How much, a run with the setting learning_curve tells by class.",
             more if has_more else {},
         )  # fmt: skip
-        if curve is None and not config.preprocess.test_steers:
-            yield _step(
-                "Ask which classes need pictures", "Trainings on a quarter and a half of the pictures tell.",
-                "It gives a forecast for each class, for about as much time as the baseline took.",
-                {"learning_curve": True, "seeds": max(SEEDS, config.train.seeds)}, see="",
-            )  # fmt: skip
+    verdict = figures["verdict"]
+    is_below = verdict["word"] in ("nothing helped", "hurt") and not verdict["goal_met_after"]
+    if curve is None and not config.preprocess.test_steers and (LIMITED in trained or is_below):
+        yield _step(
+            "Ask which classes need pictures", "Trainings on a quarter and a half of the pictures tell.",
+            "It gives a forecast for each class. Its trainings take about as long as those of the baseline.",
+            {"learning_curve": True, "seeds": max(SEEDS, config.train.seeds)},
+        )  # fmt: skip
 
 
-def _of_the_test(verdict: dict[str, Any], config: RunConfig) -> Iterator[Step]:
+def _of_the_test(figures: dict[str, Any], config: RunConfig) -> Iterator[Step]:
     """Yields how a gain that is too small to be shown could be."""
+    verdict = figures["verdict"]
     gain, seeds = verdict["gain"], len(verdict["seeds"])
     if verdict["word"] != "no difference shown" or not gain or gain["smallest_gain"] is None:
         return
@@ -145,20 +160,22 @@ def _of_the_test(verdict: dict[str, Any], config: RunConfig) -> Iterator[Step]:
     if then is not None and then < 0.9 * now:
         yield _step(
             f"Train from {more} seeds",
-            f"A gain below {100 * now:.1f} points could not be shown with {plural(seeds, 'seed')}.",
-            f"Gains from about {100 * then:.1f} points on would be shown, in twice the training time.", {"seeds": more},
+            f"A gain below {100 * now:.1f} points is mostly not shown with {plural(seeds, 'seed')}.",
+            f"From about {100 * then:.1f} points on it mostly would be, in {more / seeds:.3g} times the training time.",
+            {"seeds": more},
         )  # fmt: skip
-    else:
+        return
+    low, high = (gain["difference"] + (bound - gain["difference"]) / 2**0.5 for bound in gain["interval"])
+    if (then := smallest_gain((low, high), gain["sd"], seeds)) is not None and then < 0.9 * now:
         yield _step(
-            "Test on more pictures",
-            f"A gain below {100 * now:.1f} points could not be shown on so few.",
-            f"With twice as many, gains from about {100 * now / 2**0.5:.1f} points on would be shown.",
-            {"test_share": share} if (share := _larger(config)) else {},
+            "Test on more pictures", f"A gain below {100 * now:.1f} points is mostly not shown on so few.",
+            f"From about {100 * then:.1f} points on it mostly would be, with twice as many.",
+            {} if figures["data"]["split_given"] else _larger_test(config),
         )  # fmt: skip
 
 
-def _larger(config: RunConfig) -> float | None:
-    """Returns twice the test share where enough is left to train on."""
+def _larger_test(config: RunConfig) -> dict[str, Any]:
+    """Returns twice the test share, where enough is left to train on."""
     shares = config.preprocess
     larger = round(2 * shares.test_share, 3)
-    return larger if larger + shares.validation_share <= 0.5 else None
+    return {"test_share": larger} if larger + shares.validation_share <= 0.5 else {}

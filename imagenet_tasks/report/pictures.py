@@ -8,12 +8,12 @@ from PIL import Image
 
 from imagenet_tasks import images
 from imagenet_tasks.artifacts.arrays import SplitRow, open_picture, read_array, read_ids, read_pixels, reading_threads
-from imagenet_tasks.artifacts.references import AddedPictures, ClassArray, Dataset, Selection
+from imagenet_tasks.artifacts.references import AddedPictures, ClassArray, Dataset, DatasetClass, Selection
 from imagenet_tasks.errors import ImagenetTasksError
 from imagenet_tasks.store.storage import Store
 
 Place = tuple[str, int]  # a picture of a dataset: its class id, and its row in the class's array
-MOST_PICTURES = 240  # about 2 kB each: the page stays far below 5 MB with any number of classes
+MOST_PICTURES = 240  # of classes, about 3 kB each; one of each where there are more classes
 MOST_CHANGED_CLASSES = 12
 ORIGINALS = 6
 COPIES = 2
@@ -69,14 +69,16 @@ def augmentation_samples(
 
 def new_samples(store: Store, collected: Sequence[AddedPictures]) -> dict[str, list[Shown]]:
     """Returns a few new pictures of the first chosen classes, by class id."""
-    found: dict[str, list[Shown]] = {}
-    for added in collected[:MOST_CHANGED_CLASSES]:
+
+    def of_class(added: AddedPictures) -> list[Shown]:
         array = added.array
         file_of = _files_by_id(store, array.class_id, added.selection.fingerprint) if added.selection else {}
-        ids = list(read_ids(store, array))[:NEW_PICTURES]
-        shown = _small(store, array, [(row, file_of.get(image_id)) for row, image_id in enumerate(ids)])
-        found[array.class_id] = list(shown.values())
-    return found
+        ids = read_ids(store, array)[:NEW_PICTURES]
+        return list(_small(store, array, [(row, file_of.get(image_id)) for row, image_id in enumerate(ids)]).values())
+
+    shown = collected[:MOST_CHANGED_CLASSES]
+    with ThreadPoolExecutor(reading_threads(store)) as pool:
+        return dict(zip((added.array.class_id for added in shown), pool.map(of_class, shown), strict=True))
 
 
 def addresses(store: Store, dataset: Dataset, places: Iterable[Place]) -> dict[Place, Shown]:
@@ -84,14 +86,16 @@ def addresses(store: Store, dataset: Dataset, places: Iterable[Place]) -> dict[P
     rows_of: dict[str, set[int]] = {}
     for class_id, row in places:
         rows_of.setdefault(class_id, set()).add(row)
-    found: dict[Place, Shown] = {}
-    for member in dataset.classes:
-        if rows := sorted(rows_of.get(member.class_id, ())):
-            files = list(_files_by_id(store, member.class_id, member.selection).values())
-            whole = len(files) == member.array.count
-            shown = _small(store, member.array, [(row, files[row] if whole else None) for row in rows])
-            found |= {(member.class_id, row): one for row, one in shown.items()}
-    return found
+
+    def of_class(member: DatasetClass) -> dict[Place, Shown]:
+        files = list(_files_by_id(store, member.class_id, member.selection).values())
+        whole = len(files) == member.array.count
+        rows = [(row, files[row] if whole else None) for row in sorted(rows_of[member.class_id])]
+        return {(member.class_id, row): one for row, one in _small(store, member.array, rows).items()}
+
+    with ThreadPoolExecutor(reading_threads(store)) as pool:
+        found = pool.map(of_class, [member for member in dataset.classes if member.class_id in rows_of])
+        return {place: one for of_one in found for place, one in of_one.items()}
 
 
 def _files_by_id(store: Store, class_id: str, selection: str) -> dict[str, str]:
@@ -116,8 +120,7 @@ def _small(store: Store, array: ClassArray, rows: Sequence[tuple[int, str | None
         except (ImagenetTasksError, OSError):  # what is gone, or damaged, is told by who needs it
             return None
 
-    with ThreadPoolExecutor(reading_threads(store)) as pool:
-        found = list(pool.map(of_file, [file for _, file in rows]))
+    found = [of_file(file) for _, file in rows]
     if None not in found:
         return {row: one for (row, _), one in zip(rows, found, strict=True) if one}
     pixels = read_pixels(store, array)

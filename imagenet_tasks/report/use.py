@@ -3,15 +3,16 @@
 import shlex
 from typing import Any
 
-from imagenet_tasks.artifacts.figures import Metrics, best_trial
+from imagenet_tasks.artifacts.figures import MeasuredTrial, Metrics, RepairComparison, best_trial
 from imagenet_tasks.report.files import Files
 from imagenet_tasks.report.inputs import ReportInputs
+from imagenet_tasks.settings.training import CONTROL
 
 NETWORK = "model.keras"
 
 
 def collect_use(inputs: ReportInputs, files: Files) -> dict[str, Any] | None:
-    """Returns the model to use, as `report.UsableModel` describes it: `predict --run` asks the same one.
+    """Returns the model to use, as `report.UsableModel` describes it; `predict --run` asks this one.
 
     Returns:
         None where no model was measured on validation pictures of its own.
@@ -20,16 +21,31 @@ def collect_use(inputs: ReportInputs, files: Files) -> dict[str, Any] | None:
     best = best_trial(files.read(evaluation.folder, Metrics) for evaluation in evaluations)
     if best is None:
         return None
-    store, final = inputs.run.store, inputs.final
+    store, final, hurt = inputs.run.store, inputs.final, _without_what_hurt(inputs, files, best)
+    best, final = (hurt, None) if hurt else (best, final)
     folder = final.folder if final else best.trained.folder
     settled = inputs.champion or {}
     champion = settled.get("champion") or {}
-    is_champion = bool(champion) and champion["model"]["fingerprint"] == best.model
+    made_of = {model.fingerprint for model in final.models} if final else {best.model}
+    is_champion = bool(champion) and champion["model"]["fingerprint"] in made_of
+    is_another = bool(champion) and (champion["dag_id"], champion["run_id"]) != (inputs.run.dag_id, inputs.run.run_id)
     words = ["python", "-m", "imagenet_tasks", "predict", "--home", str(store.root), "--run", inputs.run.run_id]
     return {
         "called": f"{len(final.models)} models as one" if final else best.trial.called,
         "file": f"{folder}/{NETWORK}", "path": str(store.path(f"{folder}/{NETWORK}")),
         "command": f"{shlex.join(words)} PICTURES", "champion": is_champion,
-        "champion_run": champion["run_id"] if champion and champion["run_id"] != inputs.run.run_id else "",
-        "why": "" if is_champion else settled.get("why", ""),
+        "model": "" if final else best.model,
+        "champion_run": champion["run_id"] if is_another and champion["dag_id"] == inputs.run.dag_id else "",
+        "why": "" if is_champion else settled.get("why", ""), "repair_hurt": hurt is not None,
     }  # fmt: skip
+
+
+def _without_what_hurt(inputs: ReportInputs, files: Files, best: MeasuredTrial) -> MeasuredTrial | None:
+    """Returns the best of those that were trained longer, where the repair that is the best on validation hurt."""
+    if inputs.kept is None or best.trial.arm != inputs.kept.arm:
+        return None
+    comparison = files.read(inputs.kept.evaluation.folder, RepairComparison)
+    if comparison.control is None or comparison.control.verdict != "hurt":
+        return None
+    measured = files.read(inputs.kept.evaluation.folder, Metrics)
+    return best_trial([measured], arm=CONTROL)

@@ -1,6 +1,5 @@
 """What the report says to do next."""
 
-import json
 from typing import Any
 
 import pytest
@@ -15,19 +14,25 @@ GAIN = {"difference": 0.02, "smallest_gain": 0.08, "interval": [-0.01, 0.05], "s
 
 def figures(
     trained: str = "", *, word: str = "not tried", gain: dict[str, Any] | None = None, seeds: int = 3,
-    listed: int = 100, curve: dict[str, Any] | None = None, suspects: int = 0, goal_met_after: bool = False,
+    listed: int = 100, stopped_early: bool = False, curve: dict[str, Any] | None = None,
+    suspects: int = 0, goal_met_after: bool = False,
     **verdict: Any,
 ) -> dict[str, Any]:  # fmt: skip
     """The figures that the steps follow from."""
     history = [{"val_accuracy": share} for share in (0.1, 0.2, 0.3, 0.4, 0.5)]
-    model = {"trained": trained, "training": {"epochs": 5, "best_epoch": 3}, "history": history}
+    model = {
+        "trained": trained,
+        "training": {"epochs": 5, "best_epoch": 3, "stopped_early": stopped_early},
+        "history": history,
+    }
     return {
         "verdict": {
             "word": word, "gain": gain, "seeds": list(range(seeds)), "left_out": "", "goal": 0.5,
-            "goal_met_after": goal_met_after, "validation": {"before": 0.6}, "test": {"pictures": 400},
+            "goal_met_after": goal_met_after, "rounds": 1, "kept": 1, "validation": {"before": 0.6},
+            "test": {"pictures": 400},
         } | verdict,
         "models": {"before": model} if word == "not tried" else {"before": model, "after": model},
-        "more_pictures": curve, "data": {"totals": {"listed": listed, "asked": 50}},
+        "more_pictures": curve, "data": {"totals": {"listed": listed, "asked": 50}, "split_given": False},
         "suspects": {"suspects": [{}] * suspects} if suspects else None,
     }  # fmt: skip
 
@@ -41,7 +46,7 @@ def curve(*gains: tuple[float, float, float] | None) -> dict[str, Any]:
     return {"added": 100, "classes": rows}
 
 
-BEST = make_config("best", {"location": "pictures", "source": "folder"})
+BEST = make_config("best", {"location": "pictures", "source": "folder", "label_check_folds": 3})
 SHOWN, NOT_SHOWN = (0.06, 0.02, 0.1), (0.02, -0.01, 0.05)
 
 
@@ -52,6 +57,8 @@ SHOWN, NOT_SHOWN = (0.06, 0.02, 0.1), (0.02, -0.01, 0.05)
         (figures("Trained too long: x."), "Train for fewer epochs", {"epochs": 3}),
         (figures("Not trained enough: x."), "Train longer", {"epochs": 10}),
         (figures("Not trained enough: x.", word="hurt"), "Train longer", {"epochs": 10, "retrain_epochs": 10}),
+        (figures("Not trained enough: x.", stopped_early=True), "Train longer", {"early_stopping_patience": 0}),
+        (figures(word="nothing helped"), "Ask which classes need pictures", {"learning_curve": True, "seeds": 3}),
         (figures("Limited by its data: x."), "Get more pictures", {"images_per_class": 1600}),
         (figures("Limited by its data: x.", listed=50), "Get more pictures", {}),
         (figures(curve=curve(SHOWN, NOT_SHOWN)), "Get more pictures of a", {"images_per_class": 900}),
@@ -64,7 +71,11 @@ SHOWN, NOT_SHOWN = (0.06, 0.02, 0.1), (0.02, -0.01, 0.05)
             {"test_share": 0.32},
         ),
         (figures(word="helped", gain=GAIN), "Repair once more", {"rounds": 2}),
-        (figures(suspects=3), "Look at 3\u00a0labels in doubt", {"arms": [*BEST.train.arms, "clean"]}),
+        (
+            figures(suspects=3, word="helped", goal_met_after=True),
+            "Look at 3\u00a0labels in doubt",
+            {"arms": (*BEST.train.arms, "clean")},
+        ),
         (figures(left_out="cow was left out"), "Get pictures of the classes that were left out", {}),
     ],
 )
@@ -72,12 +83,10 @@ def test_each_finding_has_its_step_with_the_settings_to_change(known, do, settin
     step = collect_next_steps(known, BEST)[0]
     assert (step["do"], step["settings"]) == (do, settings)
     assert step["why"] and step["brings"]
-
-
-def test_what_is_to_be_pasted_is_the_run_with_the_changed_settings():
-    step = collect_next_steps(figures("Not trained enough: x."), BEST)[0]
-    again = make_config(**_given(read_settings(step["paste"], where="x")))
-    assert again.train.epochs == 10 and again.download == BEST.download
+    if settings:
+        again = make_config(**_given(read_settings(step["paste"], where="x")))
+        stages = (again.download, again.preprocess, again.train, again.evaluate)
+        assert {n: getattr(s, n) for s in stages for n in settings if hasattr(s, n)} == settings
 
 
 def _given(settings: dict[str, Any]) -> dict[str, Any]:
@@ -87,7 +96,7 @@ def _given(settings: dict[str, Any]) -> dict[str, Any]:
 def test_there_are_at_most_three_and_none_where_nothing_is_evident():
     much = figures("Limited by its data: x.", suspects=2, left_out="cow was left out", word="helped", gain=GAIN)
     assert len(collect_next_steps(much, BEST)) == MOST_STEPS
-    assert collect_next_steps(figures(word="nothing helped"), BEST) == []
+    assert collect_next_steps(figures(word="nothing helped", goal_met_after=True), BEST) == []
 
 
 def test_a_capped_training_gets_more_minutes():
@@ -120,4 +129,9 @@ def test_the_model_to_use_is_named_with_the_command_that_predicts_with_it(build_
     assert use["called"] == f"Targeted (compact, seed {best['seed']})" and use["called"] in page.text_of["use"]
     assert use["command"].endswith(f"--run {inputs.run.run_id} PICTURES") and use["command"] in page.text_of["use"]
     assert inputs.run.store.exists(use["file"].rpartition("/")[0])
-    assert json.dumps(use)
+
+
+def test_after_a_repair_that_hurt_the_model_that_was_trained_longer_is_to_be_used(build_run):
+    _, page, found = report(build_run(before=0.8, after=0.9, tested=0.3, seeds=2))
+    assert found["verdict"]["word"] == "hurt" and found["use"]["repair_hurt"]
+    assert found["use"]["called"].startswith("Trained longer") and "since the repair hurt" in page.text_of["use"]

@@ -326,7 +326,7 @@ def test_what_became_of_the_champion_is_said(build_run, outcome):
     inputs = replace(build_run(before=0.32), champion={"outcome": outcome, "why": HOSTILE, "champion": None})
     result = write_report(inputs)
     page = inputs.run.store.read_bytes(result["report"]).decode()
-    assert "It is not their champion: &lt;/p&gt;" in page and HOSTILE not in page
+    assert f"Champion {outcome}: &lt;/p&gt;" in page and HOSTILE not in page
 
 
 def test_the_figures_say_in_how_many_runs_the_champions_test_pictures_were_looked_at(build_run):
