@@ -55,7 +55,7 @@ class AskBeforeRepair(HITLOperator):
         answer, by = super().execute_complete(context, event), event["responded_by_user"] or {}
         with current_run() as run:
             decision = keep_answer(
-                run, repair=answer["chosen_options"] == [REPAIR], arms=answer["params_input"].get(FIELD) or (),
+                run, repair=answer["chosen_options"] == [REPAIR], arms=answer["params_input"].get(FIELD, ARMS),
                 by=str(by.get("name") or by.get("id") or ""), round_number=self.round_number,
             )  # fmt: skip
         if decision["branch"] == "report":

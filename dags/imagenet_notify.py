@@ -82,6 +82,8 @@ def find_mistake() -> str:
             rule.make()
     except ConfigError as error:
         return str(error)
+    except Exception as error:  # noqa: BLE001 - of a provider, or of a notifier of one's own: no run fails for it
+        return f"{VARIABLE}: a notifier cannot be made ({type(error).__name__})"
     return ""
 
 
@@ -117,8 +119,8 @@ def tell(context: Any, *events: Event, asked: str = "") -> None:
             try:
                 rule.make()({**context, "imagenet": message_of(run, event, url, asked=asked)})
                 log.info("Notified of %s: %s", event, rule.notifier)
-            except Exception:
-                log.exception("Not notified of %s: %s", event, rule.notifier)
+            except Exception as error:  # noqa: BLE001 - its text may hold the address of a chat, which is a secret
+                log.error("Not notified of %s: %s (%s)", event, rule.notifier, type(error).__name__)
 
 
 def tell_of_report(context: Any) -> None:

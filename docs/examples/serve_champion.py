@@ -3,7 +3,8 @@
 Put this file into Airflow's folder of workflows, beside the others, and name the server's folder in IMAGENET_SERVING.
 Each champion gets a folder there: with its network (`model.keras`), and with its classes in the order in which the
 network answers (`champion.json`). The link `current` leads to the newest one. Where several lists of classes have
-champions, look at `classes` in the event, and give each list a folder of its own.
+champions, look at `classes` in the event, and give each list a folder of its own. A champion that is reverted to by
+hand has no event: copy it by hand, too. Runs on drawn pictures have champions as well: `drawn` in the event tells.
 """
 
 import json
@@ -32,7 +33,8 @@ def serve_champion() -> None:
         serving = Path(os.environ["IMAGENET_SERVING"])
         folder, link = serving / champion["model"], serving / "next"
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(network, folder / "model.keras")
+        shutil.copyfile(network, folder / "model.part")  # the same champion may come again, while it is served
+        (folder / "model.part").replace(folder / "model.keras")
         (folder / "champion.json").write_text(json.dumps(champion, indent=2))
         link.unlink(missing_ok=True)
         link.symlink_to(folder.name)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from itertools import chain
 
 from imagenet_tasks.artifacts.champions import (
     KEY,
@@ -54,9 +55,11 @@ def revert(store: Store, run_id: str, *, dag_id: str = "") -> Champion:
         if last is None:
             return None
         open_model(store, last, then="it can no longer be reverted to, and nothing was changed.")
-        # Who replaced it on the same test pictures has kept count for it, too.
-        looked = set(last.looked_at_by) <= set(champion.looked_at_by)
-        reign = last.model_copy(update={"looked_at_by": champion.looked_at_by}) if looked else last
+        # Who came after it on the same test pictures has kept count for it, too.
+        counts = [reign.looked_at_by for reign in (*champion.former, champion)]
+        same = [looked_at_by for looked_at_by in counts if set(last.looked_at_by) <= set(looked_at_by)]
+        looked_at_by = tuple(dict.fromkeys(chain(last.looked_at_by, *same)))
+        reign = last.model_copy(update={"looked_at_by": looked_at_by})
         now_s = time.time()
         return champion.succeeded_by(reign, f"reverted by hand to that of run {run_id}", now_s=now_s, pinned_s=now_s)
 

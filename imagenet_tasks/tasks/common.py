@@ -46,11 +46,14 @@ def _recorded(run: Run, task: str) -> Json:
 def decision_of(result_of: Callable[[str], Json | None], number: int) -> Json | None:
     """Returns the Decision on a repair: a person's where one was asked, else the gate's; None before it.
 
+    An answer counts where the gate asked for it: that of an earlier attempt may have come before a gate that does not.
+
     Args:
         result_of: returns what a task handed on, by its id; None where it did not run.
         number: of the repair.
     """
-    return result_of(task_id(ASK, number)) or result_of(task_id(GATE, number))
+    gate = result_of(task_id(GATE, number))
+    return (result_of(task_id(ASK, number)) or gate) if gate and gate["branch"] == "augment" else gate
 
 
 def repairs_decided(result_of: Callable[[str], Json | None]) -> Iterator[int]:

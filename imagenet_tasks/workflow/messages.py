@@ -6,10 +6,10 @@ from typing import Literal
 from markupsafe import Markup
 
 from imagenet_tasks.wording import outcome
+from imagenet_tasks.workflow.graph import SCORE, parse_task_id
 from imagenet_tasks.workflow.run import Run
 
 Event = Literal["success", "failure", "verdict", "question", "stale_champion"]
-DRIFT = "score_champion"  # the task that asks the champion about new pictures
 MOST_CHARACTERS = 1_000  # of an error
 # Chats read their own marks in a plain text: Slack's <link|words> and <!channel>, others' @all.
 PLAIN = str.maketrans({"<": "‹", "@": "＠"})
@@ -41,7 +41,7 @@ def events_of_report(run: Run) -> tuple[Event, ...]:
     events: list[Event] = ["success"]
     if report.get("branch") == "augment":
         events.insert(0, "verdict")
-    if (run.result_of(DRIFT) or {}).get("verdict") == "declines":
+    if (run.result_of(SCORE) or {}).get("verdict") == "declines":
         events.insert(0, "stale_champion")
     return tuple(events)
 
@@ -58,7 +58,7 @@ def message_of(run: Run, event: Event, url: str, *, asked: str = "") -> Message:
     if asked:
         subject, said = f"ImageNet: {asked}", "The run waits for an answer, and goes on by itself without one."
     elif event == "stale_champion":
-        drift = run.result_of(DRIFT) or {}
+        drift = run.result_of(SCORE) or {}
         subject, said = "ImageNet: the champion declines on new pictures", f"{drift['trial']}: {drift['sentence']}."
     else:
         subject, said = _failure(run) if event == "failure" else _report(run)
@@ -79,6 +79,7 @@ def _report(run: Run) -> tuple[str, str]:
 
 def _failure(run: Run) -> tuple[str, str]:
     failed = [record for record in run.task_records() if record["state"] == "failed"]
+    failed.sort(key=lambda record: _is_extra(record["task"]))  # without what is extra, a run goes on
     if not failed:
         return "ImageNet: a run failed", "None of its tasks says why: look at their logs."
     first, more = failed[0], len(failed) - 1
@@ -86,6 +87,11 @@ def _failure(run: Run) -> tuple[str, str]:
     where = f"{first['task']}, {name}" if name else first["task"]
     error = f"{first['error']['type']}: {run.store.without_root(first['error']['message'])}"
     return f"ImageNet: a run failed at {where}{f' and {more} more' if more else ''}", error[:MOST_CHARACTERS]
+
+
+def _is_extra(name: str) -> bool:
+    task, _ = parse_task_id(name)
+    return task is not None and task.is_extra
 
 
 def _one_line(text: str) -> str:

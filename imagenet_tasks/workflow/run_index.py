@@ -8,10 +8,10 @@ from typing import Any, ClassVar, Literal
 
 from imagenet_tasks.artifacts.drift import Drift
 from imagenet_tasks.artifacts.json_file import JsonArtifact
-from imagenet_tasks.artifacts.kinds import FINGERPRINT
+from imagenet_tasks.artifacts.kinds import DRIFT, FINGERPRINT
 from imagenet_tasks.artifacts.references import SplitBy
 from imagenet_tasks.errors import ArtifactError
-from imagenet_tasks.workflow.graph import makes_artifact, parse_task_id
+from imagenet_tasks.workflow.graph import SCORE, makes_artifact, parse_task_id
 from imagenet_tasks.workflow.run import Run
 
 
@@ -102,6 +102,7 @@ def find_unchanged(run: Run, records: Sequence[Mapping[str, Any]]) -> str:
         run: this one, whose settings are written.
         records: of its tasks.
     """
+    records = [record for record in records if record["task"] != SCORE]  # asks of what is new, and makes nothing of it
     folders = artifact_folders(records)
     if not folders or not all(record["reused"] for record in records if makes_artifact(record["task"])):
         return ""
@@ -111,10 +112,11 @@ def find_unchanged(run: Run, records: Sequence[Mapping[str, Any]]) -> str:
     settings = run.store.read_bytes(run.key("config.json"))
     for index in sorted(indexes, key=lambda index: -index.written_s):
         with contextlib.suppress(ArtifactError, OSError):  # another run's damage
-            if set(index.artifacts) == folders.keys():
+            if {folder for folder in index.artifacts if not folder.startswith(f"{DRIFT.folder}/")} == folders.keys():
                 other = Run(run.store, run.dag_id, index.run_id)
                 if run.store.read_bytes(other.key("config.json")) == settings:
-                    found = index.unchanged_since or index.run_id
+                    there = index.unchanged_since in (run.run_id, *(other.run_id for other in indexes))
+                    found = index.unchanged_since if there else index.run_id
                     return "" if found == run.run_id else found
     return ""
 

@@ -25,10 +25,11 @@ def run(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Run:
     return run
 
 
-def answered(dag: Any, option: str, arms: list[str], by: dict[str, str] | None) -> Any:
+def answered(dag: Any, option: str, arms: list[str] | None, by: dict[str, str] | None) -> Any:
     """What the task of the DAG hands on after an answer, as Airflow brings it."""
     event = {
-        "chosen_options": [option], "params_input": {imagenet_ask.FIELD: arms}, "responded_by_user": by,
+        "chosen_options": [option], "params_input": {} if arms is None else {imagenet_ask.FIELD: arms},
+        "responded_by_user": by,
         "responded_at": datetime.now(UTC), "timedout": by is None,
     }  # fmt: skip
     return dag.get_task("ask_before_repair").execute_complete({}, event)
@@ -38,6 +39,12 @@ def answered(dag: Any, option: str, arms: list[str], by: dict[str, str] | None) 
 def test_the_repairs_that_a_person_chose_are_handed_on(dag: Any) -> None:
     decision = answered(dag, imagenet_ask.REPAIR, ["collect"], {"id": "7", "name": "vera"})
     assert decision["arms"] == ["collect"] and decision["why"] == "below the goal; vera chose collect"
+
+
+@pytest.mark.usefixtures("run")
+def test_an_answer_without_the_field_as_over_the_api_takes_all_repairs(dag: Any) -> None:
+    decision = answered(dag, imagenet_ask.REPAIR, None, {"id": "7", "name": "vera"})
+    assert decision["branch"] == "augment" and decision["why"].endswith("; vera chose all arms")
 
 
 def test_a_no_skips_what_follows(dag: Any, run: Run) -> None:

@@ -4,6 +4,7 @@ import json
 import logging
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import imagenet_notify
@@ -175,6 +176,15 @@ def test_a_notifier_that_cannot_be_made_is_found_when_a_run_starts(
 ) -> None:
     ask_for(monkeypatch, {"on": ["success"]} | rule)
     assert imagenet_notify.find_mistake().startswith(f"IMAGENET_NOTIFY: {said}")
+
+
+def test_a_notifier_whose_module_fails_in_its_own_way_keeps_no_run_from_running(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "broken_notifier.py").write_text("raise RuntimeError('open-sesame')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    ask_for(monkeypatch, {"on": ["success"], "notifier": "broken_notifier.Notifier"})
+    assert imagenet_notify.find_mistake() == "IMAGENET_NOTIFY: a notifier cannot be made (RuntimeError)"
 
 
 def test_a_secret_in_the_variable_is_in_no_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -279,7 +279,9 @@ def test_a_pinned_champion_is_not_replaced_and_the_run_says_so(prepared):
     since_s = pin(store, "first").pinned_s
     assert pin(store, "first").pinned_s == since_s  # again changes nothing
     kept = promoted(prepared, [better], run_id="second", ask=never)
-    assert kept["outcome"] == "kept" and kept["why"].startswith("it is pinned, so this run's best, baseline-compact-")
+    assert kept["outcome"] == "kept" and kept["why"].startswith(
+        "it is pinned, so this run's best, Baseline (compact, seed "
+    )
     assert (entry(prepared).run_id, entry(prepared).compared) == ("first", ())
     shutil.rmtree(str(store.path("models/first0")))
     assert promoted(prepared, [better], run_id="third", ask=never)["outcome"] == "kept"
@@ -299,7 +301,7 @@ def test_a_former_champion_takes_its_place_again_with_its_comparisons_and_stays_
     assert (champion.model, champion.compared, champion.run_id) == (before.model, before.compared, "a")
     assert looks(prepared) == ["a", "little", "b"]
     assert [(former.run_id, former.replaced_why[:12]) for former in champion.former] == [
-        ("a", "baseline-com"), ("b", "reverted by "),
+        ("a", "Baseline (co"), ("b", "reverted by "),
     ]  # fmt: skip
     assert promoted(prepared, [newer], run_id="b again")["why"].startswith("it is pinned")
     assert [former.run_id for former in champion.revertible] == ["b"]  # of one model the last reign, and not its own

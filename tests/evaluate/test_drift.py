@@ -8,6 +8,7 @@ from fakes.pictures import small_dataset
 from imagenet_tasks.artifacts.arrays import read_table
 from imagenet_tasks.artifacts.champions import choose_champion
 from imagenet_tasks.artifacts.drift import Drift
+from imagenet_tasks.errors import ImagenetTasksError
 from imagenet_tasks.evaluate.champion import promote
 from imagenet_tasks.evaluate.drift import MARGIN, judge, new_pictures, score
 from imagenet_tasks.evaluate.stage import evaluate_baseline
@@ -141,7 +142,9 @@ def test_the_task_asks_in_a_child_only_where_it_is_wanted_and_keeps_a_record(mad
     assert task.score_champion(begun(store, "drawn", drift_check=True, source="sample"), trials) == {}
 
 
-@pytest.mark.parametrize("error", [OSError("no more processes"), task.ImagenetTasksError("it crashed")])
+@pytest.mark.parametrize(
+    "error", [OSError("no more processes"), ImagenetTasksError("it crashed"), KeyError("a driver's own")]
+)
 def test_a_champion_that_does_not_answer_stops_no_run_and_is_said(made, monkeypatch, caplog, error):
     store, _, new = made
 

@@ -111,6 +111,15 @@ def test_a_no_ends_the_repairs_and_the_decision_says_whose_it_was(asking: Run, w
     assert list(repairs_decided(asking.result_of)) == []
 
 
+def test_an_answer_of_an_earlier_attempt_does_not_outweigh_a_gate_that_no_longer_asks(asking: Run) -> None:
+    ask_before_repair(asking, may_ask=True)
+    keep_answer(asking, repair=True, arms=["collect", "targeted"], by="vera")
+    with asking.task("check_accuracy") as record:
+        record["result"] = (asking.result_of("check_accuracy") or {}) | {"branch": "report"}
+    assert (decision_of(asking.result_of, 1) or {})["branch"] == "report"
+    assert list(repairs_decided(asking.result_of)) == []
+
+
 def test_a_training_is_said_to_take_what_the_repaired_model_took_for_as_many_pictures(tmp_path: Path) -> None:
     run = begun(tmp_path, retrain_epochs=4)
     model = Evaluation.from_dict(run.result_of("evaluate_baseline") or {}).model

@@ -1,5 +1,7 @@
 """What a run came to, and which artifacts are its own."""
 
+import shutil
+
 import pytest
 
 from imagenet_tasks.errors import ArtifactError
@@ -76,6 +78,23 @@ def test_a_run_with_nothing_new_names_the_run_that_did_the_work_and_not_one_that
 def test_a_run_that_made_something_or_has_other_settings_or_artifacts_has_something_new(store, new):
     done(store, "a", reused=False)
     assert done(store, "b", **new) == ""
+
+
+def test_that_the_champion_was_asked_is_nothing_new(store):
+    done(store, "a", reused=False)
+    run = Run(store, "dag", "b")
+    run.write_config(make_config("sample", {}))
+    records = [
+        record("build_dataset", {"fingerprint": MARKS[0]}) | {"reused": True},
+        record("score_champion", {"fingerprint": MARKS[1]}) | {"reused": False},
+    ]
+    assert find_unchanged(run, records) == "a"
+
+
+def test_where_the_run_that_did_the_work_was_pruned_another_with_its_report_is_named(store):
+    assert [done(store, "a", reused=False), done(store, "b")] == ["", "a"]
+    shutil.rmtree(str(store.path(Run(store, "dag", "a").folder)))
+    assert done(store, "c") == "b"
 
 
 def test_another_workflows_run_and_one_that_is_damaged_are_no_earlier_run(store):
