@@ -204,7 +204,6 @@ def _pages_of_files() -> dict[str, Callable[..., "Response"]]:
     from fastapi import Query, Request, Response
 
     from imagenet_tasks.pages.artifacts import list_artifacts, open_artifact
-    from imagenet_tasks.pages.files import UNREADABLE
     from imagenet_tasks.pages.pictures import (
         PICTURES_PER_PAGE,
         RECORDS_PER_PAGE,
@@ -213,6 +212,7 @@ def _pages_of_files() -> dict[str, Callable[..., "Response"]]:
         view_class,
         view_classes,
     )
+    from imagenet_tasks.store.plain_files import UNREADABLE
 
     def show_artifacts(request: Request, dag_id: str, run_id: str, file: str = "") -> Response:
         run = find_run(dag_id, run_id)
@@ -286,8 +286,8 @@ def figures_of(dag_id: str, run_id: str) -> "Report":
 
 def read_report(dag_id: str, run_id: str, name: str) -> bytes:
     """Returns a file of a run's report; without any it is not found."""
-    from imagenet_tasks.pages.files import UNREADABLE
     from imagenet_tasks.pages.records import read_file
+    from imagenet_tasks.store.plain_files import UNREADABLE
 
     try:
         content = read_file(find_run(dag_id, run_id), name)

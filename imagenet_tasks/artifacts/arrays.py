@@ -15,6 +15,7 @@ from imagenet_tasks.artifacts.references import SPLITS, ClassArray, Dataset, Spl
 from imagenet_tasks.errors import ArtifactError, ChecksumMismatch, DataError, Rejected
 from imagenet_tasks.store.json_text import parse_json
 from imagenet_tasks.store.storage import Store
+from imagenet_tasks.store.threads import AT_ONCE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -146,7 +147,7 @@ def load_array(path: Path, *, mapped: bool = True) -> "np.ndarray":
 
 def reading_threads(store: Store) -> int:
     """Returns how many threads read and decode pictures: one for each core; more where a store is waited for."""
-    return (os.cpu_count() or 1) if store.is_local else 16
+    return (os.cpu_count() or 1) if store.is_local else AT_ONCE
 
 
 def write_array(

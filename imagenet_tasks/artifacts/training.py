@@ -71,6 +71,17 @@ class TrainingRecord(JsonArtifact):
     pictures_per_s: float
     seconds: float
 
+    def pace(self, task_s: float) -> tuple[float, float]:
+        """Returns how long a training like this takes (s): to start and end, and for each picture that it shows.
+
+        The median epoch tells the pace: the first one compiles the model.
+
+        Args:
+            task_s: how long its task took, or its last attempt.
+        """
+        picture_s = 1 / max(self.pictures_per_s, 1e-9)
+        return max(0.0, task_s - self.epochs * (self.epoch_pictures or self.training_pictures) * picture_s), picture_s
+
 
 class Pace(Published):
     """How fast a model trains on a dataset, measured once: all trainings of it get their number of epochs from that.

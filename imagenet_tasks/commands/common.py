@@ -28,7 +28,7 @@ def add_run(parser: argparse._ActionsContainer, name: str, **how: Any) -> None:
     """Adds an argument for a run of the home, which the shell completes."""
 
     def complete(parsed_args: argparse.Namespace, **_: Any) -> list[str]:
-        from imagenet_tasks.commands.known_runs import all_runs
+        from imagenet_tasks.workflow.run_index import all_runs
 
         return [run.run_key for run in all_runs(open_home(parsed_args))]
 

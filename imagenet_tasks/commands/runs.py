@@ -3,7 +3,6 @@
 import argparse
 import json
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -56,11 +55,11 @@ class _Row:
 
 def runs(options: argparse.Namespace) -> int:
     """Prints the runs."""
-    from imagenet_tasks.commands.known_runs import all_runs
+    from imagenet_tasks.store.threads import side_by_side
+    from imagenet_tasks.workflow.run_index import all_runs
 
     store = open_home(options)
-    with ThreadPoolExecutor(1 if store.is_local else 16) as pool:  # an object store answers many at once
-        rows = sorted(pool.map(_row, all_runs(store)), key=lambda row: -row.started_s)
+    rows = sorted(side_by_side(store, _row, all_runs(store)), key=lambda row: -row.started_s)
     if options.json:
         sys.stdout.writelines(json.dumps(row.as_dict()) + "\n" for row in rows)
     elif rows:
@@ -71,9 +70,9 @@ def runs(options: argparse.Namespace) -> int:
 
 
 def _row(run: "Run") -> _Row:
-    from imagenet_tasks.commands.known_runs import read_index
-    from imagenet_tasks.pages.files import UNREADABLE
     from imagenet_tasks.pages.records import read_config, read_records
+    from imagenet_tasks.store.plain_files import UNREADABLE
+    from imagenet_tasks.workflow.run_index import read_index
 
     state = "no report"
     try:

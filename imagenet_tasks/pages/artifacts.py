@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from imagenet_tasks.artifacts import kinds
-from imagenet_tasks.pages.files import UNREADABLE, is_plain, names_if_readable, read_plain
 from imagenet_tasks.pages.records import class_names, label_of, read_records
+from imagenet_tasks.store.plain_files import UNREADABLE, is_plain, names_if_readable, read_plain
 from imagenet_tasks.store.storage import MARKER, Store
 from imagenet_tasks.workflow.graph import TASKS
 from imagenet_tasks.workflow.run import Run

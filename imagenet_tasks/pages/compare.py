@@ -11,12 +11,12 @@ from typing import Any
 
 from imagenet_tasks.artifacts.references import SPLIT_BY
 from imagenet_tasks.artifacts.report import ClassRow, Report
-from imagenet_tasks.pages.files import UNREADABLE
 from imagenet_tasks.pages.lines import Chart, Line, draw_lines
 from imagenet_tasks.pages.paired import Paired, evaluation_of, pair
 from imagenet_tasks.pages.records import read_file
 from imagenet_tasks.pages.wording import setting
 from imagenet_tasks.statistics.intervals import newcombe
+from imagenet_tasks.store.plain_files import UNREADABLE
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.workflow.run import Run
 

@@ -11,8 +11,8 @@ from imagenet_tasks.artifacts.arrays import SplitRow, read_probabilities, read_s
 from imagenet_tasks.artifacts.figures import ClassComparison, Comparison, Interval
 from imagenet_tasks.artifacts.references import Dataset, DatasetClass, Evaluation, Selection
 from imagenet_tasks.artifacts.report import Report
-from imagenet_tasks.pages.files import UNREADABLE, read_plain
 from imagenet_tasks.pages.pictures import Thumbnail, thumbnail
+from imagenet_tasks.store.plain_files import UNREADABLE, read_plain
 from imagenet_tasks.store.storage import Store
 
 if TYPE_CHECKING:

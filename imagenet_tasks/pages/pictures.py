@@ -10,10 +10,10 @@ from imagenet_tasks.artifacts.json_file import JsonArtifact
 from imagenet_tasks.artifacts.kinds import COLLECTED
 from imagenet_tasks.artifacts.references import AddedPictures, ChosenClass, Selection, SelectionRef
 from imagenet_tasks.errors import Rejected, without_secrets
-from imagenet_tasks.pages.files import UNREADABLE, read_plain
 from imagenet_tasks.pages.records import read_config, read_records
 from imagenet_tasks.pages.run_view import Moment, TaskRecord
 from imagenet_tasks.settings.classes import ImageClass
+from imagenet_tasks.store.plain_files import UNREADABLE, read_plain
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.workflow.graph import parse_task_id, task_id
 from imagenet_tasks.workflow.run import Run

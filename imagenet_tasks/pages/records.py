@@ -7,16 +7,16 @@ from collections.abc import Iterable
 from imagenet_tasks.artifacts.kinds import FINGERPRINT
 from imagenet_tasks.artifacts.references import ChosenClass, TrainedModel
 from imagenet_tasks.artifacts.training import HISTORY, parse_history
-from imagenet_tasks.pages.files import UNREADABLE, has_content, list_names, read_plain
 from imagenet_tasks.pages.run_view import RunView, TaskGroup, TaskRecord
 from imagenet_tasks.settings.config import RunConfig, from_json
 from imagenet_tasks.settings.profiles import shared_settings
+from imagenet_tasks.store.plain_files import UNREADABLE, has_content, list_names, read_plain
 from imagenet_tasks.workflow.estimate import Estimate, estimate_of
 from imagenet_tasks.workflow.graph import ASK, GATE
 from imagenet_tasks.workflow.graph import REPORT as REPORT_TASK
 from imagenet_tasks.workflow.progress import Snapshot
 from imagenet_tasks.workflow.run import Run
-from imagenet_tasks.workflow.run_index import RunIndex
+from imagenet_tasks.workflow.run_index import read_index
 
 REPORT = "report/report.html"
 MESSAGE_CHARACTERS = 2000
@@ -56,7 +56,7 @@ def view_run(run: Run, airflow_state: str | None) -> RunView:
         decision=_decision(records),
         settings=shared_settings(config) if config else "",
         expected=_expected(records),
-        unchanged_since=index.unchanged_since if (index := read_index(run)) else "",
+        unchanged_since=_unchanged_since(run),
     )
 
 
@@ -88,14 +88,6 @@ def read_records(run: Run) -> tuple[list[TaskRecord], list[str]]:
     return sorted(records, key=lambda r: (r.started_s, r.task, r.item)), damaged
 
 
-def read_index(run: Run) -> RunIndex | None:
-    """Returns what the run came to; None where it has no index or that cannot be read."""
-    with contextlib.suppress(*UNREADABLE):
-        if content := read_file(run, RunIndex.KEY):
-            return RunIndex.from_json(content, where=RunIndex.KEY)
-    return None
-
-
 def read_config(run: Run) -> RunConfig | None:
     """Returns the run's settings; None where there are none or they cannot be read."""
     with contextlib.suppress(*UNREADABLE):
@@ -121,6 +113,13 @@ def _said(item: str) -> str:
         return ""
     arm, model, seed, part = trial.groups()
     return f"{arm}: {model}, seed {seed}{f', {part}' if part else ''}"
+
+
+def _unchanged_since(run: Run) -> str:
+    with contextlib.suppress(*UNREADABLE):
+        if index := read_index(run):
+            return index.unchanged_since
+    return ""
 
 
 def _expected(records: list[TaskRecord]) -> Estimate | None:

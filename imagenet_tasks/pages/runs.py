@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import groupby
@@ -10,14 +9,15 @@ from typing import Any
 from urllib.parse import urlencode
 
 from imagenet_tasks.artifacts.champions import KEY, Champion, Former, champion_of, read_entries
-from imagenet_tasks.pages.files import UNREADABLE, read_plain
 from imagenet_tasks.pages.lines import Chart, Line, draw_lines
 from imagenet_tasks.pages.records import read_config
 from imagenet_tasks.pages.wording import setting
 from imagenet_tasks.settings.profiles import shared_settings
+from imagenet_tasks.store.plain_files import UNREADABLE, read_plain
 from imagenet_tasks.store.storage import Store
+from imagenet_tasks.store.threads import side_by_side
 from imagenet_tasks.workflow.run import Run
-from imagenet_tasks.workflow.run_index import RunIndex
+from imagenet_tasks.workflow.run_index import RunIndex, read_index
 
 RUNS_PER_PAGE = 100
 MOST_SEARCHED = 1000  # the newest runs, of which each has a file that is read to sort or to choose some
@@ -163,8 +163,7 @@ def differing_settings(
 
     What differs between runs of one profile comes before what their profiles explain.
     """
-    with _reading(store) as pool:
-        read = pool.map(lambda row: read_config(Run(store, dag_id, row.run_id)), rows)
+    read = side_by_side(store, lambda row: read_config(Run(store, dag_id, row.run_id)), rows)
     configs = list(zip(rows, read, strict=True))
     settings = {row.run_id: json.loads(shared_settings(config)) for row, config in configs if config}
     names = dict.fromkeys(name for held in settings.values() for name in held)
@@ -181,23 +180,16 @@ def differing_settings(
     return {name: values[name] for name in differing[:MOST_COLUMNS]}, differing[MOST_COLUMNS:]
 
 
-def _reading(store: Store) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(1 if store.is_local else 16)  # an object store answers many at once
-
-
 def list_runs(store: Store, dag_id: str, known: Sequence[KnownRun]) -> list[RunRow]:
     """Returns what the runs came to, in the order given."""
-    with _reading(store) as pool:
-        return list(pool.map(lambda one: _row(Run(store, dag_id, one.run_id), one), known))
+    return side_by_side(store, lambda one: _row(Run(store, dag_id, one.run_id), one), known)
 
 
 def _row(run: Run, known: KnownRun) -> RunRow:
     problem = ""
     known = replace(known, note=run.store.without_root(known.note))
     try:
-        content = read_plain(run.store, run.key(RunIndex.KEY))
-        if content is not None:
-            index = RunIndex.from_json(content, where=RunIndex.KEY)
+        if index := read_index(run):
             return RunRow(
                 known=known, index=index, profile=index.profile, source=index.source, classes=index.classes
             )  # fmt: skip

@@ -8,7 +8,6 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from imagenet_tasks.artifacts import kinds
@@ -19,6 +18,7 @@ from imagenet_tasks.errors import ArtifactError
 from imagenet_tasks.prune.layout import LAYOUT, Piece
 from imagenet_tasks.store.json_text import parse_json
 from imagenet_tasks.store.storage import Store
+from imagenet_tasks.store.threads import side_by_side
 from imagenet_tasks.workflow.graph import parse_task_id
 from imagenet_tasks.workflow.run_index import RunIndex, artifact_folders
 
@@ -61,8 +61,7 @@ def marks_of_runs(store: Store, runs: Iterable[Piece]) -> set[str]:
         f"{run.key}/{name}" for run in runs for name in run.names
         if (name.startswith("tasks/") and name != "tasks/") or name == RunIndex.KEY  # an empty folder is a name too
     ]  # fmt: skip
-    with ThreadPoolExecutor(1 if store.is_local else 16) as pool:  # an object store answers many at once
-        return set().union(*pool.map(lambda key: _marks_of_record(store, key), keys))
+    return set().union(*side_by_side(store, lambda key: _marks_of_record(store, key), keys))
 
 
 def _marks_of_record(store: Store, key: str) -> set[str]:

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from imagenet_tasks.artifacts.decision import Decision
 from imagenet_tasks.artifacts.references import AugmentationPlan, Dataset
 from imagenet_tasks.artifacts.training import TrainingRecord
-from imagenet_tasks.settings.config import RunConfig
 from imagenet_tasks.settings.training import CONTROL
-from imagenet_tasks.store.storage import Store
 from imagenet_tasks.tasks.common import Json, evaluation_of, log, salt_of
 from imagenet_tasks.wording import duration, interval, markdown, moment, percent, plural
 from imagenet_tasks.workflow.graph import ASK, GATE, task_id
@@ -78,7 +76,7 @@ def _question(run: Run, round_number: int) -> Json:
     plan, _ = plan_classes(
         run.store, config.augment, dataset, measured, arms=config.train.arms, salt=salt_of(run, "plan_augmentation")
     )
-    each_s = _training_s(run.store, config, plan, dataset)
+    each_s = _training_s(run, plan, dataset)
     arms, seeds, classes = config.train.arms, config.train.seeds, plan.targeted
     trainings = plural(len(arms) * seeds, "training")
     whole = f", about {duration(each_s * len(arms) * seeds)} one after another" if each_s else ""
@@ -106,18 +104,21 @@ def _question(run: Run, round_number: int) -> Json:
     return {"subject": subject, "body": "\n".join(lines), "arms": [arm for arm in arms if arm != CONTROL]}
 
 
-def _training_s(store: Store, config: RunConfig, plan: AugmentationPlan, dataset: Dataset) -> float | None:
-    """Returns how long one training of the repair may take (seconds), by those of the models that it repairs.
+def _training_s(run: Run, plan: AugmentationPlan, dataset: Dataset) -> float | None:
+    """Returns how long one training of the repair may take (seconds), by that of the model that it repairs.
 
-    None where it trains another model, or they say too little.
+    None where it trains another model.
     """
-    model = plan.before[0]
-    trained = TrainingRecord.read(store, model.folder)
-    if config.train.retrain_model not in ("", model.trial.model) or not trained.epoch_pictures:
+    config, model = run.config, plan.before[0]
+    if config.train.retrain_model not in ("", model.trial.model):
         return None
+    trained = TrainingRecord.read(run.store, model.folder)
+    # The task's time has the start of its process, which that of a model used again lacks.
+    tasks_s = [r["seconds"] for r in run.task_records() if r["item"] == model.trial.key and r["state"] == "success"]
+    start_s, picture_s = trained.pace(max([trained.seconds, *tasks_s]))
     copies = sum(c.pictures_to_add for c in plan.targeted)
     shown = dataset.training_pictures + sum(a.count for a in model.trial.added) + copies
     epochs = config.train.epochs_of(model.trial.model, dataset.training_pictures, repair=True)
-    seconds = trained.train_seconds / (trained.epochs * trained.epoch_pictures) * epochs * shown
+    seconds = start_s + epochs * shown * picture_s
     capped = config.train.train_minutes
     return min(seconds, 60 * capped) if capped else seconds

@@ -4,7 +4,7 @@ import shutil
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from imagenet_tasks.artifacts.kinds import MODEL
@@ -16,13 +16,12 @@ from imagenet_tasks.settings.training import CONTROL
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.tasks.common import Json
 from imagenet_tasks.tasks.models import epochs_of
-from imagenet_tasks.train.precision import cpu_field, precision_here
 from imagenet_tasks.workflow.estimate import REPAIR_TASK, Estimate, PlannedTrainings, spread
 from imagenet_tasks.workflow.graph import parse_task_id
 from imagenet_tasks.workflow.run import Run
-from imagenet_tasks.workflow.run_index import read_index
+from imagenet_tasks.workflow.run_index import RunIndex, all_runs, read_indexes
 
-MOST_RUNS, MOST_READ = 3, 20  # so many earlier runs are measured, of the newest so many
+MOST_RUNS, MOST_READ = 3, 20  # so many earlier runs are measured, of so many that are looked at
 LEAST_PICTURES = 20  # a download of fewer says nothing about its pace
 LEAST_EPOCHS = 3
 SAMPLED_CLASSES = 3  # whose pictures on the disk are weighed
@@ -32,10 +31,9 @@ SAMPLED_CLASSES = 3  # whose pictures on the disk are weighed
 class Past:
     """What one earlier run took; `paces` are (start, each picture), in seconds, of its trainings by model."""
 
-    device: str
+    index: RunIndex
     on_gpu: bool
-    precision: str
-    paces: dict[str, tuple[float, float]] = field(default_factory=dict)
+    paces: dict[str, tuple[float, float]]
     picture_s: float | None
     rest_s: float
     model_bytes: int
@@ -50,7 +48,7 @@ def expect(run: Run, config: RunConfig, trials: Sequence[Trial]) -> Estimate:
         trials: its first trainings; their dataset does not matter.
     """
     planned = plan_trainings(config, trials)
-    past, here = _alike(list(_past_runs(run, config, {t.model for t in planned})), config)
+    past = _past_runs(run, config, {t.model for t in planned})
     minutes, timed = config.train.train_minutes, []
     for one in planned:
         each = [start_s + one.pictures * picture_s for start_s, picture_s in (p.paces[one.model] for p in past)]
@@ -64,7 +62,8 @@ def expect(run: Run, config: RunConfig, trials: Sequence[Trial]) -> Estimate:
         rest_s=spread([p.rest_s for p in past]),
         size_bytes=_size_bytes(run, config, past, sum(t.count for t in planned)),
         free_bytes=_free_bytes(run.store),
-        device=past[0].device if past else "", on_gpu=bool(past and past[0].on_gpu), here=here, runs=len(past),
+        device=past[0].index.device if past else "", precision=past[0].index.precision if past else "",
+        on_gpu=bool(past and past[0].on_gpu), runs=len(past),
     )  # fmt: skip
 
 
@@ -88,25 +87,34 @@ def plan_trainings(config: RunConfig, trials: Sequence[Trial]) -> list[PlannedTr
     ]
 
 
-def _past_runs(run: Run, config: RunConfig, models: set[str]) -> Iterable[Past]:
-    """Yields what earlier runs took that trained all these models at this size, the newest first."""
-    indexes = []
-    for dag_id in run.store.names("runs"):
-        for key in run.store.names(f"runs/{dag_id}"):
-            one = Run(run.store, dag_id, "", run_key=key)
-            index = read_index(one)
-            if index and not index.unchanged_since and one.folder != run.folder:
-                indexes.append((index.written_s, one))
-    for _, one in sorted(indexes, key=lambda found: -found[0])[:MOST_READ]:
+def _past_runs(run: Run, config: RunConfig, models: set[str]) -> list[Past]:
+    """Returns what the newest runs took that trained all these models at this size, on one kind of machine.
+
+    It is the newest one's: a training may go to another machine than this one, whose kind only its record tells.
+    """
+    others = (one for one in all_runs(run.store) if one.folder != run.folder)
+    indexes = [
+        (one, index) for one, index in read_indexes(run.store, others)
+        if not index.unchanged_since and index.model in models
+    ]  # fmt: skip
+    found: list[Past] = []
+    looked_at = 0
+    for one, index in sorted(indexes, key=lambda pair: -pair[1].written_s):
+        if len(found) == MOST_RUNS or looked_at == MOST_READ:
+            break
+        if found and (index.device, index.precision) != (found[0].index.device, found[0].index.precision):
+            continue
+        looked_at += 1
         try:
-            past = _measured(one, config)
+            past = _measured(one, index, config)
         except (ImagenetTasksError, LookupError, OSError, TypeError, ValueError):  # damaged, or of an earlier version
             continue
         if past and models <= past.paces.keys():
-            yield past
+            found.append(past)
+    return found
 
 
-def _measured(run: Run, config: RunConfig) -> Past | None:
+def _measured(run: Run, index: RunIndex, config: RunConfig) -> Past | None:
     """Returns what a run took; None where it trained nothing, or at another size."""
     size = config.preprocess.rows_px, config.preprocess.columns_px
     if (run.config.preprocess.rows_px, run.config.preprocess.columns_px) != size:
@@ -126,16 +134,14 @@ def _measured(run: Run, config: RunConfig) -> Past | None:
         model_bytes = model_bytes or sum(f.size_bytes for f in run.store.walk(folder))
         # The median epoch tells the pace only beside the first one, which compiles the model.
         if not training.resumed_from and training.epochs >= LEAST_EPOCHS:
-            shown = training.epochs * (training.epoch_pictures or training.training_pictures)
-            picture_s = 1 / max(training.pictures_per_s, 1e-9)
-            times[training.trial.model].append((max(0.0, record["seconds"] - shown * picture_s), picture_s))
+            times[training.trial.model].append(training.pace(record["seconds"]))
     if training is None:
         return None
     downloads = [r for r in done if r["task"] == "download_class"]
     got = sum(min(r["result"]["accepted"], r["result"]["asked"]) for r in downloads)
     same = run.config.download.source == config.download.source and got >= LEAST_PICTURES
     return Past(
-        device=training.device_name, on_gpu=training.device == "gpu", precision=training.precision,
+        index=index, on_gpu=training.device == "gpu",
         paces={m: (statistics.mean(s for s, _ in t), statistics.mean(p for _, p in t)) for m, t in times.items()},
         picture_s=_covered_s(downloads) / got if same else None, rest_s=_covered_s(others), model_bytes=model_bytes,
     )  # fmt: skip
@@ -148,24 +154,6 @@ def _covered_s(records: Iterable[Json]) -> float:
         covered += max(0.0, stop - max(start, end))
         end = max(end, stop)
     return covered
-
-
-def _alike(past: Sequence[Past], config: RunConfig) -> tuple[list[Past], str]:
-    """Returns the newest runs on this kind of machine, else those on the last one's, and then what this one is.
-
-    A training may go to another machine than this one, whose kind only its record tells.
-    """
-    precision = precision_here(config.train.precision)
-    gpu = config.train.require_gpu or precision_here("auto") is None
-    name = "a GPU" if gpu else cpu_field("model name") or "cpu"
-    found = [
-        p for p in past
-        if p.on_gpu is gpu and (gpu or p.device == name) and (precision is None or p.precision == precision)
-    ]  # fmt: skip
-    if found:
-        return found[:MOST_RUNS], ""
-    last = [p for p in past if (p.device, p.precision) == (past[0].device, past[0].precision)]
-    return last[:MOST_RUNS], name if gpu else f"{name}, {precision}"
 
 
 def _size_bytes(run: Run, config: RunConfig, past: Sequence[Past], trainings: int) -> int | None:

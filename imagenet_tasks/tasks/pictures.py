@@ -5,7 +5,15 @@ from typing import Any
 
 from imagenet_tasks.artifacts.champions import split_change
 from imagenet_tasks.artifacts.references import ClassArray, Dataset, Selection, SelectionRef, Trial
-from imagenet_tasks.errors import ArtifactError, ConfigError, DataError, RejectReason, SourceUnavailable
+from imagenet_tasks.errors import (
+    ArtifactError,
+    ConfigError,
+    DataError,
+    ImagenetTasksError,
+    RejectReason,
+    SourceUnavailable,
+    without_secrets,
+)
 from imagenet_tasks.settings.classes import ImageClass
 from imagenet_tasks.settings.config import RunConfig
 from imagenet_tasks.settings.credentials import Credentials
@@ -13,6 +21,7 @@ from imagenet_tasks.settings.profiles import make_config, with_classes
 from imagenet_tasks.settings.training import TrainConfig
 from imagenet_tasks.tasks.common import LOG, MOST_TASKS, Json, in_groups, log, progress_of, salt_of, say
 from imagenet_tasks.tasks.expected import expect
+from imagenet_tasks.workflow.estimate import Estimate
 from imagenet_tasks.workflow.progress import Listener
 from imagenet_tasks.workflow.run import Run
 
@@ -62,8 +71,9 @@ def plan_run(
         record["result"] = {"profile": profile} | counts
         if config.download.accept_imagenet_terms:
             record["result"]["accepted"] = "ImageNet's terms: non-commercial research and education"
-        expected = expect(run, config, _trials(config.train, ""))
-        record["result"]["expected"] = expected.as_dict()
+        expected = _expected(run, config)
+        if expected:
+            record["result"]["expected"] = expected.as_dict()
         log.info(
             "Run %s: profile %s, %d classes, up to %d pictures each from %s, model %s; goal %.0f %%",
             run.run_key, profile, len(classes), config.download.images_per_class, config.download.source,
@@ -73,11 +83,20 @@ def plan_run(
             if sentences := list(getattr(found, said)):
                 log.info("%s: %s", what, "; ".join(sentences))
                 record["result"][said] = sentences
-        for sentence in expected.sentences:
+        for sentence in expected.sentences if expected else ():
             log.info("%s", sentence)
         if len(groups) < len(classes):
             log.info("%d classes in %d tasks: up to %d of them share a task", len(classes), len(groups), size)
     return groups
+
+
+def _expected(run: Run, config: RunConfig) -> Estimate | None:
+    """Returns what the run will cost; None where that cannot be told, which costs no run."""
+    try:
+        return expect(run, config, _trials(config.train, ""))
+    except (ImagenetTasksError, OSError) as error:
+        log.warning("What the run will cost is not known: %s", without_secrets(str(error)))
+        return None
 
 
 def _groups(classes: Sequence[ImageClass], most: int) -> list[Json]:

@@ -42,8 +42,8 @@ class Estimate(JsonArtifact, extra="ignore"):
     """What a run will cost at most: work that is done already is not done again.
 
     `trainings` are those that are made in any case and those of one repair; of `rounds` repairs that may follow one
-    another. Times are None where no earlier run tells them. `device` is where the earlier runs trained, and `here` this
-    kind of machine where none of them did; `runs` counts them.
+    another. Times are None where no earlier run tells them. `device` is where the earlier runs trained, `precision` in
+    which; `runs` counts them.
     """
 
     classes: Count
@@ -55,8 +55,8 @@ class Estimate(JsonArtifact, extra="ignore"):
     size_bytes: Count | None = None
     free_bytes: Count | None = None
     device: str = ""
+    precision: str = ""
     on_gpu: bool = False
-    here: str = ""
     runs: Count = 0
 
     def train_s(self, *, repair: bool) -> Between | None:
@@ -93,23 +93,15 @@ class Estimate(JsonArtifact, extra="ignore"):
     def _times(self) -> tuple[str, ...]:
         always, repair = self.train_s(repair=False), self.train_s(repair=True)
         if not self.runs or not always or not repair:
-            where = f" ({self.here})" if self.here else ""
-            return (f"No earlier run like it on this kind of machine{where}: how long it takes is not known.",)
+            return ("No earlier run trained these models at this size: how long it takes is not known.",)
         download = between(self.download_s) if self.download_s else "not known (no earlier run had this source)"
         rest = f"; all else {between(self.rest_s)}" if self.rest_s else ""
-        past = f"the last run that trained on {self.device}" if self.runs == 1 else (
-            f"the last {self.runs} runs that trained on {self.device}"
-        )  # fmt: skip
-        times = (
-            f"Download {download}; training {between(always)}, a repair {between(repair)} more{rest}. By "
-            f"{past}; what is done already is not done again."
+        runs = "the last run" if self.runs == 1 else f"the last {self.runs} runs"
+        where = f"{self.device} in {self.precision}" if self.precision else self.device
+        return (
+            f"Download {download}; training {between(always)}, a repair {between(repair)} more{rest}. By {runs} that "
+            f"trained on {where}; another machine takes another time. What is done already is not done again.",
         )
-        if self.here:
-            return (
-                f"No earlier run on this kind of machine ({self.here}): how long it takes is not known.",
-                times,
-            )
-        return (times,)
 
     @property
     def _hours(self) -> tuple[str, ...]:

@@ -2,17 +2,19 @@
 
 import contextlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from imagenet_tasks.artifacts.drift import Drift
 from imagenet_tasks.artifacts.json_file import JsonArtifact
 from imagenet_tasks.artifacts.kinds import DRIFT, FINGERPRINT
 from imagenet_tasks.artifacts.references import SplitBy
-from imagenet_tasks.errors import ArtifactError
+from imagenet_tasks.errors import ArtifactError, ConfigError
+from imagenet_tasks.store.plain_files import UNREADABLE, names_if_readable, read_plain
+from imagenet_tasks.store.storage import Store
+from imagenet_tasks.store.threads import side_by_side
 from imagenet_tasks.workflow.graph import SCORE, makes_artifact, parse_task_id
-from imagenet_tasks.workflow.run import Run
+from imagenet_tasks.workflow.run import PREVIEW, Run
 
 
 class RunIndex(JsonArtifact):
@@ -106,23 +108,47 @@ def find_unchanged(run: Run, records: Sequence[Mapping[str, Any]]) -> str:
     folders = artifact_folders(records)
     if not folders or not all(record["reused"] for record in records if makes_artifact(record["task"])):
         return ""
-    others = (Run(run.store, run.dag_id, "", run_key=key) for key in run.store.names(f"runs/{run.dag_id}"))
-    with ThreadPoolExecutor(1 if run.store.is_local else 16) as pool:
-        indexes = [index for index in pool.map(read_index, others) if index and index.run_id != run.run_id]
+    others = [one for one in all_runs(run.store, [run.dag_id]) if one.folder != run.folder]
     settings = run.store.read_bytes(run.key("config.json"))
-    for index in sorted(indexes, key=lambda index: -index.written_s):
+    indexes = sorted(read_indexes(run.store, others), key=lambda found: -found[1].written_s)
+    for other, index in indexes:
         with contextlib.suppress(ArtifactError, OSError):  # another run's damage
-            if {folder for folder in index.artifacts if not folder.startswith(f"{DRIFT.folder}/")} == folders.keys():
-                other = Run(run.store, run.dag_id, index.run_id)
-                if run.store.read_bytes(other.key("config.json")) == settings:
-                    there = index.unchanged_since in (run.run_id, *(other.run_id for other in indexes))
-                    found = index.unchanged_since if there else index.run_id
-                    return "" if found == run.run_id else found
+            same = {folder for folder in index.artifacts if not folder.startswith(f"{DRIFT.folder}/")} == folders.keys()
+            if same and run.store.read_bytes(other.key("config.json")) == settings:
+                there = index.unchanged_since in (run.run_id, *(known.run_id for _, known in indexes))
+                found = index.unchanged_since if there else index.run_id
+                return "" if found == run.run_id else found
     return ""
 
 
+def all_runs(store: Store, dag_ids: Iterable[str] | None = None) -> Iterator[Run]:
+    """Yields the runs of these workflows, else of all, known by their folders; what no run wrote is passed over."""
+    for dag_id in names_if_readable(store, "runs") if dag_ids is None else dag_ids:
+        if dag_id == PREVIEW:
+            continue
+        with contextlib.suppress(ConfigError):
+            yield from (Run(store, dag_id, key, run_key=key) for key in names_if_readable(store, f"runs/{dag_id}"))
+
+
 def read_index(run: Run) -> RunIndex | None:
-    """Returns a run's index; None where it has none that can be read."""
-    with contextlib.suppress(ArtifactError, OSError):
-        return RunIndex.from_json(run.store.read_bytes(run.key(RunIndex.KEY)), where=run.key(RunIndex.KEY))
-    return None
+    """Returns what a run came to; None where it has no report.
+
+    Raises:
+        ArtifactError: where that is not as the run wrote it.
+        OSError: where it cannot be read.
+    """
+    key = run.key(RunIndex.KEY)
+    content = read_plain(run.store, key)
+    return None if content is None else RunIndex.from_json(content, where=key)
+
+
+def read_indexes(store: Store, runs: Iterable[Run]) -> list[tuple[Run, RunIndex]]:
+    """Returns those runs that have an index that can be read, with it."""
+
+    def read(run: Run) -> tuple[Run, RunIndex] | None:
+        with contextlib.suppress(*UNREADABLE):
+            if index := read_index(run):
+                return run, index
+        return None
+
+    return [found for found in side_by_side(store, read, runs) if found]

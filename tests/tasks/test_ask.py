@@ -120,17 +120,27 @@ def test_an_answer_of_an_earlier_attempt_does_not_outweigh_a_gate_that_no_longer
     assert list(repairs_decided(asking.result_of)) == []
 
 
-def test_a_training_is_said_to_take_what_the_repaired_model_took_for_as_many_pictures(tmp_path: Path) -> None:
+def test_a_training_is_said_to_take_what_the_repaired_models_start_and_pace_make_of_as_many_pictures(
+    tmp_path: Path,
+) -> None:
     run = begun(tmp_path, retrain_epochs=4)
     model = Evaluation.from_dict(run.result_of("evaluate_baseline") or {}).model
     (group, *_) = repair.plan_augmentation(run)
     plan = AugmentationPlan.find(run.store, group["plan"])
     dataset = Dataset.find(run.store, model.trial.dataset)
     timed = model.model_copy(update={"fingerprint": "timed"})
-    with run.store.publish(timed.folder) as folder:
-        write_training(folder, timed.trial, epochs=2, train_seconds=40.0, epoch_pictures=20)  # 1 s a picture
+    with run.store.publish(timed.folder) as folder:  # 40 pictures of 1 s each, and 10 s to start
+        write_training(folder, timed.trial, epochs=2, epoch_pictures=20, pictures_per_s=1.0, seconds=50.0)
     plan = plan.model_copy(update={"before": (timed,)})
-    assert _training_s(run.store, run.config, plan, dataset) == 4 * (dataset.training_pictures + 14)
+    assert _training_s(run, plan, dataset) == 10 + 4 * (dataset.training_pictures + 14)
+    write_record(run, timed.trial.key, seconds=60.0)  # its task, with the start of a process
+    assert _training_s(run, plan, dataset) == 20 + 4 * (dataset.training_pictures + 14)
+
+
+def write_record(run: Run, item: str, *, seconds: float) -> None:
+    with run.task("train_baseline", item) as record:
+        pass
+    run.write_record(record | {"seconds": seconds})
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,8 @@ from fakes.records import training_of
 from imagenet_tasks.artifacts.references import Trial
 from imagenet_tasks.settings.profiles import make_config
 from imagenet_tasks.store.storage import Store
-from imagenet_tasks.tasks import expected
 from imagenet_tasks.tasks.expected import expect, plan_trainings
-from imagenet_tasks.tasks.pictures import _trials
+from imagenet_tasks.tasks.pictures import _trials, plan_run
 from imagenet_tasks.workflow.run import Run
 from imagenet_tasks.workflow.run_index import RunIndex
 
@@ -18,13 +17,11 @@ MARK = "0123456789abcdef"
 
 
 @pytest.fixture
-def store(tmp_path, monkeypatch):
-    monkeypatch.setattr(expected, "cpu_field", lambda _: "CPU")
-    monkeypatch.setattr(expected, "precision_here", lambda _: "float32")
+def store(tmp_path):
     return Store(tmp_path / "home")
 
 
-def earlier(store, run_id="a", *, seconds=20.0, reused=False, settings=SETTINGS, **training):
+def earlier(store, run_id="a", *, seconds=20.0, reused=False, settings=SETTINGS, index=None, **training):
     """A run that took 10 s to get 100 pictures and `seconds` for a training of 12 s that showed 720 pictures."""
     run = Run(store, "dag", run_id)
     run.write_config(make_config("sample", settings))
@@ -39,11 +36,11 @@ def earlier(store, run_id="a", *, seconds=20.0, reused=False, settings=SETTINGS,
         record = {"task": task, "item": item, "state": "success", "started_s": 1e9 + start_s, "seconds": took_s}
         store.write_json(run.key(f"tasks/{task}.{item}.json"), record | {"reused": reused, "result": result})
     fields = dict.fromkeys(RunIndex.model_fields) | {"dag_id": "dag", "run_id": run_id, "unchanged_since": ""}
-    fields |= dict.fromkeys(("run_key", "profile", "source", "verdict", "headline", "arm", "model", "device"), "")
-    fields |= dict.fromkeys(("precision", "champion", "report", "report_json"), "") | {"branch": "report"}
+    fields |= dict.fromkeys(("run_key", "profile", "source", "verdict", "headline", "arm", "champion", "report"), "")
+    fields |= {"report_json": "", "branch": "report", "model": "compact", "device": "CPU", "precision": "float32"}
     fields |= dict.fromkeys(("started_s", "seconds", "classes", "rounds", "seeds", "written_s"), 1)
     fields |= dict.fromkeys(("chosen", "lost", "arms", "artifacts"), ())
-    store.write_bytes(run.key(RunIndex.KEY), RunIndex(**fields).content())
+    store.write_bytes(run.key(RunIndex.KEY), RunIndex(**fields | (index or {})).content())
     if not store.is_complete(f"models/{MARK}"):
         with store.publish(f"models/{MARK}") as folder:
             training_of(trial, **{"epochs": 6, "training_pictures": 120, "pictures_per_s": 60.0} | training).write_to(
@@ -69,7 +66,7 @@ def test_the_trainings_are_those_that_the_tasks_make_with_as_many_pictures_as_th
 def test_without_an_earlier_run_it_is_plainly_said_that_nothing_is_known(store):
     told = " ".join(expect_here(store).sentences)
     assert "Up to 200\u00a0pictures" in told and "1\u00a0training, and 3 more in a repair" in told
-    assert "No earlier run like it on this kind of machine (CPU, float32): how long it takes is not known." in told
+    assert "No earlier run trained these models at this size: how long it takes is not known." in told
     assert "How much disk they take is not known" in told and "GPU" not in told
 
 
@@ -80,7 +77,7 @@ def test_times_and_disk_follow_from_what_the_last_run_took(store):
     assert found.trainings[0].seconds == pytest.approx((20 / 1.25, 20 * 1.25))
     assert found.rest_s == pytest.approx((4 / 1.25, 4 * 1.25))
     assert found.size_bytes > 200 * 1000 + 200 * 34 * 23 * 3
-    assert (found.device, found.here, found.runs) == ("CPU", "", 1)
+    assert (found.device, found.runs) == ("CPU", 1)
     assert "GPU hours: none" in found.sentences[-1]
 
 
@@ -90,12 +87,28 @@ def test_of_several_runs_it_is_the_least_and_the_most(store):
     assert expect_here(store).trainings[0].seconds == pytest.approx((20, 26))
 
 
-def test_on_another_kind_of_machine_it_says_so_and_what_that_one_took(store):
-    earlier(store, device="gpu", device_name="NVIDIA H200", precision="bfloat16")
-    told = expect_here(store).sentences
-    assert "No earlier run on this kind of machine (CPU, float32): how long it takes is not known." in told
-    assert any("By the last run that trained on NVIDIA H200" in sentence for sentence in told)
-    assert told[-1].startswith("GPU hours: 0.0")
+def test_they_are_told_by_the_machine_of_the_newest_run_and_it_is_named(store):
+    earlier(store, "processor", seconds=90.0)
+    gpu = {"device": "NVIDIA H200", "precision": "bfloat16", "written_s": 2}
+    earlier(store, "gpu", index=gpu)
+    found = expect_here(store)
+    assert found.runs == 1 and found.trainings[0].seconds == pytest.approx((20 / 1.25, 20 * 1.25))
+    assert any("By the last run that trained on NVIDIA H200 in bfloat16;" in sentence for sentence in found.sentences)
+
+
+def test_where_it_trained_on_a_gpu_its_hours_are_told(store):
+    earlier(store, device="gpu")
+    assert expect_here(store).sentences[-1].startswith("GPU hours: 0.0")
+
+
+def test_of_many_runs_only_those_that_it_tells_by_are_opened(store, monkeypatch):
+    for number in range(5):
+        earlier(store, f"run{number}", index={"written_s": number})
+    earlier(store, "another model", index={"model": "resnet", "written_s": 9})
+    opened, records = [], Run.task_records
+    monkeypatch.setattr(Run, "task_records", lambda run: opened.append(run.run_key[:4]) or records(run))
+    assert expect_here(store).runs == 3
+    assert opened == ["run4", "run3", "run2"]
 
 
 def test_a_training_takes_no_longer_than_its_cap(store):
@@ -114,3 +127,22 @@ def test_an_earlier_run_that_is_damaged_is_passed_over(store, name):
     earlier(store)
     store.write_bytes(Run(store, "dag", "a").key(name), b'{"task": 1}')
     assert expect_here(store).runs == 0
+
+
+def test_what_no_run_wrote_among_the_runs_is_passed_over(store):
+    earlier(store)
+    store.write_bytes("runs/notes.txt", b"x")
+    store.write_bytes("runs/backup of runs/a/run.json", b"{}")
+    store.write_bytes("runs/dag/notes.txt", b"x")
+    assert expect_here(store).runs == 1
+
+
+def test_a_home_that_cannot_be_read_costs_the_estimate_and_not_the_run(store, tmp_path, caplog):
+    store.write_bytes("images", b"a file where a folder is expected")
+    for name in ("cobra", "cow"):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        (tmp_path / "pictures" / name / "1.jpg").touch()
+    run = Run(store, "dag", "new")
+    assert plan_run(run, "sample", {"source": "folder", "location": str(tmp_path / "pictures")})
+    assert "expected" not in run.result_of("plan_run")
+    assert "What the run will cost is not known" in caplog.text
