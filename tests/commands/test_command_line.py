@@ -263,7 +263,8 @@ def test_f34_a_second_run_has_nothing_to_do_and_says_so(first, home, picture_fol
     assert (again["tasks"], again["tasks_reused"]) == (15, 15)
     assert "nothing to do" in said
     assert first[0]["champion"]["trial"] and again["champion"] is None  # only a new champion is told of
-    own = ("run_id", "report", "seconds", "tasks_reused", "champion")
+    assert again["unchanged_since"] == first[0]["run_id"]
+    own = ("run_id", "report", "seconds", "tasks_reused", "champion", "unchanged_since")
     assert {k: v for k, v in again.items() if k not in own} == {k: v for k, v in first[0].items() if k not in own}
 
 
@@ -366,11 +367,17 @@ def test_predict_without_any_picture_says_so(first, home, tmp_path):
     assert (done.returncode, done.stdout) == (2, "") and f"error: {tmp_path}: expected pictures" in done.stderr
 
 
-def test_predict_says_that_a_run_has_no_final_model_or_that_there_is_no_such_run(first, home, tmp_path):
-    run_id = first[0]["run_id"]
-    for asked, said in ((run_id, "has no final model"), ("nowhere", "there is no run 'nowhere'")):
-        done = command("predict", "--home", str(home), "--run", asked, str(tmp_path))
-        assert done.returncode == 1 and said in done.stderr and "Traceback" not in done.stderr
+def test_predict_says_that_there_is_no_such_run(first, home, tmp_path):
+    done = command("predict", "--home", str(home), "--run", "nowhere", str(tmp_path))
+    assert done.returncode == 1 and "there is no run 'nowhere'" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_predict_asks_the_model_that_a_runs_report_says_to_use(first, home, picture_folder):
+    report = json.loads(Path(first[0]["report"]).with_name("report.json").read_text())
+    picture = next(path for path in picture_folder.rglob("*.jpg"))
+    done = command("predict", "--home", str(home), "--run", first[0]["run_id"], "--json", str(picture))
+    assert done.returncode == 0 and json.loads(done.stdout)["top"]
+    assert f"Asks {report['use']['called']}\n" in done.stderr
 
 
 def test_predict_without_a_champion_says_so(tmp_path):

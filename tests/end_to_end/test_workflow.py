@@ -15,6 +15,7 @@ import requests
 from fakes.web import FaultServer
 from real_runs import CLASSES, SETTINGS, finished
 
+from imagenet_tasks.pages.links import with_links
 from imagenet_tasks.settings.classes import STUDY_CLASSES
 from imagenet_tasks.workflow.graph import makes_artifact
 from imagenet_tasks.workflow.run import Run
@@ -120,7 +121,8 @@ def test_the_report_tab_shows_the_report_to_who_is_logged_in_only(airflow: Local
     assert requests.get(address, timeout=30).status_code == 401
     answer = airflow.get(address)
     assert answer.status_code == 200
-    assert answer.content == run.store.read_bytes(run.store.read_json(run.key("run.json"))["report"])
+    written = run.store.read_bytes(run.store.read_json(run.key("run.json"))["report"]).decode()
+    assert answer.text == with_links(written, root="/imagenet", dag_id=DAG_ID, run_id=run.run_id)
 
 
 def note_of(airflow: LocalAirflow, run_id: str) -> Any:
@@ -307,7 +309,7 @@ def test_the_same_settings_again_make_no_dataset_and_no_champion(airflow: LocalA
 def test_a_run_that_asked_before_its_repair_says_who_answered_what(again: Run, chat: FaultServer) -> None:
     assert again.store.read_json(again.key("decision.json"))["why"].endswith("; admin chose all arms")
     question, verdict = told(chat, again)
-    assert "repair 2\u00a0classes?" in question and question.endswith("/tasks/ask_before_repair/required_actions")
+    assert "repair 2 classes?" in question and question.endswith("/tasks/ask_before_repair/required_actions")
     assert "on test: " in verdict
 
 

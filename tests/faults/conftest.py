@@ -15,7 +15,7 @@ SETTINGS = {
     "test_share": 0.3, "accuracy_goal": 1.0, "classes_to_augment": 1, "pictures_to_add": 4, "precision": "float32",
     "min_images_per_class": 1, "epochs": 2, "seeds": 1, "arms": "collect", "download_threads": 4,
 }  # fmt: skip
-OWN = ("report", "report_json", "champion")  # of a run, and not of what was measured
+OWN = ("report", "report_json", "champion", "unchanged_since")  # of a run, and not of what was measured
 
 
 class Home:

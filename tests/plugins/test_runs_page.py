@@ -281,7 +281,7 @@ def champion(run: Run, key: str, **changes):
 def test_the_champion_is_shown_with_its_run(viewer, two_runs):
     two_runs[0].store.write_json(KEY, champion(two_runs[0], "cow"))
     text = shown(viewer)
-    assert "63.1\xa0% <span" in text and "cobra, cow" in text and "targeted-compact-seed0" in text
+    assert "63.1\xa0% <span" in text and "cobra, cow" in text and "Targeted (compact, seed 0)" in text
 
 
 def test_the_champions_before_it_are_shown_with_why_they_were_replaced_but_nothing_of_another_workflow(

@@ -330,7 +330,8 @@ def test_what_became_of_the_champion_is_said(build_run, outcome):
 
 
 def test_the_figures_say_in_how_many_runs_the_champions_test_pictures_were_looked_at(build_run):
-    now = {"test_accuracy": 0.62, "looked_at_by": ["runs/dag/a", "runs/dag/b"]}
+    now = {"test_accuracy": 0.62, "looked_at_by": ["runs/dag/a", "runs/dag/b"], "dag_id": "dag", "run_id": "a"}
+    now |= {"model": {"fingerprint": "m"}}
     inputs = replace(build_run(before=0.32), champion={"outcome": "kept", "why": "it is better", "champion": now})
     result = write_report(inputs)
     assert inputs.run.store.read_json(result["report_json"])["champion"] == {
