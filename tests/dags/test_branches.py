@@ -29,7 +29,7 @@ LOGIN = "Basic " + base64.b64encode(f"reader:{PASSWORD}".encode()).decode()
 REPAIR = [task.name for task in graph.REPAIR if task.name != graph.GATE]
 TUNING = ["tune", "choose_settings"]
 LATER = [graph.task_id(task, number) for number in (2, 3) for task in (graph.GATE, *REPAIR)]
-pytestmark = pytest.mark.timeout(1200)  # whichever test comes first waits for a dozen trainings
+pytestmark = pytest.mark.timeout(1800)  # whichever test comes first waits for a dozen trainings
 SMALL = {"images_per_class": 24, "epochs": 1, "retrain_epochs": 1, "seeds": 1, "rows_px": 16, "columns_px": 16}
 FOLDER = SMALL | {"source": "folder"}
 AT_THE_END = {"final_models": 1}
@@ -91,7 +91,7 @@ def runs(home: Path, picture_folder: Path, archives: str) -> dict[str, Any]:
     )
     answer = home / "answer.json"
     command = [sys.executable, str(Path(__file__).parent / "run_dag.py"), str(home / "wanted.json"), str(answer)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1100, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1700, check=False)
     (home / "log.txt").write_text(done.stdout + done.stderr)
     assert answer.exists(), done.stdout[-3000:] + done.stderr[-3000:]
     answered: dict[str, Any] = json.loads(answer.read_text())
