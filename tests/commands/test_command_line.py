@@ -377,7 +377,7 @@ def test_predict_asks_the_model_that_a_runs_report_says_to_use(first, home, pict
     picture = next(path for path in picture_folder.rglob("*.jpg"))
     done = command("predict", "--home", str(home), "--run", first[0]["run_id"], "--json", str(picture))
     assert done.returncode == 0 and json.loads(done.stdout)["top"]
-    assert f"Asks {report['use']['called']}\n" in done.stderr
+    assert f"Asking {report['use']['called']}\n" in done.stderr
 
 
 def test_predict_without_a_champion_says_so(tmp_path):
