@@ -20,7 +20,9 @@ def main(wanted: str, answer: str) -> None:
     folder = Path(settings.DAGS_FOLDER)
     runs: dict[str, dict[str, Any]] = {}
     for name, conf in json.loads(Path(wanted).read_text()).items():
-        # Read anew for each run: `dag.test()` leaves the settings of one run in the DAG, and the next one has them too.
+        # Read anew for each run: `dag.test()` leaves the settings of one run in the DAG's parameters, which the module
+        # of the form holds, and the next one has them too.
+        sys.modules.pop("imagenet_form", None)
         bag = BundleDagBag(bundle_path=folder, bundle_name="dags-folder")
         if not runs:
             sync_bag_to_db(bag, "dags-folder", None)
