@@ -7,7 +7,7 @@ from airflow.sdk import Param
 
 from imagenet_tasks.settings.config import FORCE_FROM
 from imagenet_tasks.settings.profiles import PROFILES, setting_names
-from imagenet_tasks.settings.training import STUDY_EPOCHS
+from imagenet_tasks.settings.training import ARM_GLOSSES, ARMS, CONTROL, STUDY_EPOCHS
 from imagenet_tasks.workflow.graph import TASKS
 
 BOUNDS = {"minimum", "maximum", "exclusiveMinimum"}
@@ -34,17 +34,7 @@ POLICY_WORDS = {
     "colour": "these, and brightness, contrast, saturation",
     "trivial": "one random change of random strength",
 }
-ARM_WORDS = {
-    "collect": "new pictures of the chosen classes",
-    "collect-hard": "new ones that the model gets most wrong",
-    "collect-all": "as many new ones over all classes",
-    "more": "twice as many changed copies",
-    "correlated": "copies also of what they are confused with",
-    "untargeted": "as many copies over all classes",
-    "mix": "confused classes are mixed with one another",
-    "soften": "the chosen classes are changed less in training",
-    "clean": "without pictures whose label is in doubt",
-}
+ARM_WORDS = {arm: ARM_GLOSSES[arm] for arm in ARMS if arm not in (CONTROL, "targeted")}  # those are always there
 STEP_WORDS = {step: next(task.label for task in TASKS if task.step == step) for step in FORCE_FROM if step}
 
 

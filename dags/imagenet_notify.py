@@ -10,7 +10,8 @@ import pkgutil
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from imagenet_shown import question_page, report_tab, url_of
+from imagenet_run_note import report_tab
+from imagenet_shown import question_page, url_of
 from imagenet_store import open_store
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -103,16 +104,17 @@ def tell(context: Any, *events: Event, asked: str = "") -> None:
 
     Args:
         context: Airflow's, of a task or of a run.
-        events: what happened, the most telling first.
+        events: what happened, the most telling first; without any, what the run's report says.
         asked: what people are asked, on the task's page for that.
     """
     try:
         rules = find_rules()
-        wanted = [(rule, next((event for event in events if event in rule.on), None)) for rule in rules]
         run = Run(open_store(), context["dag"].dag_id, context["run_id"])
+        happened = events or events_of_report(run)
+        wanted = [(rule, next((event for event in happened if event in rule.on), None)) for rule in rules]
         url = url_of(question_page(context["ti"]) if asked else report_tab(run.dag_id, run.run_id))
     except Exception:
-        log.exception("Nobody is notified of %s", events[0])
+        log.exception("Nobody is notified of %s", events[0] if events else "the report")
         return
     for rule, event in wanted:
         if event:
@@ -125,8 +127,7 @@ def tell(context: Any, *events: Event, asked: str = "") -> None:
 
 def tell_of_report(context: Any) -> None:
     """Tells of a run that has written its report."""
-    run = Run(open_store(), context["dag"].dag_id, context["run_id"])
-    tell(context, *events_of_report(run))
+    tell(context)
 
 
 def tell_of_failure(context: Any) -> None:

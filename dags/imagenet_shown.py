@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from airflow.sdk import Asset, AssetAlias, BaseOperatorLink, get_current_context
 from airflow.sdk.configuration import conf
+from imagenet_run_note import report_tab
 from imagenet_store import open_store
 
 from imagenet_tasks.errors import without_secrets
@@ -28,13 +29,8 @@ class ReportLink(BaseOperatorLink):
     name = "Report"
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
-        """Returns the tab's address, without a leading slash so that it follows Airflow below a prefix."""
+        """Returns the tab's address."""
         return report_tab(ti_key.dag_id, ti_key.run_id)
-
-
-def report_tab(dag_id: str, run_id: str) -> str:
-    """Returns the address of a run's Report tab below Airflow's own."""
-    return f"dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe='')}/plugin/imagenet-report"
 
 
 def url_of(page: str) -> str:

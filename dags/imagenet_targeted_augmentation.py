@@ -301,10 +301,11 @@ def imagenet_targeted_augmentation() -> None:
             return figures
 
     with _group("pictures", "Pictures"):
-        downloaded = download_class.expand(group=plan_run())
-        trials = build_dataset(preprocess_class.expand(group=downloaded))
+        trials = build_dataset(preprocess_class.expand(group=download_class.expand(group=plan_run())))
     with _group("baseline", "Baseline"):
-        evaluation = evaluate_baseline(_after_champion(trials, train_baseline.expand(trial=trials)))
+        trained = train_baseline.expand(trial=trials)
+        _ask_champion(trials) >> trained  # before anything is trained on what is new to it
+        evaluation = evaluate_baseline(trained)
     report = write_report()
     report.operator.operator_extra_links = (ReportLink(),)
     with _group("final_model", "Final model"):
@@ -320,8 +321,8 @@ def imagenet_targeted_augmentation() -> None:
     evaluation >> end
 
 
-def _after_champion(trials: Any, trained: Any) -> Any:
-    """Lets the champion be asked about what is new to it before anything is trained; returns `trained`."""
+def _ask_champion(trials: Any) -> Any:
+    """Returns the task that asks the champion about what is new to it."""
 
     @step(
         multiple_outputs=False,
@@ -335,8 +336,7 @@ def _after_champion(trials: Any, trained: Any) -> Any:
         with current_run() as run:
             return score_champion(run, list(trials))
 
-    score_champion(trials) >> trained
-    return trained
+    return score_champion(trials)
 
 
 def _tune(trials: Any, report: Any) -> None:

@@ -130,12 +130,17 @@ def _shorten(text: str) -> str:
     return line if len(line) <= MOST_CHARACTERS else line[: MOST_CHARACTERS - 2].rstrip() + " …"
 
 
-def _link(text: str, run_id: str) -> str:
-    """Returns a text that leads to a run's Report tab, just the text where the address is too long for the table.
+def report_tab(dag_id: str, run_id: str) -> str:
+    """Returns the address of a run's Report tab below Airflow's own.
 
-    The address has no leading slash, so that it follows Airflow below a prefix: its page names a base.
+    It has no leading slash, so that it follows Airflow below a prefix: Airflow's page names a base.
     """
+    return f"dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe='')}/plugin/imagenet-report"
+
+
+def _link(text: str, run_id: str) -> str:
+    """Returns a text that leads to a run's Report tab, just the text where the address is too long for the table."""
     from imagenet_tasks.wording import markdown
 
-    link = f"[{markdown(text)}](dags/{DAG_ID}/runs/{quote(run_id, safe='')}/plugin/imagenet-report)"
+    link = f"[{markdown(text)}]({report_tab(DAG_ID, run_id)})"
     return link if len(link) <= MOST_IN_TABLE - MOST_CHARACTERS - 60 else _shorten(text)

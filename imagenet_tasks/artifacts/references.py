@@ -44,6 +44,11 @@ class Selection(JsonArtifact):
         return kinds.SELECTION.fingerprint({"class_id": self.class_id, "files": files})
 
     @property
+    def file_by_id(self) -> dict[str, str]:
+        """The files by image id."""
+        return {file.partition(".")[0]: file for file in self.files}
+
+    @property
     def given_by_id(self) -> dict[str, GivenSide]:
         """The given sides by image id."""
         return {file.partition(".")[0]: side for file, side in self.given.items()}

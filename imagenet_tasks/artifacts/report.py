@@ -134,7 +134,7 @@ class UsableModel(JsonArtifact):
     Where the repair that is that hurt on test, it is the best of those that were trained longer (`repair_hurt`).
     `called` is what people call it, `model` its fingerprint ('' of the final model), `file` its network's key in the
     store and `path` where that is, `command` what predicts with it. `champion` tells whether it, or a part of the final
-    model, is its classes' champion, and `why` why not, '' where it is.
+    model, is its classes' champion; the report's own `champion` says why.
     """
 
     called: str
@@ -144,7 +144,6 @@ class UsableModel(JsonArtifact):
     command: str
     champion: bool
     champion_run: str = Field(default="", description="the run that made the champion, where it is another")
-    why: str
     repair_hurt: bool = False
 
 

@@ -108,10 +108,10 @@ def _print_table(rows: "list[_Row]") -> None:
     for row in rows:
         index = row.index
         started = datetime.fromtimestamp(row.started_s, UTC).strftime("%Y-%m-%d %H:%M") if row.started_s else DASH
-        accuracy = (index.test_after if index.branch == "augment" else index.test_before) if index else None
         table.add_row(
             started, Text(index.run_id if index else row.run.run_key), row.profile, str(row.classes or DASH),
-            Text(index.verdict) if index else Text(row.state, style="yellow"), percent(accuracy),
+            Text(index.verdict) if index else Text(row.state, style="yellow"),
+            percent(index.accuracy if index else None),
         )  # fmt: skip
     console = Console()
     console.print(table)

@@ -22,7 +22,7 @@ from imagenet_tasks.artifacts.champions import (
     sha256_of_marker,
     trained_on,
 )
-from imagenet_tasks.artifacts.figures import Metrics
+from imagenet_tasks.artifacts.figures import Metrics, best_trial
 from imagenet_tasks.artifacts.references import Dataset, Evaluation, TrainedModel
 from imagenet_tasks.artifacts.training import TrainingRecord
 from imagenet_tasks.errors import ArtifactError, ImagenetTasksError, NetworkUnusable, without_secrets
@@ -86,15 +86,14 @@ def promote(
             candidate is missing or damaged.
     """
     key = key_of((c.class_id for c in dataset.classes), drawn=drawn)
-    trials = [] if dataset.test_steers else _measured(store, evaluations)
+    candidate, trials = (None, 0) if dataset.test_steers else _candidate(store, evaluations)
     settled = False
     while not settled:  # the champion is asked while other runs may go on; one that they changed is asked anew
         present = before = champion_of(store, read_entries(store), key)
-        if not trials:
+        if candidate is None:
             judged = _Judgement("not eligible", NOT_ELIGIBLE[dataset.test_steers])
         else:
-            candidate = max(trials, key=lambda t: t.accuracy)  # the first of equal ones
-            judged = _judge(store, dataset, candidate, present, run, trials=len(trials), ask=ask)
+            judged = _judge(store, dataset, candidate, present, run, trials=trials, ask=ask)
             if judged.outcome == "promoted" and not _is_by(run, candidate, present):
                 reign = _reign(store, dataset, candidate, run, profile=profile, drawn=drawn)
                 present = _enthroned(store, dataset, reign, present, why=judged.why)
@@ -112,19 +111,16 @@ def promote(
     return {"outcome": judged.outcome, "why": judged.why, "champion": present.as_dict() if present else None}
 
 
-def _measured(store: Store, evaluations: Sequence[Evaluation]) -> list[_Candidate]:
-    """Returns the trials that have a validation accuracy."""
-    return [
-        _Candidate(
-            model=trial.trained,
-            accuracy=trial.validation_accuracy,
-            test_accuracy=trial.test_accuracy,
-            pictures=metrics.validation.support,
-        )
-        for metrics in (Metrics.read(store, evaluation.folder) for evaluation in evaluations)
-        for trial in metrics.trials
-        if trial.validation_accuracy is not None
-    ]
+def _candidate(store: Store, evaluations: Sequence[Evaluation]) -> tuple[_Candidate | None, int]:
+    """Returns the best training on validation, and of how many it is; None where none was measured there."""
+    rounds = [Metrics.read(store, evaluation.folder) for evaluation in evaluations]
+    best = best_trial(rounds)
+    if best is None or best.validation_accuracy is None:
+        return None, 0
+    return _Candidate(
+        model=best.trained, accuracy=best.validation_accuracy, test_accuracy=best.test_accuracy,
+        pictures=rounds[0].validation.support,
+    ), sum(trial.validation_accuracy is not None for metrics in rounds for trial in metrics.trials)  # fmt: skip
 
 
 def _is_by(run: Run, candidate: _Candidate, present: Champion | None) -> bool:

@@ -2,7 +2,8 @@
 
 import html
 import re
-from urllib.parse import quote
+
+from imagenet_tasks.pages.wording import segment
 
 PLACEHOLDER = re.compile(r'<span class="out" data-to="([a-z]+) ([^"]*)">([^<]*)</span>')
 
@@ -19,20 +20,16 @@ def with_links(report: str, *, root: str, dag_id: str, run_id: str) -> str:
 
     def link(found: re.Match[str]) -> str:
         kind, what, text = found[1], html.unescape(found[2]), found[3]
-        own = f"{root}/report/{_segment(dag_id)}/{_segment(run_id)}"
+        own = f"{root}/report/{segment(dag_id)}/{segment(run_id)}"
         if kind == "file":
-            address = f"{own}/artifacts?file={_segment(what)}"
+            address = f"{own}/artifacts?file={segment(what)}"
         elif kind == "pictures":
             task, _, class_id = what.partition(" ")
-            address = f"{own}/pictures/download_class/{_segment(task)}?class={_segment(class_id)}"
+            address = f"{own}/pictures/download_class/{segment(task)}?class={segment(class_id)}"
         elif kind == "compare":
-            address = f"{root}/runs/{_segment(dag_id)}/compare?a={_segment(run_id)}&b={_segment(what)}"
+            address = f"{root}/runs/{segment(dag_id)}/compare?a={segment(run_id)}&b={segment(what)}"
         else:
             return text
         return f'<a href="{html.escape(address)}"{" download" if kind == "file" else ""}>{text}</a>'
 
     return PLACEHOLDER.sub(link, report)
-
-
-def _segment(text: str) -> str:
-    return quote(text, safe="")

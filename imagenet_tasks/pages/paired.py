@@ -165,7 +165,6 @@ class _Files:
         key = Selection.key(class_id, self._marks[class_id])
         try:
             content = read_plain(self._store, key)
-            files = Selection.from_json(content, where=key).files if content else ()
+            return Selection.from_json(content, where=key).file_by_id if content else {}
         except UNREADABLE:
-            files = ()
-        return {file.partition(".")[0]: file for file in files}
+            return {}

@@ -70,14 +70,12 @@ class RunRow:
     @property
     def tried(self) -> bool:
         """Whether a repair was tried."""
-        return self.index is not None and self.index.branch == "augment"
+        return self.index is not None and self.index.tried
 
     @property
     def accuracy(self) -> float | None:
         """On test, of what the run ended with: the repaired model where there is one; None of a run that did not."""
-        if self.index is None or self.known.state != "success":
-            return None
-        return self.index.test_after if self.tried else self.index.test_before
+        return self.index.accuracy if self.index and self.known.state == "success" else None
 
     @property
     def interval(self) -> tuple[float, float] | None:

@@ -81,7 +81,7 @@ def _breakable(text: str) -> Any:
     return Markup("_<wbr>").join(text.split("_"))  # join escapes the parts
 
 
-def _segment(text: str) -> str:
+def segment(text: str) -> str:
     """Returns the text as one part of an address's path."""
     return quote(text, safe="")
 
@@ -89,7 +89,7 @@ def _segment(text: str) -> str:
 FILTERS: dict[str, Callable[..., Any]] = {
     "advice": advice, "between": between, "breakable": _breakable, "clock": _clock, "day": _day, "duration": duration,
     "failure": failure, "interval": interval, "looked_at": looked_at, "number": number, "percent": percent,
-    "points": points, "rate": rate, "segment": _segment, "size": size, "span": span,
+    "points": points, "rate": rate, "segment": segment, "size": size, "span": span,
 }  # fmt: skip
 
 

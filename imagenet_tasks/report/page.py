@@ -14,7 +14,7 @@ from imagenet_tasks.report.study import GOAL as STUDY_GOAL
 from imagenet_tasks.report.svg import signed
 from imagenet_tasks.settings.config import RunConfig
 from imagenet_tasks.settings.profiles import shared_settings
-from imagenet_tasks.settings.training import ARM_NAMES
+from imagenet_tasks.settings.training import ARM_GLOSSES, ARM_NAMES
 from imagenet_tasks.wording import HOW_TO_SHARE, looked_at
 from imagenet_tasks.workflow.graph import task_label
 
@@ -43,7 +43,7 @@ def render(
     by_label = sorted(classes, key=lambda row: row["label"])
     return _environment().get_template("report.html.j2").render(
         f=figures, v=figures["verdict"], words=wording.VERDICTS, role_names=ROLES,
-        arm_names=ARM_NAMES, arm_glosses=wording.ARM_GLOSSES, against=wording.AGAINST,
+        arm_names=ARM_NAMES, arm_glosses=ARM_GLOSSES, against=wording.AGAINST,
         policies=wording.POLICIES, strategies=wording.STRATEGIES, transforms=wording.TRANSFORMS, study_goal=STUDY_GOAL,
         roles=list(figures["models"]), repaired="after" in figures["models"], by_label=by_label,
         class_counts=_class_counts(classes), charts=_charts(figures, by_label), most_suspects=MOST_SUSPECTS,

@@ -102,10 +102,9 @@ def _files_by_id(store: Store, class_id: str, selection: str) -> dict[str, str]:
     """Returns the files of a selection by image id, in its order; {} where it is gone."""
     key = Selection.key(class_id, selection)
     try:
-        files = Selection.from_json(store.read_bytes(key), where=key).files
+        return Selection.from_json(store.read_bytes(key), where=key).file_by_id
     except ImagenetTasksError:
         return {}
-    return {file.partition(".")[0]: file for file in files}
 
 
 def _small(store: Store, array: ClassArray, rows: Sequence[tuple[int, str | None]]) -> dict[int, Shown]:

@@ -24,8 +24,7 @@ def collect_use(inputs: ReportInputs, files: Files) -> dict[str, Any] | None:
     store, final, hurt = inputs.run.store, inputs.final, _without_what_hurt(inputs, files, best)
     best, final = (hurt, None) if hurt else (best, final)
     folder = final.folder if final else best.trained.folder
-    settled = inputs.champion or {}
-    champion = settled.get("champion") or {}
+    champion = (inputs.champion or {}).get("champion") or {}
     made_of = {model.fingerprint for model in final.models} if final else {best.model}
     is_champion = bool(champion) and champion["model"]["fingerprint"] in made_of
     is_another = bool(champion) and (champion["dag_id"], champion["run_id"]) != (inputs.run.dag_id, inputs.run.run_id)
@@ -36,7 +35,7 @@ def collect_use(inputs: ReportInputs, files: Files) -> dict[str, Any] | None:
         "command": f"{shlex.join(words)} PICTURES", "champion": is_champion,
         "model": "" if final else best.model,
         "champion_run": champion["run_id"] if is_another and champion["dag_id"] == inputs.run.dag_id else "",
-        "why": "" if is_champion else settled.get("why", ""), "repair_hurt": hurt is not None,
+        "repair_hurt": hurt is not None,
     }  # fmt: skip
 
 

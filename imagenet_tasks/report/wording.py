@@ -21,17 +21,6 @@ VERDICTS = {
     "not tried": "No repair was tried",
 }
 
-ARM_GLOSSES = {
-    "baseline": "before the repair", "longer": "nothing more added, the control",
-    "collect": "new pictures of the chosen classes", "collect-all": "as many new ones, spread over all classes",
-    "targeted": "changed copies of the chosen classes", "more": "twice as many copies",
-    "correlated": "copies also of the classes they are confused with",
-    "untargeted": "as many copies, spread over all classes",
-    "collect-hard": "those new ones that the model gets most wrong",
-    "mix": "pictures of confused classes mixed with one another",
-    "soften": "the chosen classes changed less while training",
-    "clean": "without the pictures whose label is in doubt",
-}  # fmt: skip
 # What was done, as the subject of a sentence.
 ARM_DEEDS = {
     "longer": "training for longer", "collect": "collecting new pictures of the confused classes",

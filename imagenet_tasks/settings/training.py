@@ -40,6 +40,17 @@ ARM_NAMES = {
     "collect-hard": "Collect, the hardest", "targeted": "Targeted", "more": "More", "correlated": "Correlated",
     "untargeted": "Untargeted", "mix": "Mix", "soften": "Soften", "clean": "Clean",
 }  # fmt: skip
+ARM_GLOSSES = {
+    "baseline": "before the repair", "longer": "nothing more added, the control",
+    "collect": "new pictures of the chosen classes", "collect-all": "as many new ones, spread over all classes",
+    "targeted": "changed copies of the chosen classes", "more": "twice as many copies",
+    "correlated": "copies also of the classes they are confused with",
+    "untargeted": "as many copies, spread over all classes",
+    "collect-hard": "those new ones that the model gets most wrong",
+    "mix": "pictures of confused classes mixed with one another",
+    "soften": "the chosen classes changed less while training",
+    "clean": "without the pictures whose label is in doubt",
+}  # fmt: skip
 MAX_ROUNDS = 3  # so many repairs are in the graph
 STUDY_EPOCHS: dict[str, int] = {"convnet1": 32, "convnet2": 48, "convnet3": 64, "convnet4": 84, "convnet5": 48}
 LEAST_EPOCHS, EPOCHS_BY_ROOT = 24, 3_500  # of `compact`; measured: docs/results.md

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from imagenet_tasks.artifacts.decision import Decision
 from imagenet_tasks.artifacts.references import AugmentationPlan, Dataset
 from imagenet_tasks.artifacts.training import TrainingRecord
-from imagenet_tasks.settings.training import CONTROL
+from imagenet_tasks.settings.training import ARM_GLOSSES, CONTROL
 from imagenet_tasks.tasks.common import Json, evaluation_of, log, salt_of
 from imagenet_tasks.wording import duration, interval, markdown, moment, percent, plural
 from imagenet_tasks.workflow.graph import ASK, GATE, task_id
@@ -69,7 +69,6 @@ def keep_answer(run: Run, *, repair: bool, arms: Sequence[str], by: str, round_n
 
 def _question(run: Run, round_number: int) -> Json:
     from imagenet_tasks.augment.stage import plan_augmentation as plan_classes
-    from imagenet_tasks.report.wording import ARM_GLOSSES
 
     config, measured = run.config, evaluation_of(run, round_number - 1)
     dataset = Dataset.find(run.store, measured.model.trial.dataset)

@@ -72,6 +72,16 @@ class RunIndex(JsonArtifact):
     unchanged_since: str = ""
     drift: Drift | None = None
 
+    @property
+    def tried(self) -> bool:
+        """Whether a repair was tried."""
+        return self.branch == "augment"
+
+    @property
+    def accuracy(self) -> float | None:
+        """On test, of what the run ended with: the repaired model where there is one."""
+        return self.test_after if self.tried else self.test_before
+
 
 def artifact_folders(records: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     """Returns the published folders that tasks handed on, in the order of the tasks, with the task's class or trial.

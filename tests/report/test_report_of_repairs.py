@@ -14,6 +14,7 @@ from imagenet_tasks.report import study, wording
 from imagenet_tasks.report.page import _batch
 from imagenet_tasks.report.repair import _did
 from imagenet_tasks.report.stage import write_report
+from imagenet_tasks.settings import training
 from imagenet_tasks.settings.config import POLICIES, STRATEGIES, TRANSFORMS
 from imagenet_tasks.settings.training import ARMS as ARM_NAMES
 
@@ -83,7 +84,7 @@ def test_all_arms_stand_beside_the_baseline_with_what_was_added(build_run):
     for arm, row in arms.items():
         if arm == "baseline":
             continue
-        name = f"{wording.ARM_NAMES[arm]} {wording.ARM_GLOSSES[arm]}"
+        name = f"{training.ARM_NAMES[arm]} {training.ARM_GLOSSES[arm]}"
         said = next(shown for shown in page.rows if shown[0] == name)
         assert said[2:4] == [str(row["added_pictures"]), "2"]
         assert said[4] == wording.percent(row["validation"]["mean"])
@@ -315,7 +316,7 @@ def test_the_plans_of_the_other_arms_and_denied_changes_are_said(build_run):
 
 def test_there_is_a_word_for_each_arm_strategy_policy_and_transform():
     assert set(wording.TRANSFORMS) == set(TRANSFORMS)
-    assert set(wording.ARM_GLOSSES) == set(wording.ARM_NAMES) == {"baseline", *ARM_NAMES}
+    assert set(training.ARM_GLOSSES) == set(training.ARM_NAMES) == {"baseline", *ARM_NAMES}
     assert set(wording.ARM_DEEDS) == set(ARM_NAMES)
     assert set(wording.STRATEGIES) == set(STRATEGIES)
     assert set(wording.POLICIES) == set(POLICIES)
