@@ -314,6 +314,13 @@ FORM: dict[str, dict[str, Field]] = {
             "trained, and the report says whether it holds. Takes a minute or so.",
             words={False: "on in scheduled runs, off in others"},
         ),
+        "skip_if_holds": field(
+            "boolean",
+            "Train nothing while the champion holds",
+            "Where the champion holds on enough new pictures, and no setting differs from those of its run, the run "
+            "ends with a short report. Needs the field above.",
+            words={False: "on in scheduled runs, off in others"},
+        ),
     },
     "Anything else": {
         "force": lambda _, section: Param(

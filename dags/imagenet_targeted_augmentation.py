@@ -102,7 +102,7 @@ def _credentials(connection: str) -> Credentials:
 def _overrides(params: Mapping[str, Any], *, scheduled: bool = False) -> tuple[str, dict[str, Any]]:
     """Returns the profile and the settings of a run: of the form, of its last field, and of the environment.
 
-    A scheduled run, which brings new pictures, asks the champion about them.
+    A scheduled run, which brings new pictures, asks the champion about them, and trains where it does not hold.
     """
     given = dict(params)
     profile, lines = given.pop("profile"), [line for line in given.pop("more_settings", None) or () if line.strip()]
@@ -120,6 +120,8 @@ def _overrides(params: Mapping[str, Any], *, scheduled: bool = False) -> tuple[s
     given |= more
     if scheduled and given["drift_check"] is None:
         given["drift_check"] = True
+        if given["skip_if_holds"] is None:
+            given["skip_if_holds"] = True
     source = given["source"] or find_profile(profile).download.source
     if source == "folder":  # of the others, an address on the web is asked
         given["location"] = given["location"] or LOCATION
@@ -280,7 +282,7 @@ def imagenet_targeted_augmentation() -> None:
 
     @step(
         multiple_outputs=False,
-        trigger_rule="none_failed_min_one_success",
+        trigger_rule="none_failed",  # where the champion holds, all before it is skipped
         execution_timeout=timedelta(hours=2),  # the champion may be asked about many pictures (ANSWERS_TIMEOUT_S)
         max_active_tis_per_dag=1,  # the champions' file is read, changed and written
         inlets=[CHAMPION],
@@ -301,11 +303,10 @@ def imagenet_targeted_augmentation() -> None:
             return figures
 
     with _group("pictures", "Pictures"):
-        trials = build_dataset(preprocess_class.expand(group=download_class.expand(group=plan_run())))
+        dataset = build_dataset(preprocess_class.expand(group=download_class.expand(group=plan_run())))
+        trials = _ask_champion(dataset)  # before anything is trained on what is new to it
     with _group("baseline", "Baseline"):
-        trained = train_baseline.expand(trial=trials)
-        _ask_champion(trials) >> trained  # before anything is trained on what is new to it
-        evaluation = evaluate_baseline(trained)
+        evaluation = evaluate_baseline(train_baseline.expand(trial=trials))
     report = write_report()
     report.operator.operator_extra_links = (ReportLink(),)
     with _group("final_model", "Final model"):
@@ -322,15 +323,15 @@ def imagenet_targeted_augmentation() -> None:
 
 
 def _ask_champion(trials: Any) -> Any:
-    """Returns the task that asks the champion about what is new to it."""
+    """Returns what is to be trained, from the task that asks the champion about what is new to it."""
 
     @step(
-        multiple_outputs=False,
         execution_timeout=timedelta(hours=2),  # the champion may be asked about many pictures (ANSWERS_TIMEOUT_S)
         doc_md="Asks the champion of these classes about the pictures that are new since it was trained, in a child "
-        "process, before anything is trained; nothing, where `drift_check` is off. No failure of it stops the run.",
+        "process, before anything is trained; nothing, where `drift_check` is off. No failure of it stops the run. "
+        "With `skip_if_holds` nothing is trained where it holds, and the report says so.",
     )
-    def score_champion(trials: list[dict[str, Any]]) -> dict[str, Any]:
+    def score_champion(trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
         from imagenet_tasks.tasks.drift import score_champion
 
         with current_run() as run:

@@ -103,6 +103,8 @@ def outcome(report: dict[str, Any]) -> str:
     Args:
         report: what `write_report` handed on.
     """
+    if report["branch"] == "holds":
+        return "the champion holds, nothing trained"
     measured = [report[name] for name in ("test_before", "test_after") if report[name] is not None]
     figures = " -> ".join(f"{100 * accuracy:.1f} %" for accuracy in measured) or "not measured"
     if (control := report.get("test_control")) is not None:

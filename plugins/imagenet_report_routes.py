@@ -119,7 +119,7 @@ def _pages_of_all_runs() -> dict[str, Callable[..., "Response"]]:
         rows, count = (read, total) if wanted.is_usual else (found[start : start + RUNS_PER_PAGE], len(found))
         settings, more_settings = differing_settings(store, dag_id, rows)
         champions, problem = read_champions(store, dag_id)
-        newest = [row.run_id for row in rows if row.index]
+        newest = [row.run_id for row in rows if row.index and row.index.report_json]
         return show(
             request, "runs.html", dag_id=dag_id, rows=rows, chart=accuracy_chart(rows), champions=champions,
             former=former_champions, drift=drift_chart(rows), problem=problem,
@@ -281,7 +281,9 @@ def figures_of(dag_id: str, run_id: str) -> "Report":
     """Returns the figures of a run's report; without any it is not found."""
     from imagenet_tasks.pages.compare import read_figures
 
-    return read_figures(find_run(dag_id, run_id)) or not_found(f"The run {run_id} has no report that can be read.")
+    return read_figures(find_run(dag_id, run_id)) or not_found(
+        f"The run {run_id} has no figures to compare: it has no report that can be read, or trained nothing."
+    )
 
 
 def read_report(dag_id: str, run_id: str, name: str) -> bytes:

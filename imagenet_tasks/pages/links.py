@@ -28,6 +28,8 @@ def with_links(report: str, *, root: str, dag_id: str, run_id: str) -> str:
             address = f"{own}/pictures/download_class/{segment(task)}?class={segment(class_id)}"
         elif kind == "compare":
             address = f"{root}/runs/{segment(dag_id)}/compare?a={segment(run_id)}&b={segment(what)}"
+        elif kind == "run":
+            address = f"{root}/report/{segment(dag_id)}/{segment(what)}"
         else:
             return text
         return f'<a href="{html.escape(address)}"{" download" if kind == "file" else ""}>{text}</a>'

@@ -65,7 +65,7 @@ class RunRow:
         """The verdict of a run that succeeded, the state of any other."""
         if self.index is None or self.known.state != "success":
             return self.known.state
-        return self.index.verdict if self.tried else "not tried"
+        return "not tried" if self.index.branch == "report" else self.index.verdict
 
     @property
     def tried(self) -> bool:

@@ -41,7 +41,7 @@ def render(
     """
     classes = figures["classes"]
     by_label = sorted(classes, key=lambda row: row["label"])
-    return _environment().get_template("report.html.j2").render(
+    return environment().get_template("report.html.j2").render(
         f=figures, v=figures["verdict"], words=wording.VERDICTS, role_names=ROLES,
         arm_names=ARM_NAMES, arm_glosses=ARM_GLOSSES, against=wording.AGAINST,
         policies=wording.POLICIES, strategies=wording.STRATEGIES, transforms=wording.TRANSFORMS, study_goal=STUDY_GOAL,
@@ -60,7 +60,8 @@ def render(
 
 
 @functools.cache  # its templates are compiled once
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """Returns where the report's templates are, with the filters that they use."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("imagenet_tasks.report"), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,

@@ -159,11 +159,17 @@ class EvaluateConfig:
         accuracy_goal: a share.
         ask_before_repair_minutes: so long a person may say how, or that it is not to be; 0 to ask nobody.
         drift_check: whether the champion is asked about the pictures that are new to it, before anything is trained.
+        skip_if_holds: whether nothing is trained where it holds on them, and no setting differs from its run's.
     """
 
     accuracy_goal: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
     ask_before_repair_minutes: Annotated[float, Field(ge=0, le=10_080)] = 0.0
     drift_check: bool = False
+    skip_if_holds: bool = False
+
+    def __post_init__(self) -> None:
+        if self.skip_if_holds and not self.drift_check:
+            raise ValueError("skip_if_holds: only a champion that is asked can hold; set drift_check=true, too")
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from imagenet_tasks.artifacts.champions import Champion
 from imagenet_tasks.artifacts.decision import Decision
@@ -16,12 +16,12 @@ from imagenet_tasks.errors import ArtifactError, without_secrets
 from imagenet_tasks.tasks.common import Json, decision_of, log, repairs_decided
 from imagenet_tasks.tasks.drift import ask_champion
 from imagenet_tasks.tasks.news import new_champion
-from imagenet_tasks.workflow.graph import END, FINAL, SCORE, task_id
+from imagenet_tasks.workflow.graph import BASELINE_EVALUATION, END, FINAL, SCORE, task_id
 from imagenet_tasks.workflow.run import Run
 from imagenet_tasks.workflow.run_index import RunIndex, artifact_folders, find_unchanged
 
 if TYPE_CHECKING:
-    from imagenet_tasks.report.inputs import ReportInputs, Round
+    from imagenet_tasks.report.inputs import Round
 
 
 def write_report(run: Run) -> Json:
@@ -34,11 +34,13 @@ def write_report(run: Run) -> Json:
         records = run.task_records()
         done = [r for r in records if r["state"] == "success"]
         results = {r["task"]: r["result"] for r in done if not r["item"]}
+        scored, found, measured = (results.get(name) for name in (SCORE, "build_dataset", BASELINE_EVALUATION))
+        if scored and found and not measured and config.evaluate.skip_if_holds:
+            return _write_holds(run, record, Dataset.find(store, found["fingerprint"]), Drift.from_dict(scored))
         rounds = _rounds(run, done, results)
         # Where a gate stands behind the last repair, it says why there is no other.
         gate = decision_of(results.get, len(rounds) + 1)
         decision = Decision.from_dict(gate) if gate else rounds[-1].decision if rounds else None
-        found, measured = results.get("build_dataset"), results.get("evaluate_baseline")
         if not decision or not found or not measured or "left_out" not in found:  # a record of version 0 has none
             raise ArtifactError(
                 f"{run.folder}: expected records of the baseline's tasks; run the workflow from its start"
@@ -52,7 +54,7 @@ def write_report(run: Run) -> Json:
             left_out=tuple(Shortfall.from_dict(shortfall) for shortfall in found["left_out"]),
             split_change=found["split_change"],
             tuning=Tuning.from_dict(tuned) if (tuned := results.get("choose_settings")) else None,
-            drift=Drift.from_dict(scored) if (scored := results.get(SCORE)) else None,
+            drift=Drift.from_dict(scored) if scored else None,
             drift_problem=_problem(run, SCORE) if any(r["task"] == SCORE and r["error"] for r in records) else "",
             champion=_champion(run, dataset, [baseline, *(r.evaluation for r in rounds)]),
             final=FinalModel.from_dict(final) if final else None,
@@ -60,30 +62,40 @@ def write_report(run: Run) -> Json:
         )  # fmt: skip
         result = stage.write_report(inputs) | {"unchanged_since": find_unchanged(run, inputs.records)}
         record["result"] = result | {"champion": new_champion(inputs.champion)}
-        _write_index(inputs, result)
-        if result["unchanged_since"]:
-            log.info("Nothing new since run %s; its report is this", result["unchanged_since"])
-        log.info("Report: %s", store.path(result["report"]))
-        log.info("%s", result["headline"])
+        training = TrainingRecord.read(store, baseline.model.folder)
+        _conclude(
+            run, result, dataset, inputs.records, drift=inputs.drift, model=baseline.model.trial.model,
+            device=training.device_name, precision=training.precision,
+            champion=inputs.champion["outcome"] if inputs.champion else "",
+        )  # fmt: skip
     return record["result"]
 
 
-def _write_index(inputs: "ReportInputs", result: Json) -> None:
-    """Writes run.json, by which pages list the run without opening its artifacts."""
-    run, config, baseline, champion = inputs.run, inputs.config, inputs.baseline, inputs.champion
-    store, records, now_s = run.store, inputs.records, time.time()
-    training = TrainingRecord.read(store, baseline.model.folder)
-    started_s = min(r["started_s"] for r in records)
+def _write_holds(run: Run, record: Json, dataset: Dataset, drift: Drift) -> Json:
+    """Writes the short report of a run that trained nothing."""
+    from imagenet_tasks.report.holds import write_holds
+
+    records = run.task_records()
+    result = write_holds(run, dataset, drift) | {"unchanged_since": find_unchanged(run, records)}
+    record["result"] = result | {"champion": None}
+    _conclude(run, result, dataset, records, drift=drift, model="", device="", precision="", champion="kept")
+    return record["result"]
+
+
+def _conclude(run: Run, result: Json, dataset: Dataset, records: Sequence[Json], **of_run: Any) -> None:
+    """Writes run.json, by which pages list the run without opening its artifacts, and says what the run came to."""
+    started_s, now_s = min(r["started_s"] for r in records), time.time()
     index = RunIndex(
-        dag_id=run.dag_id, run_id=run.run_id, run_key=run.run_key, source=config.download.source,
-        started_s=started_s, seconds=round(now_s - started_s, 3), written_s=now_s,
-        classes=len(inputs.dataset.classes), split_by=inputs.dataset.split_by,
-        model=baseline.model.trial.model, device=training.device_name, precision=training.precision,
-        champion=champion["outcome"] if champion else "", drift=inputs.drift,
-        artifacts=tuple(artifact_folders(records)),
+        dag_id=run.dag_id, run_id=run.run_id, run_key=run.run_key, source=run.config.download.source,
+        started_s=started_s, seconds=round(now_s - started_s, 3), written_s=now_s, classes=len(dataset.classes),
+        split_by=dataset.split_by, artifacts=tuple(artifact_folders(records)), **of_run,
         **{name: value for name, value in result.items() if name in RunIndex.model_fields},
     )  # fmt: skip
-    store.write_bytes(run.key(RunIndex.KEY), index.content())
+    run.store.write_bytes(run.key(RunIndex.KEY), index.content())
+    if result["unchanged_since"]:
+        log.info("Nothing new since run %s; its report is this", result["unchanged_since"])
+    log.info("Report: %s", run.store.path(result["report"]))
+    log.info("%s", result["headline"])
 
 
 def _problem(run: Run, task: str) -> str:

@@ -43,6 +43,8 @@ def run_all(run: Run, profile: str, overrides: Mapping[str, Any], *, listeners: 
     workflow.returned[start.name] = function_of(start.name)(run, profile, overrides)
     for task in others:
         workflow.do(task)
+        if task.name == graph.SCORE and workflow.returned[task.name] == []:  # the champion holds: nothing is trained
+            return workflow.finish(only=graph.REPORT)
     for number in range(1, MAX_ROUNDS + 1):
         for task in graph.REPAIR:
             if workflow.do(task, number) == "report" and task.name == graph.GATE:  # it knows how many may be tried
@@ -69,10 +71,11 @@ class _Workflow:
         self.returned[_id(task.name, number)] = returned
         return returned
 
-    def finish(self) -> dict[str, Any]:
-        """Does what follows the repairs; returns what the report's task does."""
+    def finish(self, only: str = "") -> dict[str, Any]:
+        """Does what follows the repairs, or only this task of it; returns what the report's task does."""
         for task in graph.AFTER_REPAIR:
-            self.do(task)
+            if only in ("", task.name):
+                self.do(task)
         figures: dict[str, Any] = self.returned[graph.REPORT]
         return figures
 

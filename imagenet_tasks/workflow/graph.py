@@ -91,15 +91,14 @@ TASKS = (
     ),
     Task(
         name="train_baseline", module="models", label="Train the baseline", part="Train", step="train",
-        takes={"trial": Taken("each", "build_dataset")}, after=("score_champion",), item="trial", makes=kinds.MODEL,
-        trains=True,
+        takes={"trial": Taken("each", "score_champion")}, item="trial", makes=kinds.MODEL, trains=True,
     ),
     Task(
         name="evaluate_baseline", module="models", label="Measure the baseline", part="Measure", step="evaluate",
         takes={"models": Taken("all", "train_baseline")}, makes=kinds.EVALUATION,
     ),
     _tuning_task(
-        name="plan_tuning", label="Plan the tuning", takes={"trials": Taken("one", "build_dataset")},
+        name="plan_tuning", label="Plan the tuning", takes={"trials": Taken("one", "score_champion")},
     ),
     _tuning_task(
         name="tune", label="Train the candidates", step="train",

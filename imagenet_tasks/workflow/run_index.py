@@ -16,6 +16,8 @@ from imagenet_tasks.store.threads import side_by_side
 from imagenet_tasks.workflow.graph import SCORE, makes_artifact, parse_task_id
 from imagenet_tasks.workflow.run import PREVIEW, Run
 
+HOLDS: Literal["holds"] = "holds"  # the branch of a run that trained nothing, since the champion holds
+
 
 class RunIndex(JsonArtifact):
     """What a run with a report came to.
@@ -28,7 +30,8 @@ class RunIndex(JsonArtifact):
     the report's end; `champion` is what became of its best model (promoted, kept, ...); `artifacts` are the folders of
     all that it made or used again; `split_by` is its dataset's, None of a run of an earlier version; `unchanged_since`
     is the run that this one has nothing new to (`find_unchanged`), '' where it has;
-    `drift` is how the champion before it did on the pictures that were new to it, None where it was not asked.
+    `drift` is how the champion before it did on the pictures that were new to it, None where it was not asked. A run
+    that trained nothing, since the champion holds (HOLDS), has no model, device and report_json.
     """
 
     KEY: ClassVar[str] = "run.json"
@@ -41,7 +44,7 @@ class RunIndex(JsonArtifact):
     seconds: float
     written_s: float
     classes: int
-    branch: Literal["augment", "report"]
+    branch: Literal["augment", "report", "holds"]
     verdict: str
     headline: str
     validation_before: float | None

@@ -1,9 +1,12 @@
 """Runs the DAG with `dag.test()` once for each of the wanted settings, and writes what became of each task.
 
+Where a run's settings have 'new_pictures', that folder is copied into its location before it starts.
+
 A process of its own: Airflow reads its home when imported, and the test process keeps its warnings as errors.
 """
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -24,6 +27,8 @@ def main(wanted: str, answer: str) -> None:
         # of the form holds, and the next one has them too.
         sys.modules.pop("imagenet_form", None)
         bag = BundleDagBag(bundle_path=folder, bundle_name="dags-folder")
+        if new := conf.pop("new_pictures", None):
+            shutil.copytree(new, conf["location"], dirs_exist_ok=True)
         if not runs:
             sync_bag_to_db(bag, "dags-folder", None)
         run = bag.dags["imagenet_targeted_augmentation"].test(run_conf=conf)

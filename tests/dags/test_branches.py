@@ -11,15 +11,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from fakes.pictures import COBRA, PANDA
 from fakes.web import Behaviour, FaultServer, answers
+from PIL import Image
 
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.tasks.runner import run_all
 from imagenet_tasks.workflow import graph
 from imagenet_tasks.workflow.graph import makes_artifact
 from imagenet_tasks.workflow.run import Run
+from imagenet_tasks.workflow.run_index import read_index
 
 REPOSITORY = Path(__file__).parent.parent.parent
 DAG_ID = "imagenet_targeted_augmentation"
@@ -64,6 +67,18 @@ def archives(picture_folder: Path) -> Iterator[str]:
         yield web.url + "/{wnid}.tar"
 
 
+def draw_colours(folder: Path, numbers: range) -> Path:
+    """Pictures of two classes that any network tells apart: the champion holds on new ones."""
+    for class_id, colour in ((PANDA, (200, 40, 40)), (JELLYFISH, (40, 40, 200))):
+        (folder / class_id).mkdir(parents=True, exist_ok=True)
+        for number in numbers:
+            noise = np.random.default_rng([number, colour[0]]).integers(-40, 40, (24, 24, 3))
+            Image.fromarray((np.array(colour) + noise).clip(0, 255).astype(np.uint8)).save(
+                folder / class_id / f"{number}.png"
+            )
+    return folder
+
+
 @pytest.fixture(scope="module")
 def runs(home: Path, picture_folder: Path, archives: str) -> dict[str, Any]:
     server = archives.removeprefix("http://").partition("/")[0]
@@ -76,6 +91,9 @@ def runs(home: Path, picture_folder: Path, archives: str) -> dict[str, Any]:
     }
     shared = {"profile": "best"} | SMALL
     folder = {"profile": "best", "location": str(picture_folder)} | FOLDER
+    colours = {"location": str(draw_colours(home / "colours", range(40))), "images_per_class": 200, "epochs": 6}
+    colours = folder | colours | {"batch_size": 8, "accuracy_goal": 0.0}
+    new = {"new_pictures": str(draw_colours(home / "new_colours", range(40, 120)))}
     (home / "wanted.json").write_text(
         json.dumps(
             {
@@ -86,6 +104,8 @@ def runs(home: Path, picture_folder: Path, archives: str) -> dict[str, Any]:
                 "archives": shared
                 | {"source": "synset-archives", "location": archives, "classes": [PANDA, COBRA, JELLYFISH]}
                 | {"accept_imagenet_terms": True, "connection": "pictures", "min_classes": 2, "accuracy_goal": 0.0},
+                "colours": colours,
+                "holds": colours | new | {"drift_check": True, "skip_if_holds": True},
             }
         )
     )
@@ -174,6 +194,23 @@ def test_the_command_line_finds_all_work_of_the_dag_done(
     indexes = [run.store.read_json(run.key("run.json")) for run in (of_dag, ours)]
     assert set(indexes[0]["artifacts"]) == set(indexes[1]["artifacts"])
     assert indexes[0]["headline"] == indexes[1]["headline"]
+
+
+def test_where_the_champion_holds_on_new_pictures_all_is_skipped_but_a_short_report(
+    runs: dict[str, Any], home: Path
+) -> None:
+    assert runs["colours"]["state"] == runs["holds"]["state"] == "success"
+    states = {task: set(found) for task, found in runs["holds"]["tasks"].items()}
+    pictures = ("plan_run", "download_class", "preprocess_class", "build_dataset", "score_champion")
+    worked = {task for task, found in states.items() if found == {"success"}}
+    assert worked == {*pictures, "write_report", "plan_tuning"}
+    assert all(states[task] == {"skipped"} for task in states.keys() - worked)
+    store = Store(home / "imagenet")
+    run, before = (Run(store, DAG_ID, runs[name]["run_id"]) for name in ("holds", "colours"))
+    index = read_index(run)
+    assert index and (index.branch, index.verdict, index.test_before) == ("holds", "champion holds", None)
+    report = store.read_bytes(index.report).decode()
+    assert "The champion holds: nothing was trained" in report and before.run_id in report
 
 
 def test_f51_a_class_without_an_archive_is_left_out_and_the_report_says_so(runs: dict[str, Any], home: Path) -> None:

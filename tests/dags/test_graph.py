@@ -149,9 +149,9 @@ def test_what_may_pass_is_tried_again(dag: Any, name: str) -> None:
     assert decision.action.value != "fail"
 
 
-@pytest.mark.parametrize("task", [graph.END, graph.REPORT])
-def test_the_report_is_written_on_both_branches_with_a_final_model_and_without(dag: Any, task: str) -> None:
-    assert dag.get_task(task).trigger_rule == "none_failed_min_one_success"
+def test_the_report_is_written_on_both_branches_and_where_all_before_it_was_skipped(dag: Any) -> None:
+    assert dag.get_task(graph.END).trigger_rule == "none_failed_min_one_success"
+    assert dag.get_task(graph.REPORT).trigger_rule == "none_failed"
 
 
 def test_a_tuning_that_fails_costs_no_report(dag: Any) -> None:
@@ -362,14 +362,20 @@ def test_the_environments_folder_is_for_runs_of_a_folder_alone(
 
 
 @pytest.mark.parametrize(
-    ("given", "scheduled", "asks"), [(None, True, True), (None, False, None), (False, True, False), (True, False, True)]
+    ("given", "scheduled", "asks", "skips"),
+    [
+        ({}, True, True, True),
+        ({}, False, None, None),
+        ({"drift_check": False}, True, False, None),
+        ({"drift_check": True}, False, True, None),
+        ({"skip_if_holds": False}, True, True, False),
+    ],
 )
-def test_scheduled_runs_ask_the_champion_about_new_pictures_unless_the_form_says_otherwise(
-    dag: Any, given: bool | None, scheduled: bool, asks: bool | None
+def test_scheduled_runs_ask_the_champion_and_train_where_it_does_not_hold_unless_the_form_says_otherwise(
+    dag: Any, given: dict[str, bool], scheduled: bool, asks: bool | None, skips: bool | None
 ) -> None:
-    params = dict(dag.params) | {"drift_check": given}
-    _, overrides = read_dag_file()["_overrides"](params, scheduled=scheduled)
-    assert overrides["drift_check"] is asks
+    _, overrides = read_dag_file()["_overrides"](dict(dag.params) | given, scheduled=scheduled)
+    assert (overrides["drift_check"], overrides["skip_if_holds"]) == (asks, skips)
 
 
 def test_settings_without_a_field_are_given_one_a_line(dag: Any, monkeypatch: pytest.MonkeyPatch) -> None:

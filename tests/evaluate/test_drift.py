@@ -8,7 +8,7 @@ from fakes.pictures import small_dataset
 from imagenet_tasks.artifacts.arrays import read_table
 from imagenet_tasks.artifacts.champions import choose_champion
 from imagenet_tasks.artifacts.drift import Drift
-from imagenet_tasks.errors import ImagenetTasksError
+from imagenet_tasks.errors import ConfigError, ImagenetTasksError
 from imagenet_tasks.evaluate.champion import promote
 from imagenet_tasks.evaluate.drift import MARGIN, judge, new_pictures, score
 from imagenet_tasks.evaluate.stage import evaluate_baseline
@@ -135,11 +135,57 @@ def test_the_task_asks_in_a_child_only_where_it_is_wanted_and_keeps_a_record(mad
         return right(new, store)(question["places"])
 
     monkeypatch.setattr(task, "run_in_child", child)
-    assert task.score_champion(begun(store, "off"), trials) == {}
+    off, drawn = begun(store, "off"), begun(store, "drawn", drift_check=True, source="sample")
     run = begun(store, "on", drift_check=True, force="preprocess")
-    found = Drift.from_dict(task.score_champion(run, trials))
-    assert found.accuracy == 1 and run.result_of("score_champion") == found.as_dict()
-    assert task.score_champion(begun(store, "drawn", drift_check=True, source="sample"), trials) == {}
+    assert all(task.score_champion(one, trials) == trials for one in (off, run, drawn))
+    assert [one.result_of("score_champion") is None for one in (off, drawn)] == [True, True]
+    assert Drift.from_dict(run.result_of("score_champion")).accuracy == 1
+
+
+HOLDING = {"drift_check": True, "skip_if_holds": True}
+
+
+@pytest.mark.parametrize(
+    ("settings", "verdict", "trained"),
+    [
+        (HOLDING, "holds", False),
+        (HOLDING | {"ask_before_repair_minutes": 5}, "holds", False),
+        (HOLDING, "too few to tell", True),
+        (HOLDING, "declines", True),
+        ({"drift_check": True}, "holds", True),
+        (HOLDING | {"epochs": 7}, "holds", True),
+        (HOLDING | {"accuracy_goal": 0.7}, "holds", True),
+        (HOLDING | {"force": "train"}, "holds", True),
+    ],
+)
+def test_nothing_is_trained_where_the_champion_holds_and_no_setting_is_new(
+    made, monkeypatch, settings, verdict, trained
+):
+    store, _, new = made
+    begun(store, "r")  # the champion's run
+    drift = Drift(
+        verdict=verdict, sentence=verdict, model="0" * 16, trial="it", dag_id="dag", run_id="r", new=9, pictures=9,
+        fingerprint="1" * 16,
+    )  # fmt: skip
+    monkeypatch.setattr("imagenet_tasks.evaluate.drift.score", lambda *_, **__: (drift, False))
+    trials = [{"dataset": new.fingerprint}]
+    assert task.score_champion(begun(store, "next", **settings), trials) == (trials if trained else [])
+
+
+def test_all_is_trained_where_the_settings_of_the_champions_run_are_gone(made, monkeypatch, caplog):
+    store, _, new = made
+    begun(store, "r").store.path(Run(store, "dag", "r").key("config.json")).unlink()
+    monkeypatch.setattr(task, "run_in_child", lambda run, name, question, **_: right(new, store)(question["places"]))
+    monkeypatch.setattr("imagenet_tasks.evaluate.drift.MARGIN", 1.0)
+    trials = [{"dataset": new.fingerprint}]
+    with caplog.at_level("INFO"):
+        assert task.score_champion(begun(store, "next", force="", **HOLDING), trials) == trials
+    assert "the settings of run r cannot be read" in caplog.text
+
+
+def test_only_a_champion_that_is_asked_can_hold():
+    with pytest.raises(ConfigError, match="skip_if_holds: only a champion that is asked can hold"):
+        make_config("best", {"source": "folder", "location": "/pictures", "skip_if_holds": True})
 
 
 @pytest.mark.parametrize(
@@ -153,6 +199,7 @@ def test_a_champion_that_does_not_answer_stops_no_run_and_is_said(made, monkeypa
 
     monkeypatch.setattr(task, "run_in_child", child)
     run = begun(store, f"failing {error}", drift_check=True, force="preprocess")
-    assert task.score_champion(run, [{"dataset": new.fingerprint}]) == {}
+    trials = [{"dataset": new.fingerprint}]
+    assert task.score_champion(run, trials) == trials
     (record,) = run.task_records()
     assert (record["state"], record["error"]["message"]) == ("failed", str(error)) and str(error) in caplog.text
