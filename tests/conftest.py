@@ -46,6 +46,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.relative_to(_REPOSITORY / "tests").as_posix().startswith(SLOW):
             item.add_marker(pytest.mark.slow)
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(1800))  # the first of a file waits for servers and whole runs
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 

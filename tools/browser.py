@@ -9,6 +9,8 @@ from playwright.sync_api import BrowserContext, sync_playwright
 
 from tools.local_airflow import LocalAirflow
 
+TIMEOUT_MS = 180_000.0  # Airflow's pages take long on a busy machine
+
 
 def find_chromium() -> str | None:
     """Returns the path of the system's Chromium, None where there is none."""
@@ -29,7 +31,9 @@ def launch(airflow: LocalAirflow, **options: Any) -> Iterator[BrowserContext]:
         arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-proxy-server"]
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=arguments)
         try:
-            yield browser.new_context(**{"color_scheme": "null", "base_url": airflow.url} | options)
+            context = browser.new_context(**{"color_scheme": "null", "base_url": airflow.url} | options)
+            context.set_default_timeout(TIMEOUT_MS)
+            yield context
         finally:
             browser.close()
 

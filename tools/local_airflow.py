@@ -21,7 +21,7 @@ import requests
 REPOSITORY = Path(__file__).resolve().parent.parent
 DAG_ID = "imagenet_targeted_augmentation"
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
-START_TIMEOUT_S = 180.0
+START_TIMEOUT_S = 600.0
 STOP_TIMEOUT_S = 20.0
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import requests
+from fakes.waiting import PATIENCE_S
 
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.workflow.graph import makes_artifact
@@ -41,7 +42,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.cluster)
-            item.add_marker(pytest.mark.timeout(1500))  # fixtures wait for whole runs
+            item.add_marker(pytest.mark.timeout(2400))  # fixtures wait for whole runs
 
 
 @pytest.fixture(scope="session")
@@ -60,12 +61,10 @@ def store(cluster: LocalCluster) -> Store:
     return Store(HOME, {"key": KEY, "secret": SECRET, "endpoint_url": cluster.s3_url})
 
 
-def wait_for(
-    cluster: LocalCluster, what: str, happened: Callable[[], Any], *, run_id: str = "", timeout_s: float = 400.0
-) -> float:
+def wait_for(cluster: LocalCluster, what: str, happened: Callable[[], Any], *, run_id: str = "") -> float:
     """Waits until something happened; returns how many seconds that took. Gives up at once where the run failed."""
     started_s = time.monotonic()
-    while time.monotonic() - started_s < timeout_s:
+    while time.monotonic() - started_s < PATIENCE_S:
         cluster.check_alive()
         with contextlib.suppress(LocalAirflowError, requests.RequestException):  # while a part of it is away
             if happened():

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from conftest import TABLE, ended, wait_for
+from fakes.waiting import PATIENCE_S
 
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.workflow.run import Run
@@ -20,7 +21,7 @@ from tools.local_cluster import LocalCluster
 CLASSES = ["n00451635", "n02685082", "n09438940", "n12582231"]
 LONGER = SETTINGS | {"classes": CLASSES, "images_per_class": 120, "epochs": 20, "retrain_epochs": 10}
 LONGER |= {"arms": ["targeted"]}  # and the control: a third training would show nothing more of a fault
-pytestmark = pytest.mark.timeout(1500)  # the first test waits for the disturbed run, and another beside it
+pytestmark = pytest.mark.timeout(2400)  # the first test waits for the disturbed run, and another beside it
 DOWN_S = 3.0  # so long a part is away
 
 
@@ -114,7 +115,7 @@ def in_one_process(cluster: LocalCluster, tmp_path_factory: pytest.TempPathFacto
 def undisturbed(disturbed: Disturbed, in_one_process: tuple[Path, Any]) -> Run:
     """That run, ended."""
     home, process = in_one_process
-    assert process.wait(timeout=400) == 0, (home / "log.txt").read_text()
+    assert process.wait(timeout=PATIENCE_S) == 0, (home / "log.txt").read_text()
     (dag,) = Path(home, "runs").iterdir()
     (folder,) = dag.iterdir()
     index = json.loads((folder / "run.json").read_text())

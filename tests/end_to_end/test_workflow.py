@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import pytest
 import requests
+from fakes.waiting import PATIENCE_S
 from fakes.web import FaultServer
 from real_runs import CLASSES, SETTINGS, finished
 
@@ -184,7 +185,7 @@ def events_of(airflow: LocalAirflow, run_id: str) -> dict[str, dict[str, Any]]:
 @pytest.fixture(scope="module")
 def started_by_the_champion(airflow: LocalAirflow, run: Run) -> list[dict[str, Any]]:
     """The runs of the documented example, finished: until then Airflow 3.3 cannot list the event that started one."""
-    deadline_s = time.monotonic() + 60
+    deadline_s = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline_s:
         runs: list[dict[str, Any]] = airflow.call("GET", "/dags/serve_champion/dagRuns")["dag_runs"]
         if runs and {r["state"] for r in runs} <= {"success", "failed"}:
@@ -257,7 +258,7 @@ def test_a_wrong_setting_fails_at_once_without_a_retry_and_a_chat_is_told_why(
     assert record["error"]["type"] == "ConfigError"
     assert "is not a folder" in record["error"]["message"]
     assert note_of(airflow, run_id).startswith("plan_run: ConfigError: location: ")
-    deadline_s = time.monotonic() + 60  # the DAG processor tells of it
+    deadline_s = time.monotonic() + PATIENCE_S  # the DAG processor tells of it
     while not (texts := told(chat, Run(run.store, DAG_ID, run_id))) and time.monotonic() < deadline_s:
         time.sleep(1)
     assert texts[0].startswith("ImageNet: a run failed at plan_run\nConfigError: location: ")
@@ -273,7 +274,7 @@ def test_the_note_of_a_failed_run_names_the_class_that_failed(airflow: LocalAirf
 
 def answer_question(airflow: LocalAirflow, run_id: str, arms: list[str]) -> None:
     """Answers as a person does on the page *Required Actions*."""
-    deadline_s = time.monotonic() + 200
+    deadline_s = time.monotonic() + PATIENCE_S
     state = ""
     while state != "awaiting_input":
         assert time.monotonic() < deadline_s, airflow.task_instances(run_id)

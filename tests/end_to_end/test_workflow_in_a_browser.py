@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from fakes.waiting import PATIENCE_S
 from playwright.sync_api import Error as PlaywrightError
 
 from imagenet_tasks.workflow.run import Run
@@ -99,7 +100,7 @@ def started_in_the_form(airflow: LocalAirflow, run: Run, context: Any) -> tuple[
     page.goto(f"{airflow.url}/{of_run(run_id, '/plugin/imagenet-report')}")
     texts: list[str] = []
     curves = 0
-    deadline_s = time.monotonic() + 500
+    deadline_s = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline_s and "In progress" in (text := text_of(page)):
         if text not in texts:
             texts.append(text)
@@ -111,7 +112,7 @@ def started_in_the_form(airflow: LocalAirflow, run: Run, context: Any) -> tuple[
 
 
 def newest(airflow: LocalAirflow, before: set[str]) -> str:
-    deadline_s = time.monotonic() + 30
+    deadline_s = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline_s:
         runs = {entry["dag_run_id"] for entry in airflow.pages(f"/dags/{DAG_ID}/dagRuns", "dag_runs")} - before
         if runs:
