@@ -101,6 +101,8 @@ def _failure(dag_run: "DagRun", connection: "Connection", msg: str) -> str:
     from airflow.models.xcom import XComModel
     from sqlalchemy import and_, select
 
+    from imagenet_tasks.workflow.graph import task_label
+
     raised = and_(
         XComModel.dag_run_id == dag_run.id, XComModel.task_id == TaskInstance.task_id,
         XComModel.map_index == TaskInstance.map_index, XComModel.key == "error",
@@ -120,7 +122,8 @@ def _failure(dag_run: "DagRun", connection: "Connection", msg: str) -> str:
     first, more = rows[0], len(rows) - 1
     unknown = "ended when the run was marked failed by hand" if by_hand else "failed, its log says why"
     error = XComModel.deserialize_value(first) if first.value else unknown
-    task = f"{first.task_id}, {first.name}" if first.name else first.task_id
+    label = task_label(first.task_id)
+    task = f"{label}, {first.name}" if first.name else label
     return _shorten(f"{task}{f' ({more} more failed)' if more else ''}: {error}")
 
 

@@ -10,6 +10,7 @@ from imagenet_tasks.artifacts.training import HISTORY, parse_history
 from imagenet_tasks.pages.run_view import RunView, TaskGroup, TaskRecord
 from imagenet_tasks.settings.config import RunConfig, from_json
 from imagenet_tasks.settings.profiles import shared_settings
+from imagenet_tasks.settings.training import ARM_NAMES
 from imagenet_tasks.store.plain_files import UNREADABLE, has_content, list_names, read_plain
 from imagenet_tasks.workflow.estimate import Estimate, estimate_of
 from imagenet_tasks.workflow.graph import ASK, GATE
@@ -112,7 +113,8 @@ def _said(item: str) -> str:
     if not (trial := re.fullmatch(TRIAL, item)):
         return ""
     arm, model, seed, part = trial.groups()
-    return f"{arm}: {model}, seed {seed}{f', {part}' if part else ''}"
+    part = re.sub(r"^(round|fold)", r"\1 ", part or "")
+    return f"{ARM_NAMES.get(arm, arm)} ({model}, seed {seed}{f', {part}' if part else ''})"
 
 
 def _unchanged_since(run: Run) -> str:

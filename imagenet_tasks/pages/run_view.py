@@ -9,7 +9,7 @@ from pydantic import Field
 from imagenet_tasks.artifacts.json_file import JsonArtifact
 from imagenet_tasks.artifacts.training import Epoch
 from imagenet_tasks.workflow.estimate import Estimate
-from imagenet_tasks.workflow.graph import parse_task_id
+from imagenet_tasks.workflow.graph import parse_task_id, task_label
 from imagenet_tasks.workflow.progress import Snapshot
 
 State = Literal["running", "success", "failed", "stopped"]
@@ -42,6 +42,11 @@ class TaskRecord(JsonArtifact, extra="ignore"):
     def shows_progress(self) -> bool:
         """Whether its progress is worth reading: while it runs, and a training's curve also later."""
         return bool(self.item) and (self.state == "running" or self.trains)
+
+    @property
+    def said(self) -> str:
+        """What people call the task, with its class or trial."""
+        return f"{task_label(self.task)}, {self.label or self.item}" if self.item else task_label(self.task)
 
     @property
     def trains(self) -> bool:
@@ -128,8 +133,7 @@ class TaskGroup:
     @property
     def said(self) -> str:
         """What people call the task."""
-        task, number = parse_task_id(self.task)
-        return f"{task.label if task else self.task}{f' (repair {number})' if number > 1 else ''}"
+        return task_label(self.task)
 
 
 @dataclass(frozen=True, kw_only=True)

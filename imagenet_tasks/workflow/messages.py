@@ -6,7 +6,7 @@ from typing import Literal
 from markupsafe import Markup
 
 from imagenet_tasks.wording import outcome
-from imagenet_tasks.workflow.graph import SCORE, parse_task_id
+from imagenet_tasks.workflow.graph import SCORE, parse_task_id, task_label
 from imagenet_tasks.workflow.run import Run
 
 Event = Literal["success", "failure", "verdict", "question", "stale_champion"]
@@ -84,9 +84,9 @@ def _failure(run: Run) -> tuple[str, str]:
         return "ImageNet: a run failed", "None of its tasks says why: look at their logs."
     first, more = failed[0], len(failed) - 1
     name = next((c.name for c in run.config.classes if c.class_id == first["item"]), "") if first["item"] else ""
-    where = f"{first['task']}, {name}" if name else first["task"]
+    where = f"{task_label(first['task'])}{f', {name}' if name else ''}"
     error = f"{first['error']['type']}: {run.store.without_root(first['error']['message'])}"
-    return f"ImageNet: a run failed at {where}{f' and {more} more' if more else ''}", error[:MOST_CHARACTERS]
+    return f"ImageNet: a run failed: {where}{f' and {more} more' if more else ''}", error[:MOST_CHARACTERS]
 
 
 def _is_extra(name: str) -> bool:

@@ -89,7 +89,7 @@ def test_a_chat_is_told_in_json_that_a_run_failed_and_why(
     failed(run, "location: [all](http://evil) <!channel> @all\nis no folder")
     imagenet_notify.tell_of_failure(context)
     said = json.loads(chat.bodies["/hook"][-1])["text"]
-    assert said.splitlines()[0] == "ImageNet: a run failed at plan_run"
+    assert said.splitlines()[0] == "ImageNet: a run failed: Check the settings"
     assert "ConfigError: location: [all] (http://evil) ‹!channel> ＠all is no folder" in said.splitlines()[1]
 
 

@@ -141,7 +141,7 @@ def test_the_live_page_moves_by_itself_and_becomes_the_report(started_in_the_for
     _, texts, curves = started_in_the_form
     assert len(texts) >= 3, texts
     assert all("In progress" in text for text in texts[:-1])
-    assert any(re.search(r"train_baseline\n.*running", text, re.DOTALL) for text in texts), texts
+    assert any(re.search(r"Train the baseline\n.*running", text, re.DOTALL) for text in texts), texts
     assert curves >= 2  # of training and validation
     assert "No repair was tried" in texts[-1]
 

@@ -87,7 +87,7 @@ def test_a_run_in_progress_shows_its_tasks_and_their_progress(viewer, run, airfl
     html = page(viewer)
     text = text_of(html)
     assert "In progress" in text
-    assert "download_class" in text
+    assert "Get the pictures" in text
     assert "1\xa0done, 1\xa0running" in html.replace("&nbsp;", "\xa0")
     assert "1 reused" in text
     assert "cobra" in text
@@ -194,7 +194,9 @@ def test_what_runs_now_is_told_with_the_classes_and_trials_that_it_is_for(viewer
     key = run.key("progress/round_2.train_augmented.collect-hard-compact-seed1-round2.json")
     run.store.write_json(key, training_progress())
     now = text_of(page(viewer)).partition("Now")[2]
-    assert now.startswith(" Get the pictures cobra cow Train again (repair 2) collect-hard: compact, seed 1, ")
+    assert now.startswith(
+        " Get the pictures cobra cow Train again, round 2 Collect, the hardest (compact, seed 1, round 2) "
+    )
     assert "epoch 3/12" in now.partition("Task")[0]
 
 
@@ -246,7 +248,7 @@ def test_an_augmented_class_goes_by_its_name(viewer, run, airflow_state):
     airflow_state("failed")
     error = {"type": "DataError", "message": "m"}
     write_record(run, "augment_class", "n01747885.100", state="failed", error=error)
-    assert "augment_class, cobra: DataError" in text_of(page(viewer))
+    assert "Make changed copies, cobra: DataError" in text_of(page(viewer))
 
 
 def test_a_record_that_vanishes_is_no_damage(viewer, run, airflow_state, monkeypatch):
@@ -318,7 +320,7 @@ def test_a_failed_task_is_named_with_its_error(viewer, run, airflow_state, state
     text = text_of(html)
     assert ("The run failed" in text) == (state == "failed")
     assert (REFRESH in html) == (state == "running")
-    assert "download_class, cobra: TooFewImages" in text
+    assert "Get the pictures, cobra: TooFewImages" in text
     assert "IMAGENET_HOME/images: expected 20 usable pictures, received 3" in text
     assert str(run.store.root) not in html
 
@@ -328,7 +330,7 @@ def test_a_task_that_the_end_of_the_run_left_running_was_stopped(viewer, run, ai
     write_record(run, "train_baseline", "baseline-compact-seed0", state="running", seconds=None)
     text = text_of(page(viewer))
     assert "The run failed" in text
-    assert "train_baseline" in text
+    assert "Train the baseline" in text
     assert "stopped" in text
     assert "running" not in text
 
@@ -354,7 +356,7 @@ def test_a_report_of_an_earlier_attempt_says_above_it_what_failed_since(viewer, 
     write_record(report, "train_baseline", "x", state="failed", error=error, started_s=time.time())
     html = page(viewer)
     text = text_of(html)
-    assert text.startswith("The run failed, and this is the report of an earlier attempt. train_baseline, x: Out")
+    assert text.startswith("The run failed, and this is the report of an earlier attempt. Train the baseline, x: Out")
     assert "IMAGENET_HOME/x What to do: Trigger a new run with a smaller batch_size" in text
     assert text.endswith("51.7 %")
     tasks = text_of(viewer.get(re.search(r'href="([^"]+show_tasks=yes)"', html)[1]).text)
@@ -405,7 +407,7 @@ def test_a_damaged_record_is_named_and_the_others_are_shown(viewer, run, airflow
     html = page(viewer)
     text = text_of(html)
     assert "Cannot be read: tasks/download_class.n01747885.json" in text
-    assert "plan_run" in text
+    assert "Check the settings" in text
     assert str(run.store.root) not in html
 
 

@@ -105,7 +105,7 @@ def test_a_failed_run_says_which_task_of_which_class_raised_what(airflow: Airflo
     airflow.has_task("download_class", "success", map_index=0, name="cow", error="of an attempt that was tried again")
     airflow.has_task("download_class", "failed", map_index=1, name="cobra", error="SourceUnavailable: no\nanswer")
     airflow.has_task("build_dataset", "upstream_failed")
-    assert airflow.says("on_dag_run_failed", "task_failure") == "download_class, cobra: SourceUnavailable: no answer"
+    assert airflow.says("on_dag_run_failed", "task_failure") == "Get the pictures, cobra: SourceUnavailable: no answer"
 
 
 def test_several_failed_tasks_are_counted(airflow: Airflow) -> None:
@@ -117,7 +117,7 @@ def test_several_failed_tasks_are_counted(airflow: Airflow) -> None:
 
 def test_a_task_that_was_killed_is_named_with_where_to_look(airflow: Airflow) -> None:
     airflow.has_task("train_baseline", "failed", map_index=0)
-    assert airflow.says("on_dag_run_failed", "task_failure") == "train_baseline, 0: failed, its log says why"
+    assert airflow.says("on_dag_run_failed", "task_failure") == "Train the baseline, 0: failed, its log says why"
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_a_run_that_failed_without_a_failed_task_says_how(airflow: Airflow, msg:
 def test_a_task_that_ran_when_the_run_was_marked_failed_is_not_blamed(airflow: Airflow) -> None:
     airflow.has_task("plan_run", "failed")
     note = airflow.says("on_dag_run_failed", "Dag Run's state was manually set to `failed`.")
-    assert note == "plan_run: ended when the run was marked failed by hand"
+    assert note == "Check the settings: ended when the run was marked failed by hand"
 
 
 def test_a_long_error_is_cut(airflow: Airflow) -> None:
@@ -172,11 +172,11 @@ def test_our_note_that_a_person_changed_stays(airflow: Airflow) -> None:
 
 def test_a_run_that_starts_again_has_the_old_verdict_no_more(airflow: Airflow) -> None:
     airflow.has_task("plan_run", "failed", error="ConfigError: no")
-    assert airflow.says("on_dag_run_failed", "task_failure") == "plan_run: ConfigError: no"
+    assert airflow.says("on_dag_run_failed", "task_failure") == "Check the settings: ConfigError: no"
     assert "ConfigError" not in airflow.says("on_dag_run_running")
     airflow.has_task("write_report", "success", return_value=REPORT)
     assert airflow.says("on_dag_run_success") == "31.0 % -> 38.4 % on test: helped"
-    assert airflow.says("on_dag_run_failed", "task_failure") == "plan_run: ConfigError: no"
+    assert airflow.says("on_dag_run_failed", "task_failure") == "Check the settings: ConfigError: no"
 
 
 def test_a_run_without_a_report_that_was_marked_successful_has_no_note(airflow: Airflow) -> None:

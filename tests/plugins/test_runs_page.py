@@ -79,8 +79,8 @@ def test_figures_of_an_earlier_attempt_are_not_taken_for_the_run_s(viewer, airfl
     ("note", "sentence"),
     [
         (
-            "download_class, cobra: DataError: {root}/x is no archive",
-            "download_class, cobra: IMAGENET_HOME/x is no archive.",
+            "Get the pictures, cobra: DataError: {root}/x is no archive",
+            "Get the pictures, cobra: IMAGENET_HOME/x is no archive.",
         ),
         (
             "build_dataset (3 more failed): TooFewImages: c (c): has 0 pictures, needs 10. Leave the class out, or …",
