@@ -3,23 +3,14 @@
 import contextlib
 import logging
 import os
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from airflow.sdk import (
-    ExceptionRetryPolicy,
-    Label,
-    RetryAction,
-    RetryRule,
-    TaskGroup,
-    dag,
-    get_current_context,
-    task,
-)
+from airflow.sdk import Label, TaskGroup, dag, get_current_context, task
 from imagenet_ask import AskBeforeRepair
 from imagenet_form import DOC, PARAMS
+from imagenet_given import credentials, max_active_runs, overrides_of_run, schedule
 from imagenet_notify import find_mistake, if_anyone, mistake_for_doc, tell_of_failure, tell_of_report
 from imagenet_pods import training_pod
 from imagenet_shown import (
@@ -33,142 +24,30 @@ from imagenet_shown import (
     current_run,
     with_link,
 )
-from imagenet_store import find_connection
-
-from imagenet_tasks.errors import (
-    AcceleratorMissing,
-    ArtifactError,
-    ConfigError,
-    DataError,
-    ImagenetTasksError,
-    NonFiniteLoss,
-    OutOfMemory,
-    TrainingTimeout,
+from imagenet_steps import (
+    CANNOT_HELP,
+    EACH_TASK,
+    TRAIN_TIMEOUT,
+    is_last_attempt,
+    max_tasks,
+    step,
+    task_group,
+    trained,
 )
-from imagenet_tasks.settings.credentials import Credentials, make_credentials
-from imagenet_tasks.settings.profiles import find_profile, read_settings
-from imagenet_tasks.settings.texts import assignments
+
+from imagenet_tasks.errors import ImagenetTasksError
 from imagenet_tasks.settings.training import MAX_ROUNDS
 from imagenet_tasks.workflow.graph import ASK, END, task_id, task_label
 
 log = logging.getLogger(__name__)
 DAG_ID = "imagenet_targeted_augmentation"
-# Of runs that name none, such as scheduled ones.
-LOCATION = os.environ.get("IMAGENET_LOCATION") or None
-CONNECTION = os.environ.get("IMAGENET_CONNECTION") or None
-ALLOWED_PRIVATE_HOSTS = os.environ.get("IMAGENET_ALLOWED_PRIVATE_HOSTS") or None
 GPU: dict[str, Any] = {
     "queue": os.environ.get("IMAGENET_GPU_QUEUE", "gpu"),  # for Celery; Kubernetes' executor has no queues
     "pool": os.environ.get("IMAGENET_GPU_POOL", "gpu"),
     "executor": os.environ.get("IMAGENET_GPU_EXECUTOR") or None,  # one of several, else the first
     "executor_config": training_pod(),
 }
-TRAIN_TIMEOUT = timedelta(hours=48)
-CHILD_TIMEOUT_S = TRAIN_TIMEOUT.total_seconds() - 600  # the child ends with its own error, not with Airflow's
-RETRIES = 3
-CANNOT_HELP = ConfigError, DataError, ArtifactError, NonFiniteLoss, AcceleratorMissing, OutOfMemory, TrainingTimeout
 # Of tasks that return a dict: multiple_outputs=False, else each of its keys would be an XCom of its own, too.
-
-
-def _schedule() -> str | None:
-    wanted = os.environ.get("IMAGENET_SCHEDULE", "").strip()
-    if not wanted:  # nobody gains from training on drawn pictures every week
-        has_pictures = LOCATION and find_profile(PARAMS["profile"].value).download.source == "folder"
-        return "@weekly" if has_pictures else None
-    return None if wanted.lower() == "none" else wanted
-
-
-def _max_active_runs() -> int:
-    wanted = os.environ.get("IMAGENET_MAX_ACTIVE_RUNS", "").strip() or "2"  # they share what they make
-    if not wanted.isdecimal() or int(wanted) < 1:
-        raise ConfigError(f"IMAGENET_MAX_ACTIVE_RUNS: expected a number of runs, 1 or more, received {wanted!r}")
-    return int(wanted)
-
-
-def _credentials(connection: str) -> Credentials:
-    from airflow.sdk.exceptions import AirflowNotFoundException
-
-    try:
-        held = find_connection(connection)
-    except AirflowNotFoundException as error:
-        raise ConfigError(
-            f"connection: Airflow has none called {connection!r}. Make it (Admin, Connections) or correct the name."
-        ) from error
-    return make_credentials(
-        connection, host=held.host, scheme=held.schema, port=held.port, login=held.login, password=held.password
-    )
-
-
-def _overrides(params: Mapping[str, Any], *, scheduled: bool = False) -> tuple[str, dict[str, Any]]:
-    """Returns the profile and the settings of a run: of the form, of its last field, and of the environment.
-
-    A scheduled run, which brings new pictures, asks the champion about them, and trains where it does not hold.
-    """
-    given = dict(params)
-    profile, lines = given.pop("profile"), [line for line in given.pop("more_settings", None) or () if line.strip()]
-    own = {name for name, value in given.items() if value is not None}
-    if not given["accept_imagenet_terms"]:
-        own.remove("accept_imagenet_terms")
-    if lines and lines[0].lstrip().startswith("{"):  # another run's: what is filled in here is changed in it
-        more = read_settings("\n".join(lines), where="more_settings")
-        profile = more.pop("profile", profile)
-        more = {name: value for name, value in more.items() if name not in own}
-    else:
-        more = assignments(lines, where="more_settings:")
-        if twice := sorted(own & more.keys()):
-            raise ConfigError(f"more_settings: {', '.join(twice)} stands in a field of its own, too; leave one out")
-    given |= more
-    if scheduled and given["drift_check"] is None:
-        given["drift_check"] = True
-        if given["skip_if_holds"] is None:
-            given["skip_if_holds"] = True
-    source = given["source"] or find_profile(profile).download.source
-    if source == "folder":  # of the others, an address on the web is asked
-        given["location"] = given["location"] or LOCATION
-    if source != "sample":
-        given["connection"] = given["connection"] or CONNECTION
-    if given.get("allowed_private_hosts"):
-        raise ConfigError(
-            "allowed_private_hosts: for who runs Airflow to say, in the environment's IMAGENET_ALLOWED_PRIVATE_HOSTS, "
-            "and not for who triggers a run; leave it out"
-        )
-    return profile, given | {"allowed_private_hosts": ALLOWED_PRIVATE_HOSTS}
-
-
-def _overrides_of_run() -> tuple[str, dict[str, Any]]:
-    context = get_current_context()
-    return _overrides(context["params"], scheduled=context["dag_run"].run_type == "scheduled")
-
-
-def _trained(task_name: str, **arguments: Any) -> dict[str, Any]:
-    """Returns what a training hands on: at once where its model is there, else from a process of its own."""
-    from imagenet_tasks.tasks.child import run_in_child
-    from imagenet_tasks.tasks.runner import function_of
-
-    with current_run() as run:
-        there: dict[str, Any] = function_of(task_name)(run, **arguments, only_reuse=True)
-        return there or run_in_child(run, task_name, arguments, timeout_s=CHILD_TIMEOUT_S)
-
-
-def _is_last_attempt() -> bool:
-    instance = get_current_context()["ti"]
-    return bool(instance.try_number > instance.max_tries)
-
-
-def _max_tasks() -> int:
-    from airflow.sdk.configuration import conf
-
-    return conf.getint("core", "max_map_length")
-
-
-def step(make: Any = task, *, number: int = 1, **options: Any) -> Any:
-    """Makes a function a task of the graph, of this repair, which Airflow shows by the name that the table has."""
-    return lambda function: make(task_display_name=task_label(task_id(function.__name__, number)), **options)(function)
-
-
-def _group(name: str, label: str, **options: Any) -> TaskGroup:
-    """Returns a group that Airflow shows as one node until it is opened; the ids of its tasks do not have its name."""
-    return TaskGroup(name, group_display_name=label, prefix_group_id=False, **options)
 
 
 @dag(
@@ -178,28 +57,12 @@ def _group(name: str, label: str, **options: Any) -> TaskGroup:
     doc_md=DOC + mistake_for_doc(),
     on_failure_callback=if_anyone(tell_of_failure),
     params=PARAMS,
-    schedule=_schedule(),
+    schedule=schedule(PARAMS["profile"].value),
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
-    max_active_runs=_max_active_runs(),
+    max_active_runs=max_active_runs(),
     tags=["imagenet", "training"],
-    default_args={
-        "retries": RETRIES,
-        "retry_delay": timedelta(seconds=30),
-        "retry_exponential_backoff": 2.0,
-        "max_retry_delay": timedelta(minutes=10),
-        "retry_policy": ExceptionRetryPolicy(
-            rules=[
-                RetryRule(
-                    exception=list(CANNOT_HELP),
-                    action=RetryAction.FAIL,
-                    reason="trying again cannot help",
-                )
-            ]
-        ),
-        "execution_timeout": timedelta(minutes=30),
-        "show_return_value_in_logs": False,  # so that a task's log ends with what it says itself
-    },
+    default_args=EACH_TASK,
 )
 def imagenet_targeted_augmentation() -> None:
     """Builds the graph."""
@@ -211,11 +74,11 @@ def imagenet_targeted_augmentation() -> None:
     def plan_run() -> list[dict[str, Any]]:
         from imagenet_tasks.tasks.pictures import plan_run
 
-        profile, overrides = _overrides_of_run()
+        profile, overrides = overrides_of_run()
         if mistake := find_mistake():
             log.error("Nobody is notified: %s", mistake)
         with current_run() as run:
-            return plan_run(run, profile, overrides, credentials=_credentials, max_tasks=_max_tasks())
+            return plan_run(run, profile, overrides, credentials=credentials, max_tasks=max_tasks())
 
     @step(
         multiple_outputs=False,
@@ -229,7 +92,7 @@ def imagenet_targeted_augmentation() -> None:
         from imagenet_tasks.tasks.pictures import download_class
 
         with current_run() as run:
-            return download_class(run, group, credentials=_credentials, last_attempt=_is_last_attempt())
+            return download_class(run, group, credentials=credentials, last_attempt=is_last_attempt())
 
     @step(
         map_index_template="{{ task.op_kwargs['group']['name'] }}",
@@ -267,7 +130,7 @@ def imagenet_targeted_augmentation() -> None:
         **GPU,
     )
     def train_baseline(trial: dict[str, Any]) -> dict[str, Any]:
-        return _trained("train_baseline", trial=trial)
+        return trained("train_baseline", trial=trial)
 
     @step(
         multiple_outputs=False,
@@ -302,19 +165,19 @@ def imagenet_targeted_augmentation() -> None:
                 events[NEW_CHAMPION].add(CHAMPION, extra=with_link(figures["champion"], run))
             return figures
 
-    with _group("pictures", "Pictures"):
+    with task_group("pictures", "Pictures"):
         dataset = build_dataset(preprocess_class.expand(group=download_class.expand(group=plan_run())))
         trials = _ask_champion(dataset)  # before anything is trained on what is new to it
-    with _group("baseline", "Baseline"):
+    with task_group("baseline", "Baseline"):
         evaluation = evaluate_baseline(train_baseline.expand(trial=trials))
     report = write_report()
     report.operator.operator_extra_links = (ReportLink(),)
-    with _group("final_model", "Final model"):
+    with task_group("final_model", "Final model"):
         end = _final_model(report)
-    with _group("tuning", "Tuning"):
+    with task_group("tuning", "Tuning"):
         _tune(trials, report)
-    repair = _group("repair", "Repair")
-    further = _group("further_repairs", "Further repairs", parent_group=repair)
+    repair = task_group("repair", "Repair")
+    further = task_group("further_repairs", "Further repairs", parent_group=repair)
     for number in range(1, MAX_ROUNDS + 1):
         later = {"group_display_name": f"Repair {number}", "parent_group": further}
         group = repair if number == 1 else TaskGroup(f"round_{number}", **later)
@@ -364,7 +227,7 @@ def _tune(trials: Any, report: Any) -> None:
         **GPU,
     )
     def tune(tuning: dict[str, Any]) -> dict[str, Any]:
-        return _trained("tune", tuning=tuning)
+        return trained("tune", tuning=tuning)
 
     @step(
         multiple_outputs=False,
@@ -403,9 +266,9 @@ def _final_model(report: Any) -> Any:
     )
     def build_final_model(models: list[dict[str, Any]]) -> dict[str, Any]:
         try:
-            return _trained("build_final_model", models=models)
+            return trained("build_final_model", models=models)
         except ImagenetTasksError as error:
-            if not (isinstance(error, CANNOT_HELP) or _is_last_attempt()):
+            if not (isinstance(error, CANNOT_HELP) or is_last_attempt()):
                 raise
             log.error("There is no final model, and the report says so: %s", error)
             return {}
@@ -444,7 +307,7 @@ def _repair(number: int, group: TaskGroup, previous: Any, end: Any) -> Any:
         from imagenet_tasks.tasks.repair import plan_augmentation
 
         with current_run() as run:
-            return plan_augmentation(run, round_number=number, max_tasks=_max_tasks())
+            return plan_augmentation(run, round_number=number, max_tasks=max_tasks())
 
     @of_repair(
         map_index_template="{{ task.op_kwargs['group']['name'] }}",
@@ -463,7 +326,7 @@ def _repair(number: int, group: TaskGroup, previous: Any, end: Any) -> Any:
         from imagenet_tasks.tasks.repair import plan_collection
 
         with current_run() as run:
-            return plan_collection(run, list(planned), round_number=number, max_tasks=_max_tasks())
+            return plan_collection(run, list(planned), round_number=number, max_tasks=max_tasks())
 
     @of_repair(
         map_index_template="{{ task.op_kwargs['group']['name'] }}",
@@ -476,7 +339,7 @@ def _repair(number: int, group: TaskGroup, previous: Any, end: Any) -> Any:
 
         with current_run() as run:
             return collect_class(
-                run, group, credentials=_credentials, last_attempt=_is_last_attempt(), round_number=number
+                run, group, credentials=credentials, last_attempt=is_last_attempt(), round_number=number
             )
 
     @of_repair(
@@ -500,7 +363,7 @@ def _repair(number: int, group: TaskGroup, previous: Any, end: Any) -> Any:
         **GPU,
     )
     def train_augmented(trial: dict[str, Any]) -> dict[str, Any]:
-        return _trained("train_augmented", trial=trial)
+        return trained("train_augmented", trial=trial)
 
     @of_repair(
         multiple_outputs=False,

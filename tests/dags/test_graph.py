@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import imagenet_given
 import pytest
 
 from imagenet_tasks.errors import ConfigError
@@ -339,7 +340,7 @@ def overrides_of(dag: Any, monkeypatch: pytest.MonkeyPatch, **given: Any) -> dic
     """What a run with these fields of the form, or keys of its conf, is started with."""
     monkeypatch.setenv("IMAGENET_LOCATION", "/pictures")
     monkeypatch.setenv("IMAGENET_ALLOWED_PRIVATE_HOSTS", "mirror:8080")
-    _, overrides = read_dag_file()["_overrides"](dict(dag.params) | given)
+    _, overrides = imagenet_given.overrides(dict(dag.params) | given)
     found: dict[str, Any] = overrides
     return found
 
@@ -374,7 +375,7 @@ def test_the_environments_folder_is_for_runs_of_a_folder_alone(
 def test_scheduled_runs_ask_the_champion_and_train_where_it_does_not_hold_unless_the_form_says_otherwise(
     dag: Any, given: dict[str, bool], scheduled: bool, asks: bool | None, skips: bool | None
 ) -> None:
-    _, overrides = read_dag_file()["_overrides"](dict(dag.params) | given, scheduled=scheduled)
+    _, overrides = imagenet_given.overrides(dict(dag.params) | given, scheduled=scheduled)
     assert (overrides["drift_check"], overrides["skip_if_holds"]) == (asks, skips)
 
 
@@ -412,7 +413,7 @@ def test_another_runs_settings_are_pasted_and_what_is_filled_in_is_changed_in_th
 
 def pasted(dag: Any, monkeypatch: pytest.MonkeyPatch, **given: Any) -> tuple[str, dict[str, Any]]:
     monkeypatch.setenv("IMAGENET_LOCATION", "/pictures")
-    found: tuple[str, dict[str, Any]] = read_dag_file()["_overrides"](dict(dag.params) | given)
+    found: tuple[str, dict[str, Any]] = imagenet_given.overrides(dict(dag.params) | given)
     return found
 
 

@@ -250,7 +250,7 @@ def test_tasks_find_the_api_server(services):
 
 
 def test_redis_hands_no_training_that_still_runs_to_a_second_worker(services):
-    dag = (ROOT / "dags/imagenet_targeted_augmentation.py").read_text()
+    dag = (ROOT / "dags/imagenet_steps.py").read_text()
     (hours,) = re.findall(r"^TRAIN_TIMEOUT = timedelta\(hours=(\d+)\)$", dag, flags=re.MULTILINE)
     timeout = services["worker-gpu"]["environment"]["AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT"]
     assert int(timeout) > int(hours) * 3600
