@@ -49,7 +49,6 @@ ELSEWHERE = {
     "given_split": "it acts on a set that is split already: tests/tasks/test_given_split.py",
     "table_columns": "it acts on a table: tests/download/test_table.py",
     "drift_check": "it needs a champion: tests/evaluate/test_drift.py",
-    "skip_if_holds": "so does it",
     "connection": "it needs Airflow: tests/dags/test_branches.py",
     "ask_before_repair_minutes": "it needs Airflow and a person: tests/tasks/test_ask.py, tests/end_to_end",
 }
@@ -59,6 +58,7 @@ WITHOUT_EFFECT = {
     "force": "it makes what is there again, by a salt; what comes of it is the same",
     "accept_imagenet_terms": "it allows a source, which the terms are those of",
     "connection": "it says who asks a server, not for which pictures",
+    "skip_if_holds": "it says whether anything is trained, not what comes of it",
     "ask_before_repair_minutes": "it lets a person choose among what the settings want",
     "require_gpu": "it refuses a device; what a model was trained in is part of its name",
     **dict.fromkeys(("download_threads", "max_requests_per_host"), "it says how many requests wait at a time"),
