@@ -49,6 +49,7 @@ ELSEWHERE = {
     "given_split": "it acts on a set that is split already: tests/tasks/test_given_split.py",
     "table_columns": "it acts on a table: tests/download/test_table.py",
     "drift_check": "it needs a champion: tests/evaluate/test_drift.py",
+    "skip_if_holds": "so does it",
     "connection": "it needs Airflow: tests/dags/test_branches.py",
     "ask_before_repair_minutes": "it needs Airflow and a person: tests/tasks/test_ask.py, tests/end_to_end",
 }
