@@ -8,8 +8,8 @@ from rich.filesize import decimal
 
 HOW_TO_SHARE = (  # a run's settings as JSON
     "Paste this into More settings of the trigger form; a field that is filled in there takes precedence over it. On "
-    "the command line, give a file of it: --settings FILE. It leaves out force, the private hosts that are let in, and "
-    "a location that may hold a secret."
+    "the command line, save it to a file and give --settings FILE. It leaves out force, the private hosts that are "
+    "allowed, and a location that may hold a secret."
 )
 DASH = "–"  # what cannot be said is a dash, not 0
 NBSP = "\u00a0"
