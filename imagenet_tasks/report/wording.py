@@ -4,9 +4,26 @@ from typing import Any
 
 from imagenet_tasks.artifacts.decision import Decision
 from imagenet_tasks.settings.training import ARM_NAMES, CONTROL
-from imagenet_tasks.wording import DASH, MINUS, NBSP, duration, interval, moment, number, percent, plural, points, span
+from imagenet_tasks.wording import (
+    DASH,
+    MINUS,
+    NBSP,
+    duration,
+    goal,
+    interval,
+    moment,
+    number,
+    p_value,
+    percent,
+    plural,
+    points,
+    span,
+)
 
-__all__ = ["DASH", "MINUS", "NBSP", "duration", "interval", "moment", "number", "percent", "plural", "points", "span"]
+__all__ = [
+    "DASH", "MINUS", "NBSP", "duration", "goal", "interval", "moment", "number", "p_value", "percent", "plural",
+    "points", "span",
+]  # fmt: skip
 
 SIGNIFICANT = 0.05  # a p-value below is more than chance
 LEFT_OUT_NAMED = 10  # the report's data section lists all
@@ -59,11 +76,6 @@ TUNED_FIELDS = {  # as the trigger form calls them
 }  # fmt: skip
 
 
-def goal(share: float) -> str:
-    """Returns the goal as it was set: '50 %', '42.5 %'."""
-    return f"{100 * share:.4g}{NBSP}%"
-
-
 def gate(decision: Decision) -> str:
     """Returns what a gate compared and where it led: 'validation 31.0 % < goal 50 % → augment'."""
     accuracy, wanted = decision.validation_accuracy, decision.accuracy_goal
@@ -79,13 +91,6 @@ def gate(decision: Decision) -> str:
 def p_number(value: float | None) -> str:
     """Returns a p-value for a table's column: '0.0489' or '< 0.001', or a dash."""
     return DASH if value is None else p_value(value).removeprefix("p").removeprefix(f"{NBSP}={NBSP}").strip(NBSP)
-
-
-def p_value(value: float | None) -> str:
-    """Returns 'p = 0.0489' or 'p < 0.001', or a dash."""
-    if value is None:
-        return DASH
-    return f"p{NBSP}<{NBSP}0.001" if value < 0.001 else f"p{NBSP}={NBSP}{value:.3g}"
 
 
 def steers(*, models: int, repaired: bool, rounds: int) -> str:
