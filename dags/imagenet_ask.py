@@ -68,6 +68,6 @@ def _field(arms: Any) -> ParamsDict:
     names = list(arms)
     field = Param(
         names, type="array", title="Repairs to try", items={"type": "string", "enum": names}, examples=names,
-        uniqueItems=True, source="task", description_md="Each is trained with each seed, beside the control.",
+        uniqueItems=True, source="task", description_md="Each is trained with each seed, as is the control.",
     )  # fmt: skip
     return ParamsDict({FIELD: field})

@@ -18,7 +18,7 @@ SOURCE_WORDS = {
     "sample": "drawn by the program",
     "folder": "your own",
     "synset-archives": "ImageNet's archive of each class",
-    "url-list": "from where ImageNet's list of URLs says they are",
+    "url-list": "from the addresses in ImageNet's list of URLs",
 }
 MODEL_WORDS = {"compact": "small and fast"} | {
     name: f"the study's, {epochs} epochs" for name, epochs in STUDY_EPOCHS.items()

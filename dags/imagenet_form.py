@@ -25,10 +25,10 @@ ACCEPT_TERMS = os.environ.get("IMAGENET_ACCEPT_TERMS", "").strip().lower() in ("
 DOC = """
 ### Train, find what is confused, repair it, and show whether that helped
 
-Gets pictures of the chosen classes, trains a baseline, and evaluates it. Where **validation** accuracy is below the
+Gets pictures of the chosen classes, trains a baseline, and evaluates it. If **validation** accuracy is below the
 goal (50 %), it gets more training pictures of just the classes that the model is worst at: new ones from the source,
-and changed copies. It trains again from scratch with each, and once for as long with nothing added, takes what is best
-on validation, and compares that with the longer training on the **test** pictures, which decide nothing.
+and changed copies. It trains again from scratch with each, and once equally long with nothing added: the control. It
+takes the best on validation, and compares that with the control on the **test** pictures, which decide nothing.
 
 | to ... | do |
 |---|---|
@@ -42,8 +42,8 @@ on validation, and compares that with the longer training on the **test** pictur
 | run again | the same settings reuse all finished work; `force` redoes it from a step on |
 
 **Queues**: training goes to queue and pool `gpu` (one training at a time); everything else to the default queue.
-**Retries**: what may pass (network, a killed worker) is tried again up to three times with growing pauses; a wrong
-setting or too few pictures fails at once and says what to change.
+**Retries**: what may pass (a network fault, a killed worker) is tried again up to three times with growing pauses;
+a wrong setting or too few pictures fails at once and says what to change.
 **Schedule**: none, until the environment names pictures (IMAGENET_LOCATION, and a profile other than `sample`: weekly)
 or sets IMAGENET_SCHEDULE, a cron expression. IMAGENET_LOCATION, IMAGENET_CONNECTION and IMAGENET_ACCEPT_TERMS stand in
 for fields left empty. Artifacts lie below IMAGENET_HOME.
@@ -100,7 +100,7 @@ FORM: dict[str, dict[str, Field]] = {
         "images_per_class": field(
             "integer",
             "Pictures per class",
-            "At most so many are downloaded and used.",
+            "At most this many are downloaded and used.",
             words={},
             minimum=1,
             maximum=MAX_IMAGES_PER_CLASS,
@@ -109,13 +109,13 @@ FORM: dict[str, dict[str, Field]] = {
             "integer",
             "Fewest pictures per class",
             "A class with fewer falls short.",
-            words={None: f"{FEWEST_IMAGES_PER_CLASS}, or as many as are wanted where these are fewer"},
+            words={None: f"{FEWEST_IMAGES_PER_CLASS}, or as many as are wanted if that is fewer"},
             minimum=1,
         ),
         "min_classes": field(
             "integer",
             "Fewest classes",
-            "With so many that do not fall short the run goes on without the others, and its report says so.",
+            "If this many do not fall short, the run goes on without the others, and its report says so.",
             words={0: "all, and one class that falls short stops the run"},
             minimum=0,
             maximum=MAX_CLASSES,
@@ -124,8 +124,8 @@ FORM: dict[str, dict[str, Field]] = {
         "connection": field(
             "string",
             "Connection",
-            "An Airflow connection (HTTP) with the host and the login or token of the pictures' server, where it wants "
-            "one. It is sent to that host alone and written nowhere.",
+            "An Airflow connection (HTTP) with the host and the login or token of the pictures' server, if it needs "
+            "one. They are sent to that host alone and written nowhere.",
             maxLength=250,
             pattern=r"^[\w.-]+$",
         ),
@@ -144,7 +144,7 @@ FORM: dict[str, dict[str, Field]] = {
         "epochs": field(
             "integer",
             "Epochs of the baseline",
-            "Passes over the training pictures. **compact**'s own number follows from how many these are.",
+            "Passes over the training pictures. **compact**'s own number depends on how many there are.",
             words={None: "the model's own"},
             minimum=1,
             maximum=10_000,
@@ -152,7 +152,7 @@ FORM: dict[str, dict[str, Field]] = {
         "train_minutes": field(
             "number",
             "Minutes of a training at most",
-            "Where all epochs would take longer, fewer are trained. All trainings of a repair still take as many "
+            "If all epochs would take longer, fewer are trained. All trainings of a repair still take equally many "
             "steps.",
             words={None: "no cap"},
             exclusiveMinimum=0,
@@ -161,13 +161,18 @@ FORM: dict[str, dict[str, Field]] = {
         "early_stopping_patience": field(
             "integer",
             "Stop after epochs without gain",
-            "So many without a better validation loss end a training.",
+            "A training ends after this many without a better validation loss.",
             words={0: "never"},
             minimum=0,
             maximum=1000,
         ),
         "seed": field(
-            "integer", "First seed", "Of weights, order and augmentation.", words={}, minimum=0, maximum=2**31 - 1
+            "integer",
+            "First seed",
+            "It sets the weights, the order and the augmentation.",
+            words={},
+            minimum=0,
+            maximum=2**31 - 1,
         ),
         "learning_rate": field(
             "number",
@@ -180,7 +185,7 @@ FORM: dict[str, dict[str, Field]] = {
         "weight_decay": field(
             "number",
             "Weight decay",
-            "Of **compact**.",
+            "For **compact**.",
             words={None: f"{COMPACT['weight_decay']:g}"},
             minimum=0,
             maximum=10,
@@ -198,7 +203,7 @@ FORM: dict[str, dict[str, Field]] = {
         "accuracy_goal": field(
             "number",
             "Accuracy goal",
-            "A share from 0 to 1. Strictly below it, on validation, a repair is tried.",
+            "A share from 0 to 1. If validation accuracy is strictly below it, a repair is tried.",
             words={},
             minimum=0,
             maximum=1,
@@ -206,8 +211,8 @@ FORM: dict[str, dict[str, Field]] = {
         "ask_before_repair_minutes": field(
             "number",
             "Ask before a repair, for ... minutes",
-            "So long the run waits on Airflow's page *Required Actions* for someone to say whether to repair, and with "
-            "what. Without an answer the repair is tried.",
+            "The run waits this long on Airflow's page *Required Actions* for someone to say whether to repair, and "
+            "with what. Without an answer the repair is tried.",
             words={0: "nobody is asked"},
             minimum=0,
             maximum=10_080,
@@ -215,7 +220,7 @@ FORM: dict[str, dict[str, Field]] = {
         "arms": field(
             "array",
             "Repairs that compete",
-            "Each takes as many steps, and validation picks the best. Always there: changed copies of the chosen "
+            "All take equally many steps, and validation picks the best. Always there: changed copies of the chosen "
             "classes (**targeted**) and nothing added (**longer**, the control). The list replaces the profile's.",
             words=lambda arms: " and ".join(arm for arm in arms if arm not in (CONTROL, "targeted")) or "none",
             choices=ARM_WORDS,
@@ -225,7 +230,7 @@ FORM: dict[str, dict[str, Field]] = {
         "pictures_to_add": field(
             "integer",
             "Pictures to add per class",
-            "New ones, and in another arm as many changed copies.",
+            "New ones, and in another arm equally many changed copies.",
             words={},
             minimum=1,
             maximum=100_000,
@@ -254,14 +259,12 @@ FORM: dict[str, dict[str, Field]] = {
         "retrain_epochs": field(
             "integer",
             "Epochs of a repair",
-            "Passes over the pictures of its arm *targeted*, in all arms.",
+            "Counted in passes over the pictures of the arm **targeted**, for all arms.",
             words={None: "as many as are given for the baseline, or the model's own"},
             minimum=1,
             maximum=10_000,
         ),
-        "policy": field(
-            "string", "Changes of the copies", "What each copy is made by.", words={}, choices=POLICY_WORDS
-        ),
+        "policy": field("string", "Changes of the copies", "How each copy is made.", words={}, choices=POLICY_WORDS),
         "denied_transforms": field(
             "array",
             "Changes that a class is spared",
@@ -281,8 +284,8 @@ FORM: dict[str, dict[str, Field]] = {
         "label_check_folds": field(
             "integer",
             "Parts to check the labels in",
-            "Each part is judged by a training on the others. Disputed pictures are listed and not copied. Costs as "
-            "many trainings.",
+            "Each part is judged by a training on the others. Disputed pictures are listed and not copied. Costs a "
+            "training per part.",
             words={0: "no check"},
             minimum=0,
             maximum=10,
@@ -291,8 +294,8 @@ FORM: dict[str, dict[str, Field]] = {
         "tune_candidates": field(
             "integer",
             "Candidates to tune",
-            "A tuning of **compact** on validation, beside the run: 8 take about as long as eight trainings. The "
-            "report has the best, for the next run.",
+            "Tunes **compact** on validation, alongside the run: 8 take about as long as eight trainings. The "
+            "report names the best, for the next run.",
             words={0: "no tuning"},
             minimum=0,
             maximum=64,
@@ -301,8 +304,8 @@ FORM: dict[str, dict[str, Field]] = {
         "final_models": field(
             "integer",
             "Seeds in a final model",
-            "So many seeds of the best training, and mirrored views, become one Keras model: mostly better, and slower "
-            "to answer. The report says by how much.",
+            "This many seeds of the best training, and mirrored views, become one Keras model: mostly better, and "
+            "slower to answer. The report says by how much.",
             words={0: "no final model"},
             minimum=0,
             maximum=20,
@@ -317,7 +320,7 @@ FORM: dict[str, dict[str, Field]] = {
         "skip_if_holds": field(
             "boolean",
             "Train nothing while the champion holds",
-            "Where the champion holds on enough new pictures, and no setting differs from those of its run, the run "
+            "If the champion holds on enough new pictures, and no setting differs from those of its run, the run "
             "ends with a short report. Needs the field above.",
             words={False: "on in scheduled runs, off in others"},
         ),
@@ -330,7 +333,7 @@ FORM: dict[str, dict[str, Field]] = {
             title="Do again from",
             section=section,
             values_display=menu(STEP_WORDS) | {"null": "nothing: reuse all finished work"},
-            description_md="This step and all after it, although their finished work is there.",
+            description_md="This step and all after it, even if their work is finished.",
         ),
         "more_settings": field(
             "array",

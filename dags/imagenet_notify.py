@@ -73,7 +73,7 @@ def find_rules() -> tuple[Rule, ...]:
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
         place = "".join(f"[{part!r}]" for part in first["loc"])
-        raise ConfigError(f"{VARIABLE}{place}: {first['msg']}. Expected such as {EXAMPLE}") from error
+        raise ConfigError(f"{VARIABLE}{place}: {first['msg']}. Expected a list such as {EXAMPLE}") from error
 
 
 def find_mistake() -> str:

@@ -152,7 +152,7 @@ def imagenet_targeted_augmentation() -> None:
         on_success_callback=if_anyone(tell_of_report),
         outlets=[REPORT, NEW_CHAMPION],
         doc_md="Writes report.html and report.json, on both branches, and keeps the best model as the champion. The "
-        "run's Report tab shows it.",
+        "run's Report tab shows the report.",
     )
     def write_report() -> dict[str, Any]:
         from imagenet_tasks.tasks.report import write_report
@@ -191,8 +191,8 @@ def _ask_champion(trials: Any) -> Any:
     @step(
         execution_timeout=timedelta(hours=2),  # the champion may be asked about many pictures (ANSWERS_TIMEOUT_S)
         doc_md="Asks the champion of these classes about the pictures that are new since it was trained, in a child "
-        "process, before anything is trained; nothing, where `drift_check` is off. No failure of it stops the run. "
-        "With `skip_if_holds` nothing is trained where it holds, and the report says so.",
+        "process, before anything is trained. It does nothing if `drift_check` is off, and no failure of it stops the "
+        "run. With `skip_if_holds` nothing is trained if the champion holds, and the report says so.",
     )
     def score_champion(trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
         from imagenet_tasks.tasks.drift import score_champion
@@ -211,7 +211,7 @@ def _tune(trials: Any, report: Any) -> None:
         report: the task that ends the graph.
     """
 
-    @step(doc_md="Hands on what is tuned; nothing, where `tune_candidates` asks for no tuning.")
+    @step(doc_md="Hands on what is to be tuned, or nothing if `tune_candidates` asks for no tuning.")
     def plan_tuning(trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
         from imagenet_tasks.tasks.tuning import plan_tuning
 
@@ -223,7 +223,7 @@ def _tune(trials: Any, report: Any) -> None:
         map_index_template="{{ task.op_kwargs['tuning']['name'] }}",
         execution_timeout=TRAIN_TIMEOUT,
         doc_md="Trains the candidates of the tuning in a child process: all a little, the better half on validation "
-        "twice as long, and so on. Each training that is done is kept.",
+        "twice as long, and so on. Finished trainings are kept.",
         **GPU,
     )
     def tune(tuning: dict[str, Any]) -> dict[str, Any]:
@@ -248,7 +248,7 @@ def _final_model(report: Any) -> Any:
 
     @step(
         trigger_rule="none_failed_min_one_success",
-        doc_md="Lists the models that are put together as the final model; none, where the settings want none.",
+        doc_md="Lists the models that are put together as the final model, or none if the settings want none.",
     )
     def plan_final_model() -> list[list[dict[str, Any]]]:
         from imagenet_tasks.tasks.models import plan_final_model
@@ -261,7 +261,7 @@ def _final_model(report: Any) -> Any:
         map_index_template="{{ task.op_kwargs['models'] | length }} models",
         execution_timeout=TRAIN_TIMEOUT,
         doc_md="Puts several seeds of the best training, and mirrored views, together as one Keras model, and measures "
-        "it beside one of them. Skipped where `final_models` is not set.",
+        "it against one of them. Skipped if `final_models` is not set.",
         **GPU,
     )
     def build_final_model(models: list[dict[str, Any]]) -> dict[str, Any]:
@@ -292,8 +292,8 @@ def _repair(number: int, group: TaskGroup, previous: Any, end: Any) -> Any:
 
     @of_repair(
         task.branch,
-        doc_md="Strictly below the goal, on validation: augment. Else: report. A second or third repair follows only "
-        "where `rounds` allows it and the last one beat training for longer.",
+        doc_md="Goes on to the repair if validation accuracy is strictly below the goal, else to the report. A second "
+        "or third repair follows only if `rounds` allows it and the last one beat training for longer.",
     )
     def check_accuracy(evaluation: dict[str, Any]) -> str:
         from imagenet_tasks.tasks.models import check_accuracy
@@ -320,7 +320,7 @@ def _repair(number: int, group: TaskGroup, previous: Any, end: Any) -> Any:
             return augment_class(run, group, round_number=number)
 
     @of_repair(
-        doc_md="Lists the classes that new pictures are collected of; none, where no arm of the settings wants any."
+        doc_md="Lists the classes that new pictures are collected of, or none if no arm of the settings wants any."
     )
     def plan_collection(planned: list[dict[str, Any]]) -> list[dict[str, Any]]:
         from imagenet_tasks.tasks.repair import plan_collection
@@ -381,8 +381,8 @@ def _repair(number: int, group: TaskGroup, previous: Any, end: Any) -> Any:
     with group:
         ask = AskBeforeRepair(
             task_id=ASK, task_display_name=task_label(task_id(ASK, number)), round_number=number,
-            doc_md="Asks on the page *Required Actions* whether to repair, and how, where `ask_before_repair_minutes` "
-            "says how long; without an answer the repair is tried. Else it ends at once.",
+            doc_md="Asks on the page *Required Actions* whether to repair, and how, if `ask_before_repair_minutes` "
+            "says for how long; without an answer the repair is tried. Otherwise it ends at once.",
         )  # fmt: skip
         groups = plan_augmentation()
         copied = augment_class.expand(group=groups)

@@ -8,8 +8,8 @@ from rich.filesize import decimal
 
 HOW_TO_SHARE = (  # a run's settings as JSON
     "Paste this into More settings of the trigger form; a field that is filled in there takes precedence over it. On "
-    "the command line, give a file of it: --settings FILE. It leaves out force, the private hosts that are let in, and "
-    "a location that may hold a secret."
+    "the command line, save it to a file and give --settings FILE. It leaves out force, the private hosts that are "
+    "allowed, and a location that may hold a secret."
 )
 DASH = "–"  # what cannot be said is a dash, not 0
 NBSP = "\u00a0"
@@ -19,6 +19,11 @@ MINUS = "−"
 def percent(share: float | None, digits: int = 1) -> str:
     """Returns a share in [0, 1] as a percentage, or a dash."""
     return DASH if share is None else f"{100 * share:.{digits}f}{NBSP}%"
+
+
+def goal(share: float) -> str:
+    """Returns the goal as it was set: '50 %', '42.5 %'."""
+    return f"{100 * share:.4g}{NBSP}%"
 
 
 def points(difference: float | None) -> str:
@@ -39,6 +44,13 @@ def interval(bounds: tuple[float, float] | list[float] | None) -> str:
 def number(value: float | None, digits: int = 0) -> str:
     """Returns a number with a thin gap between thousands, or a dash."""
     return DASH if value is None else f"{value:,.{digits}f}".replace(",", "\u202f")
+
+
+def p_value(value: float | None) -> str:
+    """Returns 'p = 0.0489' or 'p < 0.001', or a dash."""
+    if value is None:
+        return DASH
+    return f"p{NBSP}<{NBSP}0.001" if value < 0.001 else f"p{NBSP}={NBSP}{value:.3g}"
 
 
 def plural(count: int, one: str, many: str = "") -> str:
@@ -110,7 +122,7 @@ def outcome(report: dict[str, Any]) -> str:
     if (control := report.get("test_control")) is not None:
         figures += f" (trained longer: {100 * control:.1f} %)"
     tried = report["branch"] == "augment"
-    why = "no repair wanted" if report.get("below_goal") else "goal met, no repair tried"
+    why = "repair declined" if report.get("below_goal") else "goal met, no repair tried"
     return f"{figures} on test: {report['verdict'] if tried else why}"
 
 

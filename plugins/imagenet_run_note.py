@@ -92,7 +92,7 @@ def _verdict(dag_run: "DagRun", connection: "Connection") -> str:
     said = _shorten(outcome(report))
     if not (before := report.get("unchanged_since")):
         return said
-    return f"Nothing new since run {_link(before, before)}; its report is this. {said}"
+    return f"Nothing new since run {_link(before, before)}: this is its report. {said}"
 
 
 def _failure(dag_run: "DagRun", connection: "Connection", msg: str) -> str:
@@ -120,7 +120,7 @@ def _failure(dag_run: "DagRun", connection: "Connection", msg: str) -> str:
     if not rows:
         return "marked failed by hand" if by_hand else _shorten(f"failed: {msg.replace('_', ' ')}")
     first, more = rows[0], len(rows) - 1
-    unknown = "ended when the run was marked failed by hand" if by_hand else "failed, its log says why"
+    unknown = "ended when the run was marked failed by hand" if by_hand else "failed; its log says why"
     error = XComModel.deserialize_value(first) if first.value else unknown
     label = task_label(first.task_id)
     task = f"{label}, {first.name}" if first.name else label

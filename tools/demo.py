@@ -223,7 +223,7 @@ def _print_result(airflow: LocalAirflow, run: Run, parts: dict[str, float]) -> N
         note = f" (sum of {count} tasks, some at a time)" if count > 1 else ""
         console.print(f"    {task:<26}{seconds[task]:7.1f} s{note}", highlight=False)
     if index["unchanged_since"]:
-        console.print(f"\nNothing new since run {index['unchanged_since']}; its report is this.", highlight=False)
+        console.print(f"\nNothing new since run {index['unchanged_since']}: this is its report.", highlight=False)
 
 
 def _percent(value: float | None) -> str:

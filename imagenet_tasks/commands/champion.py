@@ -31,7 +31,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         one = commands.add_parser(name, help=help_)
         add_home(one)
         add_run(one, "run", help="the run that made the model, as `champion list` shows it")
-        one.add_argument("--workflow", default="", metavar="DAG_ID", help="its workflow, where two have such a run")
+        one.add_argument("--workflow", default="", metavar="DAG_ID", help="its workflow, if two have such a run")
         one.set_defaults(command=_changes(change))
 
 
@@ -44,12 +44,15 @@ def _revert(store: Store, run_id: str, dag_id: str) -> str:
 
 
 def _pin(store: Store, run_id: str, dag_id: str) -> str:
-    return f"{_told(pin(store, run_id, dag_id=dag_id))} is pinned: no run replaces it, also not by a better one."
+    return f"{_told(pin(store, run_id, dag_id=dag_id))} is pinned: no run replaces it, not even with a better one."
 
 
 def _unpin(store: Store, run_id: str, dag_id: str) -> str:
     champion = pin(store, run_id, dag_id=dag_id, pinned=False)
-    return f"{_told(champion)} is not pinned: the next run whose best model is better beyond chance replaces it."
+    return (
+        f"{_told(champion)} is no longer pinned: the next run whose best model is better by more than chance replaces "
+        "it."
+    )
 
 
 def _changes(change: Callable[[Store, str, str], str]) -> Callable[[argparse.Namespace], int]:

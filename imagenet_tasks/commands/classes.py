@@ -16,7 +16,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Adds the command's own options."""
     parser.description = (
         "Finds ImageNet's classes by their wnid, or by words of their names and glosses.\n"
-        "Ends with exit status 1 where there is none."
+        "Ends with exit status 1 if there is none."
     )
     parser.epilog = EXAMPLES
     parser.add_argument("words", nargs="*", metavar="WORD", help="without one: the study's 20 classes")

@@ -20,7 +20,7 @@ def add_home(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--home",
         metavar="DIR",
-        help="where all that runs make lies: a folder or URL (default: IMAGENET_HOME, else ~/imagenet)",
+        help="where runs keep all that they make: a folder or URL (default: IMAGENET_HOME, else ~/imagenet)",
     )
 
 
@@ -59,7 +59,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--settings",
         metavar="FILE",
-        help="a run's settings as JSON, which its report shows ('-': standard input); other options take precedence",
+        help="a run's settings as JSON, as its report shows them ('-': standard input); other options take precedence",
     )
     changed = parser.add_argument(
         "--set",

@@ -64,7 +64,7 @@ def _print(a: "Report", b: "Report", found: "Comparison") -> None:
     from imagenet_tasks.wording import percent, points, span
 
     console = Console()
-    table = Table("", Column("run", overflow="fold"), "ended with", "what it said of itself", box=box.SIMPLE_HEAD)
+    table = Table("", Column("run", overflow="fold"), "ended with", "what its report says", box=box.SIMPLE_HEAD)
     for name, report in (("A", a), ("B", b)):
         table.add_row(name, *map(Text, (report.run.run_id, report.model.trial, report.verdict.headline)))
     console.print(table)

@@ -17,7 +17,7 @@ examples:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Adds the command's own options."""
     parser.description = (
-        f"Prints a function for bash and zsh, `{NAME}`, which is this program from any\n"
+        f"Prints a function for bash and zsh, `{NAME}`, which runs this program from any\n"
         "folder, and which the shell completes: commands, options, settings and runs."
     )
     parser.epilog = EXAMPLES

@@ -31,7 +31,7 @@ def find_index(store: Store, name: str) -> tuple[Run, RunIndex]:
         run = find_run(store, name)
         if index := read_index(run):
             return run, index
-        raise ArtifactError(f"{store.path(run.folder)}: this run has no report. It still runs, or it failed.")
+        raise ArtifactError(f"{store.path(run.folder)}: this run has no report. It is still running, or it failed.")
     found = read_indexes(store, all_runs(store))
     if not found:
         raise ArtifactError(f"{store.path('runs')}: there is no run with a report yet.")

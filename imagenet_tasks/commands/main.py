@@ -12,14 +12,14 @@ DESCRIPTION = "Trains an image classifier, repairs it, and shows whether that he
 # By what people want to do. Each command is a module of this package; those without words are not for people.
 COMMANDS = {
     "Train": {
-        "run": "train, repair, report; what is done is not done again",
+        "run": "train, repair, report; finished work is not done again",
         "preview": "look at changed copies of your pictures, before you train",
         "config": "print all settings of a run",
         "classes": "find ImageNet's classes by name",
     },
     "Look at results": {
-        "runs": "list all runs: when, of what, and what they came to",
-        "report": "print what a run came to, and open its report",
+        "runs": "list all runs: when, of what, and with which result",
+        "report": "print a run's result, and open its report",
         "compare": "show how two runs differ",
     },
     "Use a model": {

@@ -39,8 +39,8 @@ examples:
   %(prog)s --csv answers.csv --sheet answers.html FOLDER
   %(prog)s --run RUN --top 1 --json FOLDER"""
 DESCRIPTION = """\
-Says what pictures show, of the classes that a model knows: the champion, which
-is the best model of all runs, or with --run the model of that run.
+Says which of its classes a model sees in pictures. The model is the champion,
+the best of all runs, or with --run the model of that run.
 
 exit status: 0 where all pictures were read, 3 where there are answers but a
 picture could not be read, 1 or 2 where there are none."""
@@ -57,11 +57,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_run(asked, "--run", help="the final model of that run (its setting final_models), else its best model")
     parser.add_argument("--top", type=int, default=5, metavar="N", help="name N classes of each picture (default: 5)")
     parser.add_argument("--json", action="store_true", help="print a line of JSON per picture instead of a table")
-    parser.add_argument("--csv", metavar="FILE", help="write a table of all answers there ('-': print it)")
+    parser.add_argument("--csv", metavar="FILE", help="write a table of all answers to FILE ('-': print it)")
     parser.add_argument(
         "--sheet",
         metavar="FILE",
-        help="write thumbnails with their answers there, the doubtful first; the name ends with .png or .html",
+        help="write thumbnails with their answers to FILE, the doubtful first; its name ends with .png or .html",
     )
     parser.set_defaults(command=predict)
 
@@ -76,7 +76,7 @@ def predict(options: argparse.Namespace) -> int:
     network = _runs_network(store, options.run) if options.run else _champions_network(store, options.classes)
     files, others = files_of(options.files)
     if others:
-        sys.stderr.write(f"Files passed over, whose names are not those of pictures: {others}\n")
+        sys.stderr.write(f"Files passed over, since their names are not those of pictures: {others}\n")
     if not files:
         raise ConfigError(f"{', '.join(options.files)}: expected pictures, found none")
     sys.stderr.write(f"Asking {network.called}\n")
@@ -177,7 +177,7 @@ def _runs_network(store: Store, name: str) -> "Network":
         return of_trained(store, found.trained)
     raise ArtifactError(
         f"{store.path(run.folder)}: this run has no model that was measured on validation pictures. Run it to its "
-        "end, or without --run ask the champion."
+        "end, or leave out --run to ask the champion."
     )
 
 

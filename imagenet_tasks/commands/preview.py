@@ -23,7 +23,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Adds the command's own options."""
     parser.description = (
         "Draws a few pictures of up to six classes beside their changed copies, before\n"
-        "you train. What it downloads is there for later runs."
+        "you train. Later runs reuse what it downloads."
     )
     parser.epilog = EXAMPLES
     add_settings(parser)

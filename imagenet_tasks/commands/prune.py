@@ -14,13 +14,13 @@ examples:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Adds the command's own options."""
-    parser.description = "Tells what no run refers to; --delete removes it. Runs are kept unless options\nlet them go."
+    parser.description = "Shows what no run refers to; --delete removes it. Runs are kept unless options\nlet them go."
     parser.epilog = EXAMPLES
     add_home(parser)
     parser.add_argument(
-        "--keep-runs", type=int, metavar="N", help="of each workflow all runs with a report but the newest N go"
+        "--keep-runs", type=int, metavar="N", help="let all runs with a report go but the newest N of each workflow"
     )
-    parser.add_argument("--older-than-days", type=float, metavar="D", help="runs older than D days go")
+    parser.add_argument("--older-than-days", type=float, metavar="D", help="let runs older than D days go")
     kept = "keep all that changed in the last G days (default: 2)"
     parser.add_argument("--grace-days", type=float, default=2.0, metavar="G", help=kept)
     parser.add_argument("--pictures", action="store_true", help="also the pictures that no kept run uses")

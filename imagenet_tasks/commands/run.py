@@ -29,8 +29,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Adds the command's own options."""
     parser.description = (
         "Trains, repairs and reports. It shows its progress on standard error and ends\n"
-        "with one line of JSON on standard output. Run it again and it does nothing that\n"
-        "is done already."
+        "with one line of JSON on standard output. Run again, it does not repeat\n"
+        "finished work."
     )
     parser.epilog = EXAMPLES
     add_settings(parser)

@@ -23,7 +23,7 @@ LEFT_OUT = {"artifacts"}  # of what is known of a run, in JSON
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Adds the command's own options."""
-    parser.description = "Lists all runs of a home, the newest first: when, of what, what they came to."
+    parser.description = "Lists all runs of a home, the newest first: when, of what, with which result."
     parser.epilog = EXAMPLES
     add_home(parser)
     parser.add_argument("--json", action="store_true", help="print a line of JSON per run instead of a table")
@@ -115,4 +115,4 @@ def _print_table(rows: "list[_Row]") -> None:
         )  # fmt: skip
     console = Console()
     console.print(table)
-    console.print("Test: the accuracy on test pictures of the model that the run ended with.")
+    console.print("Test: the accuracy of the model that the run ended with, on test pictures.")

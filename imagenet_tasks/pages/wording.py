@@ -15,6 +15,7 @@ from imagenet_tasks.wording import (
     interval,
     looked_at,
     number,
+    p_value,
     percent,
     points,
     size,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 # What helps after an error, by its type; the message itself says what was expected and received.
 ADVICE = {
-    "ConfigError": "Trigger a new run with the setting that the message names put right.",
+    "ConfigError": "Correct the setting that the message names, and trigger a new run.",
     "TooFewImages": "Trigger a new run with a lower min_images_per_class, without this class, or with a source that "
     "has more. With min_classes a run goes on without the classes that fall short.",
     "SourceUnavailable": "The source did not answer. When it does, clear the failed task: only what is missing is "
@@ -36,7 +37,7 @@ ADVICE = {
     "the failed task and those before it that write the folder.",
     "ArtifactError": "Clear the task that writes the missing file; what follows it runs again.",
     "NonFiniteLoss": "Trigger a new run with precision float32, or with another model.",
-    "AcceleratorMissing": "Look at the GPU of the worker on queue gpu; or trigger a new run that allows the CPU "
+    "AcceleratorMissing": "Check the GPU of the worker on queue gpu, or trigger a new run that allows the CPU "
     "(require_gpu off).",
     "OutOfMemory": "Trigger a new run with a smaller batch_size, or on a device with more memory.",
     "OutOfSpace": "Free the space that the message names, then clear the failed task. IMAGENET_CACHE may be emptied "
@@ -88,8 +89,8 @@ def segment(text: str) -> str:
 
 FILTERS: dict[str, Callable[..., Any]] = {
     "advice": advice, "between": between, "breakable": _breakable, "clock": _clock, "day": _day, "duration": duration,
-    "failure": failure, "interval": interval, "looked_at": looked_at, "number": number, "percent": percent,
-    "points": points, "rate": rate, "segment": segment, "size": size, "span": span,
+    "failure": failure, "interval": interval, "looked_at": looked_at, "number": number, "p_value": p_value,
+    "percent": percent, "points": points, "rate": rate, "segment": segment, "size": size, "span": span,
 }  # fmt: skip
 
 

@@ -96,10 +96,10 @@ def _shortages(rows: list[dict[str, Any]], examples: Mapping[str, str]) -> list[
         reasons = ", ".join(f"{reason.replace('_', ' ')} {count}" for reason, count in row["rejected"].items())
         sentences.append(
             f"{row['name']}: {row['accepted']} of {row['wanted']} pictures; "
-            f"of {row['listed']} candidates rejected: {reasons or 'none'}"
+            f"rejected of {row['listed']} candidates: {reasons or 'none'}"
             f"{f'; such as {example}' if (example := examples[row['class_id']]) else ''}"
         )
-    return sentences + ([f"{len(short) - SHORTAGES} more classes are short"] if len(short) > SHORTAGES else [])
+    return sentences + ([f"{len(short) - SHORTAGES} more classes fall short"] if len(short) > SHORTAGES else [])
 
 
 def _left_out(inputs: ReportInputs) -> list[dict[str, Any]]:

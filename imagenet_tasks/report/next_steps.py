@@ -39,19 +39,19 @@ def _steps(figures: dict[str, Any], config: RunConfig) -> Iterator[Step]:
         yield _step(
             "Train on your own pictures",
             "What helps drawn pictures need not help yours.",
-            "Trigger it with the profile best, the source folder, and the folder of your pictures as location.",
+            "Trigger the workflow with profile best, source folder, and the folder of your pictures as location.",
         )
     if verdict["left_out"]:
         yield _step(
             "Get pictures of the classes that were left out", f"{verdict['left_out']}.",
-            "Without them the model never gives their names.", see="data",
+            "Without them the model never answers with these classes.", see="data",
         )  # fmt: skip
     if len(verdict["seeds"]) == 1 and verdict["gain"]:
         yield _step(
             f"Train from {SEEDS} seeds",
-            "There is one training of each: the next one may differ by more than what is seen here.",
-            f"It tells whether {points(verdict['gain']['difference'])} points are more than luck, in three times the "
-            "training time.", {"seeds": SEEDS},
+            "There is only one training of each, and the next one may differ by more than this.",
+            f"It tells whether {points(verdict['gain']['difference'])} points are more than luck. Training takes three "
+            "times as long.", {"seeds": SEEDS},
         )  # fmt: skip
     yield from _of_training(figures, config)
     yield from _of_pictures(figures, config)
@@ -59,7 +59,7 @@ def _steps(figures: dict[str, Any], config: RunConfig) -> Iterator[Step]:
         yield _step(
             f"Look at {plural(len(suspects), 'label')} in doubt",
             "Models that had not seen these pictures are sure of another class.",
-            "Correct those that are wrong where the pictures come from. The arm clean trains without all of them.",
+            "Correct the wrong ones where the pictures come from. The arm clean leaves all of them out.",
             {} if "clean" in train.arms or word == "not tried" else {"arms": (*train.arms, "clean")}, see="labels",
         )  # fmt: skip
     is_last = verdict["kept"] == verdict["rounds"]  # else a later one was tried, and helped no more
@@ -67,7 +67,7 @@ def _steps(figures: dict[str, Any], config: RunConfig) -> Iterator[Step]:
         yield _step(
             "Repair once more",
             f"This repair brought {points(verdict['gain']['difference'])} points, and the goal is not met.",
-            "It chooses anew from what this one left, and stops where no repair beats training longer.",
+            "The next one chooses its classes anew, and repairs stop when none beats training longer.",
             {"rounds": train.rounds + 1},
         )
     yield from _of_the_test(figures, config)
@@ -77,7 +77,7 @@ def _steps(figures: dict[str, Any], config: RunConfig) -> Iterator[Step]:
             yield _step(
                 "Set a higher goal",
                 f"Validation met the goal of {said_goal(verdict['goal'])}, so no repair was tried.",
-                "A repair is tried all the same, and the report says whether it helped.", {"accuracy_goal": goal},
+                "With a higher one it is tried, and the report says whether it helped.", {"accuracy_goal": goal},
             )  # fmt: skip
 
 
@@ -131,19 +131,19 @@ def _of_pictures(figures: dict[str, Any], config: RunConfig) -> Iterator[Step]:
             )  # fmt: skip
         else:
             yield _step(
-                "Do not get more pictures yet", worth(curve), "A larger test set would tell.", see="more-pictures"
+                "Do not get more pictures yet", worth(curve), "A larger validation set would tell.", see="more-pictures"
             )
     elif LIMITED in trained:
         yield _step(
             "Get more pictures", f"{trained} {from_where}.",
-            "They do more than a longer training. How much, a run with the setting learning_curve tells by class.",
+            "They help more than a longer training. A run with the setting learning_curve tells how much, by class.",
             more if has_more else {},
         )  # fmt: skip
     verdict = figures["verdict"]
     is_below = verdict["word"] in ("nothing helped", "hurt") and not verdict["goal_met_after"]
     if curve is None and not config.preprocess.test_steers and (LIMITED in trained or is_below):
         yield _step(
-            "Ask which classes need pictures", "Trainings on a quarter and a half of the pictures tell.",
+            "Ask which classes need pictures", "Trainings on a quarter and a half of the pictures tell which.",
             "It gives a forecast for each class. Its trainings take about as long as those of the baseline.",
             {"learning_curve": True, "seeds": max(SEEDS, config.train.seeds)},
         )  # fmt: skip
@@ -160,16 +160,17 @@ def _of_the_test(figures: dict[str, Any], config: RunConfig) -> Iterator[Step]:
     if then is not None and then < 0.9 * now:
         yield _step(
             f"Train from {more} seeds",
-            f"A gain below {100 * now:.1f} points is mostly not shown with {plural(seeds, 'seed')}.",
-            f"From about {100 * then:.1f} points on it mostly would be, in {more / seeds:.3g} times the training time.",
+            f"With {plural(seeds, 'seed')}, a gain below {100 * now:.1f} points mostly goes unseen.",
+            f"From about {100 * then:.1f} points on it would mostly be shown. Training takes {more / seeds:.3g} times "
+            "as long.",
             {"seeds": more},
         )  # fmt: skip
         return
     low, high = (gain["difference"] + (bound - gain["difference"]) / 2**0.5 for bound in gain["interval"])
     if (then := smallest_gain((low, high), gain["sd"], seeds)) is not None and then < 0.9 * now:
         yield _step(
-            "Test on more pictures", f"A gain below {100 * now:.1f} points is mostly not shown on so few.",
-            f"From about {100 * then:.1f} points on it mostly would be, with twice as many.",
+            "Test on more pictures", f"On so few, a gain below {100 * now:.1f} points mostly goes unseen.",
+            f"With twice as many, it would mostly be shown from about {100 * then:.1f} points on.",
             {} if figures["data"]["split_given"] else _larger_test(config),
         )  # fmt: skip
 

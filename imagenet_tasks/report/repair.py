@@ -17,18 +17,18 @@ _CHOICE = {
     "helped": "Spread over all classes, as many pictures did less: which classes got them mattered.",
     "hurt": "Spread over all classes, as many pictures did more: choosing these classes was the worse choice.",
     "no difference shown": "Spread over all classes, as many pictures did as well, as far as these test pictures show: "
-    "that the choice of classes mattered is not shown.",
+    "it is not shown that the choice of classes mattered.",
 }
 _CONTROL = {
     "helped": "The same training with nothing more added did less: it was the repair, not the longer training.",
     "hurt": "The same training with nothing more added did more: the repair did harm.",
     "no difference shown": "The same training with nothing more added did as well, as far as these test pictures show: "
-    "that the repair mattered is not shown.",
+    "it is not shown that the repair mattered.",
 }
 _KIND = {
     "helped": "New pictures did more than changed copies.",
     "hurt": "New pictures did less than changed copies.",
-    "no difference shown": "That new pictures do more than changed copies is not shown.",
+    "no difference shown": "It is not shown that new pictures do more than changed copies.",
 }
 MEANINGS = {("collect", "collect-all"): _CHOICE, ("targeted", "untargeted"): _CHOICE, ("collect", "targeted"): _KIND}
 
@@ -157,7 +157,8 @@ def _did(arm: ArmName, plan: AugmentationPlan, classes: list[str]) -> str:
     if arm == "soften":
         return "changed half as much: " + ", ".join(c.name for c in plan.targeted)
     if arm == "clean":
-        return f"{wording.plural(plan.doubted_pictures, 'picture')} left out, whose label is in doubt"
+        one, many = "picture with a label in doubt", "pictures with labels in doubt"
+        return f"left out: {wording.plural(plan.doubted_pictures, one, many)}"
     return ""
 
 

@@ -43,17 +43,18 @@ def _judged(history: Sequence[Epoch], best_epoch: int) -> str:
     if last.val_accuracy is None or best.val_accuracy is None:
         return ""
     gap = last.accuracy - last.val_accuracy
-    figures = f"{percent(last.accuracy)} of its training pictures and {percent(last.val_accuracy)} of validation"
+    right, held_out = percent(last.accuracy), percent(last.val_accuracy)
+    figures = f"{right} of the training pictures and {held_out} of the validation pictures"
     if best.val_accuracy - last.val_accuracy >= FELL and best_epoch <= EARLY * epochs:
         return (
             f"{TOO_LONG}: on validation, epoch {best_epoch} of {epochs} had {percent(best.val_accuracy)} and the "
             f"last one {percent(last.val_accuracy)}."
         )
     if last.accuracy >= KNOWN and gap >= GAP:
-        return f"{LIMITED}: at the end it has {figures} right."
+        return f"{LIMITED}: at the end it gets {figures} right."
     before = [e.val_accuracy for e in history[: int(EARLY * epochs)] if e.val_accuracy is not None]
     if last.accuracy < KNOWN and best.val_accuracy - max(before, default=0.0) >= GAINED:
-        return f"{TOO_SHORT}: after {plural(epochs, 'epoch')} it has {figures} right, and was still getting better."
+        return f"{TOO_SHORT}: after {plural(epochs, 'epoch')} it gets {figures} right, and is still improving."
     if last.accuracy < KNOWN:
-        return f"Levelled off: at the end it has {figures} right, and the last fifth of its epochs brought little."
-    return f"Trained enough: at the end it has {figures} right."
+        return f"Levelled off: at the end it gets {figures} right, and the last fifth of its epochs brought little."
+    return f"Trained enough: at the end it gets {figures} right."

@@ -4,9 +4,26 @@ from typing import Any
 
 from imagenet_tasks.artifacts.decision import Decision
 from imagenet_tasks.settings.training import ARM_NAMES, CONTROL
-from imagenet_tasks.wording import DASH, MINUS, NBSP, duration, interval, moment, number, percent, plural, points, span
+from imagenet_tasks.wording import (
+    DASH,
+    MINUS,
+    NBSP,
+    duration,
+    goal,
+    interval,
+    moment,
+    number,
+    p_value,
+    percent,
+    plural,
+    points,
+    span,
+)
 
-__all__ = ["DASH", "MINUS", "NBSP", "duration", "interval", "moment", "number", "percent", "plural", "points", "span"]
+__all__ = [
+    "DASH", "MINUS", "NBSP", "duration", "goal", "interval", "moment", "number", "p_value", "percent", "plural",
+    "points", "span",
+]  # fmt: skip
 
 SIGNIFICANT = 0.05  # a p-value below is more than chance
 LEFT_OUT_NAMED = 10  # the report's data section lists all
@@ -30,7 +47,7 @@ ARM_DEEDS = {
     "untargeted": "copying pictures of all classes",
     "collect-hard": "collecting the hardest new pictures of the confused classes",
     "mix": "mixing pictures of confused classes", "soften": "changing the confused classes less while training",
-    "clean": "leaving out the pictures whose label is in doubt",
+    "clean": "leaving out the pictures whose labels are in doubt",
 }  # fmt: skip
 
 AGAINST = {
@@ -59,11 +76,6 @@ TUNED_FIELDS = {  # as the trigger form calls them
 }  # fmt: skip
 
 
-def goal(share: float) -> str:
-    """Returns the goal as it was set: '50 %', '42.5 %'."""
-    return f"{100 * share:.4g}{NBSP}%"
-
-
 def gate(decision: Decision) -> str:
     """Returns what a gate compared and where it led: 'validation 31.0 % < goal 50 % → augment'."""
     accuracy, wanted = decision.validation_accuracy, decision.accuracy_goal
@@ -81,13 +93,6 @@ def p_number(value: float | None) -> str:
     return DASH if value is None else p_value(value).removeprefix("p").removeprefix(f"{NBSP}={NBSP}").strip(NBSP)
 
 
-def p_value(value: float | None) -> str:
-    """Returns 'p = 0.0489' or 'p < 0.001', or a dash."""
-    if value is None:
-        return DASH
-    return f"p{NBSP}<{NBSP}0.001" if value < 0.001 else f"p{NBSP}={NBSP}{value:.3g}"
-
-
 def steers(*, models: int, repaired: bool, rounds: int) -> str:
     """Returns what the test pictures chose in a run where they are the validation pictures too.
 
@@ -103,7 +108,7 @@ def steers(*, models: int, repaired: bool, rounds: int) -> str:
     )
     return (
         f"The test pictures also chose {_listed(chose)}. So every test figure here is optimistic, as in the study: "
-        "pictures that chose nothing would give a lower one."
+        "on pictures that chose nothing it would be lower."
     )
 
 
@@ -114,10 +119,11 @@ def headline(verdict: dict[str, Any]) -> str:
     end = "; optimistic, since the test pictures also steered" if verdict["test_steers"] else ""
     end += f". {verdict['left_out']}" if verdict["left_out"] else ""
     if verdict["word"] == "not tried":
+        why = "a person decided against a repair" if _declined(verdict) else "no repair tried"
         return _plain(
             f"Test accuracy {percent(test['before'])}{_within(test['before_interval'], mean)}; validation "
             f"{percent(verdict['validation']['before'])} {'is below' if _declined(verdict) else 'meets'} the goal of "
-            f"{goal(verdict['goal'])}: {'a person wanted no repair' if _declined(verdict) else 'no repair tried'}{end}"
+            f"{goal(verdict['goal'])}: {why}{end}"
         )
     if verdict["word"] == "nothing helped":
         return _plain(
@@ -127,7 +133,7 @@ def headline(verdict: dict[str, Any]) -> str:
     gain = verdict["gain"]
     over = f" over pictures, {span(gain['seed_interval'])} over seeds" if gain["seed_interval"] else ""
     return _plain(
-        f"Test accuracy {percent(test['before'])} -> {percent(test['after'])} ({verdict['chosen']}); beside training "
+        f"Test accuracy {percent(test['before'])} -> {percent(test['after'])} ({verdict['chosen']}); against training "
         f"longer {points(gain['difference'])} points ({mean}95 % interval {span(gain['interval'])}{over}): "
         f"{verdict['word']}{end}"
     )
@@ -165,11 +171,11 @@ def sentence(verdict: dict[str, Any]) -> str:
         if _declined(verdict):
             return (
                 f"The baseline is below the goal: its validation accuracy is {met}, the goal is "
-                f"{goal(verdict['goal'])}. Who was asked before the repair answered that none is to be tried."
+                f"{goal(verdict['goal'])}. The person who was asked decided against a repair."
             )
         return (
             f"The baseline already met the goal: its validation accuracy is {met}, the goal "
-            f"is {goal(verdict['goal'])}. No class was repaired, and there is no second model to compare."
+            f"is {goal(verdict['goal'])}. No class was repaired, so there is no second model to compare."
         )
     if word == "nothing helped":
         return _nothing_helped(verdict)
@@ -183,7 +189,7 @@ def _nothing_helped(verdict: dict[str, Any]) -> str:
     several = len(tried) > 1
     said = _listed([ARM_DEEDS[arm] for arm in tried]).capitalize()
     said += " were tried, and none of them did" if several else " was tried, and it did no"
-    said += " better on validation than training as long with nothing more added."
+    said += " better on validation than training equally long with nothing more added."
     said += "".join(f" {ARM_NAMES[arm]} was not tried: {why}." for arm, why in verdict["empty_arms"].items())
     if test["difference"] is not None:
         same = plural(test["pictures"], "test picture")
@@ -196,7 +202,7 @@ def _compared(verdict: dict[str, Any]) -> str:
     test, gain, word, several = verdict["test"], verdict["gain"], verdict["word"], len(verdict["seeds"]) > 1
     deed = ARM_DEEDS[verdict["chosen"]]
     same = f"of the same {plural(test['pictures'], 'test picture')}"
-    control = f"{percent(gain['before'])} with as long a training and nothing more added"
+    control = f"against {percent(gain['before'])} after an equally long training with nothing more added"
     control += f", as the mean of {len(verdict['seeds'])} trainings of each" if several else ""
     figures = f"{percent(gain['after'])} {same} are right, {control} (the baseline: {percent(test['before'])})"
     if word == "helped":
@@ -215,9 +221,9 @@ def doubt(verdict: dict[str, Any]) -> list[str]:
     gain, word = verdict["gain"], verdict["word"]
     said = []
     if verdict["test_steers"]:
-        said.append("The test pictures also chose, so these figures are optimistic.")
+        said.append("The test pictures also steered the run, so these figures are optimistic.")
     if word == "not enough to tell":
-        said.append("It is one training of each: another seed may differ by more, so set seeds to 3 or more.")
+        said.append("There is only one training of each, and another seed may differ by more: set seeds to 3 or more.")
     elif gain and gain["difference"]:
         said.append(_chance(gain, word))
     if gain and gain["interval"]:
@@ -227,10 +233,10 @@ def doubt(verdict: dict[str, Any]) -> list[str]:
                 said.append("With these test pictures and seeds, hardly any gain could be shown.")
             else:
                 at_least = f"{number(100 * smallest, 1)} points"
-                said.append(f"A gain of {at_least} would be shown in four of five cases; a smaller one more seldom.")
+                said.append(f"A gain of {at_least} would be shown in four cases out of five, a smaller one less often.")
     elif interval_ := verdict["test"]["before_interval"]:
         over = "with other trainings" if len(verdict["seeds"]) > 1 else "with other test pictures"
-        said.append(f"The baseline's test accuracy may be {interval(interval_)} {over} (95{NBSP}% interval).")
+        said.append(f"The baseline's test accuracy could be {interval(interval_)} {over} (95{NBSP}% interval).")
     return said
 
 
@@ -239,13 +245,13 @@ def _chance(gain: dict[str, Any], word: str) -> str:
     if word in ("helped", "hurt"):
         return f"Chance alone rarely gives a {'gain' if word == 'helped' else 'loss'} this large ({chance})."
     if gain["p_value"] < SIGNIFICANT:
-        return f"Over the pictures that is more than chance ({chance}), but from seed to seed it varies too much."
-    return f"A difference of this size can be chance ({chance})."
+        return f"Over the pictures that is more than chance ({chance}), but it varies too much from seed to seed."
+    return f"A difference of this size could be chance ({chance})."
 
 
 def _luck(test: dict[str, Any]) -> str:
     """Returns both intervals in plain words."""
-    said = f"With other test pictures the difference may be {span(test['interval'])} points"
+    said = f"With other test pictures the difference could be {span(test['interval'])} points"
     if test["seed_interval"]:
         said += f", with other trainings {span(test['seed_interval'])}"
     return f"{said} (95{NBSP}% interval{'s' if test['seed_interval'] else ''})."

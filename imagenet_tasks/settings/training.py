@@ -46,10 +46,10 @@ ARM_GLOSSES = {
     "targeted": "changed copies of the chosen classes", "more": "twice as many copies",
     "correlated": "copies also of the classes they are confused with",
     "untargeted": "as many copies, spread over all classes",
-    "collect-hard": "those new ones that the model gets most wrong",
+    "collect-hard": "the new pictures that the model gets most wrong",
     "mix": "pictures of confused classes mixed with one another",
     "soften": "the chosen classes changed less while training",
-    "clean": "without the pictures whose label is in doubt",
+    "clean": "without the pictures whose labels are in doubt",
 }  # fmt: skip
 MAX_ROUNDS = 3  # so many repairs are in the graph
 STUDY_EPOCHS: dict[str, int] = {"convnet1": 32, "convnet2": 48, "convnet3": 64, "convnet4": 84, "convnet5": 48}

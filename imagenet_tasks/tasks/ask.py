@@ -8,7 +8,7 @@ from imagenet_tasks.artifacts.references import AugmentationPlan, Dataset
 from imagenet_tasks.artifacts.training import TrainingRecord
 from imagenet_tasks.settings.training import ARM_GLOSSES, CONTROL
 from imagenet_tasks.tasks.common import Json, evaluation_of, log, salt_of
-from imagenet_tasks.wording import duration, interval, markdown, moment, percent, plural
+from imagenet_tasks.wording import duration, goal, interval, markdown, moment, percent, plural
 from imagenet_tasks.workflow.graph import ASK, GATE, task_id
 from imagenet_tasks.workflow.run import Run
 
@@ -87,19 +87,19 @@ def _question(run: Run, round_number: int) -> Json:
     added = {arm: sum(c.pictures_to_add for c in plan.chosen if arm in c.arms) for arm in arms}
     time_of_arm = f"about {duration(each_s * seeds)}" if each_s else "not known"
     repairs = [f"| **{arm}** | {ARM_GLOSSES[arm]} | {added[arm]} | {seeds} | {time_of_arm} |" for arm in arms]
-    reached, goal = percent(measured.validation_accuracy), percent(config.evaluate.accuracy_goal, 0)
+    reached, wanted = percent(measured.validation_accuracy), goal(config.evaluate.accuracy_goal)
     until = moment(time.time() + 60 * config.evaluate.ask_before_repair_minutes)
     lines = [
-        f"Validation accuracy is **{reached}**, below the goal of {goal}. A repair would train again, with more "
+        f"Validation accuracy is **{reached}**, below the goal of {wanted}. A repair would train again, with more "
         f"pictures of {plural(len(classes), 'class', 'classes')}:",
         "", "| class | right on validation | 95 % interval | taken for |", "|---|---|---|---|", *rows,
         "", f"It costs {trainings}{whole}:",
         "", "| repair | what it does | pictures to add | trainings | time |", "|---|---|---|---|---|", *repairs,
-        "", f"**{CONTROL}** is the control that the others must beat, and is always trained. Take others away, or "
-        f"answer that no repair is to be tried. Without an answer by {until}, all are tried.",
+        "", f"**{CONTROL}** is the control that the others must beat, and is always trained. Take any of the others "
+        f"away, or answer *No repair*. Without an answer by {until}, all are tried.",
     ]  # fmt: skip
     again = f", repair {round_number}" if round_number > 1 else ""
-    subject = f"{reached} on validation, goal {goal}: repair {plural(len(classes), 'class', 'classes')}{again}?"
+    subject = f"{reached} on validation, goal {wanted}: repair {plural(len(classes), 'class', 'classes')}{again}?"
     return {"subject": subject, "body": "\n".join(lines), "arms": [arm for arm in arms if arm != CONTROL]}
 
 

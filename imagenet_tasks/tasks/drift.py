@@ -36,7 +36,7 @@ def score_champion(run: Run, trials: Sequence[Json]) -> list[Json]:
             if not (changed := _changed_since(run, champion)):
                 log.info("Nothing is trained: the champion of run %s holds", drift.run_id)
                 return []
-            log.info("The champion holds, and all is trained even so: %s", changed)
+            log.info("The champion holds, but everything is trained anyway: %s", changed)
     except Exception as error:  # noqa: BLE001 - an object store's driver has errors of its own
         said = run.store.without_root(without_secrets(str(error)))
         log.warning("Whether the champion holds on new pictures is not known, and the run goes on: %s", said)
@@ -54,7 +54,7 @@ def _changed_since(run: Run, champion: Champion) -> str:
     old, new = (json.loads(shared_settings(config)) for config in (before, run.config))
     others = new.keys() - {field.name for field in dataclasses.fields(run.config.evaluate)} | {"accuracy_goal"}
     changed = sorted(name for name in others if old.get(name) != new.get(name))
-    return f"settings that run {champion.run_id} had otherwise: {', '.join(changed)}" if changed else ""
+    return f"settings that run {champion.run_id} had differently: {', '.join(changed)}" if changed else ""
 
 
 def _score(run: Run, dataset: Dataset) -> tuple[Champion | None, Drift | None]:

@@ -75,7 +75,7 @@ def plan_run(
         if expected:
             record["result"]["expected"] = expected.as_dict()
         log.info(
-            "Run %s: profile %s, %d classes, up to %d pictures each from %s, model %s; goal %.0f %%",
+            "Run %s: profile %s, %d classes, up to %d pictures each from %s, model %s; goal %.4g %%",
             run.run_key, profile, len(classes), config.download.images_per_class, config.download.source,
             ", ".join(config.train.models), 100 * config.evaluate.accuracy_goal,
         )  # fmt: skip

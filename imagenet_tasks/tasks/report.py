@@ -93,7 +93,7 @@ def _conclude(run: Run, result: Json, dataset: Dataset, records: Sequence[Json],
     )  # fmt: skip
     run.store.write_bytes(run.key(RunIndex.KEY), index.content())
     if result["unchanged_since"]:
-        log.info("Nothing new since run %s; its report is this", result["unchanged_since"])
+        log.info("Nothing new since run %s: this is its report", result["unchanged_since"])
     log.info("Report: %s", run.store.path(result["report"]))
     log.info("%s", result["headline"])
 

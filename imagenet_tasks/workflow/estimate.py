@@ -93,14 +93,14 @@ class Estimate(JsonArtifact, extra="ignore"):
     def _times(self) -> tuple[str, ...]:
         always, repair = self.train_s(repair=False), self.train_s(repair=True)
         if not self.runs or not always or not repair:
-            return ("No earlier run trained these models at this size: how long it takes is not known.",)
+            return ("No earlier run trained these models at this size, so how long it takes is not known.",)
         download = between(self.download_s) if self.download_s else "not known (no earlier run had this source)"
         rest = f"; all else {between(self.rest_s)}" if self.rest_s else ""
         runs = "the last run" if self.runs == 1 else f"the last {self.runs} runs"
         where = f"{self.device} in {self.precision}" if self.precision else self.device
         return (
-            f"Download {download}; training {between(always)}, a repair {between(repair)} more{rest}. By {runs} that "
-            f"trained on {where}; another machine takes another time. What is done already is not done again.",
+            f"Download {download}; training {between(always)}, a repair {between(repair)} more{rest}. Measured in "
+            f"{runs} that trained on {where}; another machine will differ. Finished work is not done again.",
         )
 
     @property
@@ -109,7 +109,7 @@ class Estimate(JsonArtifact, extra="ignore"):
         if not always or not repair:
             return ()
         if not self.on_gpu:
-            return ("GPU hours: none, where it trains on the processor as they did.",)
+            return ("GPU hours: none, if it trains on the processor as they did.",)
         return (f"GPU hours: {always[0] / 3600:.2g} to {(always[1] + self.rounds * repair[1]) / 3600:.2g}.",)
 
 

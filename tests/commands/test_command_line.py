@@ -307,7 +307,8 @@ def test_the_champion_is_listed_and_pinned_and_what_is_none_is_said(first, home)
     listed = command("champion", "list", "--home", str(home))
     unpinned = command("champion", "unpin", "--home", str(home), run_id)
     assert (pinned.returncode, listed.returncode, unpinned.returncode) == (0, 0, 0)
-    assert f"of run {run_id}" in pinned.stdout and "is pinned" in pinned.stdout and "is not pinned" in unpinned.stdout
+    assert f"of run {run_id}" in pinned.stdout and "is pinned" in pinned.stdout
+    assert "is no longer pinned" in unpinned.stdout
     assert all(said in listed.stdout for said in ("giant panda", f"  {run_id}\n", "looked at in", ", pinned 20"))
     absent = command("champion", "revert", "--home", str(home), run_id)
     assert (absent.returncode, absent.stdout) == (1, "") and "former champions" in absent.stderr
@@ -337,7 +338,7 @@ def test_predict_reads_a_folder_at_any_depth_into_a_table_and_says_what_it_could
     written = ["--csv", str(tmp_path / "a.csv"), "--sheet", str(tmp_path / "a.html")]
     done = command("predict", "--home", str(home), "--top", "1", *written, str(tmp_path / "in"))
     assert (done.returncode, done.stdout) == (3, "")
-    assert "Files passed over, whose names are not those of pictures: 1\n" in done.stderr
+    assert "Files passed over, since their names are not those of pictures: 1\n" in done.stderr
     assert "Pictures that could not be read: 1 of 4\n" in done.stderr
     assert (tmp_path / "a.html").read_text().count("<figure") == 3
     with (tmp_path / "a.csv").open(newline="") as file:

@@ -55,7 +55,7 @@ def test_runs_of_other_classes_are_not_said_to_differ(viewer, report, other_repo
     classes = [class_row("n00000001", "a", 0.95)]
     other_report.store.write_json(other_report.key("report/report.json"), figures(classes=classes))
     html = compared(viewer)
-    assert "The runs have other classes" in html and "more than chance" not in html
+    assert "The runs have different classes" in html and "more than chance" not in html
 
 
 @pytest.mark.parametrize("name", ["validation_share", "test_share", "near_duplicate_bits"])
@@ -63,7 +63,7 @@ def test_runs_that_split_their_pictures_otherwise_are_not_said_to_differ(viewer,
     settings = {"preprocess": {name: 0}}
     other_report.store.write_json(other_report.key("report/report.json"), figures(settings=settings))
     html = compared(viewer)
-    assert "The runs split their pictures by other settings" in html and "more than chance" not in html
+    assert "The runs split their pictures with different settings" in html and "more than chance" not in html
     assert [row[3:] for row in rows_of(html, "classes")] == [["–", "–"]] * 2
 
 
@@ -113,7 +113,7 @@ def test_runs_with_the_same_test_pictures_are_paired_on_them(viewer, report, oth
     answer(other_report, HALF_RIGHT, HALF_RIGHT)
     answer(report, ALL_RIGHT, ALL_RIGHT)
     said = said_of_difference(html := compared(viewer))
-    assert said.startswith("B minus A: +50.0 points on 200 test pictures, paired one by one: 95 % interval +42.")
+    assert said.startswith("B minus A: +50.0 points on 200 test pictures, paired one by one: 95&nbsp;% interval +42.")
     assert "B is better by more than chance" in said
     rows = {row[0]: row[1:4] for row in rows_of(html, "classes")}
     assert rows == {f"cobra {COBRA}": ["0.0 %", "100.0 %", "+100.0"], f"cow {COW}": ["100.0 %", "100.0 %", "0.0"]}
@@ -144,7 +144,7 @@ def test_only_the_test_pictures_that_both_have_are_paired(viewer, report, other_
     answer(report, ALL_RIGHT)
     said = said_of_difference(compared(viewer))
     assert "on 150 test pictures" in said and "A has 150 test pictures and B 200" in said
-    assert "split their pictures by other settings" in said
+    assert "split their pictures with different settings" in said
 
 
 def test_runs_without_a_common_test_picture_say_so_beside_both_figures(viewer, report, other_report):
@@ -161,7 +161,7 @@ def test_runs_that_ended_with_the_same_model_have_no_difference(viewer, report, 
     answer(report, HALF_RIGHT)
     html = compared(viewer)
     assert said_of_difference(html) == "Both runs ended with the same model. There is no difference to measure."
-    assert "95 % interval" not in html
+    assert "95&nbsp;% interval" not in html
 
 
 def test_pictures_that_flipped_are_shown_and_no_more_than_24_of_each_direction(viewer, report, other_report):
@@ -189,7 +189,7 @@ def test_answers_that_cannot_be_read_leave_the_interval_of_different_pictures(vi
     answer(report, ALL_RIGHT)
     for path in (report.store.path("models")).iterdir():
         (path / file).write_bytes(b"damaged")
-    assert "cannot be read: the interval takes them as different ones" in said_of_difference(compared(viewer))
+    assert "cannot be read: the interval treats them as different ones" in said_of_difference(compared(viewer))
 
 
 @pytest.mark.parametrize(("a", "b"), [("", ""), (RUN_ID, RUN_ID), (RUN_ID, "unknown"), ("..", RUN_ID), ("\0", RUN_ID)])

@@ -14,7 +14,7 @@ from imagenet_tasks.workflow.progress import Snapshot
 from imagenet_tasks.workflow.run import Run
 
 HOSTILE = "</p></title></script><img src=x onerror=alert(1)>'\"{{ 7*7 }}"
-REFRESH = "Renews itself every 10 seconds"
+REFRESH = "Reloads every 10 seconds"
 
 
 def page(viewer, status: int = 200) -> str:
@@ -93,7 +93,7 @@ def test_a_run_in_progress_shows_its_tasks_and_their_progress(viewer, run, airfl
     assert "cobra" in text
     assert "1 212 of 8 000 pictures, 97 rejected, 41/s, 2 min 46 s left" in text
     assert "8 000 of 8 000 pictures, 13 rejected" in text
-    assert "Left of what runs now2 min 46 s" in text
+    assert "Left for what runs now2 min 46 s" in text
     assert REFRESH in html
 
 
@@ -208,14 +208,14 @@ def test_before_the_first_download_the_page_tells_what_the_run_will_cost_and_how
     text = text_of(page(viewer))
     assert "Up to 1 000 pictures: 500 of each of 2 classes. With arrays and models about 5.0 MB of disk" in text
     assert "Download 1 to 2 min; training about 2 min, a repair about 5 min more" in text
-    assert "Left of the whole run2 to 10 minthe most with a repair" in text
+    assert "Left for the whole run2 to 10 minthe most if a repair follows" in text
 
 
 def test_where_no_earlier_run_tells_it_the_page_says_that_it_is_not_known(viewer, run, airflow_state):
     airflow_state("running")
     write_record(run, "plan_run", started_s=time.time() - 1, result={"expected": {"broken": 1}})
     text = text_of(page(viewer))
-    assert "Left of the whole runnot known yet" in text and "Expected before the start" not in text
+    assert "Left for the whole runnot known yet" in text and "Expected at the start" not in text
 
 
 def test_a_finished_sibling_says_nothing_about_the_time_that_is_left(viewer, run, airflow_state):
@@ -225,7 +225,7 @@ def test_a_finished_sibling_says_nothing_about_the_time_that_is_left(viewer, run
         changes = {"done": 1200, "remaining_s": 0.0} if seed == 0 else {"done": 0, "remaining_s": None, "history": []}
         key = run.key(f"progress/train_baseline.baseline-compact-seed{seed}.json")
         run.store.write_json(key, training_progress(**changes))
-    assert "Left of what runs now" not in text_of(page(viewer))
+    assert "Left for what runs now" not in text_of(page(viewer))
 
 
 @pytest.mark.parametrize(("done", "elapsed_s", "told"), [(5, 2.0, False), (5, 12.0, True), (50, 2.0, True)])
@@ -241,7 +241,7 @@ def test_the_page_of_a_run_in_progress_can_be_kept_from_renewing_itself(viewer, 
     airflow_state("running")
     assert viewer.get(address()).headers["refresh"] == "10"
     still = viewer.get(address() + "?renew=no")
-    assert "refresh" not in still.headers and "Renew by itself again" in still.text
+    assert "refresh" not in still.headers and "Reload by itself again" in still.text
 
 
 def test_an_augmented_class_goes_by_its_name(viewer, run, airflow_state):
@@ -278,7 +278,7 @@ def test_what_an_earlier_attempt_decided_later_on_is_not_the_branch_taken(viewer
 
 @pytest.mark.parametrize(
     ("kind", "advice"),
-    [("SourceUnavailable", "only what is missing is asked for again"), ("ConfigError", "Trigger a new run"),
+    [("SourceUnavailable", "only what is missing is asked for again"), ("ConfigError", "trigger a new run"),
      ("OutOfMemory", "smaller batch_size"), ("KeyError", "Read the task's log")],
 )  # fmt: skip
 def test_after_a_failure_the_page_says_what_to_do(viewer, run, airflow_state, kind, advice):
@@ -378,7 +378,7 @@ def test_a_run_with_nothing_new_says_so_above_its_report_with_a_link(viewer, rep
     airflow_state("success")
     write_index(report, unchanged_since=OTHER_RUN_ID)
     html = page(viewer)
-    assert text_of(html).startswith(f"Nothing new since run {OTHER_RUN_ID}; its report is this.")
+    assert text_of(html).startswith(f"Nothing new since run {OTHER_RUN_ID}: this is its report.")
     assert re.search(r'href="([^"]+)"', html)[1] == address(OTHER_RUN_ID)
     assert "51.7 %" in html
 

@@ -77,7 +77,7 @@ def test_a_run_at_the_goal_says_that_no_repair_was_tried(airflow: Airflow) -> No
 def test_a_run_whose_repair_a_person_did_not_want_says_so(airflow: Airflow) -> None:
     report = REPORT | {"branch": "report", "verdict": "not tried", "test_after": None, "below_goal": True}
     airflow.has_task("write_report", "success", return_value=report)
-    assert airflow.says("on_dag_run_success") == "31.0 % on test: no repair wanted"
+    assert airflow.says("on_dag_run_success") == "31.0 % on test: repair declined"
 
 
 def test_a_run_that_works_links_to_its_report_tab_below_airflows_own_base(airflow: Airflow) -> None:
@@ -90,7 +90,7 @@ def test_a_run_with_nothing_new_links_to_the_run_that_did_the_work(airflow: Airf
     airflow.has_task("write_report", "success", return_value=REPORT | {"unchanged_since": before})
     address = f"dags/{DAG_ID}/runs/{quote(before, safe='')}/plugin/imagenet-report"
     said = (
-        f"Nothing new since run [{markdown(before)}]({address}); its report is this. 31.0 % -> 38.4 % on test: helped"
+        f"Nothing new since run [{markdown(before)}]({address}): this is its report. 31.0 % -> 38.4 % on test: helped"
     )
     assert airflow.says("on_dag_run_success") == said
 
@@ -117,7 +117,7 @@ def test_several_failed_tasks_are_counted(airflow: Airflow) -> None:
 
 def test_a_task_that_was_killed_is_named_with_where_to_look(airflow: Airflow) -> None:
     airflow.has_task("train_baseline", "failed", map_index=0)
-    assert airflow.says("on_dag_run_failed", "task_failure") == "Train the baseline, 0: failed, its log says why"
+    assert airflow.says("on_dag_run_failed", "task_failure") == "Train the baseline, 0: failed; its log says why"
 
 
 @pytest.mark.parametrize(

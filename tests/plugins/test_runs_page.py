@@ -64,7 +64,7 @@ def test_a_run_with_nothing_new_names_the_run_that_did_the_work(viewer, two_runs
     write_index(two_runs[0], unchanged_since=OTHER_RUN_ID)
     html = shown(viewer)
     first, *_ = rows_of(html, "runs")
-    assert first[3].startswith(f"helpednothing new since run {OTHER_RUN_ID}; its report is this")
+    assert first[3].startswith(f"helpednothing new since run {OTHER_RUN_ID}: this is its report")
     assert html.count(f'href="{address(OTHER_RUN_ID)}"') == 2  # of its own row, too
 
 
@@ -301,7 +301,9 @@ def test_the_champions_before_it_are_shown_with_why_they_were_replaced_but_nothi
     run.store.write_json(KEY, {key: found.as_file()})
     text = shown(viewer)
     assert (
-        "2 before it" in text and "41.0\xa0% <span" in text and "replaced: better by far. Can be reverted to." in text
+        "2 earlier champions" in text
+        and "41.0\xa0% <span" in text
+        and "replaced: better by far. Can be reverted to." in text
     )
     assert "looked at in 3\xa0runs" in text and "<strong>Pinned</strong>" in text
     assert not any(hidden in text for hidden in ("its run", "hidden reason", "a third"))

@@ -32,8 +32,8 @@ def test_a_gain_is_said_with_the_numbers_of_the_comparison(build_run):
     assert figures["verdict"]["gain"] == {k: v for k, v in control.items() if k != "per_class"}
     (low, high), (seeds_low, seeds_high) = control["interval"], control["seed_interval"]
     assert result["headline"] == (
-        f"Test accuracy {100 * test['before']:.1f} % -> {100 * test['after']:.1f} % (targeted); beside training longer "
-        f"{100 * control['difference']:+.1f} points (mean of 2 seeds, 95 % interval {100 * low:+.1f} to "
+        f"Test accuracy {100 * test['before']:.1f} % -> {100 * test['after']:.1f} % (targeted); against training "
+        f"longer {100 * control['difference']:+.1f} points (mean of 2 seeds, 95 % interval {100 * low:+.1f} to "
         f"{100 * high:+.1f} over pictures, {100 * seeds_low:+.1f} to {100 * seeds_high:+.1f} over seeds): helped"
     )
     assert result["chosen"] == [c.class_id for c in inputs.kept.plan.targeted] and result["arm"] == "targeted"
@@ -66,16 +66,16 @@ def test_one_training_of_each_is_never_enough_to_tell(build_run):
     result, page, figures = report(build_run(before=0.3, after=0.9))
     assert result["verdict"] == "not enough to tell" and figures["verdict"]["gain"]["p_value"] < 0.001
     assert "One training each: not enough to tell" in page.text
-    assert "another seed may differ by more, so set seeds to 3 or more" in page.text
+    assert "another seed may differ by more: set seeds to 3 or more" in page.text
 
 
 def test_the_repaired_classes_and_the_smallest_gain_that_could_be_shown_stand_at_the_top(build_run):
     _, page, figures = report(build_run(before=0.3, after=0.8, seeds=2))
     f1, smallest = figures["verdict"]["repaired"]["f1"], figures["verdict"]["gain"]["smallest_gain"]
-    assert f"F1 of the 2\u00a0repaired classes: {wording.percent(f1['before'])} trained longer" in page.text
+    assert f"F1 of the 2\u00a0repaired classes: {wording.percent(f1['before'])} for the control" in page.text
     assert f1["interval"][0] > 0 and wording.span(f1["interval"]) in page.text
     assert (
-        f"A gain of {wording.number(100 * smallest, 1)} points would be shown in four of five cases"
+        f"A gain of {wording.number(100 * smallest, 1)} points would be shown in four cases out of five"
         in page.text_of["doubt"]
     )
 
@@ -84,7 +84,8 @@ def test_without_a_repair_each_section_of_the_second_model_says_so(build_run):
     result, page, figures = report(build_run(before=0.6, after=None))
     assert (result["branch"], result["verdict"], result["chosen"]) == ("report", "not tried", [])
     assert result["test_after"] is result["validation_after"] is None
-    assert page.text.count("no repair was tried") == 5  # the next step, curves, classes, confusion, compared with
+    assert page.text.count("so no repair was tried") == 1  # the next step
+    assert page.text.count("No repair was tried, so") == 4  # curves, classes, confusion, compared with
     assert "after" not in figures["models"]
     assert figures["augmentation"] is None
     assert "no repair tried" in result["headline"]
@@ -212,7 +213,7 @@ def test_a_class_with_fewer_pictures_than_wanted_is_a_warning(build_run):
     first = inputs.selections[0]
     short = first.model_copy(update={"accepted": first.wanted - 5})
     _, page, figures = report(replace(inputs, selections=(short, *inputs.selections[1:])))
-    sentence = f"cow: {short.accepted} of {short.wanted} pictures; of 60 candidates rejected: gone 7, timeout 3"
+    sentence = f"cow: {short.accepted} of {short.wanted} pictures; rejected of 60 candidates: gone 7, timeout 3"
     assert sentence in figures["data"]["warnings"] and sentence in page.text
 
 
@@ -223,7 +224,7 @@ def test_a_shortage_says_what_was_seen_of_one_candidate(build_run):
     seen = "<fox>.tar#(damaged at byte 512): damaged or cut at byte 512: its first 3 files are used"
     short = first.model_copy(update={"accepted": first.wanted - 5, "example": seen})
     _, page, figures = report(replace(inputs, selections=(short, *inputs.selections[1:])))
-    assert f"rejected: gone 7, timeout 3; such as {seen}" in page.text
+    assert f"rejected of {short.listed} candidates: gone 7, timeout 3; such as {seen}" in page.text
     assert any(warning.endswith(f"; such as {seen}") for warning in figures["data"]["warnings"])
 
 

@@ -54,7 +54,7 @@ def test_the_curves_of_every_training_are_drawn_and_listed(build_run):
 
 def test_where_one_training_is_all_there_is_none_is_drawn_twice(build_run):
     _, page, _ = report(build_run(after=None))
-    assert "These are all trainings of this run." in page.text
+    assert "These are all the trainings of this run." in page.text
     assert sum(name.startswith("curves-") and name.endswith("-title") for name in page.text_of) == 2
 
 

@@ -87,7 +87,7 @@ def test_of_many_classes_those_in_the_most_mistakes_are_drawn_and_all_are_listed
     assert len(shown) == MOST_CLASSES and {2, 7, 33, 45} <= set(shown) and shown == sorted(shown)
     names = tuple(f"class {i}" for i in range(35))
     _, page, _ = report(build_run(names=names))
-    assert "Of 35 classes the 30 in the most mistakes are drawn" in page.text
+    assert "Of 35 classes, the 30 with the most mistakes are drawn" in page.text
     listed = [row[0] for row in page.rows if len(row) == 5 and row[0] in names]
     assert len(listed) >= 2 * 35 and set(listed) == set(names)
 

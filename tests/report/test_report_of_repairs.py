@@ -37,7 +37,7 @@ def test_over_several_seeds_the_numbers_are_means_with_both_intervals(build_run)
     assert result["seeds"] == 3 and result["test_after"] == test["after"] == pytest.approx(0.8, abs=0.02)
     pictures, seeds = wording.span(gain["interval"]), wording.span(gain["seed_interval"])
     assert f"95\u00a0% interval {seeds}" in page.text  # the one of more doubt
-    assert f"may be {pictures} points, with other trainings {seeds}" in page.text_of["doubt"]
+    assert f"could be {pictures} points, with other trainings {seeds}" in page.text_of["doubt"]
     assert "mean of 3 trainings of each" in text(page) and "another seed may differ" not in text(page)
     assert f"mean of 3 seeds, 95 % interval {pictures} over pictures, {seeds} over seeds" in result["headline"]
     assert gain["rule"] in page.text
@@ -64,7 +64,7 @@ def test_pictures_that_agree_and_seeds_that_do_not_are_said_as_such():
     verdict = {"word": "no difference shown", "test": test, "gain": test, "seeds": [0, 1, 2], "chosen": "collect"}
     assert "It is not shown that the repair helped" in wording.sentence(verdict)
     said = " ".join(wording.doubt(verdict | {"test_steers": ""}))
-    assert "from seed to seed it varies too much" in said and "with other trainings −10.0 to +30.0" in said
+    assert "it varies too much from seed to seed" in said and "with other trainings −10.0 to +30.0" in said
 
 
 def test_without_test_pictures_no_difference_is_claimed():
@@ -97,10 +97,10 @@ def test_all_arms_stand_beside_the_baseline_with_what_was_added(build_run):
 @pytest.mark.parametrize(
     ("other", "accuracy", "tested", "said"),
     [
-        ("untargeted", 0.75, 0.8, "that the choice of classes mattered is not shown"),
+        ("untargeted", 0.75, 0.8, "it is not shown that the choice of classes mattered"),
         ("untargeted", 0.3, 0.8, "which classes got them mattered"),
         ("untargeted", 0.7, 0.4, "choosing these classes was the worse choice"),
-        ("more", 0.3, 0.3, "that the repair mattered is not shown"),
+        ("more", 0.3, 0.3, "it is not shown that the repair mattered"),
         ("more", 0.3, 0.8, "it was the repair, not the longer training"),
         ("more", 0.3, 0.05, "the repair did harm"),
     ],
@@ -134,7 +134,7 @@ def test_what_a_search_for_new_pictures_met_is_said_beyond_the_first_download(bu
     _, page, figures = report(replace(inputs, rounds=(searched,)))
     (told,) = figures["augmentation"]["rounds"]
     assert told["search"] == {"asked": 9 * found, "accepted": 5 * found, "rejected": {"too_small": 4 * found}}
-    said = f"{9 * found} candidates were asked for and {5 * found} accepted; rejected: too small {4 * found}. New are"
+    said = f"{9 * found} candidates were asked for and {5 * found} accepted; rejected: too small {4 * found}. One "
     assert said in " ".join(page.text_of["augmentation"].split())
 
 
@@ -143,7 +143,7 @@ def test_what_a_search_for_new_pictures_met_is_said_beyond_the_first_download(bu
     [
         ("mix", "mixed with one another: cow and palm"),
         ("soften", "changed half as much: cobra"),
-        ("clean", "4\N{NO-BREAK SPACE}pictures left out, whose label is in doubt"),
+        ("clean", "left out: 4\N{NO-BREAK SPACE}pictures with labels in doubt"),
         ("more", ""),
     ],
 )
@@ -161,7 +161,7 @@ def test_the_best_baseline_on_validation_is_taken_and_said(build_run):
     _, page, figures = report(inputs)
     taken = {row["model"]: row["taken"] for row in figures["repair"]["baselines"]}
     assert taken == {"compact": False, "convnet1": True}
-    assert "convnet1 was taken: its validation accuracy is the highest, or the first of the highest." in text(page)
+    assert "convnet1 was taken: its validation accuracy is the highest, or the first of equals." in text(page)
     assert [row["model"] for row in figures["repair"]["arms"]] == ["convnet1", "compact", "compact"]
 
 
@@ -176,7 +176,8 @@ def test_of_several_rounds_the_best_on_validation_is_kept(build_run):
     assert rows["1 kept"][4] == wording.percent(first.evaluation.validation_accuracy)
     assert rows["1 kept"][7] == second.decision.why
     assert rows["2"][7] == "no further round: at most 2 were asked for"
-    assert "Round 1 is kept: of the rounds whose repair beat the control, validation accuracy decides" in text(page)
+    said = "Of the rounds whose repair beat the control, validation accuracy decides which is kept: round 1."
+    assert said in text(page)
     assert [r["kept"] for r in figures["augmentation"]["rounds"]] == [True, False]
 
 
@@ -229,7 +230,7 @@ def test_a_class_that_lost_is_marked_and_said(build_run):
 
 def test_where_no_class_lost_that_is_said_too(build_run):
     _, page, _ = report(build_run())
-    assert page.text_of["collateral"].startswith("Beside the baseline, no class lost more than chance explains")
+    assert page.text_of["collateral"].startswith("Compared with the baseline, no class lost more than chance explains")
 
 
 def test_labels_that_were_not_judged_have_no_part_of_the_page(build_run):
@@ -270,7 +271,7 @@ def test_where_the_test_pictures_steer_every_test_figure_says_so(build_run):
     assert result["headline"].endswith(": helped; optimistic, since the test pictures also steered")
     tags = sum(attributes.get("class") == "tag" for _, attributes in page.elements)
     assert tags > 10
-    assert f"{figures['data']['totals']['test']} test, and the same validate." in text(page)
+    assert f"{figures['data']['totals']['test']} for test, which are the validation pictures too." in text(page)
     assert "Test decides nothing" not in page.text
 
 
@@ -287,13 +288,13 @@ def test_the_studys_figures_stand_beside_those_of_its_models(build_run):
     assert (rows["convnet1"][2], rows["convnet1"][4]) == (wording.percent(0.4719, 2), "2.423")
     assert (rows["convnet5"][2], rows["convnet5"][4]) == (wording.percent(0.517, 2), "2.195")
     assert rows["convnet1"][1] == wording.percent(inputs.baseline.test_accuracy, 2)
-    assert "The study's pictures were others" in text(page)
+    assert "The study used other pictures" in text(page)
 
 
 @pytest.mark.parametrize(("profile", "model"), [("seed", "compact"), ("best", "convnet1")])
 def test_of_other_models_and_other_profiles_no_figure_of_the_study_is_shown(build_run, profile, model):
     _, page, figures = report(build_run(profile=profile, model=model, retrain=model))
-    assert figures["repair"]["study"] == [] and "The study's pictures" not in page.text
+    assert figures["repair"]["study"] == [] and "The study used" not in page.text
 
 
 def test_the_studys_other_arms_are_not_taken_for_its_convnet_5():
@@ -306,7 +307,7 @@ def test_the_plans_of_the_other_arms_and_denied_changes_are_said(build_run):
     augment = replace(inputs.config.augment, denied_transforms=("n00000000: vertical_flip zoom",))
     result = write_report(replace(inputs, config=replace(inputs.config, augment=augment)))
     page = inputs.run.store.read_bytes(result["report"]).decode()
-    assert "Denied: cow (no turning upside down or zoom)." in page
+    assert "Denied changes: cow (no turning upside down or zoom)." in page
     assert "<strong>untargeted</strong>: 10\u00a0pictures of all 4\u00a0classes (2 to 3 each)" in page
     assert "New pictures are training pictures that the source has" in page
     assert page.count('alt="new picture of ') == 10

@@ -49,8 +49,8 @@ def test_the_winner_is_marked_with_its_settings_to_paste_and_the_choice_is_said_
     assert figures["tuning"] == WON.as_dict()
     assert "--set weight_decay=0.69 --set width=1.5 --set epochs=40\n" in said
     assert "56.0\u00a0%, against 50.0\u00a0% with this run’s own settings: +6.0 points" in said
-    assert "−6.5 to +18.2 over pictures, which leaves open that it is luck" in said
-    assert "The choice among 3 flatters the winner" in said and "no test picture was asked about" in said
+    assert "−6.5 to +18.2 over pictures, so it may be luck" in said
+    assert "The choice among 3 flatters the winner" in said and "no test picture was used" in said
     rows = [row for row in shown.rows if "winner" in " ".join(row)]
     assert rows == [["2", "3 winner", "0.004", "0.69", "1.5", "40", "56.0\u00a0%", "25\u00a0s"]]
     assert ["Epochs of the baseline", "40"] in shown.rows

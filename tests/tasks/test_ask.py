@@ -144,7 +144,7 @@ def write_record(run: Run, item: str, *, seconds: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("accuracy", "said"), [(0.4, "is below the goal of 90 %: a person wanted"), (0.9, "meets the")]
+    ("accuracy", "said"), [(0.4, "is below the goal of 90 %: a person decided against"), (0.9, "meets the")]
 )
 def test_the_headline_says_whether_the_goal_was_met_where_no_repair_was_tried(accuracy: float, said: str) -> None:
     verdict = {

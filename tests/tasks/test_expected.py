@@ -66,7 +66,7 @@ def test_the_trainings_are_those_that_the_tasks_make_with_as_many_pictures_as_th
 def test_without_an_earlier_run_it_is_plainly_said_that_nothing_is_known(store):
     told = " ".join(expect_here(store).sentences)
     assert "Up to 200\u00a0pictures" in told and "1\u00a0training, and 3 more in a repair" in told
-    assert "No earlier run trained these models at this size: how long it takes is not known." in told
+    assert "No earlier run trained these models at this size, so how long it takes is not known." in told
     assert "How much disk they take is not known" in told and "GPU" not in told
 
 
@@ -93,7 +93,9 @@ def test_they_are_told_by_the_machine_of_the_newest_run_and_it_is_named(store):
     earlier(store, "gpu", index=gpu)
     found = expect_here(store)
     assert found.runs == 1 and found.trainings[0].seconds == pytest.approx((20 / 1.25, 20 * 1.25))
-    assert any("By the last run that trained on NVIDIA H200 in bfloat16;" in sentence for sentence in found.sentences)
+    assert any(
+        "Measured in the last run that trained on NVIDIA H200 in bfloat16;" in sentence for sentence in found.sentences
+    )
 
 
 def test_where_it_trained_on_a_gpu_its_hours_are_told(store):
