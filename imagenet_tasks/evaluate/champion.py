@@ -1,4 +1,4 @@
-"""The champion of a list of classes: a run's best model takes its place where it is better beyond chance."""
+"""The champion of a list of classes: a run's best model takes its place where it is better by more than chance."""
 
 import logging
 import time
@@ -61,7 +61,7 @@ def promote(
     store: Store, dataset: Dataset, evaluations: Sequence[Evaluation], run: Run, *, profile: str, drawn: bool,
     ask: Callable[[Champion], Sequence[int]],
 ) -> dict[str, Any]:  # fmt: skip
-    """Makes a run's best model the champion of its classes where it is better than the present one beyond chance.
+    """Makes a run's best model the champion of its classes where it is better than the present one by more than chance.
 
     Both are measured on the run's validation pictures (docs/adr/0026). The entries of other lists of classes are
     neither read nor changed. Called again by the same run it says the same again, and asks no more.
@@ -192,8 +192,8 @@ def _compare(
         f"difference's {100 * confidence:.6g} % interval is {100 * low:+.1f} to {100 * high:+.1f} points"
     )
     if low > 0:
-        return _Judgement("promoted", f"{said}, is beyond chance above {compared}")
-    verb = "is beyond chance below" if high < 0 else "does not differ beyond chance from"
+        return _Judgement("promoted", f"{said}, is better by more than chance than {compared}")
+    verb = "is worse by more than chance than" if high < 0 else "does not differ by more than chance from"
     return _Judgement("kept", f"this run's best, {said}, {verb} {compared}", mark)
 
 

@@ -55,7 +55,7 @@ def keep_answer(run: Run, *, repair: bool, arms: Sequence[str], by: str, round_n
             said = f"nobody answered in {duration(60 * config.evaluate.ask_before_repair_minutes)}: all arms are tried"
             changes: Json = {}
         elif not (repair and chosen):
-            said, changes = f"{by} answered that no repair is to be tried", {"branch": "report"}
+            said, changes = f"{by} decided against a repair", {"branch": "report"}
         else:
             left_out = [arm for arm in config.train.arms if arm not in (*chosen, CONTROL)]
             said = f"{by} chose {', '.join(left_out and chosen) or 'all arms'}"

@@ -9,7 +9,7 @@ from imagenet_tasks.artifacts.final import FinalModel
 from imagenet_tasks.artifacts.references import Dataset, Evaluation, TrainedModel, Trial
 from imagenet_tasks.artifacts.training import TrainingRecord, read_history
 from imagenet_tasks.errors import ArtifactError, without_secrets
-from imagenet_tasks.settings.training import CONTROL, TrainConfig, own_epochs
+from imagenet_tasks.settings.training import ARM_NAMES, CONTROL, TrainConfig, own_epochs
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.tasks.common import (
     LOG,
@@ -179,13 +179,13 @@ def _go_on(run: Run, evaluation: Evaluation, round_number: int) -> tuple[Branch,
     """Returns whether another repair follows one that did not reach the goal, and why."""
     rounds = run.config.train.rounds
     if round_number > rounds:
-        done = "the one repair that may be tried is done" if rounds == 1 else f"all {rounds} repairs are done"
+        done = "the only repair allowed is done" if rounds == 1 else f"all {rounds} repairs allowed are done"
         return "report", f"; {done}"
     comparison = RepairComparison.read(run.store, evaluation.folder)
     if comparison.chosen == CONTROL:
-        return "report", "; on validation no repair did better than training as long with nothing more added"
+        return "report", "; on validation no repair beat training as long with nothing more added"
     gain = comparison.against[CONTROL].validation.difference or 0.0
-    said = f"on validation {comparison.chosen!r} did better than training as long with nothing more added, by "
+    said = f"on validation {ARM_NAMES[comparison.chosen]} beat training as long with nothing more added, by "
     return "augment", f"; {said}{100 * gain:.1f} points: repair {round_number} of {rounds} follows"
 
 

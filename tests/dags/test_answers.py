@@ -50,7 +50,7 @@ def test_an_answer_without_the_field_as_over_the_api_takes_all_repairs(dag: Any)
 def test_a_no_skips_what_follows(dag: Any, run: Run) -> None:
     from airflow.sdk.exceptions import AirflowSkipException
 
-    with pytest.raises(AirflowSkipException, match="vera answered that no repair is to be tried"):
+    with pytest.raises(AirflowSkipException, match="vera decided against a repair"):
         answered(dag, imagenet_ask.NO_REPAIR, ["collect"], {"id": "7", "name": "vera"})
     assert run.store.read_json(run.key("decision.json"))["branch"] == "report"
 

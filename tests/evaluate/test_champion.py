@@ -122,13 +122,13 @@ def test_only_a_model_that_is_better_beyond_chance_takes_the_champions_place(pre
     assert (kept["outcome"], entry(prepared).run_id) == ("kept", "first")
     pictures = entry(prepared).validation_pictures
     assert (
-        "does not differ beyond chance from the champion of run first, Baseline (compact, seed 0), 51.6 %"
+        "does not differ by more than chance from the champion of run first, Baseline (compact, seed 0), 51.6 %"
         in kept["why"]
     )
     assert f"51.6 % on the same {pictures} pictures: the difference's 97.5 % interval is -" in kept["why"]
     worse = promoted(prepared, [evaluated(prepared, "less", 0.1)], run_id="less")
     assert (worse["outcome"], entry(prepared).run_id) == ("kept", "first")
-    assert "is beyond chance below the champion" in worse["why"]
+    assert "is worse by more than chance than the champion" in worse["why"]
     better = promoted(prepared, [evaluated(prepared, "much", 0.95)], run_id="much")
     assert (better["outcome"], entry(prepared).run_id) == ("promoted", "much")
     assert (

@@ -107,7 +107,7 @@ def test_a_no_ends_the_repairs_and_the_decision_says_whose_it_was(asking: Run, w
     ask_before_repair(asking, may_ask=True)
     keep_answer(asking, repair=wanted, arms=arms, by="vera")
     decision = Decision.from_dict(decision_of(asking.result_of, 1) or {})
-    assert decision.branch == "report" and decision.why.endswith("; vera answered that no repair is to be tried")
+    assert decision.branch == "report" and decision.why.endswith("; vera decided against a repair")
     assert list(repairs_decided(asking.result_of)) == []
 
 
