@@ -132,7 +132,7 @@ def test_only_a_model_that_is_better_beyond_chance_takes_the_champions_place(pre
     better = promoted(prepared, [evaluated(prepared, "much", 0.95)], run_id="much")
     assert (better["outcome"], entry(prepared).run_id) == ("promoted", "much")
     assert (
-        f"above the champion of run first, Baseline (compact, seed 0), 51.6 % on the same {pictures}" in better["why"]
+        f"than the champion of run first, Baseline (compact, seed 0), 51.6 % on the same {pictures}" in better["why"]
     )
     (former,) = entry(prepared).former
     assert (former.model.fingerprint, former.run_id, former.replaced_why) == ("first0", "first", better["why"])
