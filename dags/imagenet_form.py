@@ -283,9 +283,9 @@ FORM: dict[str, dict[str, Field]] = {
         ),
         "label_check_folds": field(
             "integer",
-            "Parts to check the labels in",
-            "Each part is judged by a training on the others. Disputed pictures are listed and not copied. Costs a "
-            "training per part.",
+            "Label check: number of parts",
+            "**5** judges best, **2** is quickest: the labels of each part are judged by one more training, on the "
+            "other parts. Disputed pictures are listed and not copied.",
             words={0: "no check"},
             minimum=0,
             maximum=10,

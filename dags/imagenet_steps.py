@@ -15,7 +15,7 @@ from imagenet_tasks.errors import (
     OutOfMemory,
     TrainingTimeout,
 )
-from imagenet_tasks.workflow.graph import task_id, task_label
+from imagenet_tasks.workflow.graph import find_task
 
 TRAIN_TIMEOUT = timedelta(hours=48)
 CHILD_TIMEOUT_S = TRAIN_TIMEOUT.total_seconds() - 600  # the child ends with its own error, not with Airflow's
@@ -63,9 +63,9 @@ def max_tasks() -> int:
     return conf.getint("core", "max_map_length")
 
 
-def step(make: Any = task, *, number: int = 1, **options: Any) -> Any:
-    """Makes a function a task of the graph, of this repair, which Airflow shows by the name that the table has."""
-    return lambda function: make(task_display_name=task_label(task_id(function.__name__, number)), **options)(function)
+def step(make: Any = task, **options: Any) -> Any:
+    """Makes a function a task of the graph, which Airflow shows by the name that the table has."""
+    return lambda function: make(task_display_name=find_task(function.__name__).label, **options)(function)
 
 
 def task_group(name: str, label: str, **options: Any) -> TaskGroup:

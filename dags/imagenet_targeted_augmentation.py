@@ -4,7 +4,6 @@ import contextlib
 import logging
 import os
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any
 
 from airflow.sdk import Label, TaskGroup, dag, get_current_context, task
@@ -37,7 +36,7 @@ from imagenet_steps import (
 
 from imagenet_tasks.errors import ImagenetTasksError
 from imagenet_tasks.settings.training import MAX_ROUNDS
-from imagenet_tasks.workflow.graph import ASK, END, task_id, task_label
+from imagenet_tasks.workflow.graph import ASK, END, find_task, task_id
 
 log = logging.getLogger(__name__)
 DAG_ID = "imagenet_targeted_augmentation"
@@ -288,9 +287,8 @@ def _repair(number: int, group: TaskGroup, previous: Any, end: Any) -> Any:
         previous: the evaluation of the round before.
         end: the task in which both branches meet.
     """
-    of_repair = partial(step, number=number)
 
-    @of_repair(
+    @step(
         task.branch,
         doc_md="Goes on to the repair if validation accuracy is strictly below the goal, else to the report. A second "
         "or third repair follows only if `rounds` allows it and the last one beat training for longer.",
@@ -302,14 +300,14 @@ def _repair(number: int, group: TaskGroup, previous: Any, end: Any) -> Any:
             branch = check_accuracy(run, evaluation, round_number=number)
         return task_id(ASK, number) if branch == "augment" else END
 
-    @of_repair(doc_md="Chooses the classes to repair by their figures on validation, and says why.")
+    @step(doc_md="Chooses the classes to repair by their figures on validation, and says why.")
     def plan_augmentation() -> list[dict[str, Any]]:
         from imagenet_tasks.tasks.repair import plan_augmentation
 
         with current_run() as run:
             return plan_augmentation(run, round_number=number, max_tasks=max_tasks())
 
-    @of_repair(
+    @step(
         map_index_template="{{ task.op_kwargs['group']['name'] }}",
         doc_md="Makes changed copies of one class's training pictures, by the policy of the settings.",
     )
@@ -319,16 +317,14 @@ def _repair(number: int, group: TaskGroup, previous: Any, end: Any) -> Any:
         with current_run() as run:
             return augment_class(run, group, round_number=number)
 
-    @of_repair(
-        doc_md="Lists the classes that new pictures are collected of, or none if no arm of the settings wants any."
-    )
+    @step(doc_md="Lists the classes that new pictures are collected of, or none if no arm of the settings wants any.")
     def plan_collection(planned: list[dict[str, Any]]) -> list[dict[str, Any]]:
         from imagenet_tasks.tasks.repair import plan_collection
 
         with current_run() as run:
             return plan_collection(run, list(planned), round_number=number, max_tasks=max_tasks())
 
-    @of_repair(
+    @step(
         map_index_template="{{ task.op_kwargs['group']['name'] }}",
         execution_timeout=timedelta(hours=12),
         doc_md="Gets new training pictures of one class from the run's source: those that the first download did not "
@@ -342,7 +338,7 @@ def _repair(number: int, group: TaskGroup, previous: Any, end: Any) -> Any:
                 run, group, credentials=credentials, last_attempt=is_last_attempt(), round_number=number
             )
 
-    @of_repair(
+    @step(
         trigger_rule="none_failed_min_one_success",  # where nothing is to be collected, that is skipped
         doc_md="Lists the trainings of this repair: each arm with each seed.",
     )
@@ -354,7 +350,7 @@ def _repair(number: int, group: TaskGroup, previous: Any, end: Any) -> Any:
         with current_run() as run:
             return plan_retraining(run, list(copied), list(collected or ()), round_number=number)
 
-    @of_repair(
+    @step(
         multiple_outputs=False,
         map_index_template="{{ task.op_kwargs['trial']['arm'] }} {{ task.op_kwargs['trial']['model'] }}, "
         "seed {{ task.op_kwargs['trial']['seed'] }}",
@@ -365,7 +361,7 @@ def _repair(number: int, group: TaskGroup, previous: Any, end: Any) -> Any:
     def train_augmented(trial: dict[str, Any]) -> dict[str, Any]:
         return trained("train_augmented", trial=trial)
 
-    @of_repair(
+    @step(
         multiple_outputs=False,
         doc_md="Measures the repair's arms, takes the best on validation, and tests on test whether it did better than "
         "training for longer, by more than chance.",
@@ -380,7 +376,7 @@ def _repair(number: int, group: TaskGroup, previous: Any, end: Any) -> Any:
         gate = check_accuracy(previous)
     with group:
         ask = AskBeforeRepair(
-            task_id=ASK, task_display_name=task_label(task_id(ASK, number)), round_number=number,
+            task_id=ASK, task_display_name=find_task(ASK).label, round_number=number,
             doc_md="Asks on the page *Required Actions* whether to repair, and how, if `ask_before_repair_minutes` "
             "says for how long; without an answer the repair is tried. Otherwise it ends at once.",
         )  # fmt: skip
@@ -389,9 +385,9 @@ def _repair(number: int, group: TaskGroup, previous: Any, end: Any) -> Any:
         collected = collect_class.expand(group=plan_collection(groups))
         trials = plan_retraining(copied, collected)
         evaluation = evaluate_augmented(train_augmented.expand(trial=trials))
-    gate >> Label("below the goal") >> ask >> groups
+    gate >> Label("below") >> ask >> groups
     if number == 1:
-        gate >> Label("goal met") >> end
+        gate >> Label("met") >> end
     else:  # a label would tie the end to the whole group and not to its gate
         gate >> end
     return evaluation

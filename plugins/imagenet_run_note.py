@@ -91,7 +91,7 @@ def _verdict(dag_run: "DagRun", connection: "Connection") -> str:
     report: dict[str, Any] = XComModel.deserialize_value(row)
     said = _shorten(outcome(report))
     if not (before := report.get("unchanged_since")):
-        return said
+        return f"{said}. {_link('Report', dag_run.run_id)}"
     return f"Nothing new since run {_link(before, before)}: this is its report. {said}"
 
 

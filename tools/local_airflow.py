@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
+import filelock
 import requests
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -49,6 +50,7 @@ class LocalAirflow:
         self.url = f"http://127.0.0.1:{self.port}"
         self._settings = settings or {}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._lock = filelock.FileLock(home / "running.lock")
         self._session = requests.Session()
         self._session.trust_env = False  # a proxy of the environment does not reach this machine's loopback
 
@@ -109,6 +111,13 @@ class LocalAirflow:
             LocalAirflowError: where a component ends or is not healthy in time; the message names its log.
         """
         self.home.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise LocalAirflowError(
+                f"an Airflow already runs on {self.home}. Use that one, end it (Ctrl+C where it was started), or give "
+                "this one another --home"
+            ) from None
         self.start_servers()
         migrated = self._launch("migrate", ["-m", "airflow", "db", "migrate"])
         if migrated.wait(timeout=START_TIMEOUT_S) != 0:
@@ -146,6 +155,7 @@ class LocalAirflow:
                 _signal_group(process, signal.SIGKILL)
                 process.wait()
             kill_sessions({process.pid for process in self._processes.values()})
+        self._lock.release()
         self._processes.clear()
         self._session.close()
 

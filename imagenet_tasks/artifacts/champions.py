@@ -180,7 +180,7 @@ def choose_champion(store: Store, classes: Collection[str] = ()) -> Champion:
     if not entries:
         raise ArtifactError(
             f"{store.path(KEY)}: there is no champion yet. Run the workflow: its best model by validation becomes the "
-            "champion, unless the test pictures steered the training."
+            "champion, unless the test pictures steered the training. If it ran in another home, name that: --home DIR."
         )
     for drawn in (False, True) if classes else ():  # by ids, whatever the others' entries hold
         if found := champion_of(store, entries, key_of(classes, drawn=drawn)):

@@ -87,6 +87,8 @@ def predict(options: argparse.Namespace) -> int:
         answers = _ask(network, files, top=options.top)
         if file:
             _write_csv(file, answers, min(options.top, len(network.classes)))
+        if file and options.csv != "-":
+            sys.stderr.write(f"Table: {options.csv}\n")
     if sheet:
         from imagenet_tasks.commands.sheet import make_sheet
 

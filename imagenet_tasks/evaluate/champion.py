@@ -59,7 +59,7 @@ class _Judgement(NamedTuple):
 
 def promote(
     store: Store, dataset: Dataset, evaluations: Sequence[Evaluation], run: Run, *, profile: str, drawn: bool,
-    ask: Callable[[Champion], Sequence[int]],
+    ask: Callable[[Champion], Sequence[int]], looks: bool = True,
 ) -> dict[str, Any]:  # fmt: skip
     """Makes a run's best model the champion of its classes where it is better than the present one by more than chance.
 
@@ -76,6 +76,7 @@ def promote(
         ask: returns what a champion takes the dataset's validation pictures for, as the dataset's labels in the split's
             order. Called only where the answers can decide. Where it raises NetworkUnusable the champion is replaced;
             after any other error of ours it stays.
+        looks: whether the run counts as one more look at the champion's test pictures; one with nothing new does not.
 
     Returns:
         "outcome" (promoted, kept or not eligible), "why" in a sentence, and the champion's entry (None for none), which
@@ -100,7 +101,12 @@ def promote(
             elif present and judged.mark:
                 stood = Challenge(mark=judged.mark, why=judged.why)
                 present = present.model_copy(update={"compared": (*present.compared, stood)})
-        if present and run.folder not in present.looked_at_by and has_test_pictures_of(store, present, dataset):
+        if (
+            present
+            and looks
+            and run.folder not in present.looked_at_by
+            and has_test_pictures_of(store, present, dataset)
+        ):
             present = present.model_copy(update={"looked_at_by": (*present.looked_at_by, run.folder)})
         with store.lock("models"):
             entries = read_entries(store)

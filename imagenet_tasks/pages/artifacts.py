@@ -10,7 +10,7 @@ from imagenet_tasks.artifacts import kinds
 from imagenet_tasks.pages.records import class_names, label_of, read_records
 from imagenet_tasks.store.plain_files import UNREADABLE, is_plain, names_if_readable, read_plain
 from imagenet_tasks.store.storage import MARKER, Store
-from imagenet_tasks.workflow.graph import TASKS
+from imagenet_tasks.workflow.graph import TASKS, task_label
 from imagenet_tasks.workflow.run import Run
 from imagenet_tasks.workflow.run_index import artifact_folders
 
@@ -23,6 +23,7 @@ MEDIA_TYPES = {
     ".keras": "application/octet-stream",
     ".npy": "application/octet-stream",
 }
+FIRST = kinds.RUN, kinds.FINAL_MODEL, kinds.MODEL
 TITLES = {kind.folder: kind.title for kind in (kinds.RUN, *(t.makes for t in TASKS)) if kind and kind.title}
 
 
@@ -66,12 +67,15 @@ class Artifact:
 
 
 def list_artifacts(run: Run) -> dict[str, list[Artifact]]:
-    """Returns the run's own files and its artifacts by their kind, in the order of its tasks."""
+    """Returns the run's own files and its artifacts by their kind: the report and the models, then all others."""
     names = class_names(run)
-    found: dict[str, list[Artifact]] = {title: [] for title in TITLES.values()}
+    found: dict[str, list[Artifact]] = {title: [] for title in (*(kind.title for kind in FIRST), *TITLES.values())}
     found[kinds.RUN.title].append(Artifact(folder=run.folder, label="", files=tuple(_own_files(run))))
-    for folder, item in _folders(run).items():
-        artifact = _artifact(run.store, folder, label_of(names, item) or item)
+    for folder, (task, item) in _folders(run).items():
+        label = label_of(names, item) or item
+        if folder.startswith(f"{kinds.ARRAY.folder}/"):  # a class may have several
+            label += f", {task_label(task)}"
+        artifact = _artifact(run.store, folder, label)
         found[artifact.title].append(artifact)
     return found
 
@@ -97,9 +101,13 @@ def open_artifact(run: Run, key: str) -> tuple[ArtifactFile, bytes] | None:
     return file, run.store.open_file(folder, file.name).read_bytes()
 
 
-def _folders(run: Run) -> dict[str, str]:
-    records, _ = read_records(run)
-    return artifact_folders({"task": r.task, "item": r.item, "result": r.result} for r in records)
+def _folders(run: Run) -> dict[str, tuple[str, str]]:
+    """Returns the task and the item of the first record that names each folder."""
+    found: dict[str, tuple[str, str]] = {}
+    for r in read_records(run)[0]:
+        for folder in artifact_folders([{"task": r.task, "item": r.item, "result": r.result}]):
+            found.setdefault(folder, (r.task, r.item))
+    return found
 
 
 def _own_files(run: Run) -> Iterator[ArtifactFile]:

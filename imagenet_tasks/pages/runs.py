@@ -204,9 +204,13 @@ def _row(run: Run, known: KnownRun) -> RunRow:
 def accuracy_chart(rows: Sequence[RunRow]) -> Chart | None:
     """Returns a chart of test accuracy over the runs, drawn the oldest first; None where fewer than two have one.
 
+    Runs with nothing new are left out.
+
     Scheduled runs, which share their settings, are joined where their pictures are split alike; others are marks.
     """
-    measured = [row for row in reversed(rows) if row.accuracy is not None]
+    measured = [
+        row for row in reversed(rows) if row.accuracy is not None and not (row.index and row.index.unchanged_since)
+    ]
     measured.sort(key=lambda row: row.known.wanted_s or 0.0)
     if len(measured) < 2:
         return None
@@ -261,11 +265,10 @@ def drift_chart(rows: Sequence[RunRow]) -> Chart | None:
 
 
 def _days(rows: Mapping[int, RunRow]) -> list[tuple[float, str]]:
-    """Returns what stands below a chart's ends: the days of the runs there."""
-    return [
-        (place, f"{datetime.fromtimestamp(row.known.wanted_s, UTC):%Y-%m-%d}")
-        for place, row in rows.items() if row.known.wanted_s is not None
-    ]  # fmt: skip
+    """Returns what stands below a chart's ends: the days of the runs there, with the time where it is one day."""
+    known = {p: datetime.fromtimestamp(s, UTC) for p, row in rows.items() if (s := row.known.wanted_s) is not None}
+    written = "%Y-%m-%d" if len({moment.date() for moment in known.values()}) == len(known) else "%Y-%m-%d %H:%M"
+    return [(place, f"{moment:{written}}") for place, moment in known.items()]
 
 
 def former_champions(champion: Champion) -> list[Former]:

@@ -82,15 +82,21 @@ def _breakable(text: str) -> Any:
     return Markup("_<wbr>").join(text.split("_"))  # join escapes the parts
 
 
+def _device(name: str) -> str:
+    """Returns the name of a processor or card without its trade marks."""
+    return " ".join(re.sub(r"\((R|TM)\)|\b(Processor|CPU)\b|@.*", "", name).split()) or DASH
+
+
 def segment(text: str) -> str:
     """Returns the text as one part of an address's path."""
     return quote(text, safe="")
 
 
 FILTERS: dict[str, Callable[..., Any]] = {
-    "advice": advice, "between": between, "breakable": _breakable, "clock": _clock, "day": _day, "duration": duration,
-    "failure": failure, "interval": interval, "looked_at": looked_at, "number": number, "p_value": p_value,
-    "percent": percent, "points": points, "rate": rate, "segment": segment, "size": size, "span": span,
+    "advice": advice, "between": between, "breakable": _breakable, "clock": _clock, "day": _day, "device": _device,
+    "duration": duration, "failure": failure, "interval": interval, "looked_at": looked_at, "number": number,
+    "p_value": p_value, "percent": percent, "points": points, "rate": rate, "segment": segment, "size": size,
+    "span": span,
 }  # fmt: skip
 
 

@@ -1,6 +1,5 @@
 """The short report of a run that trained nothing, since the champion holds on its new pictures."""
 
-import shlex
 import time
 from typing import Any
 
@@ -8,6 +7,7 @@ from imagenet_tasks.artifacts.drift import Drift
 from imagenet_tasks.artifacts.references import Dataset
 from imagenet_tasks.report.page import environment
 from imagenet_tasks.report.stage import HTML
+from imagenet_tasks.report.use import predict_command
 from imagenet_tasks.settings.profiles import shared_settings
 from imagenet_tasks.workflow.run import Run
 from imagenet_tasks.workflow.run_index import HOLDS
@@ -17,10 +17,9 @@ TRAIN = {"skip_if_holds": False}
 
 def write_holds(run: Run, dataset: Dataset, drift: Drift) -> dict[str, Any]:
     """Writes report/report.html of the run; returns what `report.stage.write_report` does, without a report.json."""
-    words = ["python", "-m", "imagenet_tasks", "predict", "--home", str(run.store.root), "--run", drift.run_id]
     page = environment().get_template("holds.html.j2").render(
         run=run, drift=drift, classes=dataset.classes, written_s=time.time(),
-        sample=run.config.download.source == "sample", command=f"{shlex.join(words)} PICTURES",
+        sample=run.config.download.source == "sample", command=predict_command(run.store, drift.run_id),
         paste=shared_settings(run.config, TRAIN),
     )  # fmt: skip
     run.store.write_bytes(run.key(HTML), page.encode(errors="replace"))

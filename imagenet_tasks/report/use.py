@@ -1,14 +1,24 @@
 """Which model of a run to use, where it lies, and the command that predicts with it."""
 
 import shlex
+import sys
+from pathlib import Path
 from typing import Any
 
 from imagenet_tasks.artifacts.figures import MeasuredTrial, Metrics, RepairComparison, best_trial
 from imagenet_tasks.report.files import Files
 from imagenet_tasks.report.inputs import ReportInputs
 from imagenet_tasks.settings.training import CONTROL
+from imagenet_tasks.store.storage import Store
 
 NETWORK = "model.keras"
+
+
+def predict_command(store: Store, run_id: str) -> str:
+    """Returns what a person pastes into a shell on this machine, in any folder, to ask a run's model."""
+    words = [sys.executable, "-m", "imagenet_tasks", "predict", "--home", str(store.root), "--run", run_id]
+    where = Path(__file__).parent.parent.parent
+    return f"PYTHONPATH={shlex.quote(str(where))} {shlex.join(words)} --sheet answers.html PICTURES"
 
 
 def collect_use(inputs: ReportInputs, files: Files) -> dict[str, Any] | None:
@@ -28,11 +38,10 @@ def collect_use(inputs: ReportInputs, files: Files) -> dict[str, Any] | None:
     made_of = {model.fingerprint for model in final.models} if final else {best.model}
     is_champion = bool(champion) and champion["model"]["fingerprint"] in made_of
     is_another = bool(champion) and (champion["dag_id"], champion["run_id"]) != (inputs.run.dag_id, inputs.run.run_id)
-    words = ["python", "-m", "imagenet_tasks", "predict", "--home", str(store.root), "--run", inputs.run.run_id]
     return {
         "called": f"{len(final.models)} models as one" if final else best.trial.called,
         "file": f"{folder}/{NETWORK}", "path": str(store.path(f"{folder}/{NETWORK}")),
-        "command": f"{shlex.join(words)} PICTURES", "champion": is_champion,
+        "command": predict_command(store, inputs.run.run_id), "champion": is_champion,
         "model": "" if final else best.model,
         "champion_run": champion["run_id"] if is_another and champion["dag_id"] == inputs.run.dag_id else "",
         "repair_hurt": hurt is not None,

@@ -46,6 +46,7 @@ def write_report(run: Run) -> Json:
                 f"{run.folder}: expected records of the baseline's tasks; run the workflow from its start"
             )
         dataset, baseline = Dataset.find(store, found["fingerprint"]), Evaluation.from_dict(measured)
+        unchanged_since = find_unchanged(run, records)
         final = results.get(FINAL)
         asked = (results.get(END) or {}).get("models")
         inputs = ReportInputs(
@@ -56,11 +57,11 @@ def write_report(run: Run) -> Json:
             tuning=Tuning.from_dict(tuned) if (tuned := results.get("choose_settings")) else None,
             drift=Drift.from_dict(scored) if scored else None,
             drift_problem=_problem(run, SCORE) if any(r["task"] == SCORE and r["error"] for r in records) else "",
-            champion=_champion(run, dataset, [baseline, *(r.evaluation for r in rounds)]),
+            champion=_champion(run, dataset, [baseline, *(r.evaluation for r in rounds)], looks=not unchanged_since),
             final=FinalModel.from_dict(final) if final else None,
             final_problem=_problem(run, FINAL) if asked and not final else "",
         )  # fmt: skip
-        result = stage.write_report(inputs) | {"unchanged_since": find_unchanged(run, inputs.records)}
+        result = stage.write_report(inputs) | {"unchanged_since": unchanged_since}
         record["result"] = result | {"champion": new_champion(inputs.champion)}
         training = TrainingRecord.read(store, baseline.model.folder)
         _conclude(
@@ -104,7 +105,7 @@ def _problem(run: Run, task: str) -> str:
     return run.store.without_root(error["message"]) if error else f"The log of {task} says why."
 
 
-def _champion(run: Run, dataset: Dataset, evaluations: Sequence[Evaluation]) -> Json:
+def _champion(run: Run, dataset: Dataset, evaluations: Sequence[Evaluation], *, looks: bool) -> Json:
     """Returns what became of the run's best model; what is wrong with the champions' file never costs the report."""
     from imagenet_tasks.evaluate.champion import promote
 
@@ -114,7 +115,9 @@ def _champion(run: Run, dataset: Dataset, evaluations: Sequence[Evaluation]) -> 
     config = run.config
     drawn = config.download.source == "sample"
     try:
-        settled = promote(run.store, dataset, evaluations, run, profile=config.profile, drawn=drawn, ask=ask)
+        settled = promote(
+            run.store, dataset, evaluations, run, profile=config.profile, drawn=drawn, ask=ask, looks=looks
+        )
         return settled | {"why": run.store.without_root(settled["why"])}
     except ArtifactError as error:
         why = run.store.without_root(without_secrets(str(error)))

@@ -131,9 +131,7 @@ def test_only_a_model_that_is_better_beyond_chance_takes_the_champions_place(pre
     assert "is worse by more than chance than the champion" in worse["why"]
     better = promoted(prepared, [evaluated(prepared, "much", 0.95)], run_id="much")
     assert (better["outcome"], entry(prepared).run_id) == ("promoted", "much")
-    assert (
-        f"than the champion of run first, Baseline (compact, seed 0), 51.6 % on the same {pictures}" in better["why"]
-    )
+    assert f"than the champion of run first, Baseline (compact, seed 0), 51.6 % on the same {pictures}" in better["why"]
     (former,) = entry(prepared).former
     assert (former.model.fingerprint, former.run_id, former.replaced_why) == ("first0", "first", better["why"])
     assert former.replaced_s == entry(prepared).promoted_s > former.promoted_s
@@ -257,6 +255,14 @@ def test_a_run_that_is_repeated_promotes_nothing(prepared):
 
 def looks(prepared):
     return [folder.split("/")[2].rpartition("-")[0] for folder in entry(prepared).looked_at_by]
+
+
+def test_a_run_with_nothing_new_is_no_further_look(prepared):
+    store, dataset = prepared
+    promoted(prepared, [evaluated(prepared, "one", 0.5)], run_id="one")
+    again = Run(store, "dag", "two")
+    promote(store, dataset, [], again, profile="best", drawn=False, ask=never, looks=False)
+    assert looks(prepared) == ["one"]
 
 
 def test_a_champions_test_pictures_are_looked_at_by_each_run_that_has_at_least_half_of_them(prepared, tmp_path):

@@ -113,7 +113,9 @@ def test_runs_with_the_same_test_pictures_are_paired_on_them(viewer, report, oth
     answer(other_report, HALF_RIGHT, HALF_RIGHT)
     answer(report, ALL_RIGHT, ALL_RIGHT)
     said = said_of_difference(html := compared(viewer))
-    assert said.startswith("B minus A: +50.0 points on 200 test pictures, paired one by one: 95&nbsp;% interval +42.")
+    assert said.startswith(
+        "B minus A: +50.0 points, 50.0 % to 100.0 %, on 200 test pictures, paired one by one: 95&nbsp;% interval +42."
+    )
     assert "B is better by more than chance" in said
     rows = {row[0]: row[1:4] for row in rows_of(html, "classes")}
     assert rows == {f"cobra {COBRA}": ["0.0 %", "100.0 %", "+100.0"], f"cow {COW}": ["100.0 %", "100.0 %", "0.0"]}

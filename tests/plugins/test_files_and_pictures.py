@@ -51,6 +51,16 @@ def test_files_are_listed_with_sizes_and_checksums(viewer, artifacts):
     assert hashlib.sha256(own).hexdigest() in html
 
 
+def test_the_report_and_the_models_come_first_and_a_class_s_arrays_name_their_task(viewer, artifacts):
+    for task, mark in (("preprocess_class", "0" * 16), ("augment_class", "1" * 16)):
+        publish(artifacts, f"arrays/{mark}", ids__json=b"[]")
+        write_record(artifacts, task, "n01747885", result={"fingerprint": mark})
+    html = shown(viewer, "artifacts")
+    titles = re.findall(r"<h2>([^<]+)</h2>", html)
+    assert titles == ["The run itself", "Models", "Pictures as arrays", "Dataset"]
+    assert "cobra, Resize the pictures" in html and "cobra, Make changed copies" in html
+
+
 def test_each_file_that_is_linked_downloads_as_it_was_written(viewer, artifacts):
     links = re.findall(r'href="(\?file=[^"]+)" download', shown(viewer, "artifacts"))
     assert len(links) == 6  # config, run, report.html, report.json, split.csv, model.keras

@@ -63,21 +63,24 @@ def airflow(session: Any) -> Airflow:
     return Airflow(session)
 
 
-def test_a_repaired_run_says_both_test_accuracies_and_the_verdict(airflow: Airflow) -> None:
+OWN_REPORT = f"[Report](dags/{DAG_ID}/runs/{quote(RUN_ID, safe='')}/plugin/imagenet-report)"
+
+
+def test_a_repaired_run_says_both_test_accuracies_and_the_verdict_and_links_to_its_report(airflow: Airflow) -> None:
     airflow.has_task("write_report", "success", return_value=REPORT)
-    assert airflow.says("on_dag_run_success") == "31.0 % -> 38.4 % on test: helped"
+    assert airflow.says("on_dag_run_success") == f"31.0 % -> 38.4 % on test: helped. {OWN_REPORT}"
 
 
 def test_a_run_at_the_goal_says_that_no_repair_was_tried(airflow: Airflow) -> None:
     report = REPORT | {"branch": "report", "verdict": "not tried", "test_before": 0.631, "test_after": None}
     airflow.has_task("write_report", "success", return_value=report)
-    assert airflow.says("on_dag_run_success") == "63.1 % on test: goal met, no repair tried"
+    assert airflow.says("on_dag_run_success") == f"63.1 % on test: goal met, no repair tried. {OWN_REPORT}"
 
 
 def test_a_run_whose_repair_a_person_did_not_want_says_so(airflow: Airflow) -> None:
     report = REPORT | {"branch": "report", "verdict": "not tried", "test_after": None, "below_goal": True}
     airflow.has_task("write_report", "success", return_value=report)
-    assert airflow.says("on_dag_run_success") == "31.0 % on test: repair declined"
+    assert airflow.says("on_dag_run_success") == f"31.0 % on test: repair declined. {OWN_REPORT}"
 
 
 def test_a_run_that_works_links_to_its_report_tab_below_airflows_own_base(airflow: Airflow) -> None:
@@ -160,7 +163,7 @@ def test_a_note_of_another_author_stays(airflow: Airflow, author: str | None) ->
 def test_an_empty_note_is_replaced(airflow: Airflow) -> None:
     airflow.has_task("write_report", "success", return_value=REPORT)
     airflow.run.note = (" ", "vera")
-    assert airflow.says("on_dag_run_success") == "31.0 % -> 38.4 % on test: helped"
+    assert airflow.says("on_dag_run_success") == f"31.0 % -> 38.4 % on test: helped. {OWN_REPORT}"
 
 
 def test_our_note_that_a_person_changed_stays(airflow: Airflow) -> None:
@@ -175,7 +178,7 @@ def test_a_run_that_starts_again_has_the_old_verdict_no_more(airflow: Airflow) -
     assert airflow.says("on_dag_run_failed", "task_failure") == "Check the settings: ConfigError: no"
     assert "ConfigError" not in airflow.says("on_dag_run_running")
     airflow.has_task("write_report", "success", return_value=REPORT)
-    assert airflow.says("on_dag_run_success") == "31.0 % -> 38.4 % on test: helped"
+    assert airflow.says("on_dag_run_success") == f"31.0 % -> 38.4 % on test: helped. {OWN_REPORT}"
     assert airflow.says("on_dag_run_failed", "task_failure") == "Check the settings: ConfigError: no"
 
 

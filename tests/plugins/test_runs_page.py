@@ -254,6 +254,14 @@ def test_the_chart_joins_no_runs_that_split_their_pictures_otherwise(viewer, two
     assert html.count("scheduled runs</") == 1  # in the legend
 
 
+def test_a_run_with_nothing_new_is_no_dot_of_the_chart(viewer, two_runs, airflow_state):
+    third = Run(two_runs[0].store, DAG_ID, "scheduled__third")
+    write_index(third, unchanged_since=two_runs[0].run_id)
+    airflow_state("success", third.run_id, "scheduled", run_after=datetime.now(UTC))
+    chart = shown(viewer).partition('<svg class="lines"')[2].partition("</svg>")[0]
+    assert chart.count("<circle") == 2
+
+
 def test_intervals_over_seeds_stay_within_the_chart(viewer, two_runs):
     write_index(two_runs[0], test_after_interval=(-0.82, 1.72))
     chart = shown(viewer).partition('<svg class="lines"')[2].partition("</svg>")[0]

@@ -8,10 +8,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+import filelock
 import pytest
 
 from tools import local_airflow
-from tools.local_airflow import DAG_ID, LocalAirflow
+from tools.local_airflow import DAG_ID, LocalAirflow, LocalAirflowError
 
 # Like Airflow: a component, a task in a process group of its own, its training process. Each ignores SIGTERM.
 COMPONENT = """
@@ -31,6 +32,14 @@ time.sleep(300)
 def airflow(tmp_path: Path) -> LocalAirflow:
     (tmp_path / "airflow").mkdir()
     return LocalAirflow(tmp_path / "airflow", tmp_path / "imagenet", api_port=0)
+
+
+def test_a_second_airflow_on_the_same_home_is_refused(airflow: LocalAirflow, tmp_path: Path) -> None:
+    with (
+        filelock.FileLock(tmp_path / "airflow" / "running.lock"),
+        pytest.raises(LocalAirflowError, match="already runs"),
+    ):
+        airflow.start()
 
 
 def is_alive(pid: int) -> bool:
