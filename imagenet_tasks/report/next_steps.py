@@ -13,6 +13,7 @@ from imagenet_tasks.statistics.significance import smallest_gain
 
 MOST_STEPS = 3
 SEEDS = 3  # of which an interval can be told
+KNOWN = 0.5  # the least share of labels that models agree with, of which a doubt is worth something
 GOAL_ABOVE = 0.05  # of what a model reached already
 Step = dict[str, Any]
 
@@ -53,15 +54,9 @@ def _steps(figures: dict[str, Any], config: RunConfig) -> Iterator[Step]:
             f"It tells whether {points(verdict['gain']['difference'])} points are more than luck. Training takes three "
             "times as long.", {"seeds": SEEDS},
         )  # fmt: skip
+    yield from _of_labels(figures, config)
     yield from _of_training(figures, config)
     yield from _of_pictures(figures, config)
-    if figures["suspects"] and (suspects := figures["suspects"]["suspects"]):
-        yield _step(
-            f"Look at {plural(len(suspects), 'label')} in doubt",
-            "Models that had not seen these pictures are sure of another class.",
-            "Correct the wrong ones where the pictures come from. The arm clean leaves all of them out.",
-            {} if "clean" in train.arms or word == "not tried" else {"arms": (*train.arms, "clean")}, see="labels",
-        )  # fmt: skip
     is_last = verdict["kept"] == verdict["rounds"]  # else a later one was tried, and helped no more
     if word == "helped" and is_last and not verdict["goal_met_after"] and train.rounds < MAX_ROUNDS:
         yield _step(
@@ -79,6 +74,28 @@ def _steps(figures: dict[str, Any], config: RunConfig) -> Iterator[Step]:
                 f"Validation met the goal of {said_goal(verdict['goal'])}, so no repair was tried.",
                 "With a higher one it is tried, and the report says whether it helped.", {"accuracy_goal": goal},
             )  # fmt: skip
+
+
+def _of_labels(figures: dict[str, Any], config: RunConfig) -> Iterator[Step]:
+    """Yields what the label check says, which a person asked for."""
+    found, arms = figures["suspects"], config.train.arms
+    if not found or not found["suspects"]:
+        return
+    doubted = plural(len(found["suspects"]), "label")
+    if (found["agreement"] or 0.0) < KNOWN:
+        yield _step(
+            "Check the labels again with a better model",
+            f"The models that judged them agree with {percent(found['agreement'], 0)} of the labels, so {doubted} in doubt "
+            "say more about the models than about the labels.",
+            "The check is worth something once they agree with most.", see="labels",
+        )  # fmt: skip
+        return
+    yield _step(
+        f"Look at {doubted} in doubt", "Models that had not seen these pictures are sure of another class.",
+        "Correct the wrong ones where the pictures come from. The arm clean leaves all of them out.",
+        {} if "clean" in arms or figures["verdict"]["word"] == "not tried" else {"arms": (*arms, "clean")},
+        see="labels",
+    )  # fmt: skip
 
 
 def _of_training(figures: dict[str, Any], config: RunConfig) -> Iterator[Step]:

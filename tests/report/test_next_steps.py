@@ -15,7 +15,7 @@ GAIN = {"difference": 0.02, "smallest_gain": 0.08, "interval": [-0.01, 0.05], "s
 def figures(
     trained: str = "", *, word: str = "not tried", gain: dict[str, Any] | None = None, seeds: int = 3,
     listed: int = 100, stopped_early: bool = False, curve: dict[str, Any] | None = None,
-    suspects: int = 0, goal_met_after: bool = False,
+    suspects: int = 0, agreement: float = 0.8, goal_met_after: bool = False,
     **verdict: Any,
 ) -> dict[str, Any]:  # fmt: skip
     """The figures that the steps follow from."""
@@ -33,7 +33,7 @@ def figures(
         } | verdict,
         "models": {"before": model} if word == "not tried" else {"before": model, "after": model},
         "more_pictures": curve, "data": {"totals": {"listed": listed, "asked": 50}, "split_given": False},
-        "suspects": {"suspects": [{}] * suspects} if suspects else None,
+        "suspects": {"suspects": [{}] * suspects, "agreement": agreement} if suspects else None,
     }  # fmt: skip
 
 
@@ -76,6 +76,7 @@ SHOWN, NOT_SHOWN = (0.06, 0.02, 0.1), (0.02, -0.01, 0.05)
             "Look at 3\u00a0labels in doubt",
             {"arms": (*BEST.train.arms, "clean")},
         ),
+        (figures(suspects=3, agreement=0.3), "Check the labels again with a better model", {}),
         (figures(left_out="cow was left out"), "Get pictures of the classes that were left out", {}),
     ],
 )
