@@ -85,8 +85,8 @@ def _of_labels(figures: dict[str, Any], config: RunConfig) -> Iterator[Step]:
     if (found["agreement"] or 0.0) < KNOWN:
         yield _step(
             "Check the labels again with a better model",
-            f"The models that judged them agree with {percent(found['agreement'], 0)} of the labels, so {doubted} in doubt "
-            "say more about the models than about the labels.",
+            f"The models that judged them agree with {percent(found['agreement'], 0)} of the labels, so {doubted} in "
+            "doubt say more about the models than about the labels.",
             "The check is worth something once they agree with most.", see="labels",
         )  # fmt: skip
         return
