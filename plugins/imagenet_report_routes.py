@@ -175,14 +175,13 @@ def _pages_of_a_run() -> dict[str, Callable[..., "Response"]]:
         return report_of(request, dag_id, run_id, look_at(dag_id, run_id, session))
 
     def report_of(request: Request, dag_id: str, run_id: str, view: RunView) -> Response:
-        """Returns the report, below what is to be said of it."""
+        """Returns the report, below links to other pages and what is to be said of it."""
         root = request.scope.get("root_path", "")
         page = read_report(dag_id, run_id, REPORT).decode(errors="replace")
         report = with_links(page, root=root, dag_id=dag_id, run_id=run_id).encode()
-        if view.notice:
-            notice = render("notice.html", root=root, view=view, dag_id=dag_id, run_id=run_id)
-            head, body, rest = report.partition(b"<body>")
-            report = head + body + notice + rest if body else notice + report
+        above = render("above_report.html", root=root, view=view, dag_id=dag_id, run_id=run_id)
+        head, body, rest = report.partition(b"<body>")
+        report = head + body + above + rest if body else above + report
         return respond(report, "text/html")
 
     def show_figures(dag_id: str, run_id: str) -> Response:

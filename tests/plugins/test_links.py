@@ -1,5 +1,6 @@
 """The links of a report that is shown in Airflow; in its file they are plain text."""
 
+import re
 from urllib.parse import urlsplit
 
 import pytest
@@ -40,4 +41,5 @@ def test_the_report_that_is_shown_has_its_links(viewer, report, airflow_state):
     report.store.write_bytes(report.key("report/report.html"), page)
     for shown in (address(), address(file="report.html")):
         html = viewer.get(shown).text
-        assert urlsplit(html.split('"')[1]).path == address(file="artifacts")
+        download = re.search(r'href="([^"]+)" download', html)
+        assert download and urlsplit(download[1]).path == address(file="artifacts")
