@@ -230,6 +230,27 @@ class Pair(JsonArtifact):
     pictures: MistakesByRole
 
 
+class WorseClass(JsonArtifact):
+    """A class that got worse. 'change' is the mean over the seeds; all else is of the first seed's two models.
+
+    'before' and 'after' count the right answers; 'went_wrong' pictures were right only before, 'came_right' only after.
+    """
+
+    class_id: str
+    name: str
+    label: int
+    change: float
+    support: Count
+    before: Count
+    after: Count
+    went_wrong: Count
+    came_right: Count
+    taken_for: dict[str, Count] = Field(description="what those that went wrong are taken for now, by class id")
+    pictures: tuple[MistakeRow, ...] = Field(
+        description="some that went wrong, as the model after the repair answers; of the first classes alone"
+    )
+
+
 class OtherArm(JsonArtifact):
     """What another arm trained with; 'each' is the least and the most per class, 'did' what it changed else."""
 
@@ -320,6 +341,9 @@ class Report(JsonArtifact):
     confident_mistakes: MistakesByRole
     confusion_difference: tuple[tuple[int, ...], ...] | None = Field(
         description="of the test pictures, after minus before"
+    )
+    got_worse: tuple[WorseClass, ...] = Field(
+        default=(), description="the classes with a lower recall on test than before, the largest loss first"
     )
     augmentation: Augmentation | None
     suspects: Suspects | None

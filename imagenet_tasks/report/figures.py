@@ -77,7 +77,7 @@ def collect(inputs: ReportInputs, files: Files) -> dict[str, Any]:
         "versions": settings.versions(),
         "fingerprints": _fingerprints(inputs),
         "use": collect_use(inputs, files),
-    } | collect_mistakes(inputs, files, models)  # fmt: skip
+    } | collect_mistakes(inputs, files, models, classes)  # fmt: skip
     return figures | {"next_steps": collect_next_steps(figures, config)}
 
 

@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from imagenet_tasks.report import charts, matrices, settings, wording
 from imagenet_tasks.report.curves import ACCURACY, LOSS, Curve, Limits, learning_curves
+from imagenet_tasks.report.mistakes import WORSE_CLASSES
 from imagenet_tasks.report.more_pictures import more_pictures_chart
 from imagenet_tasks.report.pictures import MOST_SUSPECTS, Place, Shown
 from imagenet_tasks.report.study import GOAL as STUDY_GOAL
@@ -51,7 +52,7 @@ def render(
         changed_answers=[
             row for row in _answers(figures["confusion_difference"] or [], by_label) if row["right"] or row["wrong"]
         ],
-        worse=_worse(classes, figures["confusion_difference"], by_label),
+        worse=_worse(figures),
         samples=samples, changes=changes, collected=collected, pictures=pictures, rows=settings.setting_rows(config),
         most_classes=matrices.MOST_CLASSES, side_names=SIDES, fields=wording.TUNED_FIELDS,
         reasons=list(figures["data"]["totals"]["rejected"]), shared_settings=shared_settings(config),
@@ -173,19 +174,15 @@ def _answers(matrix: list[list[int]], by_label: list[dict[str, Any]]) -> list[di
     ]  # fmt: skip
 
 
-def _worse(
-    classes: list[dict[str, Any]], difference: list[list[int]] | None, by_label: list[dict[str, Any]]
-) -> list[dict[str, Any]]:
-    """Returns the classes that lost, the largest loss first, with what more of their pictures are taken for now."""
-    lost = sorted((row for row in classes if row["change"] and row["change"] < 0), key=lambda row: row["change"])
+def _worse(figures: dict[str, Any]) -> list[dict[str, Any]]:
+    """Returns the classes that lost the most, with what those of their pictures that went wrong are taken for."""
+    name_of = {row["class_id"]: row["name"] for row in figures["classes"]}
     return [
-        {
-            "name": row["name"], "change": row["change"],
-            "instead": [
-                (by_label[j]["name"], counts[j]) for j in _largest(counts) if counts[j] > 0 and j != row["label"]
-            ][:MOST_INSTEAD],
+        row | {
+            "instead": [(name_of[class_id], count) for class_id, count in taken[:MOST_INSTEAD]],
+            "others": sum(count for _, count in taken[MOST_INSTEAD:]), "shown": place < WORSE_CLASSES,
         }
-        for row in lost[:MOST_WORSE] for counts in [difference[row["label"]] if difference else []]
+        for place, row in enumerate(figures["got_worse"][:MOST_WORSE]) for taken in [list(row["taken_for"].items())]
     ]  # fmt: skip
 
 

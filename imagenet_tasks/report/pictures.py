@@ -136,6 +136,7 @@ def places_in(figures: dict[str, Any]) -> list[Place]:
     suspects = figures["suspects"]["suspects"][:MOST_SUSPECTS] if figures["suspects"] else []
     mistakes = [one for shown in figures["confident_mistakes"].values() for one in shown]
     mistakes += [one for pair in figures["confused_pairs"] for shown in pair["pictures"].values() for one in shown]
+    mistakes += [one for row in figures["got_worse"] for one in row["pictures"]]
     data = figures["data"]
     alike = data["conflicts"] + [one for group in data["shown_groups"] for one in group["pictures"]]
     return [(one["class_id"], one["row"]) for one in suspects + mistakes + alike]
