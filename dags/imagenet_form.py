@@ -33,13 +33,14 @@ takes the best on validation, and compares that with the control on the **test**
 | to ... | do |
 |---|---|
 | try it | *Trigger*, profile `sample`: drawn pictures, minutes on two cores. Its numbers say nothing about ImageNet. |
-| use your pictures | profile `best` or `seed`, location: a folder or archive per class, or a table of labels |
+| use your pictures | profile `best`, source `folder`, location: a folder or archive per class, or a table of labels |
 | use ImageNet's | profile `best` or `seed`, source `synset-archives` or `url-list`, and accept ImageNet's terms |
 | repeat the study | profile `study`: ConvNets 1 to 5 and its augmentations, by its own protocol |
 | know what helped | seeds 3 or more: one training each is not enough to tell. More arms say more |
-| read the result | the run's *Report* tab, or the last lines of the log of `write_report` |
-| see why it branched | the log of `check_accuracy` |
-| run again | the same settings reuse all finished work; `force` redoes it from a step on |
+| read the result | the run's *Report* tab; why it branched: the log of `check_accuracy` |
+| run again | on the run's page: *Trigger*, *Trigger again with this config*. All finished work is reused |
+| redo a step | *Do again from* in the form: that step and all after it |
+| use the model | `python -m imagenet_tasks predict PICTURE`: what the champion sees in it |
 
 **Queues**: training goes to queue and pool `gpu` (one training at a time); everything else to the default queue.
 **Retries**: what may pass (a network fault, a killed worker) is tried again up to three times with growing pauses;
