@@ -80,7 +80,7 @@ class RunRow:
     @property
     def interval(self) -> tuple[float, float] | None:
         """Of `accuracy`."""
-        return self.index and self.index.accuracy_interval
+        return self.index.accuracy_interval if self.index else None
 
 
 SORTS: dict[str, Callable[[RunRow], Any]] = {
