@@ -69,7 +69,7 @@ class Rule(BaseModel):
         given = (self.model_extra or {}).items()
         connections = [value for key, value in given if key.endswith("conn_id") and isinstance(value, str)]
         by = "".join(f" by connection {markdown(one)}" for one in connections if re.fullmatch(r"[\w.-]{1,250}", one))
-        return f"Told of {', '.join(markdown(event) for event in self.on)}: {markdown(name)}{by}"
+        return f"**Told of {', '.join(self.on)}**: {markdown(name)}{by}"
 
 
 def find_rules() -> tuple[Rule, ...]:
@@ -106,7 +106,7 @@ def told_for_doc() -> str:
     except ConfigError as error:
         return f"\n**Nobody is notified**: {error}\n"
     if not rules:
-        return f"\n**Mail**: nobody is told of a run. {VARIABLE} says whom (docs/operations.md, *Who is told*).\n"
+        return f"\n**Mail**: nobody is told of a run. {VARIABLE} says whom (docs/operations.md, Who is told).\n"
     return "".join(f"\n{rule.said}\n" for rule in rules)
 
 

@@ -228,15 +228,15 @@ def test_the_text_above_the_graph_says_who_is_told_without_addresses_or_secrets(
     secret = CHAT | {"endpoint": "hooks/open-sesame", "headers": {"Authorization": "open-sesame"}}
     ask_for(monkeypatch, MAIL | {"on": ["failure", "worse"]}, secret | {"on": ["success"]})
     assert imagenet_notify.told_for_doc().split("\n\n") == [
-        "\nTold of failure, worse: SmtpNotifier by connection mail",
-        "Told of success: HttpNotifier by connection chat\n",
+        "\n**Told of failure, worse**: SmtpNotifier by connection mail",
+        "**Told of success**: HttpNotifier by connection chat\n",
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize("connection", ["https://user:open-sesame@host", "a b", 7, None])
 def test_what_cannot_name_a_connection_is_not_shown_as_one(monkeypatch: pytest.MonkeyPatch, connection: Any) -> None:
     ask_for(monkeypatch, CHAT | {"on": ["success"], "http_conn_id": connection})
-    assert imagenet_notify.told_for_doc() == "\nTold of success: HttpNotifier\n"
+    assert imagenet_notify.told_for_doc() == "\n**Told of success**: HttpNotifier\n"
 
 
 def test_the_text_above_the_graph_says_that_nobody_is_told_and_where_to_change_that() -> None:
