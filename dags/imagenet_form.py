@@ -22,28 +22,33 @@ from imagenet_tasks.settings.training import ARMS, COMPACT, CONTROL, MAX_ROUNDS
 
 ACCEPT_TERMS = os.environ.get("IMAGENET_ACCEPT_TERMS", "").strip().lower() in ("1", "true", "yes")
 
+# Airflow shows it in a dialog of 500 x 400 pixels, without italics.
 DOC = """
-### Train, find what is confused, repair it, and show whether that helped
-
-Gets pictures of the chosen classes, trains a baseline, and evaluates it. If **validation** accuracy is below the
-goal (50 %), it gets more training pictures of just the classes that the model is worst at: new ones from the source,
-and changed copies. It trains again from scratch with each, and once equally long with nothing added: the control. It
-takes the best on validation, and compares that with the control on the **test** pictures, which decide nothing.
+### Train, repair what is confused, show whether it helped
 
 | to ... | do |
 |---|---|
-| try it | *Trigger*, profile `sample`: drawn pictures, minutes on two cores. Its numbers say nothing about ImageNet. |
-| use your pictures | profile `best` or `seed`, location: a folder or archive per class, or a table of labels |
+| try it | **Trigger**, profile `sample`: drawn pictures, minutes on two cores. Its numbers say nothing about ImageNet |
+| use your pictures | profile `best`, source `folder`, location: a folder or archive per class, or a table of labels |
 | use ImageNet's | profile `best` or `seed`, source `synset-archives` or `url-list`, and accept ImageNet's terms |
 | repeat the study | profile `study`: ConvNets 1 to 5 and its augmentations, by its own protocol |
 | know what helped | seeds 3 or more: one training each is not enough to tell. More arms say more |
-| read the result | the run's *Report* tab, or the last lines of the log of `write_report` |
-| see why it branched | the log of `check_accuracy` |
-| run again | the same settings reuse all finished work; `force` redoes it from a step on |
+| read the result | the run's **Report** tab; why it branched: the log of `check_accuracy` |
+| run again | on the run's page: **Trigger**, **Trigger again with this config**. Finished work is reused |
+| redo a step | **Do again from** in the form: that step and all after it |
+| use the model | `python -m imagenet_tasks predict PICTURE`: what the champion sees in it |
+
+The workflow gets pictures of the chosen classes, trains a baseline, and evaluates it. If **validation** accuracy is
+below the goal (50 %), it gets more training pictures of just the classes that the model is worst at: new ones from the
+source, and changed copies. It trains again from scratch with each, and once equally long with nothing added: the
+control. It takes the best on validation, and compares that with the control on the **test** pictures, which decide
+nothing.
 
 **Queues**: training goes to queue and pool `gpu` (one training at a time); everything else to the default queue.
+
 **Retries**: what may pass (a network fault, a killed worker) is tried again up to three times with growing pauses;
 a wrong setting or too few pictures fails at once and says what to change.
+
 **Schedule**: none, until the environment names pictures (IMAGENET_LOCATION, and a profile other than `sample`: weekly)
 or sets IMAGENET_SCHEDULE, a cron expression. IMAGENET_LOCATION, IMAGENET_CONNECTION and IMAGENET_ACCEPT_TERMS stand in
 for fields left empty. Artifacts lie below IMAGENET_HOME.

@@ -7,6 +7,7 @@ import inspect
 import logging
 import os
 import pkgutil
+import re
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -16,12 +17,13 @@ from imagenet_store import open_store
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from imagenet_tasks.errors import ConfigError
+from imagenet_tasks.wording import markdown
 from imagenet_tasks.workflow.messages import Event, events_of_report, message_of
 from imagenet_tasks.workflow.run import Run
 
 log = logging.getLogger(__name__)
 VARIABLE = "IMAGENET_NOTIFY"
-EXAMPLE = '[{"on": ["failure", "verdict"], "notifier": "airflow.providers...", ...}]'
+EXAMPLE = '[{"on": ["failure", "worse"], "notifier": "airflow.providers...", ...}]'
 # What a notifier says where the variable does not: those of its parameters that have such a name.
 SAID: dict[str, Any] = {
     **dict.fromkeys(("subject", "title"), "{{ imagenet.subject }}"),
@@ -60,6 +62,15 @@ class Rule(BaseModel):
         except TypeError as error:
             raise ConfigError(f"{VARIABLE}: {self.notifier}: {error}") from error
 
+    @property
+    def said(self) -> str:
+        """Who is told of what, for everyone to read: of all that the notifier is given, the connection's name alone."""
+        name = re.split(r"[.:]", self.notifier)[-1]
+        given = (self.model_extra or {}).items()
+        connections = [value for key, value in given if key.endswith("conn_id") and isinstance(value, str)]
+        by = "".join(f" by connection {markdown(one)}" for one in connections if re.fullmatch(r"[\w.-]{1,250}", one))
+        return f"**Told of {', '.join(self.on)}**: {markdown(name)}{by}"
+
 
 def find_rules() -> tuple[Rule, ...]:
     """Returns the entries of the variable; none where it is not set.
@@ -88,13 +99,15 @@ def find_mistake() -> str:
     return ""
 
 
-def mistake_for_doc() -> str:
-    """Returns a line for the text above the graph, where the variable cannot be read."""
+def told_for_doc() -> str:
+    """Returns who is told of what, or why nobody is, for the text above the graph. It imports no notifier."""
     try:
-        find_rules()
+        rules = find_rules()
     except ConfigError as error:
         return f"\n**Nobody is notified**: {error}\n"
-    return ""
+    if not rules:
+        return f"\n**Mail**: nobody is told of a run. {VARIABLE} says whom (docs/operations.md, Who is told).\n"
+    return "".join(f"\n{rule.said}\n" for rule in rules)
 
 
 def tell(context: Any, *events: Event, asked: str = "") -> None:
@@ -110,7 +123,7 @@ def tell(context: Any, *events: Event, asked: str = "") -> None:
     try:
         rules = find_rules()
         run = Run(open_store(), context["dag"].dag_id, context["run_id"])
-        happened = events or events_of_report(run)
+        happened = events or events_of_report(run, {event for rule in rules for event in rule.on})
         wanted = [(rule, next((event for event in happened if event in rule.on), None)) for rule in rules]
         url = url_of(question_page(context["ti"]) if asked else report_tab(run.dag_id, run.run_id))
     except Exception:

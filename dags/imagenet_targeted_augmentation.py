@@ -10,7 +10,7 @@ from airflow.sdk import Label, TaskGroup, dag, get_current_context, task
 from imagenet_ask import AskBeforeRepair
 from imagenet_form import DOC, PARAMS
 from imagenet_given import credentials, max_active_runs, overrides_of_run, schedule
-from imagenet_notify import find_mistake, if_anyone, mistake_for_doc, tell_of_failure, tell_of_report
+from imagenet_notify import find_mistake, if_anyone, tell_of_failure, tell_of_report, told_for_doc
 from imagenet_pods import training_pod
 from imagenet_shown import (
     CHAMPION,
@@ -53,7 +53,7 @@ GPU: dict[str, Any] = {
     dag_id=DAG_ID,
     dag_display_name="ImageNet: train, repair, report",
     description="Trains a classifier, repairs the classes that it confuses, and shows whether that helped",
-    doc_md=DOC + mistake_for_doc(),
+    doc_md=DOC + told_for_doc(),
     on_failure_callback=if_anyone(tell_of_failure),
     params=PARAMS,
     schedule=schedule(PARAMS["profile"].value),

@@ -80,9 +80,7 @@ class RunRow:
     @property
     def interval(self) -> tuple[float, float] | None:
         """Of `accuracy`."""
-        if self.index is None:
-            return None
-        return self.index.test_after_interval if self.tried else self.index.test_before_interval
+        return self.index.accuracy_interval if self.index else None
 
 
 SORTS: dict[str, Callable[[RunRow], Any]] = {

@@ -1,15 +1,17 @@
 """What people are told of a run, by mail or in a chat."""
 
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Literal
 
 from markupsafe import Markup
 
 from imagenet_tasks.wording import outcome
-from imagenet_tasks.workflow.graph import SCORE, parse_task_id, task_label
+from imagenet_tasks.workflow.graph import parse_task_id, task_label
 from imagenet_tasks.workflow.run import Run
+from imagenet_tasks.workflow.worse import decline_of, find_worse
 
-Event = Literal["success", "failure", "verdict", "question", "stale_champion"]
+Event = Literal["success", "failure", "worse", "verdict", "question", "stale_champion"]
 MOST_CHARACTERS = 1_000  # of an error
 # Chats read their own marks in a plain text: Slack's <link|words> and <!channel>, others' @all.
 PLAIN = str.maketrans({"<": "‹", "@": "＠"})
@@ -35,15 +37,21 @@ class Message:
     url: str
 
 
-def events_of_report(run: Run) -> tuple[Event, ...]:
-    """Returns what a run that has written its report is told of by, the most telling first."""
+def events_of_report(run: Run, asked_for: Container[Event]) -> tuple[Event, ...]:
+    """Returns what a run that has written its report is told of by, the most telling first.
+
+    Args:
+        run: the one that it is about.
+        asked_for: what anyone wants to be told of. Earlier runs are read only where that is `worse`.
+    """
     report = run.result_of("write_report") or {}
-    events: list[Event] = ["success"]
-    if report.get("branch") == "augment":
-        events.insert(0, "verdict")
-    if (run.result_of(SCORE) or {}).get("verdict") == "declines":
-        events.insert(0, "stale_champion")
-    return tuple(events)
+    happened: dict[Event, bool] = {
+        "worse": "worse" in asked_for and bool(find_worse(run)),
+        "stale_champion": decline_of(run) is not None,
+        "verdict": report.get("branch") == "augment",
+        "success": True,
+    }
+    return tuple(event for event, is_so in happened.items() if is_so)
 
 
 def message_of(run: Run, event: Event, url: str, *, asked: str = "") -> Message:
@@ -57,11 +65,13 @@ def message_of(run: Run, event: Event, url: str, *, asked: str = "") -> Message:
     """
     if asked:
         subject, said = f"ImageNet: {asked}", "The run waits for an answer, and goes on by itself without one."
-    elif event == "stale_champion":
-        drift = run.result_of(SCORE) or {}
-        subject, said = "ImageNet: the champion declines on new pictures", f"{drift['trial']}: {drift['sentence']}."
     else:
-        subject, said = _failure(run) if event == "failure" else _report(run)
+        worse = find_worse(run) if event == "worse" else (decline_of(run),) if event == "stale_champion" else ()
+        if found := [one for one in worse if one]:
+            subject = f"ImageNet: {' and '.join(one.what for one in found)}"
+            said = " ".join(one.said for one in found)
+        else:
+            subject, said = _failure(run) if event == "failure" else _report(run)
     link = "Answer in Airflow" if asked else "Open the report in Airflow"
     subject, said, run_id = (_one_line(text) for text in (subject, said, run.run_id))
     return Message(

@@ -85,6 +85,11 @@ class RunIndex(JsonArtifact):
         """On test, of what the run ended with: the repaired model where there is one."""
         return self.test_after if self.tried else self.test_before
 
+    @property
+    def accuracy_interval(self) -> tuple[float, float] | None:
+        """Of `accuracy`."""
+        return self.test_after_interval if self.tried else self.test_before_interval
+
 
 def artifact_folders(records: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     """Returns the published folders that tasks handed on, in the order of the tasks, with the task's class or trial.

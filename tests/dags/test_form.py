@@ -77,3 +77,11 @@ def test_a_field_says_what_it_takes_where_it_is_empty(dag: Any, name: str) -> No
 @pytest.mark.parametrize("name", ["source", "model", "strategy", "policy"])
 def test_the_empty_choice_of_a_menu_says_what_it_takes(dag: Any, name: str) -> None:
     assert schema_of(dag, name)["values_display"]["null"].startswith("Default: ")
+
+
+@pytest.mark.parametrize(
+    "words", ["source `folder`", "**Do again from**", "**Trigger again with this config**", "predict PICTURE"]
+)
+def test_the_text_above_the_graph_says_what_to_do_first(dag: Any, words: str) -> None:
+    table = dag.doc_md.partition("|---|---|")[2].partition("\n\n")[0]
+    assert words in table

@@ -134,6 +134,36 @@ def test_who_asks_for_it_is_told_first_of_a_champion_that_declines(
     assert declines[:2] == ["ImageNet: the champion declines on new pictures", "baseline: declines: 40.0 % of 90."]
 
 
+def test_a_mail_says_what_got_worse_and_by_how_much(
+    run: Run, context: Any, mails: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask_for(monkeypatch, MAIL | {"on": ["failure", "worse"]})
+    reported(run, verdict="hurt", test_after=0.216, test_control=0.336)
+    imagenet_notify.tell_of_report(context)
+    assert [mail["Subject"] for mail in mails] == ["ImageNet: the repair hurt"]
+    assert "test accuracy is 21.6 % with it, and 33.6 % after" in mails[0].get_body(("html",)).get_content()
+
+
+def test_who_asks_for_what_is_worse_is_not_told_of_a_run_in_which_nothing_is(
+    run: Run, context: Any, chat: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask_for(monkeypatch, CHAT | {"on": ["failure", "worse"]})
+    reported(run)
+    imagenet_notify.tell_of_report(context)
+    assert chat.requests["/hook"] == 0
+
+
+def test_who_asks_for_both_is_told_once_of_a_champion_that_declines(
+    run: Run, context: Any, chat: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask_for(monkeypatch, CHAT | {"on": ["worse", "stale_champion"]})
+    with run.task("score_champion") as record:
+        record["result"] = {"verdict": "declines", "trial": "baseline", "sentence": "declines: 40.0 % of 90"}
+    reported(run)
+    imagenet_notify.tell_of_report(context)
+    assert chat.requests["/hook"] == 1
+
+
 def test_one_that_cannot_be_reached_keeps_no_other_from_being_told(
     run: Run, context: Any, chat: FaultServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -160,7 +190,7 @@ def test_a_mistake_is_said_above_the_graph_and_keeps_nobody_from_running(
 ) -> None:
     monkeypatch.setenv(imagenet_notify.VARIABLE, text)
     assert imagenet_notify.find_mistake().startswith(said)
-    assert f"**Nobody is notified**: {said}" in imagenet_notify.mistake_for_doc()
+    assert f"**Nobody is notified**: {said}" in imagenet_notify.told_for_doc()
 
 
 @pytest.mark.parametrize(
@@ -190,6 +220,27 @@ def test_a_notifier_whose_module_fails_in_its_own_way_keeps_no_run_from_running(
 def test_a_secret_in_the_variable_is_in_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(imagenet_notify.VARIABLE, '[{"on": "open-sesame", "notifier": 7, "headers": "open-sesame"}]')
     assert "sesame" not in imagenet_notify.find_mistake()
+
+
+def test_the_text_above_the_graph_says_who_is_told_without_addresses_or_secrets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    secret = CHAT | {"endpoint": "hooks/open-sesame", "headers": {"Authorization": "open-sesame"}}
+    ask_for(monkeypatch, MAIL | {"on": ["failure", "worse"]}, secret | {"on": ["success"]})
+    assert imagenet_notify.told_for_doc().split("\n\n") == [
+        "\n**Told of failure, worse**: SmtpNotifier by connection mail",
+        "**Told of success**: HttpNotifier by connection chat\n",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("connection", ["https://user:open-sesame@host", "a b", 7, None])
+def test_what_cannot_name_a_connection_is_not_shown_as_one(monkeypatch: pytest.MonkeyPatch, connection: Any) -> None:
+    ask_for(monkeypatch, CHAT | {"on": ["success"], "http_conn_id": connection})
+    assert imagenet_notify.told_for_doc() == "\n**Told of success**: HttpNotifier\n"
+
+
+def test_the_text_above_the_graph_says_that_nobody_is_told_and_where_to_change_that() -> None:
+    assert "nobody is told of a run. IMAGENET_NOTIFY says whom" in imagenet_notify.told_for_doc()
 
 
 def test_by_default_nobody_is_told_and_nothing_is_called(dag: Any) -> None:

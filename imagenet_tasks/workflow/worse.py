@@ -1,0 +1,96 @@
+"""What got worse in a run that has written its report: beside earlier runs, on new pictures, or by the repair."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from imagenet_tasks.store.plain_files import UNREADABLE
+from imagenet_tasks.wording import interval, percent
+from imagenet_tasks.workflow.graph import SCORE
+from imagenet_tasks.workflow.run import Run
+from imagenet_tasks.workflow.run_index import RunIndex, all_runs, read_index, read_indexes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worse:
+    """One thing that got worse.
+
+    Attributes:
+        what: in a few words, with a small first letter.
+        said: in a sentence, by how much.
+    """
+
+    what: str
+    said: str
+
+
+def decline_of(run: Run) -> Worse | None:
+    """Returns that the champion declines on pictures that are new to it; None where it does not or was not asked."""
+    drift = run.result_of(SCORE) or {}
+    if drift.get("verdict") != "declines":
+        return None
+    return Worse(what="the champion declines on new pictures", said=f"{drift['trial']}: {drift['sentence']}.")
+
+
+def find_worse(run: Run) -> tuple[Worse, ...]:
+    """Returns all that got worse, the most telling first. What cannot be read of other runs is passed over."""
+    return tuple(found for found in (_fall(run), decline_of(run), _harm(run)) if found)
+
+
+def _harm(run: Run) -> Worse | None:
+    report = run.result_of("write_report") or {}
+    if report.get("verdict") != "hurt":
+        return None
+    with_it, without = (percent(report.get(name)) for name in ("test_after", "test_control"))
+    return Worse(
+        what="the repair hurt",
+        said=f"The repair hurt: test accuracy is {with_it} with it, and {without} after an equally long training "
+        "without it.",
+    )
+
+
+def _fall(run: Run) -> Worse | None:
+    """Returns that test accuracy fell since the run before: their 95 % intervals do not overlap."""
+    with contextlib.suppress(*UNREADABLE):
+        index = read_index(run)
+        before = _run_before(run, index) if index else None
+        if index and before and index.accuracy_interval and before.accuracy_interval:
+            if index.accuracy_interval[1] >= before.accuracy_interval[0]:
+                return None
+            fell = f"test accuracy fell from {percent(before.accuracy)} to {percent(index.accuracy)}"
+            return Worse(
+                what=fell,
+                said=f"{fell.capitalize()} since run {before.run_id} (95 % intervals: "
+                f"{interval(before.accuracy_interval)}, and {interval(index.accuracy_interval)}).",
+            )
+    return None
+
+
+def _run_before(run: Run, index: RunIndex) -> RunIndex | None:
+    """Returns the last run before this one that measured the same: of the same source, classes and split."""
+    asked = (index.source, index.classes, index.split_by)
+    if index.split_by is None or index.accuracy is None:
+        return None
+    others = [one for one in all_runs(run.store, [run.dag_id]) if one.folder != run.folder]
+    alike = [
+        (other, found)
+        for other, found in read_indexes(run.store, others)
+        if (found.source, found.classes, found.split_by) == asked
+        and found.accuracy is not None
+        and found.started_s < index.started_s
+    ]
+    return next(_of_classes(alike, _classes(run)), None)
+
+
+def _of_classes(runs: list[tuple[Run, RunIndex]], classes: frozenset[str]) -> Iterator[RunIndex]:
+    """Yields those that trained on these classes, the last one first."""
+    for other, found in sorted(runs, key=lambda one: -one[1].started_s):
+        with contextlib.suppress(*UNREADABLE):
+            if _classes(other) == classes:
+                yield found
+
+
+def _classes(run: Run) -> frozenset[str]:
+    """Returns the ids of the classes that a run trained on: those of its settings, without those that fell short."""
+    left_out = (run.result_of("build_dataset") or {}).get("left_out", ())
+    return frozenset(c.class_id for c in run.config.classes) - {shortfall["class_id"] for shortfall in left_out}
