@@ -65,21 +65,22 @@ FORM: dict[str, dict[str, Field]] = {
             enum=list(PROFILES),
             title="Profile",
             section=section,
-            description_md="\n".join(f"- **{name}**: {config.description}." for name, config in PROFILES.items()),
+            description_md="\n".join(f"- **{name}**: {config.description}." for name, config in PROFILES.items())
+            + "\n\nThe study is the published one that this workflow automates: 20 classes, 47.2 % to 51.7 %.",
         ),
         "source": field(
             "string",
             "Source of the pictures",
-            "Drawn ones say nothing about ImageNet.",
+            "For your pictures choose **your own**, and give their place below. Drawn ones say nothing about ImageNet.",
             words=SOURCE_WORDS,
             choices=SOURCE_WORDS,
         ),
         "location": field(
             "string",
             "Location",
-            "- **folder**: a directory, archive or fsspec URL with a folder or archive per class, or a labels.csv\n"
-            "- **synset-archives**: a URL with {wnid} in it; empty: ImageNet's\n"
-            "- **url-list**: ImageNet's list, or a URL with {wnid} in it for a list per class",
+            "- **Your own**: a directory, archive or fsspec URL with a folder or archive per class, or a labels.csv\n"
+            "- **ImageNet's archives**: empty, or a URL with {wnid} in it\n"
+            "- **ImageNet's list of URLs**: that list, or a URL with {wnid} in it for a list per class",
             maxLength=1000,
         ),
         "accept_imagenet_terms": lambda _, section: Param(
@@ -87,7 +88,7 @@ FORM: dict[str, dict[str, Field]] = {
             type="boolean",
             title="Accept ImageNet's terms",
             section=section,
-            description_md="For **synset-archives** and **url-list**: non-commercial research and education alone. "
+            description_md="For ImageNet's archives and list of URLs: non-commercial research and education alone. "
             "Kept in the run's record and named in its report.",
         ),
         "classes": field(
@@ -278,7 +279,7 @@ FORM: dict[str, dict[str, Field]] = {
             items={"type": "string", "pattern": r"^.+:[a-z_ ]+$"},
         ),
     },
-    "What else to find out": {
+    "Checks: labels, tuning, new pictures": {
         "learning_curve": field(
             "boolean",
             "What more pictures are worth",
@@ -330,7 +331,7 @@ FORM: dict[str, dict[str, Field]] = {
             words={False: "on in scheduled runs, off in others"},
         ),
     },
-    "Anything else": {
+    "Redo a step, other settings": {
         "force": lambda _, section: Param(
             None,
             type=["null", "string"],

@@ -28,7 +28,7 @@ def test_settings_that_differ_are_listed_and_no_others(viewer, report, other_rep
     settings = {"train": {"seed": 3, "arms": ["targeted", "none"], "more": True}, "command": "another"}
     other_report.store.write_json(other_report.key("report/report.json"), figures(settings=settings))
     assert rows_of(compared(viewer), "settings") == [
-        ["train.seed", "3", "0"], ["train.arms", "targeted, none", "targeted"], ["train.more", "true", "–"],
+        ["train: seed", "3", "0"], ["train: arms", "targeted, none", "targeted"], ["train: more", "true", "–"],
     ]  # fmt: skip
 
 
@@ -118,6 +118,7 @@ def test_runs_with_the_same_test_pictures_are_paired_on_them(viewer, report, oth
     )
     assert "B is better by more than chance" in said
     rows = {row[0]: row[1:4] for row in rows_of(html, "classes")}
+    assert viewer.get(re.findall(r'href="([^"]+/pictures/[^"]+)"', html)[0]).status_code == 200  # the class's name
     assert rows == {f"cobra {COBRA}": ["0.0 %", "100.0 %", "+100.0"], f"cow {COW}": ["100.0 %", "100.0 %", "0.0"]}
     assert "Changed: cobra +100.0" in re.sub("<[^>]+>", "", html)
 
