@@ -72,7 +72,7 @@ def overrides(params: Mapping[str, Any], *, scheduled: bool = False) -> tuple[st
     if scheduled and given["drift_check"] is None:
         given["drift_check"] = True
         if given["skip_if_holds"] is None:
-            given["skip_if_holds"] = True
+            given["skip_if_holds"] = (_environment("IMAGENET_SKIP_IF_HOLDS") or "yes").strip().lower() != "no"
     source = given["source"] or find_profile(profile).download.source
     if source == "folder":  # of the others, an address on the web is asked
         given["location"] = given["location"] or _environment("IMAGENET_LOCATION")

@@ -52,7 +52,7 @@ def _figures(run: "Run") -> "Report":
 
     if figures := read_figures(run):
         return figures
-    raise ArtifactError(f"{run.store.path(run.folder)}: this run has no report that can be read")
+    raise ArtifactError(f"{run.store.path(run.folder)}: this run has no report that can be read, or trained nothing")
 
 
 def _print(a: "Report", b: "Report", found: "Comparison") -> None:

@@ -88,6 +88,19 @@ def new_pictures(store: Store, dataset: Dataset, champion: Champion) -> tuple[np
     return places, labels
 
 
+def count_moved(store: Store, dataset: Dataset, champion: Champion) -> int:
+    """Returns how many pictures of the champion's dataset lie in another class of this one.
+
+    Raises:
+        ArtifactError: where either is gone or damaged.
+    """
+    known, now = (
+        {line["image_id"]: line["class_id"] for line in _lines(store, each) if line["split"] in SPLITS}
+        for each in (Dataset.find(store, champion.dataset), dataset)
+    )
+    return sum(now.get(image_id, class_id) != class_id for image_id, class_id in known.items())
+
+
 def _lines(store: Store, dataset: Dataset) -> list[dict[str, str]]:
     with store.open_file(dataset.folder, "split.csv").open(newline="") as file:
         return list(csv.DictReader(file))

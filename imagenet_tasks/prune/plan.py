@@ -118,10 +118,11 @@ def _leaving(store: Store, runs: list[Piece], plan: Plan) -> dict[str, str]:
     keep, days = plan.rules.keep_runs, plan.rules.older_than_days
     if keep is None and days is None:
         return {}
-    times_s = {run.key: written_s(store, run) if is_reported(run) else run.changed_s for run in runs}
-    newest = defaultdict(list)  # of each workflow those with a report
-    for run in sorted(filter(is_reported, runs), key=lambda run: times_s[run.key], reverse=True):
-        newest[run.key.split("/")[1]].append(run.key)
+    written = {run.key: written_s(store, run) for run in filter(is_reported, runs)}
+    times_s = {run.key: run.changed_s for run in runs} | {key: time_s for key, (time_s, _) in written.items()}
+    newest = defaultdict(list)  # of each workflow those with a report; what trained nothing takes no other's place
+    for run_key, (_, trained) in sorted(written.items(), key=lambda one: one[1][0], reverse=True):
+        newest[run_key.split("/")[1], trained].append(run_key)
     too_many = {key for keys in newest.values() for key in keys[keep or 0 :]}
     old = [run for run in runs if days is None or times_s[run.key] < plan.made_s - days * DAY_S]
     why = [] if keep is None else [f"not of the newest {keep}"]

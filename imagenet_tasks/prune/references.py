@@ -20,7 +20,7 @@ from imagenet_tasks.store.json_text import parse_json
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.store.threads import side_by_side
 from imagenet_tasks.workflow.graph import parse_task_id
-from imagenet_tasks.workflow.run_index import RunIndex, artifact_folders
+from imagenet_tasks.workflow.run_index import HOLDS, RunIndex, artifact_folders
 
 # What goes where no kept record names it; the rest have rules of their own (`plan`).
 NAMED = {k.plural for k in KINDS} - {
@@ -75,17 +75,18 @@ def _marks_of_record(store: Store, key: str) -> set[str]:
     return marks_in(content)
 
 
-def written_s(store: Store, run: Piece) -> float:
-    """Returns when a run's report was written (Unix time).
+def written_s(store: Store, run: Piece) -> tuple[float, bool]:
+    """Returns when a run's report was written (Unix time), and whether the run trained anything.
 
     Raises:
         ArtifactError: where its index does not say.
     """
     key = f"{run.key}/{RunIndex.KEY}"
-    said = _parsed(store, key, store.read_bytes(key)).get("written_s")
+    index = _parsed(store, key, store.read_bytes(key))
+    said = index.get("written_s")
     if not isinstance(said, int | float):
         raise ArtifactError(f"{store.path(key)}: expected when the report was written, found {said!r}. {DAMAGED}")
-    return float(said)
+    return float(said), index.get("branch") != HOLDS
 
 
 def _parsed(store: Store, key: str, content: bytes) -> dict[str, Any]:

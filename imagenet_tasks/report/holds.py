@@ -6,7 +6,7 @@ from typing import Any
 from imagenet_tasks.artifacts.drift import Drift
 from imagenet_tasks.artifacts.references import Dataset
 from imagenet_tasks.report.page import environment
-from imagenet_tasks.report.stage import HTML
+from imagenet_tasks.report.stage import HTML, JSON
 from imagenet_tasks.report.use import predict_command
 from imagenet_tasks.settings.profiles import shared_settings
 from imagenet_tasks.workflow.run import Run
@@ -19,9 +19,10 @@ def write_holds(run: Run, dataset: Dataset, drift: Drift) -> dict[str, Any]:
     """Writes report/report.html of the run; returns what `report.stage.write_report` does, without a report.json."""
     page = environment().get_template("holds.html.j2").render(
         run=run, drift=drift, classes=dataset.classes, written_s=time.time(),
-        sample=run.config.download.source == "sample", command=predict_command(run.store, drift.run_id),
-        paste=shared_settings(run.config, TRAIN),
+        sample=run.config.download.source == "sample", paste=shared_settings(run.config, TRAIN),
+        command=predict_command(run.store, "--classes", ",".join(c.class_id for c in dataset.classes)),
     )  # fmt: skip
+    run.store.path(run.key(JSON)).unlink(missing_ok=True)  # of an earlier attempt
     run.store.write_bytes(run.key(HTML), page.encode(errors="replace"))
     return {
         "profile": run.config.profile, "branch": HOLDS, "below_goal": False, "verdict": "champion holds",

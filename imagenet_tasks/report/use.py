@@ -14,9 +14,9 @@ from imagenet_tasks.store.storage import Store
 NETWORK = "model.keras"
 
 
-def predict_command(store: Store, run_id: str) -> str:
-    """Returns what a person pastes into a shell on this machine, in any folder, to ask a run's model."""
-    words = [sys.executable, "-m", "imagenet_tasks", "predict", "--home", str(store.root), "--run", run_id]
+def predict_command(store: Store, *which: str) -> str:
+    """Returns what a person pastes into a shell on this machine, in any folder, to ask a model: `which` names it."""
+    words = [sys.executable, "-m", "imagenet_tasks", "predict", "--home", str(store.root), *which]
     where = Path(__file__).parent.parent.parent
     return f"PYTHONPATH={shlex.quote(str(where))} {shlex.join(words)} --sheet answers.html PICTURES"
 
@@ -41,7 +41,7 @@ def collect_use(inputs: ReportInputs, files: Files) -> dict[str, Any] | None:
     return {
         "called": f"{len(final.models)} models as one" if final else best.trial.called,
         "file": f"{folder}/{NETWORK}", "path": str(store.path(f"{folder}/{NETWORK}")),
-        "command": predict_command(store, inputs.run.run_id), "champion": is_champion,
+        "command": predict_command(store, "--run", inputs.run.run_id), "champion": is_champion,
         "model": "" if final else best.model,
         "champion_run": champion["run_id"] if is_another and champion["dag_id"] == inputs.run.dag_id else "",
         "repair_hurt": hurt is not None,

@@ -14,7 +14,7 @@ from imagenet_tasks.artifacts.training import TrainingRecord
 from imagenet_tasks.artifacts.tuning import Tuning
 from imagenet_tasks.errors import ArtifactError, without_secrets
 from imagenet_tasks.tasks.common import Json, decision_of, log, repairs_decided
-from imagenet_tasks.tasks.drift import ask_champion
+from imagenet_tasks.tasks.drift import SKIPS, ask_champion
 from imagenet_tasks.tasks.news import new_champion
 from imagenet_tasks.workflow.graph import BASELINE_EVALUATION, END, FINAL, SCORE, task_id
 from imagenet_tasks.workflow.run import Run
@@ -35,7 +35,7 @@ def write_report(run: Run) -> Json:
         done = [r for r in records if r["state"] == "success"]
         results = {r["task"]: r["result"] for r in done if not r["item"]}
         scored, found, measured = (results.get(name) for name in (SCORE, "build_dataset", BASELINE_EVALUATION))
-        if scored and found and not measured and config.evaluate.skip_if_holds:
+        if scored and found and any(r["task"] == SCORE and r.get(SKIPS) for r in done):
             return _write_holds(run, record, Dataset.find(store, found["fingerprint"]), Drift.from_dict(scored))
         rounds = _rounds(run, done, results)
         # Where a gate stands behind the last repair, it says why there is no other.

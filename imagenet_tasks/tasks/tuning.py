@@ -25,10 +25,10 @@ def plan_tuning(run: Run, trials: Sequence[Json]) -> list[Json]:
 
     Args:
         run: whose settings.
-        trials: `build_dataset`'s.
+        trials: `score_champion`'s: none where nothing is to be trained.
     """
     train = run.config.train
-    if not train.tune_candidates:
+    if not train.tune_candidates or not trials:
         return []
     with run.task("plan_tuning") as record:
         dataset = Dataset.find(run.store, trials[0]["dataset"])

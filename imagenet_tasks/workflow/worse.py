@@ -10,6 +10,8 @@ from imagenet_tasks.workflow.graph import SCORE
 from imagenet_tasks.workflow.run import Run
 from imagenet_tasks.workflow.run_index import RunIndex, all_runs, read_index, read_indexes
 
+PASSED_OVER = (*UNREADABLE, LookupError, TypeError, AttributeError)  # the damage of another run's files
+
 
 @dataclass(frozen=True, kw_only=True)
 class Worse:
@@ -51,7 +53,7 @@ def _harm(run: Run) -> Worse | None:
 
 def _fall(run: Run) -> Worse | None:
     """Returns that test accuracy fell since the run before: their 95 % intervals do not overlap."""
-    with contextlib.suppress(*UNREADABLE):
+    with contextlib.suppress(*PASSED_OVER):
         index = read_index(run)
         before = _run_before(run, index) if index else None
         if index and before and index.accuracy_interval and before.accuracy_interval:
@@ -85,7 +87,7 @@ def _run_before(run: Run, index: RunIndex) -> RunIndex | None:
 def _of_classes(runs: list[tuple[Run, RunIndex]], classes: frozenset[str]) -> Iterator[RunIndex]:
     """Yields those that trained on these classes, the last one first."""
     for other, found in sorted(runs, key=lambda one: -one[1].started_s):
-        with contextlib.suppress(*UNREADABLE):
+        with contextlib.suppress(*PASSED_OVER):
             if _classes(other) == classes:
                 yield found
 

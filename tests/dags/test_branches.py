@@ -104,8 +104,8 @@ def runs(home: Path, picture_folder: Path, archives: str) -> dict[str, Any]:
                 "archives": shared
                 | {"source": "synset-archives", "location": archives, "classes": [PANDA, COBRA, JELLYFISH]}
                 | {"accept_imagenet_terms": True, "connection": "pictures", "min_classes": 2, "accuracy_goal": 0.0},
-                "colours": colours,
-                "holds": colours | new | {"drift_check": True, "skip_if_holds": True},
+                "colours": colours | {"tune_candidates": 2},
+                "holds": colours | new | {"drift_check": True, "skip_if_holds": True, "tune_candidates": 2},
             }
         )
     )

@@ -379,6 +379,12 @@ def test_scheduled_runs_ask_the_champion_and_train_where_it_does_not_hold_unless
     assert (overrides["drift_check"], overrides["skip_if_holds"]) == (asks, skips)
 
 
+def test_who_runs_airflow_can_let_scheduled_runs_train_each_time(dag: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMAGENET_SKIP_IF_HOLDS", "no")
+    _, overrides = imagenet_given.overrides(dict(dag.params), scheduled=True)
+    assert (overrides["drift_check"], overrides["skip_if_holds"]) == (True, False)
+
+
 def test_settings_without_a_field_are_given_one_a_line(dag: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     given = overrides_of(dag, monkeypatch, profile="best", more_settings=[" batch_size = 32", "rows_px=64"])
     assert (given["batch_size"], given["rows_px"]) == ("32", "64") and "more_settings" not in given

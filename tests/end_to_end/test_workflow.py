@@ -174,7 +174,7 @@ def told(chat: FaultServer, about: Run) -> list[str]:
 
 def test_a_chat_is_told_the_verdict_and_where_the_report_is(airflow: LocalAirflow, run: Run, chat: FaultServer) -> None:
     (text,) = told(chat, run)
-    assert text.startswith(f"ImageNet: {note_of(airflow, run.run_id)}\n")
+    assert text.startswith(f"ImageNet: {note_of(airflow, run.run_id).partition('. [Report]')[0]}\n")
     assert text.endswith(f"{airflow.url}/{report_tab(run)}")
 
 

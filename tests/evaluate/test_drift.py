@@ -6,16 +6,17 @@ from fakes.models import fake_model, trial_of
 from fakes.pictures import small_dataset
 
 from imagenet_tasks.artifacts.arrays import read_table
-from imagenet_tasks.artifacts.champions import choose_champion
+from imagenet_tasks.artifacts.champions import KEY, choose_champion, read_entries
 from imagenet_tasks.artifacts.drift import Drift
-from imagenet_tasks.errors import ConfigError, ImagenetTasksError
+from imagenet_tasks.errors import ArtifactError, ConfigError, ImagenetTasksError
 from imagenet_tasks.evaluate.champion import promote
-from imagenet_tasks.evaluate.drift import MARGIN, judge, new_pictures, score
+from imagenet_tasks.evaluate.drift import MARGIN, _lines, count_moved, judge, new_pictures, score
 from imagenet_tasks.evaluate.stage import evaluate_baseline
 from imagenet_tasks.settings.config import to_json
 from imagenet_tasks.settings.profiles import make_config
 from imagenet_tasks.store.storage import Store
 from imagenet_tasks.tasks import drift as task
+from imagenet_tasks.tasks.report import write_report
 from imagenet_tasks.workflow.run import Run
 
 
@@ -149,7 +150,7 @@ HOLDING = {"drift_check": True, "skip_if_holds": True}
     ("settings", "verdict", "trained"),
     [
         (HOLDING, "holds", False),
-        (HOLDING | {"ask_before_repair_minutes": 5}, "holds", False),
+        (HOLDING | {"ask_before_repair_minutes": 5, "download_threads": 3}, "holds", False),
         (HOLDING, "too few to tell", True),
         (HOLDING, "declines", True),
         ({"drift_check": True}, "holds", True),
@@ -172,6 +173,59 @@ def test_nothing_is_trained_where_the_champion_holds_and_no_setting_is_new(
     assert task.score_champion(begun(store, "next", **settings), trials) == (trials if trained else [])
 
 
+@pytest.fixture
+def holding(made, monkeypatch):
+    """A champion that holds on whatever is new to it."""
+    begun(made[0], "r")
+    monkeypatch.setattr(task, "run_in_child", lambda run, name, q, **_: right(made[2], made[0])(q["places"]))
+    monkeypatch.setattr("imagenet_tasks.evaluate.drift.MARGIN", 1.0)
+    return made
+
+
+def test_settings_that_competed_with_the_champion_already_are_not_new(holding):
+    store, _, new = holding
+    trials = [{"dataset": new.fingerprint}]
+    entries, champion = read_entries(store), choose_champion(store)
+    (key,) = entries
+    challenger = begun(store, "challenger", epochs=7)
+    looked = {"looked_at_by": [*champion.looked_at_by, challenger.folder]}
+    store.write_json(KEY, {key: champion.as_file() | looked})
+    assert task.score_champion(begun(store, "as the challenger", epochs=7, **HOLDING), trials) == []
+    assert task.score_champion(begun(store, "as nobody", epochs=8, **HOLDING), trials) == trials
+    store.write_json(KEY, entries)
+
+
+def test_a_known_picture_that_lies_in_another_class_is_a_reason_to_train(holding, monkeypatch):
+    store, old, new = holding
+    rows = {f.fingerprint: list(_lines(store, f)) for f in (old, new)}
+    moved = [row | {"class_id": new.classes[0].class_id} for row in rows[new.fingerprint]]
+    monkeypatch.setattr("imagenet_tasks.evaluate.drift._lines", lambda _, f: moved if f == new else rows[f.fingerprint])
+    assert count_moved(store, new, choose_champion(store)) == sum(
+        row["class_id"] != new.classes[0].class_id for row in rows[old.fingerprint]
+    )
+    trials = [{"dataset": new.fingerprint}]
+    assert task.score_champion(begun(store, "corrected", **HOLDING), trials) == trials
+
+
+def test_the_report_is_short_where_the_champion_task_decided_so_and_not_where_records_are_missing(holding):
+    store, _, new = holding
+    run = begun(store, "short", **HOLDING)
+    with run.task("build_dataset") as record:
+        record["result"] = {"fingerprint": new.fingerprint, "left_out": [], "split_change": ""}
+    store.write_bytes(run.key("report/report.json"), b"{}")  # of an earlier attempt
+    assert task.score_champion(run, [{"dataset": new.fingerprint}]) == []
+    with run.task("evaluate_baseline") as record:  # of an earlier attempt, too
+        record["result"] = {}
+    assert write_report(run)["branch"] == "holds" and not store.exists(run.key("report/report.json"))
+    assert "holds: nothing was trained" in store.read_bytes(run.key("report/report.html")).decode()
+    by_hand = begun(store, "by hand", drift_check=True)
+    with by_hand.task("build_dataset") as record:
+        record["result"] = {"fingerprint": new.fingerprint, "left_out": [], "split_change": ""}
+    task.score_champion(by_hand, [{"dataset": new.fingerprint}])
+    with pytest.raises(ArtifactError, match="expected records of the baseline's tasks"):
+        write_report(by_hand)
+
+
 def test_all_is_trained_where_the_settings_of_the_champions_run_are_gone(made, monkeypatch, caplog):
     store, _, new = made
     begun(store, "r").store.path(Run(store, "dag", "r").key("config.json")).unlink()
@@ -180,7 +234,7 @@ def test_all_is_trained_where_the_settings_of_the_champions_run_are_gone(made, m
     trials = [{"dataset": new.fingerprint}]
     with caplog.at_level("INFO"):
         assert task.score_champion(begun(store, "next", force="", **HOLDING), trials) == trials
-    assert "the settings of run r cannot be read" in caplog.text
+    assert "the settings of its runs cannot be read" in caplog.text
 
 
 def test_only_a_champion_that_is_asked_can_hold():

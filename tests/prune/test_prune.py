@@ -307,6 +307,13 @@ def test_of_each_workflow_the_newest_runs_with_a_report_stay(local):
     assert runs == [Run(local, "dag", "second").folder]  # the first is the champion's
 
 
+def test_a_run_that_trained_nothing_takes_no_other_runs_place(local):
+    short = Run(local, "dag", "short")
+    local.write_json(short.key("run.json"), {"written_s": time.time() + 9, "branch": "holds"})
+    set_age(local, 30, short.folder)
+    assert not [key for key in going(local, keep_runs=2) if key.startswith("runs/")]
+
+
 def test_runs_go_by_age_and_with_both_options_only_where_both_let_them(local):
     def runs(**rules):
         return {key.split("/")[2].split("-")[0] for key in going(local, **rules) if key.startswith("runs/")}
