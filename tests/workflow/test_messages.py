@@ -122,3 +122,11 @@ def test_what_got_worse_is_looked_for_where_anyone_asks_for_it(store: Store) -> 
     done(store, "first", **HIGH)
     run = done(store, "second", **LOW)
     assert (events_of_report(run, {"worse"})[0], events_of_report(run, {"success"})) == ("worse", ("success",))
+
+
+@pytest.mark.parametrize("record", [{}, {"result": [1]}, {"result": {"left_out": [{}]}}, {"result": {"left_out": [7]}}])
+def test_the_damage_of_an_earlier_run_is_passed_over(store: Store, record: dict[str, Any]) -> None:
+    first = done(store, "first", **HIGH)
+    second = done(store, "second", **LOW)
+    store.write_json(first.key("tasks/build_dataset.json"), {"state": "success"} | record)
+    assert find_worse(second) == ()
