@@ -9,6 +9,7 @@ import os
 import pkgutil
 import re
 from collections.abc import Callable
+from functools import cache, partial
 from typing import Annotated, Any
 
 from imagenet_run_note import report_tab
@@ -129,10 +130,11 @@ def tell(context: Any, *events: Event, asked: str = "") -> None:
     except Exception:
         log.exception("Nobody is notified of %s", events[0] if events else "the report")
         return
+    message = cache(partial(message_of, run, url=url, asked=asked))  # one of an event, however many are told of it
     for rule, event in wanted:
         if event:
             try:
-                rule.make()({**context, "imagenet": message_of(run, event, url, asked=asked)})
+                rule.make()({**context, "imagenet": message(event)})
                 log.info("Notified of %s: %s", event, rule.notifier)
             except Exception as error:  # noqa: BLE001 - its text may hold the address of a chat, which is a secret
                 log.error("Not notified of %s: %s (%s)", event, rule.notifier, type(error).__name__)

@@ -1,6 +1,6 @@
 """What people are told of a run, by mail or in a chat."""
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,7 +9,7 @@ from markupsafe import Markup
 from imagenet_tasks.wording import outcome
 from imagenet_tasks.workflow.graph import parse_task_id, task_label
 from imagenet_tasks.workflow.run import Run
-from imagenet_tasks.workflow.worse import decline_of, find_worse
+from imagenet_tasks.workflow.worse import Worse, decline_of, find_worse
 
 Event = Literal["success", "failure", "worse", "verdict", "question", "stale_champion"]
 MOST_CHARACTERS = 1_000  # of an error
@@ -66,12 +66,8 @@ def message_of(run: Run, event: Event, url: str, *, asked: str = "") -> Message:
     if asked:
         subject, said = f"ImageNet: {asked}", "The run waits for an answer, and goes on by itself without one."
     else:
-        worse = find_worse(run) if event == "worse" else (decline_of(run),) if event == "stale_champion" else ()
-        if found := [one for one in worse if one]:
-            subject = f"ImageNet: {' and '.join(one.what for one in found)}"
-            said = " ".join(one.said for one in found)
-        else:
-            subject, said = _failure(run) if event == "failure" else _report(run)
+        told = {"failure": _failure, "worse": _worse, "stale_champion": _decline}
+        subject, said = told.get(event, _report)(run)
     link = "Answer in Airflow" if asked else "Open the report in Airflow"
     subject, said, run_id = (_one_line(text) for text in (subject, said, run.run_id))
     return Message(
@@ -85,6 +81,21 @@ def _report(run: Run) -> tuple[str, str]:
     if report is None:
         return "ImageNet: a run has ended", "It has written no report."
     return f"ImageNet: {outcome(report)}", report["headline"]
+
+
+def _worse(run: Run) -> tuple[str, str]:
+    return _of(find_worse(run), run)
+
+
+def _decline(run: Run) -> tuple[str, str]:
+    found = decline_of(run)
+    return _of((found,) if found else (), run)
+
+
+def _of(found: Sequence[Worse], run: Run) -> tuple[str, str]:
+    if not found:  # what was there when the run ended may be gone
+        return _report(run)
+    return f"ImageNet: {' and '.join(one.what for one in found)}", " ".join(one.said for one in found)
 
 
 def _failure(run: Run) -> tuple[str, str]:
