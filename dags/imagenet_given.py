@@ -35,6 +35,13 @@ def max_active_runs() -> int:
     return int(wanted)
 
 
+def _skip_if_holds() -> bool:
+    wanted = (_environment("IMAGENET_SKIP_IF_HOLDS") or "yes").strip().lower()
+    if wanted not in ("yes", "no"):
+        raise ConfigError(f"IMAGENET_SKIP_IF_HOLDS: expected yes or no, received {wanted!r}")
+    return wanted == "yes"
+
+
 def credentials(connection: str) -> Credentials:
     """Returns the login of a connection of Airflow's, by its name."""
     from airflow.sdk.exceptions import AirflowNotFoundException
@@ -72,7 +79,7 @@ def overrides(params: Mapping[str, Any], *, scheduled: bool = False) -> tuple[st
     if scheduled and given["drift_check"] is None:
         given["drift_check"] = True
         if given["skip_if_holds"] is None:
-            given["skip_if_holds"] = (_environment("IMAGENET_SKIP_IF_HOLDS") or "yes").strip().lower() != "no"
+            given["skip_if_holds"] = _skip_if_holds()
     source = given["source"] or find_profile(profile).download.source
     if source == "folder":  # of the others, an address on the web is asked
         given["location"] = given["location"] or _environment("IMAGENET_LOCATION")

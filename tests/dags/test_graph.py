@@ -383,6 +383,9 @@ def test_who_runs_airflow_can_let_scheduled_runs_train_each_time(dag: Any, monke
     monkeypatch.setenv("IMAGENET_SKIP_IF_HOLDS", "no")
     _, overrides = imagenet_given.overrides(dict(dag.params), scheduled=True)
     assert (overrides["drift_check"], overrides["skip_if_holds"]) == (True, False)
+    monkeypatch.setenv("IMAGENET_SKIP_IF_HOLDS", "flase")
+    with pytest.raises(ConfigError, match="IMAGENET_SKIP_IF_HOLDS: expected yes or no, received 'flase'"):
+        imagenet_given.overrides(dict(dag.params), scheduled=True)
 
 
 def test_settings_without_a_field_are_given_one_a_line(dag: Any, monkeypatch: pytest.MonkeyPatch) -> None:
