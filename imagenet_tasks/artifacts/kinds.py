@@ -193,3 +193,5 @@ KINDS = (
     RUN, EVALUATION, DRIFT, PLAN, FINAL_MODEL, MODEL, CHECKPOINT, PACE, DATASET, ARRAY, COPIES, COLLECTED, HARDEST,
     URL_LIST, SELECTION, PICTURE, DRAWN_PICTURE,
 )  # fmt: skip
+# What anything made depends on.
+DECLARED_SETTINGS = frozenset(name for kind in KINDS for name in (*kind.settings, *kind.choices))

@@ -83,13 +83,13 @@ PROFILES: dict[str, RunConfig] = {
 
 CLASS_SETTINGS = ("augment_classes", "denied_transforms")  # their entries begin with a class
 EMPTY: tuple[Any, ...] = ("", [], ())  # of a setting that is given, and has no value
-STAGES = ("download", "preprocess", "train", "evaluate", "augment")
+_STAGES = ("download", "preprocess", "train", "evaluate", "augment")
 
 
 def setting_names() -> dict[str, str]:
     """Returns each setting's name with the stage that it belongs to ('' for the run's own)."""
     own = {"classes": "", "force": ""}
-    return own | {f.name: stage for stage in STAGES for f in dataclasses.fields(getattr(PROFILES["sample"], stage))}
+    return own | {f.name: stage for stage in _STAGES for f in dataclasses.fields(getattr(PROFILES["sample"], stage))}
 
 
 def find_profile(name: str) -> RunConfig:
@@ -102,7 +102,7 @@ def find_profile(name: str) -> RunConfig:
 @functools.cache
 def _optional() -> frozenset[str]:
     """Returns the settings that may be without a value."""
-    fields = (field for stage in STAGES for field in dataclasses.fields(getattr(PROFILES["sample"], stage)))
+    fields = (field for stage in _STAGES for field in dataclasses.fields(getattr(PROFILES["sample"], stage)))
     return frozenset(field.name for field in fields if type(None) in get_args(field.type))
 
 
@@ -184,7 +184,7 @@ def shared_settings(config: RunConfig, changed: Mapping[str, Any] = MappingProxy
     may be a secret or is the built-in server's, which is another one each time.
     """
     shared: dict[str, Any] = {"profile": config.profile, "classes": [c.class_id for c in config.classes]}
-    for stage in STAGES:
+    for stage in _STAGES:
         shared |= dataclasses.asdict(getattr(config, stage))
     del shared["allowed_private_hosts"]
     if config.download.source == "sample" or without_secrets(config.download.location) != config.download.location:
@@ -208,7 +208,7 @@ def read_settings(text: str | bytes, *, where: str) -> dict[str, Any]:
         raise ConfigError(f'{where}: expected a JSON object such as {{"epochs": 3}}, found a {type(found).__name__}')
     given: dict[str, Any] = {}
     for name, value in found.items():
-        given |= value if name in STAGES and isinstance(value, dict) else {name: value}
+        given |= value if name in _STAGES and isinstance(value, dict) else {name: value}
     given.pop("description", None)
     if isinstance(classes := given.get("classes"), list):
         given["classes"] = [c.get("class_id", c) if isinstance(c, dict) else c for c in classes]

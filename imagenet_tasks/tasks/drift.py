@@ -4,11 +4,11 @@ import contextlib
 from collections.abc import Sequence
 
 from imagenet_tasks.artifacts.champions import Champion, champion_of, key_of, read_entries
-from imagenet_tasks.artifacts.kinds import KINDS
+from imagenet_tasks.artifacts.kinds import DECLARED_SETTINGS
 from imagenet_tasks.artifacts.references import Dataset
 from imagenet_tasks.errors import ArtifactError, ConfigError, without_secrets
 from imagenet_tasks.settings.config import RunConfig
-from imagenet_tasks.settings.profiles import STAGES
+from imagenet_tasks.settings.profiles import setting_names
 from imagenet_tasks.tasks.child import run_in_child
 from imagenet_tasks.tasks.common import Json, log, salt_of, say
 from imagenet_tasks.train import load_keras
@@ -92,13 +92,12 @@ def _changed_since(run: Run, dataset: Dataset, champion: Champion) -> str:
 
 def _differing(a: RunConfig, b: RunConfig) -> set[str]:
     """Returns the names of the settings, of those that anything made depends on, that two runs have differently."""
-    first, second = (
-        {name: value for stage in STAGES for name, value in vars(getattr(config, stage)).items()} for config in (a, b)
-    )
-    names = {name for kind in KINDS for name in (*kind.settings, *kind.choices)} - {"drift_check"}
+    stages = setting_names()
+    names = DECLARED_SETTINGS & {name for name, stage in stages.items() if stage} - {"drift_check"}
     if b.download.source == "sample":  # whose server is at another place each time
         names -= {"location"}
-    return {name for name in names & second.keys() if first.get(name) != second[name]}
+    first, second = ({name: getattr(getattr(config, stages[name]), name) for name in names} for config in (a, b))
+    return {name for name in names if first[name] != second[name]}
 
 
 def ask_champion(run: Run, champion: Champion, dataset: Dataset, places: Sequence[int] | None = None) -> list[int]:

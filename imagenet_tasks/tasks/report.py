@@ -36,7 +36,8 @@ def write_report(run: Run) -> Json:
         results = {r["task"]: r["result"] for r in done if not r["item"]}
         scored, found, measured = (results.get(name) for name in (SCORE, "build_dataset", BASELINE_EVALUATION))
         if scored and found and any(r["task"] == SCORE and r.get(SKIPS) for r in done):
-            return _write_holds(run, record, Dataset.find(store, found["fingerprint"]), Drift.from_dict(scored))
+            dataset = Dataset.find(store, found["fingerprint"])
+            return _write_holds(run, record, records, dataset, Drift.from_dict(scored))
         rounds = _rounds(run, done, results)
         # Where a gate stands behind the last repair, it says why there is no other.
         gate = decision_of(results.get, len(rounds) + 1)
@@ -72,11 +73,10 @@ def write_report(run: Run) -> Json:
     return record["result"]
 
 
-def _write_holds(run: Run, record: Json, dataset: Dataset, drift: Drift) -> Json:
+def _write_holds(run: Run, record: Json, records: Sequence[Json], dataset: Dataset, drift: Drift) -> Json:
     """Writes the short report of a run that trained nothing."""
     from imagenet_tasks.report.holds import write_holds
 
-    records = run.task_records()
     result = write_holds(run, dataset, drift) | {"unchanged_since": find_unchanged(run, records)}
     record["result"] = result | {"champion": None}
     _conclude(run, result, dataset, records, drift=drift, model="", device="", precision="", champion="kept")
