@@ -8,7 +8,9 @@ limit is the best rate of plain matrix products in that precision. KERAS_BACKEND
 import argparse
 import dataclasses
 import os
+from contextlib import nullcontext
 from typing import Any
+from unittest.mock import patch
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -16,6 +18,7 @@ import keras
 import numpy as np
 
 from benchmarks.limits import matmul_flops_per_s, training_flops
+from imagenet_tasks.train import loop
 from imagenet_tasks.train.data import Pictures
 from imagenet_tasks.train.devices import Device, choose_device
 from imagenet_tasks.train.loop import Job, Training
@@ -23,7 +26,7 @@ from imagenet_tasks.train.models import RECIPES, Recipe
 from imagenet_tasks.workflow.progress import Progress
 
 SHAPE, CLASSES = (68, 45, 3), 20
-PARTS = ("normalisation", "mirrors and shifts")
+PARTS = ("normalisation", "its fusing", "mirrors and shifts")
 
 
 def prepare(model: str, precision: str, *, batch_size: int, steps: int, xla: str, without: str = "") -> Training:
@@ -43,11 +46,13 @@ def prepare(model: str, precision: str, *, batch_size: int, steps: int, xla: str
     recipe = RECIPES[model]
     if without == "normalisation":
         recipe = _without_normalisation(recipe)
-    elif without:
+    elif without == "mirrors and shifts":
         recipe = dataclasses.replace(recipe, flip_and_shift_px=None)
     random = np.random.default_rng(0)
     count = steps * batch_size
-    return training_on(random.integers(0, 256, (count, *SHAPE), np.uint8), recipe, device, batch_size=batch_size)
+    pictures = random.integers(0, 256, (count, *SHAPE), np.uint8)
+    with patch.object(loop, "fused", lambda network: network) if without == "its fusing" else nullcontext():
+        return training_on(pictures, recipe, device, batch_size=batch_size)
 
 
 def training_on(pictures: Pictures, recipe: Recipe, device: Device, *, batch_size: int) -> Training:

@@ -22,6 +22,7 @@ from imagenet_tasks.train.data import Pictures
 from imagenet_tasks.train.devices import Device
 from imagenet_tasks.train.epochs import feed
 from imagenet_tasks.train.models import Recipe
+from imagenet_tasks.train.normalisation import fused
 from imagenet_tasks.train.schedule import best_epoch, rate_after, stops_early
 from imagenet_tasks.workflow.progress import Progress
 
@@ -125,7 +126,9 @@ class Training:
         if job.regime.softened:
             inputs.append(keras.Input((1,)))
         fed = pictures if shift_px is None else FlipAndShift(shift_px, seed=job.seed)(*inputs)
-        self.trainer = keras.Model(inputs if job.regime.softened else pictures, self.network(fed))
+        fuses = keras.backend.backend() == "tensorflow" and not job.device.compile_with_xla
+        answers = (fused(self.network) if fuses else self.network)(fed)
+        self.trainer = keras.Model(inputs if job.regime.softened else pictures, answers)
         self._steps = math.ceil((job.epoch_pictures - job.epoch_pictures % devices) / self.batch_size)
         self._optimizer = job.recipe.optimizer(self._steps * job.epochs)
         mixes = bool(job.recipe.cutmix_share)
