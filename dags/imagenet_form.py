@@ -24,19 +24,20 @@ ACCEPT_TERMS = os.environ.get("IMAGENET_ACCEPT_TERMS", "").strip().lower() in ("
 
 # Airflow shows it in a dialog of 500 x 400 pixels, without italics.
 DOC = """
-### Train, repair what is confused, show whether it helped
+### Train, repair the confused classes, report whether it helped
 
-| to ... | do |
-|---|---|
-| try it | **Trigger**, profile `sample`: drawn pictures, minutes on two cores. Its numbers say nothing about ImageNet |
-| use your pictures | profile `best`, source `folder`, location: a folder or archive per class, or a table of labels |
-| use ImageNet's | profile `best` or `seed`, source `synset-archives` or `url-list`, and accept ImageNet's terms |
-| repeat the study | profile `study`: ConvNets 1 to 5 and its augmentations, by its own protocol |
-| know what helped | seeds 3 or more: one training each is not enough to tell. More arms say more |
-| read the result | the run's **Report** tab; why it branched: the log of `check_accuracy` |
-| run again | on the run's page: **Trigger**, **Trigger again with this config**. Finished work is reused |
-| redo a step | **Do again from** in the form: that step and all after it |
-| use the model | `python -m imagenet_tasks predict PICTURE`: what the champion sees in it |
+- **Try it**: Trigger with the profile `sample`. Its pictures are drawn: its numbers say nothing about ImageNet.
+- **Use your own pictures**: profile `best`, source *your own*, location: a folder or archive per
+  class, or a table of labels.
+- **Use ImageNet's pictures**: profile `best` or `seed`, source *ImageNet's archives* or *list of URLs*;
+  accept its terms.
+- **Repeat the study**: profile `study`: ConvNets 1 to 5 and its augmentations, by its own protocol.
+- **Know what helped**: three seeds or more; one training each is not enough to tell.
+- **Read the result**: the run's *Report* tab. On a phone: *ImageNet* in the menu, then the run.
+- **Find wrong labels**: *Label check* in the form; the report lists them under *Suspect labels*.
+- **Run again**: on the run's page, *Trigger*, *Trigger again with this config*. Finished work is reused.
+- **Redo a step**: *Do again from* in the form, the last section: that step and all after it.
+- **Use the model**: the report's *Which model do I use?* has the command.
 
 The workflow gets pictures of the chosen classes, trains a baseline, and evaluates it. If **validation** accuracy is
 below the goal (50 %), it gets more training pictures of just the classes that the model is worst at: new ones from the
@@ -137,12 +138,12 @@ FORM: dict[str, dict[str, Field]] = {
         ),
     },
     "How to train": {
-        "model": field("string", "Model", "The baseline's.", words={}, choices=MODEL_WORDS),
+        "model": field("string", "Model", "The network of the baseline.", words={}, choices=MODEL_WORDS),
         "seeds": field(
             "integer",
             "Seeds",
-            "Trainings of each model and arm. From three on the verdict says whether a gain is more than the luck of "
-            "one training; with one it never does.",
+            "Trainings of each model and arm. With three or more the verdict can tell a gain from the luck of one "
+            "training; with one it cannot.",
             words={},
             minimum=1,
             maximum=20,
@@ -157,7 +158,7 @@ FORM: dict[str, dict[str, Field]] = {
         ),
         "train_minutes": field(
             "number",
-            "Minutes of a training at most",
+            "Time limit of a training (minutes)",
             "If all epochs would take longer, fewer are trained. All trainings of a repair still take equally many "
             "steps.",
             words={None: "no cap"},
@@ -183,7 +184,7 @@ FORM: dict[str, dict[str, Field]] = {
         "learning_rate": field(
             "number",
             "Learning rate",
-            "The highest of **compact**'s schedule.",
+            "Used by **compact** only: the highest of its schedule.",
             words={None: f"{COMPACT['learning_rate']:g}"},
             exclusiveMinimum=0,
             maximum=1,
@@ -191,7 +192,7 @@ FORM: dict[str, dict[str, Field]] = {
         "weight_decay": field(
             "number",
             "Weight decay",
-            "For **compact**.",
+            "Used by **compact** only.",
             words={None: f"{COMPACT['weight_decay']:g}"},
             minimum=0,
             maximum=10,
@@ -209,14 +210,14 @@ FORM: dict[str, dict[str, Field]] = {
         "accuracy_goal": field(
             "number",
             "Accuracy goal",
-            "A share from 0 to 1. If validation accuracy is strictly below it, a repair is tried.",
+            "A share from 0 to 1: 0.5 is 50 %. If validation accuracy is strictly below it, a repair is tried.",
             words={},
             minimum=0,
             maximum=1,
         ),
         "ask_before_repair_minutes": field(
             "number",
-            "Ask before a repair, for ... minutes",
+            "Ask before a repair (minutes)",
             "The run waits this long on Airflow's page *Required Actions* for someone to say whether to repair, and "
             "with what. Without an answer the repair is tried.",
             words={0: "nobody is asked"},
@@ -225,7 +226,7 @@ FORM: dict[str, dict[str, Field]] = {
         ),
         "arms": field(
             "array",
-            "Repairs that compete",
+            "Repairs to try",
             "All take equally many steps, and validation picks the best. Always there: changed copies of the chosen "
             "classes (**targeted**) and nothing added (**longer**, the control). The list replaces the profile's.",
             words=lambda arms: " and ".join(arm for arm in arms if arm not in (CONTROL, "targeted")) or "none",
@@ -250,7 +251,7 @@ FORM: dict[str, dict[str, Field]] = {
         "augment_classes": field(
             "array",
             "Classes chosen by hand",
-            "For **manual**: wnids or names.",
+            "Wnids or names. Used only if the field above is **manual**.",
             items=CLASS_NAME,
             uniqueItems=True,
         ),
@@ -273,7 +274,7 @@ FORM: dict[str, dict[str, Field]] = {
         "policy": field("string", "Changes of the copies", "How each copy is made.", words={}, choices=POLICY_WORDS),
         "denied_transforms": field(
             "array",
-            "Changes that a class is spared",
+            "Changes not made to a class",
             "One rule a line, such as **acropolis: vertical_flip rotation**.",
             words=lambda rules: f"{len(rules)} rules" if rules else "none",
             items={"type": "string", "pattern": r"^.+:[a-z_ ]+$"},
@@ -290,8 +291,9 @@ FORM: dict[str, dict[str, Field]] = {
         "label_check_folds": field(
             "integer",
             "Label check: number of parts",
-            "**5** judges best, **2** is quickest: the labels of each part are judged by one more training, on the "
-            "other parts. Disputed pictures are listed and not copied.",
+            "**2** turns the check on and is quickest, **5** judges best: the labels of each part are judged by one "
+            "more training, on the other parts. The report lists disputed pictures under *Suspect labels*; none is "
+            "copied.",
             words={0: "no check"},
             minimum=0,
             maximum=10,

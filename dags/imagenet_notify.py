@@ -124,7 +124,7 @@ def tell(context: Any, *events: Event, asked: str = "") -> None:
     try:
         rules = find_rules()
         run = Run(open_store(), context["dag"].dag_id, context["run_id"])
-        happened = events or events_of_report(run, {event for rule in rules for event in rule.on})
+        happened = events or events_of_report(run)
         wanted = [(rule, next((event for event in happened if event in rule.on), None)) for rule in rules]
         url = url_of(question_page(context["ti"]) if asked else report_tab(run.dag_id, run.run_id))
     except Exception:

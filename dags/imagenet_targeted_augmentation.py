@@ -26,6 +26,7 @@ from imagenet_shown import (
 from imagenet_steps import (
     CANNOT_HELP,
     EACH_TASK,
+    NAME_OF_TRIAL,
     TRAIN_TIMEOUT,
     is_last_attempt,
     max_tasks,
@@ -120,10 +121,7 @@ def imagenet_targeted_augmentation() -> None:
 
     @step(
         multiple_outputs=False,
-        map_index_template="{{ task.op_kwargs['trial']['model'] }}, seed {{ task.op_kwargs['trial']['seed'] }}"
-        "{% if task.op_kwargs['trial']['arm'] == 'labels' %}, labels {{ task.op_kwargs['trial']['fold'] + 1 }}"
-        "{% elif task.op_kwargs['trial']['arm'] == 'part' %}, 1/{{ task.op_kwargs['trial']['folds'] }} of the pictures"
-        "{% endif %}",
+        map_index_template=NAME_OF_TRIAL,
         execution_timeout=TRAIN_TIMEOUT,
         doc_md="Trains one baseline trial in a child process; a log line per epoch with accuracy and time left.",
         **GPU,
@@ -352,8 +350,7 @@ def _repair(number: int, group: TaskGroup, previous: Any, end: Any) -> Any:
 
     @step(
         multiple_outputs=False,
-        map_index_template="{{ task.op_kwargs['trial']['arm'] }} {{ task.op_kwargs['trial']['model'] }}, "
-        "seed {{ task.op_kwargs['trial']['seed'] }}",
+        map_index_template=NAME_OF_TRIAL,
         execution_timeout=TRAIN_TIMEOUT,
         doc_md="Trains again from scratch, with the pictures that the trial's arm adds in the training split alone.",
         **GPU,
@@ -385,9 +382,9 @@ def _repair(number: int, group: TaskGroup, previous: Any, end: Any) -> Any:
         collected = collect_class.expand(group=plan_collection(groups))
         trials = plan_retraining(copied, collected)
         evaluation = evaluate_augmented(train_augmented.expand(trial=trials))
-    gate >> Label("below") >> ask >> groups
+    gate >> Label("below goal") >> ask >> groups
     if number == 1:
-        gate >> Label("met") >> end
+        gate >> Label("goal met") >> end
     else:  # a label would tie the end to the whole group and not to its gate
         gate >> end
     return evaluation

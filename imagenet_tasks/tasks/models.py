@@ -157,7 +157,9 @@ def check_accuracy(run: Run, evaluation: Json, *, round_number: int = 1) -> Bran
 
         accuracy, goal = evaluation["validation_accuracy"], config.evaluate.accuracy_goal
         branch = decide(accuracy, goal)
-        why = f"validation accuracy {100 * accuracy:.2f} % {'meets' if branch == 'report' else 'is below'} the goal of "
+        digits = 2 if round(100 * accuracy, 1) == round(100 * goal, 1) else 1  # it is seen which of the two is more
+        why = f"validation accuracy {100 * accuracy:.{digits}f} % "
+        why += f"{'meets' if branch == 'report' else 'is below'} the goal of "
         why += f"{100 * goal:g} %"
         if round_number == 1:
             why += ": no repair is needed" if branch == "report" else ": a repair is tried"

@@ -19,6 +19,7 @@ from imagenet_tasks.tasks.news import new_champion
 from imagenet_tasks.workflow.graph import BASELINE_EVALUATION, END, FINAL, SCORE, task_id
 from imagenet_tasks.workflow.run import Run
 from imagenet_tasks.workflow.run_index import RunIndex, artifact_folders, find_unchanged
+from imagenet_tasks.workflow.worse import with_fall
 
 if TYPE_CHECKING:
     from imagenet_tasks.report.inputs import Round
@@ -92,7 +93,10 @@ def _conclude(run: Run, result: Json, dataset: Dataset, records: Sequence[Json],
         split_by=dataset.split_by, artifacts=tuple(artifact_folders(records)), **of_run,
         **{name: value for name, value in result.items() if name in RunIndex.model_fields},
     )  # fmt: skip
+    index = with_fall(run, index)
     run.store.write_bytes(run.key(RunIndex.KEY), index.content())
+    if index.fell_since:
+        log.warning("Test accuracy fell since run %s: compare the two", index.fell_since)
     if result["unchanged_since"]:
         log.info("Nothing new since run %s: this is its report", result["unchanged_since"])
     log.info("Report: %s", run.store.path(result["report"]))

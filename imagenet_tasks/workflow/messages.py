@@ -1,6 +1,6 @@
 """What people are told of a run, by mail or in a chat."""
 
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -37,16 +37,11 @@ class Message:
     url: str
 
 
-def events_of_report(run: Run, asked_for: Container[Event]) -> tuple[Event, ...]:
-    """Returns what a run that has written its report is told of by, the most telling first.
-
-    Args:
-        run: the one that it is about.
-        asked_for: what anyone wants to be told of. Earlier runs are read only where that is `worse`.
-    """
+def events_of_report(run: Run) -> tuple[Event, ...]:
+    """Returns what a run that has written its report is told of by, the most telling first."""
     report = run.result_of("write_report") or {}
     happened: dict[Event, bool] = {
-        "worse": "worse" in asked_for and bool(find_worse(run)),
+        "worse": bool(find_worse(run)),
         "stale_champion": decline_of(run) is not None,
         "verdict": report.get("branch") == "augment",
         "success": True,
@@ -68,7 +63,7 @@ def message_of(run: Run, event: Event, url: str, *, asked: str = "") -> Message:
     else:
         told = {"failure": _failure, "worse": _worse, "stale_champion": _decline}
         subject, said = told.get(event, _report)(run)
-    link = "Answer in Airflow" if asked else "Open the report in Airflow"
+    link = "Answer in Airflow" if asked else f"Open the {'run' if event == 'failure' else 'report'} in Airflow"
     subject, said, run_id = (_one_line(text) for text in (subject, said, run.run_id))
     return Message(
         event=event, subject=subject, text=f"{subject}\n{said}\nRun {run_id}: {url}",

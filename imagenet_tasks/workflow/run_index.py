@@ -30,6 +30,8 @@ class RunIndex(JsonArtifact):
     the report's end; `champion` is what became of its best model (promoted, kept, ...); `artifacts` are the folders of
     all that it made or used again; `split_by` is its dataset's, None of a run of an earlier version; `unchanged_since`
     is the run that this one has nothing new to (`find_unchanged`), '' where it has;
+    `fell_since` is the run before, of the same source, classes and split, since which test accuracy fell by more than
+    chance explains, '' where it did not, `fell_from` that run's accuracy and `fell_from_interval` its interval;
     `drift` is how the champion before it did on the pictures that were new to it, None where it was not asked. A run
     that trained nothing, since the champion holds (HOLDS), has no model, device and report_json.
     """
@@ -73,6 +75,9 @@ class RunIndex(JsonArtifact):
     artifacts: tuple[str, ...] = ()
     split_by: SplitBy | None = None
     unchanged_since: str = ""
+    fell_since: str = ""
+    fell_from: float | None = None
+    fell_from_interval: tuple[float, float] | None = None
     drift: Drift | None = None
 
     @property

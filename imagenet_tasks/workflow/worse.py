@@ -20,10 +20,12 @@ class Worse:
     Attributes:
         what: in a few words, with a small first letter.
         said: in a sentence, by how much.
+        since: the run since which, '' where it is not worse than another run.
     """
 
     what: str
     said: str
+    since: str = ""
 
 
 def decline_of(run: Run) -> Worse | None:
@@ -35,7 +37,7 @@ def decline_of(run: Run) -> Worse | None:
 
 
 def find_worse(run: Run) -> tuple[Worse, ...]:
-    """Returns all that got worse, the most telling first. What cannot be read of other runs is passed over."""
+    """Returns all that got worse, the most telling first."""
     return tuple(found for found in (_fall(run), decline_of(run), _harm(run)) if found)
 
 
@@ -52,20 +54,28 @@ def _harm(run: Run) -> Worse | None:
 
 
 def _fall(run: Run) -> Worse | None:
-    """Returns that test accuracy fell since the run before: their 95 % intervals do not overlap."""
+    """Returns that test accuracy fell since the run before, as the run's index says."""
+    index = read_index(run)
+    if not index or not index.fell_since:
+        return None
+    fell = f"test accuracy fell from {percent(index.fell_from)} to {percent(index.accuracy)}"
+    intervals = f"{interval(index.fell_from_interval)}, and {interval(index.accuracy_interval)}"
+    said = f"{fell.capitalize()} since run {index.fell_since} (95 % intervals: {intervals})."
+    return Worse(what=fell, said=said, since=index.fell_since)
+
+
+def with_fall(run: Run, index: RunIndex) -> RunIndex:
+    """Returns a run's index with the run since which test accuracy fell: their 95 % intervals do not overlap.
+
+    What cannot be read of other runs is passed over.
+    """
     with contextlib.suppress(*PASSED_OVER):
-        index = read_index(run)
-        before = _run_before(run, index) if index else None
-        if index and before and index.accuracy_interval and before.accuracy_interval:
-            if index.accuracy_interval[1] >= before.accuracy_interval[0]:
-                return None
-            fell = f"test accuracy fell from {percent(before.accuracy)} to {percent(index.accuracy)}"
-            return Worse(
-                what=fell,
-                said=f"{fell.capitalize()} since run {before.run_id} (95 % intervals: "
-                f"{interval(before.accuracy_interval)}, and {interval(index.accuracy_interval)}).",
-            )
-    return None
+        before = _run_before(run, index)
+        of_before, own = before and before.accuracy_interval, index.accuracy_interval
+        if before and of_before and own and own[1] < of_before[0]:
+            fell = {"fell_since": before.run_id, "fell_from": before.accuracy, "fell_from_interval": of_before}
+            return index.model_copy(update=fell)
+    return index
 
 
 def _run_before(run: Run, index: RunIndex) -> RunIndex | None:

@@ -35,7 +35,12 @@ def earlier(store, run_id="a", *, seconds=20.0, reused=False, settings=SETTINGS,
     ):
         record = {"task": task, "item": item, "state": "success", "started_s": 1e9 + start_s, "seconds": took_s}
         store.write_json(run.key(f"tasks/{task}.{item}.json"), record | {"reused": reused, "result": result})
-    fields = dict.fromkeys(RunIndex.model_fields) | {"dag_id": "dag", "run_id": run_id, "unchanged_since": ""}
+    fields = dict.fromkeys(RunIndex.model_fields) | {
+        "dag_id": "dag",
+        "run_id": run_id,
+        "unchanged_since": "",
+        "fell_since": "",
+    }
     fields |= dict.fromkeys(("run_key", "profile", "source", "verdict", "headline", "arm", "champion", "report"), "")
     fields |= {"report_json": "", "branch": "report", "model": "compact", "device": "CPU", "precision": "float32"}
     fields |= dict.fromkeys(("started_s", "seconds", "classes", "rounds", "seeds", "written_s"), 1)

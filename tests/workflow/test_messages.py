@@ -9,7 +9,7 @@ from imagenet_tasks.store.storage import Store
 from imagenet_tasks.workflow.messages import events_of_report, message_of
 from imagenet_tasks.workflow.run import Run
 from imagenet_tasks.workflow.run_index import RunIndex
-from imagenet_tasks.workflow.worse import find_worse
+from imagenet_tasks.workflow.worse import find_worse, with_fall
 
 CLASSES = ["n02109961", "n02110063", "n02113799"]
 OTHERS = [*CLASSES[:2], "n02112137"]
@@ -31,11 +31,14 @@ def done(store: Store, run_id: str, *, classes: Any = CLASSES, left_out: Any = (
         record["result"] = {"left_out": [{"class_id": class_id} for class_id in left_out]}
     fields: dict[str, Any] = dict.fromkeys(RunIndex.model_fields)
     fields |= dict.fromkeys(("run_key", "profile", "headline", "arm", "model", "device", "precision", "champion"), "")
-    fields |= dict.fromkeys(("report", "report_json", "unchanged_since"), "") | {"source": "sample", "verdict": "x"}
+    fields |= dict.fromkeys(("report", "report_json", "unchanged_since", "fell_since"), "") | {
+        "source": "sample",
+        "verdict": "x",
+    }
     fields |= dict.fromkeys(("seconds", "written_s", "rounds", "seeds"), 1) | dict.fromkeys(("chosen", "lost"), ())
     fields |= {"dag_id": "dag", "run_id": run_id, "branch": "report", "arms": (), "artifacts": (), "split_by": SPLIT}
     fields |= {"classes": len(classes) - len(left_out), "started_s": len(store.names("runs/dag"))}
-    store.write_bytes(run.key(RunIndex.KEY), RunIndex(**fields | figures).content())
+    store.write_bytes(run.key(RunIndex.KEY), with_fall(run, RunIndex(**fields | figures)).content())
     return run
 
 
@@ -118,15 +121,13 @@ def test_of_several_things_that_got_worse_all_are_told(store: Store) -> None:
     assert message.text.splitlines()[1].endswith("baseline: declines: 40.0 % of 90.")
 
 
-def test_what_got_worse_is_looked_for_where_anyone_asks_for_it(store: Store) -> None:
+def test_a_fall_is_told_of_before_all_else(store: Store) -> None:
     done(store, "first", **HIGH)
-    run = done(store, "second", **LOW)
-    assert (events_of_report(run, {"worse"})[0], events_of_report(run, {"success"})) == ("worse", ("success",))
+    assert events_of_report(done(store, "second", **LOW)) == ("worse", "success")
 
 
 @pytest.mark.parametrize("record", [{}, {"result": [1]}, {"result": {"left_out": [{}]}}, {"result": {"left_out": [7]}}])
 def test_the_damage_of_an_earlier_run_is_passed_over(store: Store, record: dict[str, Any]) -> None:
     first = done(store, "first", **HIGH)
-    second = done(store, "second", **LOW)
     store.write_json(first.key("tasks/build_dataset.json"), {"state": "success"} | record)
-    assert find_worse(second) == ()
+    assert find_worse(done(store, "second", **LOW)) == ()

@@ -58,7 +58,7 @@ def done(store, run_id, *, reused=True, mark=MARKS[0], unchanged_since="", **set
     found = find_unchanged(run, records)
     fields = dict.fromkeys(RunIndex.model_fields) | {"dag_id": "dag", "run_id": run_id, "unchanged_since": found}
     fields |= dict.fromkeys(("run_key", "profile", "source", "verdict", "headline", "arm", "model", "device"), "")
-    fields |= dict.fromkeys(("precision", "champion", "report", "report_json"), "") | {"branch": "report"}
+    fields |= dict.fromkeys(("precision", "champion", "report", "report_json", "fell_since"), "") | {"branch": "report"}
     fields |= dict.fromkeys(("started_s", "seconds", "classes", "rounds", "seeds"), 1) | {"chosen": (), "lost": ()}
     fields |= {"arms": (), "artifacts": tuple(artifact_folders(records)), "written_s": len(store.names("runs/dag"))}
     store.write_bytes(run.key(RunIndex.KEY), RunIndex(**fields).content())
