@@ -1,4 +1,5 @@
-"""The models and their training. Written against the Keras API alone: TensorFlow is the default backend.
+"""The models and their training. Written against the Keras API alone, but for `normalisation`; TensorFlow is the default
+backend.
 
 Importing this package is cheap; its modules import Keras and belong in a process that trains.
 """
