@@ -149,7 +149,7 @@ def _pages_of_a_run() -> dict[str, Callable[..., "Response"]]:
     from imagenet_tasks.pages.links import with_links
     from imagenet_tasks.pages.records import REPORT, view_run
     from imagenet_tasks.pages.run_view import RunView
-    from imagenet_tasks.pages.time_left import time_left
+    from imagenet_tasks.pages.time_left import time_left, trainings
 
     def look_at(dag_id: str, run_id: str, session: SessionDep) -> RunView:
         state = session.scalar(select(DagRun.state).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id))
@@ -162,10 +162,9 @@ def _pages_of_a_run() -> dict[str, Callable[..., "Response"]]:
         if view.has_report and not view.live and show_tasks != "yes":
             return report_of(request, dag_id, run_id, view)
         refresh_s = REFRESH_S if view.live and renew != "no" else None
-        curves, undrawn = curves_of(view)
         answer = show(
             request, "run.html", status=200 if view.known else 404, view=view, dag_id=dag_id, run_id=run_id,
-            refresh_s=refresh_s, left=time_left(view), curves=curves, undrawn=undrawn,
+            refresh_s=refresh_s, left=time_left(view), trained=trainings(view), curves=curves_of(view),
         )  # fmt: skip
         if refresh_s:
             answer.headers["Refresh"] = str(refresh_s)

@@ -49,13 +49,14 @@ class DrawnLine:
 
 @dataclass(frozen=True, kw_only=True)
 class Chart:
-    """A chart in pixels: lines, where which number stands at the axes, and what the axes are called."""
+    """A chart in pixels: lines, where which number stands at the axes, what these are called; `top` is a value."""
 
     width: float
     height: float
     lines: tuple[DrawnLine, ...]
     x_ticks: tuple[tuple[float, str], ...]
     y_ticks: tuple[tuple[float, str], ...]
+    top: float
     edges: tuple[float, float, float, float] = (LEFT, RIGHT, TOP, BOTTOM)
     x_name: str = ""
     y_name: str = ""
@@ -64,7 +65,7 @@ class Chart:
 def draw_lines(
     lines: Sequence[Line], *, width: float = 360.0, height: float = 150.0, first: float = 1.0,
     last: float | None = None, labels: Sequence[tuple[float, str]] | None = None, percent: bool = True,
-    highest: float = 0.0, x_name: str = "", y_name: str = "",
+    highest: float = 0.0, most: float = math.inf, x_name: str = "", y_name: str = "",
 ) -> Chart:  # fmt: skip
     """Returns a chart of lines.
 
@@ -77,18 +78,20 @@ def draw_lines(
         labels: what stands where below the horizontal axis; round numbers where it is not given.
         percent: whether the values are shares, drawn within [0, 1] and told in percent.
         highest: what the vertical axis reaches in any case, so that charts can be compared by eye.
+        most: what it reaches at most, but for rounding: higher values are drawn at its end.
         x_name: what the horizontal axis is called, with its unit.
         y_name: the same of the vertical one.
     """
     end = max([place for line in lines for place in line.places] + [last or 1.0, 2.0])
-    most = 1.0 if percent else math.inf
+    end_of_shares = 1.0 if percent else math.inf
     highest = max(
         [value for line in lines for value in line.values]
-        + [min(bound[1], most) for line in lines for bound in line.bounds if bound]
+        + [min(bound[1], end_of_shares) for line in lines for bound in line.bounds if bound]
         + [0.05, highest]
     )
+    highest = min(highest, most)
     y_step = _step(highest, 4)
-    top = min(most, math.ceil(round(highest / y_step, 6)) * y_step)
+    top = min(end_of_shares, math.ceil(round(highest / y_step, 6)) * y_step)
     # A name stands above the first number of the vertical axis, and below those of the horizontal one.
     edge_top, edge_bottom = TOP + (NAME if y_name else 0), BOTTOM + (NAME if x_name else 0)
 
@@ -96,7 +99,7 @@ def draw_lines(
         return round(LEFT + (width - LEFT - RIGHT) * (place - first) / (end - first), 1)
 
     def y(value: float) -> float:
-        return round(edge_top + (height - edge_top - edge_bottom) * (1 - min(max(value, 0.0), most) / top), 1)
+        return round(edge_top + (height - edge_top - edge_bottom) * (1 - min(max(value, 0.0), top) / top), 1)
 
     drawn = []
     for line in lines:
@@ -127,7 +130,7 @@ def draw_lines(
             (y(n * y_step), f"{100 * n * y_step:.0f} %" if percent else f"{n * y_step:g}")
             for n in range(round(top / y_step) + 1)
         ),
-        edges=(LEFT, RIGHT, edge_top, edge_bottom), x_name=x_name, y_name=y_name,
+        top=top, edges=(LEFT, RIGHT, edge_top, edge_bottom), x_name=x_name, y_name=y_name,
     )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ REPORT = "report/report.html"
 MESSAGE_CHARACTERS = 2000
 TRIAL = r"([a-z-]{1,20})-(\w{1,20})-seed(\d{1,10})(?:-(\w{1,20}))?"  # Trial.key
 PLAN = "plan_run"
+BESIDE = {"labels": "Label check", "part": "Learning curve", "tune": "Tuning"}  # trainings that no run ends with
 
 
 def view_run(run: Run, airflow_state: str | None) -> RunView:
@@ -56,6 +57,7 @@ def view_run(run: Run, airflow_state: str | None) -> RunView:
         damaged=tuple(damaged),
         decision=_decision(records),
         settings=shared_settings(config) if config else "",
+        goal=config.evaluate.accuracy_goal if config else None,
         expected=_expected(records),
         unchanged_since=_unchanged_since(run),
     )
@@ -113,8 +115,11 @@ def _said(item: str) -> str:
     if not (trial := re.fullmatch(TRIAL, item)):
         return ""
     arm, model, seed, part = trial.groups()
-    part = re.sub(r"^(round|fold)", r"\1 ", part or "")
-    return f"{ARM_NAMES.get(arm, arm)} ({model}, seed {seed}{f', {part}' if part else ''})"
+    later = re.sub(r"^round", ", round ", part or "") if (part or "").startswith("round") else ""
+    called = f"{(ARM_NAMES | BESIDE).get(arm, arm)} ({model}, seed {seed}{later})"
+    if of := re.fullmatch(r"(fold)?(\d+)of(\d+)", part or ""):
+        called += f", part {of[2]} of {of[3]}" if of[1] else f", 1/{of[3]} of the pictures"
+    return called
 
 
 def _unchanged_since(run: Run) -> str:

@@ -5,10 +5,12 @@ import time
 from dataclasses import dataclass
 
 from imagenet_tasks.pages.run_view import RunView, TaskRecord
+from imagenet_tasks.wording import between
 from imagenet_tasks.workflow.estimate import REPAIR_TASK, Between, Estimate, PlannedTrainings, spread
 from imagenet_tasks.workflow.graph import ASK, BASELINE_EVALUATION, GATE, REPAIR_EVALUATION, parse_task_id
 
 ENOUGH = 0.1  # of a task's work, to tell from it how long the rest of it takes
+MOST_WAIT_S = 300.0  # between two trainings: a longer wait was for a person, and says nothing about the next one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +19,12 @@ class Left:
 
     seconds: Between
     is_open: bool
+
+    @property
+    def said(self) -> str:
+        """In minutes: nobody knows it better."""
+        low, high = self.seconds
+        return "less than a minute" if high < 60 else between((low, max(90.0, high)))
 
 
 def time_left(view: RunView) -> Left | None:
@@ -29,22 +37,43 @@ def time_left(view: RunView) -> Left | None:
     decided = gates.count("augment")
     is_open = "report" not in gates and decided < expected.rounds
     later = expected.rounds - decided if is_open else 0
-    paces = _own_paces(expected, records)
+    paces, stretch = _own_paces(expected, records), _stretch(records)
     parts = [_download(expected, records)]
     for planned in expected.trainings:
-        mine = [r for r in records if _is_one_of(r, planned)]
-        rounds = decided if planned.task == REPAIR_TASK else 1
-        measured = BASELINE_EVALUATION if planned.task != REPAIR_TASK else REPAIR_EVALUATION
-        over = sum(r.task.endswith(measured) and r.state == "success" for r in records)
+        mine, rounds, over = _so_far(planned, records, decided)
         least = max(0.0, rounds * planned.count - max(over * planned.count, sum(r.share for r in mine)))
         most = least + (later * planned.count if planned.task == REPAIR_TASK else 0)
-        parts.append(_times(planned, (least, most), paces, sum(r.state == "running" for r in mine)))
+        at_once = sum(r.state == "running" for r in mine)
+        parts.append(_times(planned, (least, most), paces, stretch, at_once))
     known = [part for part in parts if part is not None]
     if len(known) < len(parts):
         return None
     now_s, rest_s = view.remaining_s or 0.0, expected.rest_s[1] if expected.rest_s else 0.0
     least, most = (max(now_s, sum(part[end] for part in known)) for end in (0, 1))
     return Left(seconds=(least, most + rest_s), is_open=is_open)
+
+
+def trainings(view: RunView) -> tuple[int, int] | None:
+    """Returns how many trainings are done, of how many that are made in any case; None where nobody knows."""
+    if not view.live or view.expected is None:
+        return None
+    records = [record for group in view.groups for record in group.records]
+    decided = _gates(records).count("augment")
+    done = total = 0
+    for planned in view.expected.trainings:
+        mine, rounds, over = _so_far(planned, records, decided)
+        ended = sum(r.state == "success" for r in mine)
+        done += ended
+        total += ended if over == rounds else rounds * planned.count  # of a repair, some may change nothing
+    return done, total
+
+
+def _so_far(planned: PlannedTrainings, records: list[TaskRecord], decided: int) -> tuple[list[TaskRecord], int, int]:
+    """Returns what there is of some trainings, in how many rounds they are made, and how many of these are over."""
+    repairs = planned.task == REPAIR_TASK
+    evaluation = REPAIR_EVALUATION if repairs else BASELINE_EVALUATION
+    over = sum(r.task.endswith(evaluation) and r.state == "success" for r in records)
+    return [r for r in records if _is_one_of(r, planned)], decided if repairs else 1, over
 
 
 def _gates(records: list[TaskRecord]) -> list[str]:
@@ -85,9 +114,34 @@ def _own_paces(expected: Estimate, records: list[TaskRecord]) -> dict[str, float
     return {model: statistics.mean(paces) for model, paces in found.items()}
 
 
-def _times(planned: PlannedTrainings, counts: Between, paces: dict[str, float], at_once: int) -> Between | None:
+def _stretch(records: list[TaskRecord]) -> float:
+    """Returns how long this run's trainings took by the clock, as a multiple of their own times added up.
+
+    It is above 1 where they wait for one another's end, and below where several run at once.
+    """
+    by_clock_s = own_s = 0.0
+    for task in {r.task for r in records if r.trains and not r.reused}:
+        mine = sorted((r for r in records if r.task == task and not r.reused), key=lambda r: r.started_s)
+        next_s = min(
+            (r.started_s for r in records if r.task != task and r.started_s > mine[-1].started_s), default=time.time()
+        )
+        ended_s = mine[0].started_s
+        for start_s, took_s in [*((r.started_s, r.took_s) for r in mine), (next_s, 0.0)]:
+            by_clock_s += min(MOST_WAIT_S, max(0.0, start_s - ended_s))
+            by_clock_s += max(0.0, start_s + took_s - max(start_s, ended_s))
+            ended_s = max(ended_s, start_s + took_s)
+        own_s += sum(r.took_s for r in mine)
+    return by_clock_s / own_s if own_s else 1.0
+
+
+def _times(
+    planned: PlannedTrainings, counts: Between, paces: dict[str, float], stretch: float, at_once: int
+) -> Between | None:
     if not counts[1]:
         return 0.0, 0.0
     own = paces.get(planned.model)
-    each = spread([own * planned.pictures]) if own else planned.seconds
-    return None if each is None else (counts[0] * each[0] / max(1, at_once), counts[1] * each[1] / max(1, at_once))
+    if own:
+        each = spread([own * planned.pictures * stretch])
+    else:
+        each = planned.seconds and (planned.seconds[0] / max(1, at_once), planned.seconds[1] / max(1, at_once))
+    return None if each is None else (counts[0] * each[0], counts[1] * each[1])

@@ -12,6 +12,7 @@ from imagenet_tasks.wording import (
     HOW_TO_SHARE,
     between,
     duration,
+    goal,
     interval,
     looked_at,
     number,
@@ -94,7 +95,7 @@ def segment(text: str) -> str:
 
 FILTERS: dict[str, Callable[..., Any]] = {
     "advice": advice, "between": between, "breakable": _breakable, "clock": _clock, "day": _day, "device": _device,
-    "duration": duration, "failure": failure, "interval": interval, "looked_at": looked_at, "number": number,
+    "duration": duration, "failure": failure, "goal": goal, "interval": interval, "looked_at": looked_at, "number": number,
     "p_value": p_value, "percent": percent, "points": points, "rate": rate, "segment": segment, "size": size,
     "span": span,
 }  # fmt: skip

@@ -15,6 +15,7 @@ from imagenet_tasks.workflow.run import Run
 
 HOSTILE = "</p></title></script><img src=x onerror=alert(1)>'\"{{ 7*7 }}"
 REFRESH = "Reloads every 10 seconds"
+CURVE = r'<g class="(?:training|validation)">\n<polyline points="([^"]+)"'
 
 
 def page(viewer, status: int = 200) -> str:
@@ -138,11 +139,45 @@ def test_a_training_shows_its_epoch_its_rate_the_time_left_and_its_curves_so_far
     run.store.write_json(run.key("progress/train_baseline.baseline-compact-seed0.json"), training_progress())
     html = page(viewer)
     assert "epoch 3/12, validation 45.0 %, 640 pictures/s, 42 s left" in text_of(html)
-    lines = re.findall(r'<polyline points="([^"]+)"', html)
+    lines = re.findall(CURVE, html)
     assert [len(line.split()) for line in lines] == [3, 3, 3, 3]  # accuracy and loss, of training and validation
     assert re.findall(r'text-anchor="middle">(\d+)<', html)[-1] == "12"  # the axis reaches the last epoch
     for axis in ("accuracy", "loss (cross-entropy)", "epoch"):
         assert f">{axis}</text>" in html
+
+
+def test_the_goal_is_drawn_with_the_accuracy(viewer, run, airflow_state):
+    airflow_state("running")
+    write_record(run, "train_baseline", "baseline-compact-seed0", state="running", seconds=None)
+    run.store.write_json(run.key("progress/train_baseline.baseline-compact-seed0.json"), training_progress())
+    html = page(viewer)
+    assert html.count('<g class="goal">') == 1 and "goal, 50\xa0%" in html
+
+
+def test_one_wild_first_epoch_does_not_flatten_the_loss_of_the_others(viewer, run, airflow_state):
+    airflow_state("running")
+    write_record(run, "train_baseline", "baseline-compact-seed0", state="running", seconds=None)
+    wild = epoch_of(1).as_dict() | {"val_loss": 60.0}
+    history = [wild, *(epoch_of(e).as_dict() for e in range(2, 12))]
+    key = run.key("progress/train_baseline.baseline-compact-seed0.json")
+    run.store.write_json(key, training_progress(history=history))
+    said = re.search(r"The axis of the loss ends at ([\d.]+); early epochs reach 60.0.", text_of(page(viewer)))
+    assert said and float(said[1]) < 10
+
+
+@pytest.mark.parametrize(
+    ("item", "called"),
+    [
+        ("labels-compact-seed0-fold3of3", "Label check (compact, seed 0), part 3 of 3"),
+        ("part-compact-seed0-1of4", "Learning curve (compact, seed 0), 1/4 of the pictures"),
+        ("longer-compact-seed0-round2", "Trained longer (compact, seed 0, round 2)"),
+    ],
+)
+def test_each_training_is_named_in_words_and_its_id_is_a_title(viewer, run, airflow_state, item, called):
+    airflow_state("running")
+    write_record(run, "train_baseline", item, state="running", seconds=None)
+    html = page(viewer)
+    assert called in text_of(html) and item not in text_of(html) and f'title="{item}"' in html
 
 
 def test_the_curve_of_a_finished_training_stays_while_the_run_goes_on(viewer, run, airflow_state):
@@ -150,7 +185,7 @@ def test_the_curve_of_a_finished_training_stays_while_the_run_goes_on(viewer, ru
     write_record(run, "train_baseline", "baseline-compact-seed0")
     run.store.write_json(run.key("progress/train_baseline.baseline-compact-seed0.json"), training_progress())
     write_record(run, "augment_class", "n01747885", state="running", seconds=None)
-    assert page(viewer).count("<polyline") == 4
+    assert len(re.findall(CURVE, page(viewer))) == 4
 
 
 @pytest.mark.parametrize(
@@ -162,8 +197,8 @@ def test_a_training_without_figures_to_draw_is_shown_without_a_curve_of_them(vie
     key = run.key("progress/train_baseline.baseline-compact-seed0.json")
     run.store.write_json(key, training_progress(history=history))
     html = page(viewer)
-    assert "baseline-compact-seed0" in text_of(html)
-    assert "<polyline" not in html
+    assert "Baseline (compact, seed 0)" in text_of(html)
+    assert re.search(CURVE, html) is None
 
 
 def test_the_curve_of_a_training_that_was_there_already_is_its_model_s(viewer, run, airflow_state):
@@ -173,7 +208,7 @@ def test_the_curve_of_a_training_that_was_there_already_is_its_model_s(viewer, r
     lines = "".join(json.dumps(epoch) + "\n" for epoch in epochs)
     run.store.write_bytes(f"models/{mark}/history.jsonl", lines.encode())
     write_record(run, "train_baseline", "baseline-compact-seed0", reused=True, result={"fingerprint": mark})
-    assert page(viewer).count("<polyline") == 4
+    assert len(re.findall(CURVE, page(viewer))) == 4
 
 
 def test_all_curves_have_the_same_axes(viewer, run, airflow_state):
@@ -421,7 +456,7 @@ def test_damage_to_what_is_only_decoration_is_passed_over(viewer, run, airflow_s
     airflow_state("running")
     write_record(run, "download_class", "n01747885", state="running", seconds=None)
     run.store.write_bytes(run.key(name), content)
-    assert "n01747885" in text_of(page(viewer))
+    assert "n01747885" in page(viewer)
 
 
 def test_a_folder_of_records_that_is_no_folder_is_damage_too(viewer, store):

@@ -6,7 +6,7 @@ import pytest
 from fakes.records import expected_of
 
 from imagenet_tasks.pages.run_view import RunView, TaskGroup, TaskRecord
-from imagenet_tasks.pages.time_left import time_left
+from imagenet_tasks.pages.time_left import Left, time_left, trainings
 from imagenet_tasks.workflow.progress import Snapshot
 
 
@@ -23,15 +23,21 @@ def running(task, item, share, took_s):
     return record(task, item, state="running", started_s=time.time() - took_s, seconds=None, progress=done)
 
 
-def left(*records, expected=None, state="running"):
+def view(*records, expected=None, state="running"):
     groups = [TaskGroup(task=task, records=tuple(r for r in records if r.task == task))
               for task in dict.fromkeys(r.task for r in records)]  # fmt: skip
-    return time_left(
-        RunView(
-            airflow_state=state, groups=tuple(groups), has_report=False, is_current=False, damaged=(),
-            expected=expected or expected_of(),
-        )
+    return RunView(
+        airflow_state=state, groups=tuple(groups), has_report=False, is_current=False, damaged=(),
+        expected=expected or expected_of(),
     )  # fmt: skip
+
+
+def left(*records, **others):
+    return time_left(view(*records, **others))
+
+
+def ago(task, item, started_s, seconds=60.0):
+    return record(task, item, started_s=time.time() - started_s, seconds=seconds)
 
 
 DOWNLOADED = [record("download_class", "n1"), record("download_class", "n2"), record("build_dataset")]
@@ -78,3 +84,42 @@ def test_without_any_measure_of_what_is_left_nothing_is_told():
     assert left(*DOWNLOADED, expected=unknown) is None
     assert left(*DOWNLOADED, BASELINE, EVALUATED, BELOW, expected=unknown) is not None
     assert left(record("plan_run"), state="success") is None
+
+
+def test_what_trainings_wait_between_one_another_counts():
+    first, second = (ago("train_baseline", f"baseline-compact-seed{n}", 90 - 45 * n, 20.0) for n in (0, 1))
+    evaluated = ago("evaluate_baseline", "", 0, 0.0)  # a training of 1,200 pictures begins every 45 s
+    found = left(*DOWNLOADED, first, second, evaluated, BELOW)
+    assert found.seconds[0] == pytest.approx(2 * 67.5 / 1.25, rel=0.02)
+
+
+def test_trainings_that_ran_at_once_are_expected_to_do_so_again():
+    first, second = (ago("train_baseline", f"baseline-compact-seed{n}", 60) for n in (0, 1))
+    found = left(*DOWNLOADED, first, second, ago("evaluate_baseline", "", 0, 0.0), BELOW)
+    assert found.seconds[0] == pytest.approx(2 * 45 / 1.25, rel=0.02)
+
+
+def test_a_night_before_a_failed_training_was_cleared_is_not_expected_again():
+    first = ago("train_baseline", "baseline-compact-seed0", 40_000)
+    second = ago("train_baseline", "baseline-compact-seed1", 60)
+    found = left(*DOWNLOADED, first, second, ago("evaluate_baseline", "", 0, 0.0), BELOW)
+    assert found.seconds[1] < 1_500
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [((0.0, 3.0), "less than a minute"), ((54.0, 84.0), "1 to 2\xa0min"), ((120.0, 300.0), "2 to 5\xa0min")],
+)
+def test_the_time_left_is_said_in_minutes(seconds, said):
+    assert Left(seconds=seconds, is_open=False).said == said
+
+
+def test_trainings_are_counted_with_those_of_a_repair_once_it_is_decided():
+    assert trainings(view(*DOWNLOADED)) == (0, 1)
+    assert trainings(view(*DOWNLOADED, BASELINE, EVALUATED, BELOW)) == (1, 3)
+    assert trainings(view(*DOWNLOADED, BASELINE, EVALUATED, MET)) == (1, 1)
+
+
+def test_of_a_repair_that_was_measured_only_what_was_trained_is_counted():
+    repaired = [record("train_augmented", "longer-compact-seed0"), record("evaluate_augmented")]
+    assert trainings(view(*DOWNLOADED, BASELINE, EVALUATED, BELOW, *repaired)) == (2, 2)
