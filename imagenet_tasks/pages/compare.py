@@ -40,17 +40,19 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Two runs' differences.
+    """Two runs' differences; `ended_with` says of each what its accuracy is of.
 
     `same_classes` and `same_split` are False where they answer different questions: then their accuracies are not
-    compared, and with another split no class is, unless they are paired. `same_model` says that both ended with the
-    same trainings, which have no difference. `paired` is None of these; where the runs have no test picture in common
-    (`none_shared`); and where what the models answer cannot be read. `optimistic` names the runs whose test pictures
-    also steered.
+    compared, and no class is, unless they are paired. `classes` are those of both; `only` names those that one of them
+    alone has. `same_model` says that both ended with the same trainings, which have no difference. `paired` is None of
+    these; where the runs have no test picture in common (`none_shared`); and where what the models answer cannot be
+    read. `optimistic` names the runs whose test pictures also steered.
     """
 
     accuracy: Difference
+    ended_with: tuple[str, str]
     same_classes: bool
+    only: tuple[tuple[str, ...], tuple[str, ...]]
     same_split: bool
     same_pictures: bool
     same_model: bool
@@ -90,14 +92,16 @@ def compare(store: Store, a: Report, b: Report) -> Comparison:
     datasets = [report.fingerprints.get("Dataset") for report in (a, b)]
     classes = _paired_classes(paired) if paired else [
         _difference(
-            (rows_a.get(class_id) or rows_b[class_id]).name, class_id,
-            *(_recall(rows.get(class_id), judged=same_split and not same_model) for rows in (rows_a, rows_b)),
+            rows_a[class_id].name, class_id,
+            *(_recall(rows[class_id], judged=judged and not same_model) for rows in (rows_a, rows_b)),
         )
-        for class_id in {**rows_a, **rows_b}
+        for class_id in rows_a if class_id in rows_b
     ]  # fmt: skip
     return Comparison(
         accuracy=_difference("Test accuracy", "", *accuracies),
+        ended_with=(_ended_with(a), _ended_with(b)),
         same_classes=same_classes,
+        only=(_names(rows_a, rows_b), _names(rows_b, rows_a)),
         same_split=same_split,
         same_pictures=None not in datasets and datasets[0] == datasets[1],
         same_model=same_model,
@@ -124,9 +128,19 @@ def _excludes_zero(interval: tuple[float, float] | None) -> bool:
     return interval is not None and (interval[0] > 0 or interval[1] < 0)
 
 
-def _recall(row: ClassRow | None, *, judged: bool) -> tuple[float | None, int]:
-    if row is None:
-        return None, 0
+def _ended_with(report: Report) -> str:
+    """Returns what a run's accuracy is of: one training, or the mean over seeds of trainings that are alike."""
+    model = report.model
+    if len(model.seeds) < 2:
+        return model.trial
+    return f"{model.trial.replace(f', seed {model.seed}', '')}, mean of {len(model.seeds)} seeds"
+
+
+def _names(rows: Mapping[str, ClassRow], others: Mapping[str, ClassRow]) -> tuple[str, ...]:
+    return tuple(row.name for class_id, row in rows.items() if class_id not in others)
+
+
+def _recall(row: ClassRow, *, judged: bool) -> tuple[float | None, int]:
     return (row.after or row.before).recall, row.support if judged else 0
 
 
@@ -142,11 +156,11 @@ def _difference(name: str, class_id: str, a: tuple[float | None, int], b: tuple[
 
 
 def _settings(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Returns the settings that differ, by stage and name, as they are typed."""
+    """Returns the settings that differ, by stage and name, as they are typed; the classes are told elsewhere."""
     of_a, of_b = (
         {
             f"{stage}.{name}": value
-            for stage, values in settings.items() if isinstance(values, Mapping)
+            for stage, values in settings.items() if isinstance(values, Mapping) and stage != "classes"
             for name, value in values.items()
         }
         for settings in (a, b)
@@ -159,15 +173,22 @@ def _settings(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[tuple[str, str
 
 
 def _curves(a: Report, b: Report) -> Chart:
+    models = {
+        (side, role): model
+        for side, report in (("a", a), ("b", b))
+        for role, model in (("before", report.models.before), ("after", report.models.after))
+        if model
+    }
     lines = []
-    for side, report in (("a", a), ("b", b)):
-        for role, model in (("before", report.models.before), ("after", report.models.after)):
-            epochs = [e for e in model.history if e.val_accuracy is not None] if model else []
-            if model and epochs:
-                lines.append(
-                    Line(
-                        name=f"{side.upper()}, {model.trial}", style=f"run-{side} {role}",
-                        places=[e.epoch for e in epochs], values=[e.val_accuracy or 0.0 for e in epochs],
-                    )
-                )  # fmt: skip
-    return draw_lines(lines, width=860, height=220)
+    for (side, role), model in models.items():
+        other = models.get(("b" if side == "a" else "a", role))
+        alike = other is not None and other.history == model.history  # one would hide the other
+        epochs = [e for e in model.history if e.val_accuracy is not None]
+        if epochs and not (alike and side == "b"):
+            lines.append(
+                Line(
+                    name=f"{'A and B' if alike else side.upper()}, {model.trial}", style=f"run-{side} {role}",
+                    places=[e.epoch for e in epochs], values=[e.val_accuracy or 0.0 for e in epochs],
+                )
+            )  # fmt: skip
+    return draw_lines(lines, width=860, height=220, x_name="epoch")

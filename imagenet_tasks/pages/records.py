@@ -21,7 +21,9 @@ from imagenet_tasks.workflow.run_index import read_index
 
 REPORT = "report/report.html"
 MESSAGE_CHARACTERS = 2000
-TRIAL = r"([a-z-]{1,20})-(\w{1,20})-seed(\d{1,10})(?:-(\w{1,20}))?"  # Trial.key
+TRIAL = (
+    r"([a-z-]{1,20})-(\w{1,20})-seed(\d{1,10})(?:-round(\d{1,9})|-fold(\d{1,9})of(\d{1,9})|-1of(\d{1,9}))?"  # Trial.key
+)
 PLAN = "plan_run"
 BESIDE = {"labels": "Label check", "part": "Learning curve", "tune": "Tuning"}  # trainings that no run ends with
 
@@ -114,12 +116,10 @@ def _said(item: str) -> str:
     """Returns the parts of a trial's key as people read them; '' for another item."""
     if not (trial := re.fullmatch(TRIAL, item)):
         return ""
-    arm, model, seed, part = trial.groups()
-    later = re.sub(r"^round", ", round ", part or "") if (part or "").startswith("round") else ""
-    called = f"{(ARM_NAMES | BESIDE).get(arm, arm)} ({model}, seed {seed}{later})"
-    if of := re.fullmatch(r"(fold)?(\d+)of(\d+)", part or ""):
-        called += f", part {of[2]} of {of[3]}" if of[1] else f", 1/{of[3]} of the pictures"
-    return called
+    arm, model, seed, round_, fold, folds, parts = trial.groups()
+    later = f", round {round_}" if round_ else ""
+    of = f", part {fold} of {folds}" if fold else f", 1/{parts} of the pictures" if parts else ""
+    return f"{(ARM_NAMES | BESIDE).get(arm, arm)} ({model}, seed {seed}{later}){of}"
 
 
 def _unchanged_since(run: Run) -> str:

@@ -142,7 +142,8 @@ class RunView:
 
     `airflow_state` is None where Airflow has no such run. `has_report` tells of a report that can be shown, and
     `is_current` whether it is of the run's last attempt. `damaged` names files, below the run's folder, that cannot
-    be read. `settings` are JSON, '' where they cannot be read, and `goal` is one of them. `unchanged_since` is the run to which this one has
+    be read. `settings` are JSON, '' where they cannot be read, and `goal` is one of them. `took_s` is
+    what Airflow says. `unchanged_since` is the run to which this one has
     nothing new, '' where it has; `expected` is what it was expected to cost.
     """
 
@@ -154,6 +155,7 @@ class RunView:
     decision: str = ""
     settings: str = ""
     goal: float | None = None
+    took_s: float | None = None
     unchanged_since: str = ""
     expected: Estimate | None = None
 

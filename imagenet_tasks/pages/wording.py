@@ -7,10 +7,10 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from imagenet_tasks import errors
 from imagenet_tasks.wording import (
     DASH,
     HOW_TO_SHARE,
-    between,
     duration,
     goal,
     interval,
@@ -22,6 +22,7 @@ from imagenet_tasks.wording import (
     size,
     span,
 )
+from imagenet_tasks.workflow.graph import task_label
 from imagenet_tasks.workflow.progress import rate
 
 if TYPE_CHECKING:
@@ -53,6 +54,17 @@ def advice(error_type: str) -> str:
     return ADVICE.get(error_type, ANYTHING_ELSE)
 
 
+def error_type(name: str) -> str:
+    """Returns the type of an error that nobody foresaw; '' of our own, whose messages say all."""
+    return "" if hasattr(errors, name) else name
+
+
+def day_of(run_id: str) -> str:
+    """Returns when a run was triggered, by an id as Airflow makes them; any other id as it is."""
+    told = re.search(r"__(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?\+00:00", run_id)
+    return f"{told[1]} {told[2]}" if told else run_id
+
+
 def setting(value: Any) -> str:
     """Returns a setting as it is typed, or a dash."""
     if isinstance(value, list | tuple):
@@ -74,13 +86,13 @@ def _clock(moment_s: float) -> str:
 
 
 def _day(moment_s: float | None) -> str:
-    return DASH if moment_s is None else f"{datetime.fromtimestamp(moment_s, UTC):%Y-%m-%d %H:%M}"
+    return DASH if moment_s is None else f"{datetime.fromtimestamp(moment_s, UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def _breakable(text: str) -> Any:
     from markupsafe import Markup
 
-    return Markup("_<wbr>").join(text.split("_"))  # join escapes the parts
+    return Markup("<wbr>").join(re.findall(r"[^_/]*[_/]|[^_/]+", text))  # join escapes the parts
 
 
 def _device(name: str) -> str:
@@ -94,10 +106,10 @@ def segment(text: str) -> str:
 
 
 FILTERS: dict[str, Callable[..., Any]] = {
-    "advice": advice, "between": between, "breakable": _breakable, "clock": _clock, "day": _day, "device": _device,
-    "duration": duration, "failure": failure, "goal": goal, "interval": interval, "looked_at": looked_at, "number": number,
-    "p_value": p_value, "percent": percent, "points": points, "rate": rate, "segment": segment, "size": size,
-    "span": span,
+    "advice": advice, "breakable": _breakable, "clock": _clock, "day": _day, "device": _device,
+    "day_of": day_of, "duration": duration, "error_type": error_type, "failure": failure, "goal": goal,
+    "interval": interval, "looked_at": looked_at, "number": number, "p_value": p_value, "percent": percent,
+    "points": points, "rate": rate, "segment": segment, "size": size, "span": span, "task": task_label,
 }  # fmt: skip
 
 

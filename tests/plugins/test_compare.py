@@ -43,19 +43,35 @@ def test_each_class_is_compared_and_a_change_beyond_chance_is_told_from_one_with
         class_row("n09438940", "snowdrift", 0.5, support=0),
     ]
     other_report.store.write_json(other_report.key("report/report.json"), figures(classes=classes))
+    both = [*figures()["classes"], class_row("n09438940", "snowdrift", 0.5)]
+    report.store.write_json(report.key("report/report.json"), figures(classes=both))
     html = compared(viewer)
     rows = {row[0].split()[0]: row[1:] for row in rows_of(html, "classes")}
     assert rows["cobra"][:3] == ["30.0 %", "90.0 %", "+60.0"]
     assert rows["cow"][:3] == ["40.0 %", "42.0 %", "+2.0"]
-    assert rows["snowdrift"] == ["50.0 %", "–", "–", "–"]
+    assert rows["snowdrift"] == ["50.0 %", "50.0 %", "–", "–"]
     assert html.count('"n shown"') == 1
 
 
 def test_runs_of_other_classes_are_not_said_to_differ(viewer, report, other_report):
-    classes = [class_row("n00000001", "a", 0.95)]
-    other_report.store.write_json(other_report.key("report/report.json"), figures(classes=classes))
+    classes = [class_row("n00000001", "palm", 0.95), class_row(COBRA, "cobra", 0.1)]
+    settings = {"classes": {"n00000001": "palm", COBRA: "cobra"}}
+    other_report.store.write_json(other_report.key("report/report.json"), figures(classes=classes, settings=settings))
     html = compared(viewer)
     assert "The runs have different classes" in html and "more than chance" not in html
+    assert "1 class only in A: palm; 1 class only in B: cow; 1 in both." in html and 'id="settings"' not in html
+    assert rows_of(html, "classes") == [[f"cobra {COBRA}", "10.0 %", "90.0 %", "–", "–"]]
+
+
+def test_what_a_run_ended_with_says_that_its_accuracy_is_a_mean_and_which_model_to_use(viewer, report, other_report):
+    model = figures()["models"]["after"] | {"trial": "Targeted (compact, seed 0)", "seed": 0, "seeds": [0, 1, 2]}
+    use = {
+        "called": "Targeted (compact, seed 2)", "model": "f" * 16, "file": "x", "path": "x", "command": "x",
+        "champion": True,
+    }  # fmt: skip
+    report.store.write_json(report.key("report/report.json"), figures(models={"after": model}) | {"use": use})
+    text = re.sub("<[^>]+>", "", compared(viewer))
+    assert "Targeted (compact), mean of 3 seedsmodel to use: Targeted (compact, seed 2)" in text
 
 
 @pytest.mark.parametrize("name", ["validation_share", "test_share", "near_duplicate_bits"])
@@ -88,9 +104,20 @@ def test_the_difference_on_test_has_an_interval_and_says_whether_the_pictures_we
 
 
 def test_the_curves_of_both_runs_lie_on_the_same_axes(viewer, report, other_report):
+    model = figures()["models"]["after"]
+    for run, share in ((report, 0.4), (other_report, 0.3)):
+        history = [epoch | {"val_accuracy": share} for epoch in model["history"]]
+        models = {role: model | {"history": history} for role in ("before", "after")}
+        run.store.write_json(run.key("report/report.json"), figures(models=models))
     html = compared(viewer)
-    assert html.count('<svg class="lines"') == 1
+    assert html.count('<svg class="lines"') == 1 and ">epoch</text>" in html
     assert re.findall(r'<g class="([^"]+)">', html) == ["run-a before", "run-a after", "run-b before", "run-b after"]
+
+
+def test_a_curve_that_both_runs_have_is_drawn_once(viewer, report, other_report):
+    html = compared(viewer)
+    assert re.findall(r'<g class="([^"]+)">', html) == ["run-a before", "run-a after"]
+    assert html.count("A and B, ") == 2
 
 
 COBRA, COW = "n01747885", "n02403454"
