@@ -59,8 +59,8 @@ def plural(count: int, one: str, many: str = "") -> str:
 
 
 def looked_at(runs: int) -> str:
-    """Returns in how many runs test pictures were looked at: a figure on them is worth less with each."""
-    return f"looked at in {plural(runs, 'run')}"
+    """Returns how many runs have seen test pictures: a figure on them is worth less with each."""
+    return f"seen by {plural(runs, 'run')}"
 
 
 def size(size_bytes: int) -> str:
@@ -118,10 +118,12 @@ def outcome(report: dict[str, Any]) -> str:
     if report["branch"] == "holds":
         return "the champion holds, nothing trained"
     measured = [report[name] for name in ("test_before", "test_after") if report[name] is not None]
-    figures = " -> ".join(f"{100 * accuracy:.1f} %" for accuracy in measured) or "not measured"
+    figures = " → ".join(f"{100 * accuracy:.1f} %" for accuracy in measured) or "not measured"
     if (control := report.get("test_control")) is not None:
         figures += f" (trained longer: {100 * control:.1f} %)"
     tried = report["branch"] == "augment"
+    if tried and report["verdict"] == "nothing helped":
+        return f"no repair beat the control (test {figures})"
     why = "repair declined" if report.get("below_goal") else "goal met, no repair tried"
     return f"{figures} on test: {report['verdict'] if tried else why}"
 

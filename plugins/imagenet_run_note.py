@@ -24,7 +24,7 @@ MOST_IN_TABLE = 1000  # with the address of its link
 @hookimpl
 def on_dag_run_running(dag_run: "DagRun", msg: str) -> None:
     """Says where to look, in the place of what the note says of an earlier attempt."""
-    _write(dag_run, lambda _: _link("How far this run is", dag_run.run_id))
+    _write(dag_run, lambda _: _link("Progress", dag_run.run_id))
 
 
 @hookimpl
@@ -72,14 +72,16 @@ def _write(dag_run: "DagRun", say: "Callable[[Connection], str]") -> None:
 
 
 def _verdict(dag_run: "DagRun", connection: "Connection") -> str:
-    """Returns test accuracies and verdict; '' where the run has no report, being marked successful by hand.
+    """Returns a link to the report, then test accuracies and verdict, since Airflow cuts a note.
 
-    Where the run has nothing new, it begins with a link to the run that did the work.
+    It is '' where the run has no report, being marked successful by hand. Where the run has nothing new, the link is to
+    the run that did the work.
     """
     from airflow.models.xcom import XComModel
     from sqlalchemy import select
 
-    from imagenet_tasks.wording import outcome
+    from imagenet_tasks.pages.wording import day_of
+    from imagenet_tasks.wording import markdown, outcome
 
     row = connection.execute(
         select(XComModel.value).where(
@@ -91,8 +93,8 @@ def _verdict(dag_run: "DagRun", connection: "Connection") -> str:
     report: dict[str, Any] = XComModel.deserialize_value(row)
     said = _shorten(outcome(report))
     if not (before := report.get("unchanged_since")):
-        return f"{said}. {_link('Report', dag_run.run_id)}"
-    return f"Nothing new since run {_link(before, before)}: this is its report. {said}"
+        return f"{_link('Report', dag_run.run_id)}: {said}."
+    return f"{_link('Report', before)}: nothing new since the run of {markdown(day_of(before)[:100])}. {said}."
 
 
 def _failure(dag_run: "DagRun", connection: "Connection", msg: str) -> str:
@@ -101,6 +103,7 @@ def _failure(dag_run: "DagRun", connection: "Connection", msg: str) -> str:
     from airflow.models.xcom import XComModel
     from sqlalchemy import and_, select
 
+    from imagenet_tasks.pages.wording import error_type
     from imagenet_tasks.workflow.graph import task_label
 
     raised = and_(
@@ -122,6 +125,9 @@ def _failure(dag_run: "DagRun", connection: "Connection", msg: str) -> str:
     first, more = rows[0], len(rows) - 1
     unknown = "ended when the run was marked failed by hand" if by_hand else "failed; its log says why"
     error = XComModel.deserialize_value(first) if first.value else unknown
+    kind, _, message = str(error).partition(": ")
+    if message and not error_type(kind):
+        error = message
     label = task_label(first.task_id)
     task = f"{label}, {first.name}" if first.name else label
     return _shorten(f"{task}{f' ({more} more failed)' if more else ''}: {error}")

@@ -309,7 +309,7 @@ def test_the_champion_is_listed_and_pinned_and_what_is_none_is_said(first, home)
     assert (pinned.returncode, listed.returncode, unpinned.returncode) == (0, 0, 0)
     assert f"of run {run_id}" in pinned.stdout and "is pinned" in pinned.stdout
     assert "is no longer pinned" in unpinned.stdout
-    assert all(said in listed.stdout for said in ("giant panda", f"  {run_id}\n", "looked at in", ", pinned 20"))
+    assert all(said in listed.stdout for said in ("giant panda", f"  {run_id}\n", "seen by", ", pinned 20"))
     absent = command("champion", "revert", "--home", str(home), run_id)
     assert (absent.returncode, absent.stdout) == (1, "") and "former champions" in absent.stderr
 

@@ -75,7 +75,7 @@ def test_a_mail_says_verdict_accuracies_and_the_way_to_the_report(
     ask_for(monkeypatch, MAIL | {"on": ["verdict"]})
     reported(run)
     imagenet_notify.tell_of_report(context)
-    assert [mail["Subject"] for mail in mails] == ["ImageNet: 31.0 % -> 38.4 % on test: helped"]
+    assert [mail["Subject"] for mail in mails] == ["ImageNet: 31.0 % → 38.4 % on test: helped"]
     body = mails[0].get_body(("html",)).get_content()
     tab = "dags/imagenet_targeted_augmentation/runs/by%20hand%20%3Cb%3E%22%26/plugin/imagenet-report"
     assert re.search(rf'<a href="http://[^/"]+/{re.escape(tab)}">', body)
@@ -130,7 +130,7 @@ def test_who_asks_for_it_is_told_first_of_a_champion_that_declines(
         reported(run)
         imagenet_notify.tell_of_report(context)
     holds, declines = (json.loads(body)["text"].splitlines() for body in chat.bodies["/hook"])
-    assert holds[0] == "ImageNet: 31.0 % -> 38.4 % on test: helped"
+    assert holds[0] == "ImageNet: 31.0 % → 38.4 % on test: helped"
     assert declines[:2] == ["ImageNet: the champion declines on new pictures", "baseline: declines: 40.0 % of 90."]
 
 
