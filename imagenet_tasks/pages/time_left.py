@@ -15,10 +15,15 @@ MOST_WAIT_S = 300.0  # between two trainings: a longer wait was for a person, an
 
 @dataclass(frozen=True, kw_only=True)
 class Left:
-    """The least and the most time that is left (s), and whether that depends on a repair that may follow."""
+    """The least and the most time that is left (s).
+
+    `is_open` says whether that depends on a repair that may follow, `has_rest` whether what follows the trainings
+    is counted in.
+    """
 
     seconds: Between
     is_open: bool
+    has_rest: bool
 
     @property
     def said(self) -> str:
@@ -50,7 +55,7 @@ def time_left(view: RunView) -> Left | None:
         return None
     now_s, rest_s = view.remaining_s or 0.0, expected.rest_s[1] if expected.rest_s else 0.0
     least, most = (max(now_s, sum(part[end] for part in known)) for end in (0, 1))
-    return Left(seconds=(least, most + rest_s), is_open=is_open)
+    return Left(seconds=(least, most + rest_s), is_open=is_open, has_rest=expected.rest_s is not None)
 
 
 def trainings(view: RunView) -> tuple[int, int] | None:
@@ -115,22 +120,22 @@ def _own_paces(expected: Estimate, records: list[TaskRecord]) -> dict[str, float
 
 
 def _stretch(records: list[TaskRecord]) -> float:
-    """Returns how long this run's trainings took by the clock, as a multiple of their own times added up.
+    """Returns how long the newest trainings took by the clock, as a multiple of their own times added up.
 
-    It is above 1 where they wait for one another's end, and below where several run at once.
+    It is above 1 where they wait between one another, and below where several run at once.
     """
-    by_clock_s = own_s = 0.0
-    for task in {r.task for r in records if r.trains and not r.reused}:
-        mine = sorted((r for r in records if r.task == task and not r.reused), key=lambda r: r.started_s)
-        next_s = min(
-            (r.started_s for r in records if r.task != task and r.started_s > mine[-1].started_s), default=time.time()
-        )
-        ended_s = mine[0].started_s
-        for start_s, took_s in [*((r.started_s, r.took_s) for r in mine), (next_s, 0.0)]:
-            by_clock_s += min(MOST_WAIT_S, max(0.0, start_s - ended_s))
-            by_clock_s += max(0.0, start_s + took_s - max(start_s, ended_s))
-            ended_s = max(ended_s, start_s + took_s)
-        own_s += sum(r.took_s for r in mine)
+    made = sorted((r for r in records if r.trains and not r.reused), key=lambda r: r.started_s)
+    if not made:
+        return 1.0
+    newest = ([r for r in made if r.state == "success"] or made)[-1].task
+    mine = [r for r in made if r.task == newest]
+    later = (r.started_s for r in records if r.task != newest and r.started_s > mine[-1].started_s)
+    by_clock_s, ended_s = 0.0, mine[0].started_s
+    for start_s, took_s in [*((r.started_s, r.took_s) for r in mine), (min(later, default=time.time()), 0.0)]:
+        by_clock_s += min(MOST_WAIT_S, max(0.0, start_s - ended_s))
+        by_clock_s += max(0.0, start_s + took_s - max(start_s, ended_s))
+        ended_s = max(ended_s, start_s + took_s)
+    own_s = sum(r.took_s for r in mine)
     return by_clock_s / own_s if own_s else 1.0
 
 

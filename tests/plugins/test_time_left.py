@@ -111,7 +111,7 @@ def test_a_night_before_a_failed_training_was_cleared_is_not_expected_again():
     [((0.0, 3.0), "less than a minute"), ((54.0, 84.0), "1 to 2\xa0min"), ((120.0, 300.0), "2 to 5\xa0min")],
 )
 def test_the_time_left_is_said_in_minutes(seconds, said):
-    assert Left(seconds=seconds, is_open=False).said == said
+    assert Left(seconds=seconds, is_open=False, has_rest=True).said == said
 
 
 def test_trainings_are_counted_with_those_of_a_repair_once_it_is_decided():
