@@ -17,6 +17,7 @@ import json
 import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 from urllib.parse import quote
@@ -119,7 +120,9 @@ def _pages_of_all_runs() -> dict[str, Callable[..., "Response"]]:
         rows, count = (read, total) if wanted.is_usual else (found[start : start + RUNS_PER_PAGE], len(found))
         settings, more_settings = differing_settings(store, dag_id, rows)
         champions, problem = read_champions(store, dag_id)
-        newest = [row.run_id for row in rows if row.index and row.index.report_json]
+        reported = [row for row in rows if row.index and row.index.report_json]
+        different = [row for row in reported if row.index and not row.index.unchanged_since]
+        newest = [row.run_id for row in (different if len(different) > 1 else reported)]
         return show(
             request, "runs.html", dag_id=dag_id, rows=rows, chart=accuracy_chart(rows), champions=champions,
             former=former_champions, drift=drift_chart(rows), problem=problem,
@@ -152,8 +155,11 @@ def _pages_of_a_run() -> dict[str, Callable[..., "Response"]]:
     from imagenet_tasks.pages.time_left import time_left, trainings
 
     def look_at(dag_id: str, run_id: str, session: SessionDep) -> RunView:
-        state = session.scalar(select(DagRun.state).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id))
-        return view_run(find_run(dag_id, run_id), None if state is None else value_of(state))
+        asked = select(DagRun.state, DagRun.start_date, DagRun.end_date)
+        known = session.execute(asked.where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)).one_or_none()
+        view = view_run(find_run(dag_id, run_id), value_of(known.state) if known else None)
+        started_s, ended_s = (seconds_of(known.start_date), seconds_of(known.end_date)) if known else (None, None)
+        return view if started_s is None or ended_s is None else replace(view, took_s=ended_s - started_s)
 
     def show_run(
         request: Request, dag_id: str, run_id: str, session: SessionDep, renew: str = "", show_tasks: str = ""

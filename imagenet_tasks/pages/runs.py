@@ -21,7 +21,7 @@ from imagenet_tasks.workflow.run_index import RunIndex, read_index
 
 RUNS_PER_PAGE = 100
 MOST_SEARCHED = 1000  # the newest runs, of which each has a file that is read to sort or to choose some
-MOST_COLUMNS = 6  # of settings
+MOST_SETTINGS = 6  # that are listed with each run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,7 +173,7 @@ def differing_settings(
     shown_anyway = ("profile", "classes", "source")
     differing = [name for name in names if len(set(values[name].values())) > 1 and name not in shown_anyway]
     differing.sort(key=explained)
-    return {name: values[name] for name in differing[:MOST_COLUMNS]}, differing[MOST_COLUMNS:]
+    return {name: values[name] for name in differing[:MOST_SETTINGS]}, differing[MOST_SETTINGS:]
 
 
 def list_runs(store: Store, dag_id: str, known: Sequence[KnownRun]) -> list[RunRow]:

@@ -196,6 +196,13 @@ def test_many_pictures_and_records_come_by_pages(viewer, run):
     assert len(colours(html)) == 2 and html.count("<tr><td") == 50
 
 
+def test_a_long_list_of_candidates_is_folded_until_one_asks_for_some(viewer, run):
+    records = [{"candidate": f"http://a/{i}", "state": "rejected", "reason": "gone"} for i in range(21)]
+    write_class(run, PICTURES, records, selected=["red.jpg"])
+    assert "<details><summary>The list, 21 long" in shown(viewer, TAB)
+    assert "<details open>" in shown(viewer, f"{TAB}?outcome=gone")
+
+
 @pytest.mark.parametrize("content", [b"", b"no picture", picture("red")[:300]])
 def test_a_picture_that_cannot_be_shown_is_said(viewer, run, content):
     write_class(run, {"red.jpg": content}, RECORDS[:1], selected=["red.jpg", "absent.jpg"])

@@ -3,6 +3,7 @@
 import json
 import re
 import time
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 
 import pytest
@@ -249,6 +250,22 @@ def test_before_the_first_download_the_page_tells_what_the_run_will_cost_and_how
     assert "Left for the whole run2 to 10 minthe most if a repair follows" in text
 
 
+def test_where_no_earlier_run_tells_how_long_the_report_takes_the_page_says_that_it_comes_on_top(
+    viewer, run, airflow_state
+):
+    airflow_state("running")
+    expected = expected_of().as_dict()
+    for rest_s, said in ((None, True), ((1.0, 2.0), False)):
+        write_record(run, "plan_run", started_s=time.time() - 1, result={"expected": expected | {"rest_s": rest_s}})
+        assert ("and then the evaluation and the report" in text_of(page(viewer))) is said
+
+
+def test_trainings_that_are_done_are_counted_on_the_page(viewer, run, airflow_state):
+    airflow_state("running")
+    write_record(run, "plan_run", started_s=time.time() - 1, result={"expected": expected_of().as_dict()})
+    assert "Trainings done0 of 1" in text_of(page(viewer))
+
+
 def test_where_no_earlier_run_tells_it_the_page_says_that_it_is_not_known(viewer, run, airflow_state):
     airflow_state("running")
     write_record(run, "plan_run", started_s=time.time() - 1, result={"expected": {"broken": 1}})
@@ -286,7 +303,7 @@ def test_an_augmented_class_goes_by_its_name(viewer, run, airflow_state):
     airflow_state("failed")
     error = {"type": "DataError", "message": "m"}
     write_record(run, "augment_class", "n01747885.100", state="failed", error=error)
-    assert "Make changed copies, cobra: DataError" in text_of(page(viewer))
+    assert "Make changed copies, cobra m What to do" in text_of(page(viewer))
 
 
 def test_a_record_that_vanishes_is_no_damage(viewer, run, airflow_state, monkeypatch):
@@ -358,9 +375,22 @@ def test_a_failed_task_is_named_with_its_error(viewer, run, airflow_state, state
     text = text_of(html)
     assert ("The run failed" in text) == (state == "failed")
     assert (REFRESH in html) == (state == "running")
-    assert "Get the pictures, cobra: TooFewImages" in text
+    assert "Get the pictures, cobra IMAGENET_HOME/images: expected" in text and 'title="TooFewImages"' in html
     assert "IMAGENET_HOME/images: expected 20 usable pictures, received 3" in text
     assert str(run.store.root) not in html
+
+
+def test_an_error_that_nobody_foresaw_is_shown_with_its_type(viewer, run, airflow_state):
+    airflow_state("failed")
+    write_record(run, "plan_run", state="failed", error={"type": "KeyError", "message": "'x'"})
+    assert "Check the settings: KeyError 'x'" in text_of(page(viewer))
+
+
+def test_a_failed_run_says_how_long_it_took(viewer, run, airflow_state):
+    now = datetime.now(UTC)
+    airflow_state("failed", start_date=now - timedelta(seconds=21), end_date=now)
+    write_record(run, "plan_run", state="failed", error={"type": "ConfigError", "message": "m"})
+    assert "It stopped before it wrote a report, after 21 s." in text_of(page(viewer))
 
 
 def test_a_task_that_the_end_of_the_run_left_running_was_stopped(viewer, run, airflow_state):
@@ -395,7 +425,7 @@ def test_a_report_of_an_earlier_attempt_says_above_it_what_failed_since(viewer, 
     html = page(viewer)
     text = text_of(html)
     assert text.startswith(
-        f"{NAV}The run failed, and this is the report of an earlier attempt. Train the baseline, x: Out"
+        f"{NAV}The run failed, and this is the report of an earlier attempt. Train the baseline, x: IMA"
     )
     assert "IMAGENET_HOME/x What to do: Trigger a new run with a smaller batch_size" in text
     assert text.endswith("51.7 %")
@@ -418,8 +448,10 @@ def test_a_run_with_nothing_new_says_so_above_its_report_with_a_link(viewer, rep
     airflow_state("success")
     write_index(report, unchanged_since=OTHER_RUN_ID)
     html = page(viewer)
-    assert text_of(html).startswith(f"{NAV}Nothing new since run {OTHER_RUN_ID}: this is its report.")
-    assert f'href="{address(OTHER_RUN_ID)}"' in html and "51.7 %" in html
+    assert text_of(html).startswith(
+        f"{NAV}Nothing new since the run of 2026-11-16 00:00:00. This is that run's report:"
+    )
+    assert f'href="{address(OTHER_RUN_ID)}" title="{OTHER_RUN_ID}"' in html and "51.7 %" in html
 
 
 def test_a_hostile_id_of_an_earlier_run_is_shown_as_text(viewer, report, airflow_state):

@@ -64,7 +64,9 @@ def test_a_run_with_nothing_new_names_the_run_that_did_the_work(viewer, two_runs
     write_index(two_runs[0], unchanged_since=OTHER_RUN_ID)
     html = shown(viewer)
     first, *_ = rows_of(html, "runs")
-    assert first[3].startswith(f"helpednothing new since run {OTHER_RUN_ID}: this is its report")
+    assert (
+        first[3].startswith("helpednothing new since the run of 2026-11-16 00:00:00") and '<tr class="again">' in html
+    )
     assert html.count(f'href="{address(OTHER_RUN_ID)}"') == 2  # of its own row, too
 
 
@@ -214,17 +216,30 @@ def test_a_choice_that_no_run_has_is_shown_as_text(viewer, two_runs):
     assert "There are no such runs" in html and "<img" not in html and "&lt;img" in html
 
 
-def test_settings_that_differ_between_the_shown_runs_are_columns(viewer, two_runs):
+def test_settings_that_differ_between_the_shown_runs_are_listed_in_one_column(viewer, two_runs):
     from imagenet_tasks.settings.profiles import make_config
 
     for run, epochs in zip(two_runs, ("3", "5"), strict=True):
         run.write_config(make_config("sample", {"epochs": epochs}))
     html = shown(viewer)
-    assert [row[-1] for row in rows_of(html, "runs")] == ["3", "5"]
-    assert ">epochs</th>" in html and ">batch_<wbr>size</th>" not in html
+    assert [row[-1] for row in rows_of(html, "runs")] == ["epochs 3", "epochs 5"]
+    assert html.count("Settings that differ</th>") == 1 and "batch size" not in html
     two_runs[0].write_config(make_config("best", {"source": "folder", "location": "/x"}))
     html = shown(viewer)
-    assert html.count('<td class="setting') == 2 * 6 and "More settings differ between these runs: " in html
+    assert html.count('<td class="setting') == 2 and "More settings differ between these runs: " in html
+    assert all(4 <= row[-1].count(", ") <= 5 for row in rows_of(html, "runs"))  # six, without those that are not set
+
+
+def test_runs_that_are_compared_unless_others_are_chosen_have_different_results(viewer, two_runs, airflow_state):
+    again = Run(two_runs[0].store, DAG_ID, "again")
+    write_index(again, unchanged_since=RUN_ID)
+    airflow_state("success", again.run_id, run_after=datetime.now(UTC))
+    chosen = re.findall(r'name="(a|b)" value="([^"]+)"[^>]* checked', shown(viewer))
+    assert sorted(chosen) == [("a", OTHER_RUN_ID), ("b", RUN_ID)]
+
+
+def test_runs_that_were_triggered_within_a_minute_are_told_apart(viewer, two_runs):
+    assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", row[2]) for row in rows_of(shown(viewer), "runs"))
 
 
 @pytest.mark.parametrize("page", ["0", "-1", "x", "1e9", "99999999999999999999"])
@@ -313,7 +328,7 @@ def test_the_champions_before_it_are_shown_with_why_they_were_replaced_but_nothi
         and "41.0\xa0% <span" in text
         and "replaced: better by far. Can be reverted to." in text
     )
-    assert "looked at in 3\xa0runs" in text and "<strong>Pinned</strong>" in text
+    assert "seen by 3\xa0runs" in text and "<strong>Pinned</strong>" in text
     assert not any(hidden in text for hidden in ("its run", "hidden reason", "a third"))
 
 
