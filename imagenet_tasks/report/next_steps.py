@@ -112,9 +112,13 @@ def _of_training(figures: dict[str, Any], config: RunConfig) -> Iterator[Step]:
         )  # fmt: skip
     if TOO_SHORT in trained:
         shares = [epoch["val_accuracy"] for epoch in history if epoch["val_accuracy"] is not None]
-        late = max(shares) - max(shares[: int(EARLY * len(shares))], default=0.0)
+        early = int(EARLY * len(shares))
+        late = max(shares) - max(shares[:early], default=0.0)
+        seeds = figures["verdict"]["seeds"]
+        of_seed = f" These figures are those of seed {seeds[0]}." if len(seeds) > 1 else ""
         yield _step(
-            "Train longer", trained, f"The last fifth of its epochs brought {points(late)} points on validation.",
+            "Train longer", trained,
+            f"The epochs after epoch {early} brought {points(late)} points on validation.{of_seed}",
             _longer(figures, config, {names[of]: each["training"] for of, each in figures["models"].items()}),
         )  # fmt: skip
 

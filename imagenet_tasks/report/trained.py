@@ -52,9 +52,10 @@ def _judged(history: Sequence[Epoch], best_epoch: int) -> str:
         )
     if last.accuracy >= KNOWN and gap >= GAP:
         return f"{LIMITED}: at the end it gets {figures} right."
-    before = [e.val_accuracy for e in history[: int(EARLY * epochs)] if e.val_accuracy is not None]
+    early = int(EARLY * epochs)
+    before = [e.val_accuracy for e in history[:early] if e.val_accuracy is not None]
     if last.accuracy < KNOWN and best.val_accuracy - max(before, default=0.0) >= GAINED:
         return f"{TOO_SHORT}: after {plural(epochs, 'epoch')} it gets {figures} right, and is still improving."
     if last.accuracy < KNOWN:
-        return f"Levelled off: at the end it gets {figures} right, and the last fifth of its epochs brought little."
+        return f"Levelled off: at the end it gets {figures} right, and the epochs after epoch {early} brought little."
     return f"Trained enough: at the end it gets {figures} right."

@@ -100,6 +100,13 @@ def test_there_are_at_most_three_and_none_where_nothing_is_evident():
     assert collect_next_steps(figures(word="nothing helped", goal_met_after=True), BEST) == []
 
 
+def test_how_much_the_last_epochs_brought_is_said_of_the_epochs_and_the_seed_that_it_is_counted_of():
+    step = collect_next_steps(figures("Not trained enough: x."), BEST)[0]
+    assert step["brings"] == (
+        "The epochs after epoch 4 brought +10.0 points on validation. These figures are those of seed 0."
+    )
+
+
 def test_a_capped_training_gets_more_minutes():
     capped = make_config("best", {"location": "pictures", "source": "folder", "train_minutes": 5})
     step = collect_next_steps(figures("Capped at 5 min: 5 of 10 epochs. Not trained enough: x."), capped)[0]
