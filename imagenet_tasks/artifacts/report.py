@@ -6,7 +6,7 @@ from pydantic import Field
 
 from imagenet_tasks.artifacts.decision import Decision
 from imagenet_tasks.artifacts.drift import Drift
-from imagenet_tasks.artifacts.figures import BySeed, Comparison, Count, Interval, RepairedClasses, Share, Word
+from imagenet_tasks.artifacts.figures import BySeed, Comparison, Count, Gain, Interval, RepairedClasses, Share, Word
 from imagenet_tasks.artifacts.final import FinalModel
 from imagenet_tasks.artifacts.json_file import JsonArtifact, Mark
 from imagenet_tasks.artifacts.quality import Disputed, Suspects
@@ -69,6 +69,12 @@ class ShareRight(JsonArtifact):
     share: RoleShare
 
 
+class BestRepair(Gain):
+    """The accuracy on test of the repair that is the best on validation (after), against the control's (before)."""
+
+    arm: ArmName
+
+
 class Verdict(JsonArtifact):
     """Whether the repair helped."""
 
@@ -87,6 +93,7 @@ class Verdict(JsonArtifact):
         default=None,
         description="the chosen arm against the control, on test, which the word follows from; null where none beat it",
     )
+    best_repair: BestRepair | None = Field(default=None, description="where none beat the control; else null")
     repaired: RepairedClasses | None = None
     arms: tuple[str, ...] = Field(default=(), description="what was trained in that round")
     empty_arms: dict[str, str] = Field(default={}, description="what was not, and why: it would change nothing")
@@ -177,7 +184,7 @@ class Step(JsonArtifact):
 
 
 class ClassRole(JsonArtifact):
-    """One class before or after; recall is the mean over the seeds, all else the first seed's."""
+    """One class before or after: its recalls are means over the seeds with a repair, all else the first seed's."""
 
     recall: Share | None
     precision: Share | None

@@ -1,5 +1,7 @@
 """What report.json says of the trainings: their figures, and the comparisons of them."""
 
+from pydantic import Field
+
 from imagenet_tasks.artifacts.figures import (
     Comparison,
     Count,
@@ -60,6 +62,7 @@ class Group(SeedGroup):
     round: int
     loss: float | None
     added_pictures: int | None
+    shown_pictures: int | None = Field(default=None, description="over all epochs, of the first seed")
 
 
 class Baseline(Group):
@@ -96,6 +99,7 @@ class TrialFigures(HeldOut):
     epochs: int
     best_epoch: int
     train_seconds: float
+    shown_pictures: int | None = Field(default=None, description="over all epochs, one as often as it was shown")
     difference: float | None
     history: tuple[Epoch, ...]
 

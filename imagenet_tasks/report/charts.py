@@ -20,7 +20,7 @@ SIDES = {"train": 0.9, "validation": 0.55, "test": 0.3}  # how strong each is dr
 
 def difference_chart(verdict: dict[str, Any]) -> Markup:
     """Draws the difference that the verdict speaks of, with its intervals over pictures and over seeds, beside none."""
-    test = verdict["gain"] or verdict["test"]
+    test = verdict["gain"] or verdict["best_repair"] or verdict["test"]
     bounds = {"pictures": test["interval"]} | ({"seeds": test["seed_interval"]} if test["seed_interval"] else {})
     middle = 100 * test["difference"]
     colour = {"helped": AFTER, "hurt": WORSE}.get(verdict["word"], BEFORE)

@@ -20,7 +20,7 @@ from imagenet_tasks.report.repair import collect_augmentation, collect_repair, w
 from imagenet_tasks.report.study import FIGURES, PROFILES
 from imagenet_tasks.report.trained import judge_training, say_cap
 from imagenet_tasks.report.use import collect_use
-from imagenet_tasks.settings.training import CONTROL
+from imagenet_tasks.settings.training import ARMS, CONTROL
 
 
 def collect(inputs: ReportInputs, files: Files) -> dict[str, Any]:
@@ -123,6 +123,7 @@ def _verdict(
     verdict = {
         "word": word, "goal": goal, "chosen": comparison and comparison.chosen,
         "gain": without_classes(comparison.control) if comparison and comparison.control else None,
+        "best_repair": _best_repair(comparison) if comparison else None,
         "repaired": comparison.repaired.as_dict() if comparison and comparison.repaired else None,
         "arms": trained,
         "empty_arms": kept.empty_arms if kept else {},
@@ -143,6 +144,25 @@ def _verdict(
         "sentence": wording.sentence(verdict),
         "doubt": wording.doubt(verdict),
     }
+
+
+def _best_repair(comparison: RepairComparison) -> dict[str, Any] | None:
+    """Returns the repair that is the best on validation where none beat the control, as `report.BestRepair` has it."""
+    if comparison.chosen != CONTROL or comparison.test.difference is None:
+        return None
+    repairs = [arm for arm in ARMS if arm in comparison.against]
+    arm = max(repairs, key=lambda a: comparison.arms[a].validation.after or 0.0, default=None)
+    if arm is None:
+        return None
+    test = comparison.against[arm].test  # the control minus the repair
+
+    def turned(bounds: tuple[float, float] | None) -> list[float] | None:
+        return bounds and [-bounds[1], -bounds[0]]
+
+    return {
+        "arm": arm, "before": test.after, "after": test.before, "difference": -(test.difference or 0.0),
+        "interval": turned(test.interval), "seed_interval": turned(test.seed_interval),
+    }  # fmt: skip
 
 
 def _on_split(split: str, models: dict[str, Any], comparison: RepairComparison | None) -> dict[str, Any]:
@@ -177,10 +197,11 @@ def _classes(
 ) -> list[dict[str, Any]]:
     """Returns per-class figures, the largest gain first; without a second model the lowest recall first.
 
-    Where models are compared, recall on test is the mean over the seeds; all else is of the first seed's models.
+    Where models are compared, recall is the mean over the seeds; all else is of the first seed's models.
     """
     rows = []
     compared = {row.label: row for row in comparison.test.per_class} if comparison else {}
+    validated = {row.label: row for row in comparison.validation.per_class} if comparison else {}
     for label, member in enumerate(dataset.classes):
         row: dict[str, Any] = {
             "class_id": member.class_id, "name": member.name, "label": label, "targeted": member.class_id in repaired,
@@ -194,7 +215,9 @@ def _classes(
             }  # fmt: skip
         if both := compared.get(label):
             row |= {"change": both.difference} | picked(both, "p_adjusted", "changed")
-            row["before"]["recall"], row["after"]["recall"] = both.before, both.after
+            for role in models:
+                row[role]["recall"] = getattr(both, role)
+                row[role]["validation_recall"] = getattr(validated[label], role)
         rows.append(row)
     if "after" in models:
         return sorted(rows, key=lambda r: (r["change"] is None, -(r["change"] or 0.0), r["label"]))

@@ -15,7 +15,7 @@ from imagenet_tasks.report.study import GOAL as STUDY_GOAL
 from imagenet_tasks.report.svg import signed
 from imagenet_tasks.settings.config import RunConfig
 from imagenet_tasks.settings.profiles import shared_settings
-from imagenet_tasks.settings.training import ARM_GLOSSES, ARM_NAMES
+from imagenet_tasks.settings.training import ARM_GLOSSES, ARM_NAMES, CONTROL
 from imagenet_tasks.wording import HOW_TO_SHARE, looked_at
 from imagenet_tasks.workflow.graph import task_label
 
@@ -43,8 +43,8 @@ def render(
     classes = figures["classes"]
     by_label = sorted(classes, key=lambda row: row["label"])
     return environment().get_template("report.html.j2").render(
-        f=figures, v=figures["verdict"], words=wording.VERDICTS, role_names=ROLES,
-        arm_names=ARM_NAMES, arm_glosses=ARM_GLOSSES, against=wording.AGAINST,
+        f=figures, v=figures["verdict"], words=wording.VERDICTS, role_names=_roles(figures),
+        arm_names=ARM_NAMES, arm_glosses=ARM_GLOSSES, deeds=wording.ARM_DEEDS, against=wording.AGAINST,
         policies=wording.POLICIES, strategies=wording.STRATEGIES, transforms=wording.TRANSFORMS, study_goal=STUDY_GOAL,
         roles=list(figures["models"]), repaired="after" in figures["models"], by_label=by_label,
         class_counts=_class_counts(classes), charts=_charts(figures, by_label), most_suspects=MOST_SUSPECTS,
@@ -72,13 +72,18 @@ def environment() -> jinja2.Environment:
         "p_value": wording.p_value, "duration": wording.duration, "moment": wording.moment, "goal": wording.goal,
         "plural": wording.plural, "said": settings.said, "direction": _direction, "span": wording.span,
         "p_number": wording.p_number, "said_task": task_label, "learning_rate": _learning_rate, "batch": _batch,
-        "signed": signed, "looked_at": looked_at,
+        "signed": signed, "reached": wording.reached, "looked_at": looked_at,
     }  # fmt: skip
     return environment
 
 
 SIDES = {"train": "Training", "validation": "Validation", "test": "Test"}
 ROLES = {"before": "Baseline", "after": "Retrained"}
+
+
+def _roles(figures: dict[str, Any]) -> dict[str, str]:
+    """Returns what the models of the verdict are called; the second is the control's where no repair beat it."""
+    return ROLES | ({"after": "Control"} if figures["verdict"]["chosen"] == CONTROL else {})
 
 
 def _charts(figures: dict[str, Any], by_label: list[dict[str, Any]]) -> dict[str, Any]:
@@ -130,8 +135,9 @@ def _curves(figures: dict[str, Any]) -> dict[str, Any]:
         ]
         for group, mine in groups.items()
     }  # fmt: skip
+    names = _roles(figures)
     main = [
-        Curve(name=ROLES[role], role=role, history=model["history"], best_epoch=model["training"]["best_epoch"])
+        Curve(name=names[role], role=role, history=model["history"], best_epoch=model["training"]["best_epoch"])
         for role, model in figures["models"].items()
     ]
     limits = Limits.of([*main, *(curve for curves in by_group.values() for curve in curves)], goal)

@@ -204,6 +204,7 @@ def _groups(
             | picked(row, *HeldOut.model_fields)
             | picked(row.trial, "arm", "model", "seed", "round")
             | picked(training, "added_pictures", "epochs", "best_epoch", "train_seconds")
+            | {"shown_pictures": training.epochs * (training.epoch_pictures or training.training_pictures)}
         )
     groups = []
     for group in metrics.groups:
@@ -213,7 +214,7 @@ def _groups(
             group.as_dict()
             | {
                 "round": evaluation.round, "loss": statistics.fmean(losses) if losses else None,
-                "added_pictures": mine[0]["added_pictures"] if mine else None,
+                **{name: mine[0][name] if mine else None for name in ("added_pictures", "shown_pictures")},
             }
         )  # fmt: skip
     return groups, trials

@@ -38,16 +38,13 @@ VERDICTS = {
     "not tried": "No repair was tried",
 }
 
-# What was done, as the subject of a sentence.
+# What was tried, as the subject of a sentence.
 ARM_DEEDS = {
-    "longer": "training for longer", "collect": "collecting new pictures of the confused classes",
-    "collect-all": "collecting new pictures of all classes", "targeted": "copying pictures of the confused classes",
-    "more": "copying twice as many pictures of the confused classes",
-    "correlated": "copying pictures of the confused classes and of what they are confused with",
-    "untargeted": "copying pictures of all classes",
-    "collect-hard": "collecting the hardest new pictures of the confused classes",
-    "mix": "mixing pictures of confused classes", "soften": "changing the confused classes less while training",
-    "clean": "leaving out the pictures whose labels are in doubt",
+    "longer": "longer training", "collect": "new pictures", "collect-all": "new pictures of all classes",
+    "targeted": "changed copies", "more": "twice as many changed copies",
+    "correlated": "changed copies, also of what is confused with them", "untargeted": "changed copies of all classes",
+    "collect-hard": "the hardest new pictures", "mix": "mixed pictures", "soften": "weaker changes",
+    "clean": "trainings without labels in doubt",
 }  # fmt: skip
 
 AGAINST = {
@@ -77,15 +74,21 @@ TUNED_FIELDS = {  # as the trigger form calls them
 
 
 def gate(decision: Decision) -> str:
-    """Returns what a gate compared and where it led: 'validation 31.0 % < goal 50 % → augment'."""
-    accuracy, wanted = decision.validation_accuracy, decision.accuracy_goal
-    if accuracy is None:
-        return f"no validation accuracy → {decision.branch}"
+    """Returns what a gate compared and where it led: 'validation 31.0 % < goal 50 % → repair'."""
+    led = "repair" if decision.branch == "augment" else decision.branch
+    if decision.validation_accuracy is None:
+        return f"no validation accuracy → {led}"
     sign = "<" if decision.below else "≥"
-    # As many digits as it takes to see which is larger.
-    digits = next((n for n in (1, 2) if round(100 * accuracy, n) != round(100 * wanted, n)), 4)
-    shown = percent(accuracy, 1 if accuracy == wanted else digits)
-    return f"validation {shown} {sign} goal {goal(wanted)} → {decision.branch}"
+    shown = reached(decision.as_dict())
+    return f"validation {shown} {sign} goal {goal(decision.accuracy_goal)} → {led}"
+
+
+def reached(decision: dict[str, Any]) -> str:
+    """Returns the accuracy that a gate compared, with as many digits as it takes to see whether it meets the goal."""
+    accuracy, wanted = decision["validation_accuracy"], decision["accuracy_goal"]
+    if accuracy is None or accuracy == wanted:
+        return percent(accuracy)
+    return percent(accuracy, next((n for n in (1, 2) if round(100 * accuracy, n) != round(100 * wanted, n)), 4))
 
 
 def p_number(value: float | None) -> str:
@@ -185,17 +188,11 @@ def sentence(verdict: dict[str, Any]) -> str:
 
 
 def _nothing_helped(verdict: dict[str, Any]) -> str:
-    tried, test = [arm for arm in verdict["arms"] if arm != CONTROL], verdict["test"]
-    several = len(tried) > 1
-    said = _listed([ARM_DEEDS[arm] for arm in tried]).capitalize()
-    said += " were tried, and none of them did" if several else " was tried, and it did no"
-    said += " better on validation than training equally long with nothing more added."
-    said += "".join(f" {ARM_NAMES[arm]} was not tried: {why}." for arm, why in verdict["empty_arms"].items())
-    if test["difference"] is not None:
-        same = plural(test["pictures"], "test picture")
-        said += f" That longer training takes accuracy from {percent(test['before'])} to {percent(test['after'])} "
-        said += f"on the same {same}."
-    return said
+    tried = [arm for arm in verdict["arms"] if arm != CONTROL]
+    beat = {1: "they did not beat", 2: "neither beat"}.get(len(tried), "none beat")
+    said = f"{_listed([ARM_DEEDS[arm] for arm in tried]).capitalize()} were tried for the confused classes. On "
+    said += f"validation, {beat} the control, which trained equally long with nothing added."
+    return said + "".join(f" {ARM_NAMES[arm]} was not tried: {why}." for arm, why in verdict["empty_arms"].items())
 
 
 def _compared(verdict: dict[str, Any]) -> str:
@@ -209,10 +206,10 @@ def _compared(verdict: dict[str, Any]) -> str:
         return f"{deed.capitalize()} helped: {figures}."
     if word == "hurt":
         return (
-            f"{deed.capitalize()} hurt, although it was the best on validation: {figures}. Keep the model that was "
+            f"{deed.capitalize()} hurt, although they were the best on validation: {figures}. Keep the model that was "
             "trained longer."
         )
-    best = f"{deed.capitalize()} was the best on validation: {figures}."
+    best = f"{deed.capitalize()} were the best on validation: {figures}."
     return best if word == "not enough to tell" else f"{best} It is not shown that the repair helped."
 
 
@@ -226,6 +223,8 @@ def doubt(verdict: dict[str, Any]) -> list[str]:
         said.append("There is only one training of each, and another seed may differ by more: set seeds to 3 or more.")
     elif gain and gain["difference"]:
         said.append(_chance(gain, word))
+    if best := verdict["best_repair"]:
+        said += [_no_gain(best), _luck(best)]
     if gain and gain["interval"]:
         said.append(_luck(gain))
         if (smallest := gain["smallest_gain"]) is not None:
@@ -234,7 +233,7 @@ def doubt(verdict: dict[str, Any]) -> list[str]:
             else:
                 at_least = f"{number(100 * smallest, 1)} points"
                 said.append(f"A gain of {at_least} would be shown in four cases out of five, a smaller one less often.")
-    elif interval_ := verdict["test"]["before_interval"]:
+    elif not best and (interval_ := verdict["test"]["before_interval"]):
         over = "with other trainings" if len(verdict["seeds"]) > 1 else "with other test pictures"
         said.append(f"The baseline's test accuracy could be {interval(interval_)} {over} (95{NBSP}% interval).")
     return said
@@ -247,6 +246,17 @@ def _chance(gain: dict[str, Any], word: str) -> str:
     if gain["p_value"] < SIGNIFICANT:
         return f"Over the pictures that is more than chance ({chance}), but it varies too much from seed to seed."
     return f"A difference of this size could be chance ({chance})."
+
+
+def _no_gain(best: dict[str, Any]) -> str:
+    """Returns whether the best of the repairs that did not beat the control may be better or worse than it."""
+    low, high = best["seed_interval"] or best["interval"]
+    over = "seeds" if best["seed_interval"] else "pictures"
+    if high < 0:
+        return f"The best repair did worse than the control: over {over} the whole 95{NBSP}% interval is below 0."
+    if low > 0:
+        return "On these test pictures the best repair did better than the control, but they decide nothing."
+    return f"No gain is shown: over {over} the 95{NBSP}% interval of the difference includes 0."
 
 
 def _luck(test: dict[str, Any]) -> str:

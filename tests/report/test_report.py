@@ -55,11 +55,72 @@ def test_no_difference_shown_claims_neither(build_run):
 
 
 def test_where_no_repair_did_better_on_validation_that_is_the_verdict(build_run):
-    result, page, figures = report(build_run(before=0.5, after=0.5, seeds=2, arms=(("more", 0.4),)))
+    result, page, _ = report(build_run(before=0.5, after=0.5, seeds=2, arms=(("more", 0.4),)))
     assert result["verdict"] == "nothing helped" and result["arm"] == "longer"
-    assert figures["verdict"]["gain"] is None and page.text_of["test-difference"].startswith("−1.0")  # to the baseline
-    assert "No repair helped" in page.text and "were tried, and none of them did better on validation" in page.text
+    assert "No repair helped" in page.text
+    assert "Changed copies and twice as many changed copies were tried for the confused classes" in page.text
+    assert "neither beat the control, which trained equally long with nothing added" in page.text
     assert "Test accuracy" in result["headline"] and result["headline"].endswith(": nothing helped")
+
+
+def test_where_no_repair_helped_the_best_of_them_stands_beside_the_control(build_run):
+    inputs = build_run(before=0.5, after=0.48, seeds=2, arms=(("more", 0.4),))
+    _, page, figures = report(inputs)
+    path = inputs.run.store.open_file(inputs.kept.evaluation.folder, "comparison.json")
+    against = json.loads(path.read_bytes())["against"]["targeted"]["test"]  # the control minus the repair
+    best = figures["verdict"]["best_repair"]
+    assert figures["verdict"]["gain"] is None and best["arm"] == "targeted"
+    assert (best["before"], best["after"], best["difference"]) == (
+        against["after"], against["before"], -against["difference"],
+    )  # fmt: skip
+    assert best["interval"] == [-against["interval"][1], -against["interval"][0]]
+    assert page.text_of["test-control"] == wording.percent(best["before"])
+    assert page.text_of["test-after"] == wording.percent(best["after"])
+    assert page.text_of["test-difference"].startswith(wording.points(best["difference"]))
+    assert not any(attributes.get("class") == "value is-after" for _, attributes in page.elements)
+    assert figures["verdict"]["doubt"][0].startswith("The best repair did worse than the control: over seeds")
+    assert "The chosen classes" in page.text and "repaired class" not in page.text
+
+
+@pytest.mark.parametrize(
+    ("bounds", "said"),
+    [
+        ((-0.05, 0.02), "No gain is shown: over pictures the 95\u00a0% interval of the difference includes 0."),
+        ((-0.05, -0.02), "The best repair did worse than the control: over pictures the whole 95\u00a0% interval"),
+        ((0.02, 0.05), "On these test pictures the best repair did better than the control, but they decide nothing."),
+    ],
+)
+def test_whether_a_repair_that_validation_did_not_choose_is_better_is_answered_first(bounds, said):
+    best = {"interval": bounds, "seed_interval": None}
+    verdict = {"gain": None, "word": "nothing helped", "test_steers": "", "best_repair": best}
+    assert wording.doubt(verdict)[0].startswith(said)
+
+
+def test_the_interval_of_the_difference_says_what_it_is_over(build_run):
+    for seeds, over in ((1, "over pictures:"), (2, "over 2 seeds:")):
+        _, page, _ = report(build_run(before=0.3, after=0.8, seeds=seeds))
+        assert f"95\u00a0% interval {over}" in page.text_of["verdict"]
+
+
+def test_the_validation_recall_of_a_class_is_the_mean_over_the_seeds_as_its_recall_on_test_is(build_run):
+    inputs = build_run(before=0.3, after=0.8, seeds=3, spread=0.2)
+    _, page, figures = report(inputs)
+    path = inputs.run.store.open_file(inputs.kept.evaluation.folder, "comparison.json")
+    compared = json.loads(path.read_bytes())
+    for row in figures["classes"]:
+        for split, name in (("test", "recall"), ("validation", "validation_recall")):
+            both = compared[split]["per_class"][row["label"]]
+            assert (row["before"][name], row["after"][name]) == (both["before"], both["after"])
+    heads = next(row for row in page.rows if "Validation" in row)
+    assert heads[-2:] == ["Precision, seed 0", "F1, seed 0"]
+
+
+def test_the_goal_is_compared_with_the_same_digits_in_the_path_and_in_its_paragraph(build_run):
+    inputs = build_run(before=0.3, after=0.8)
+    shown = wording.percent(inputs.baseline.validation_accuracy)
+    _, page, _ = report(inputs)
+    assert f"Validation accuracy {shown} is below the goal" in page.text_of["path"]
+    assert f"validation {shown} < goal" in page.text_of["path"]
 
 
 def test_one_training_of_each_is_never_enough_to_tell(build_run):
@@ -69,10 +130,10 @@ def test_one_training_of_each_is_never_enough_to_tell(build_run):
     assert "another seed may differ by more: set seeds to 3 or more" in page.text
 
 
-def test_the_repaired_classes_and_the_smallest_gain_that_could_be_shown_stand_at_the_top(build_run):
+def test_the_chosen_classes_and_the_smallest_gain_that_could_be_shown_stand_at_the_top(build_run):
     _, page, figures = report(build_run(before=0.3, after=0.8, seeds=2))
     f1, smallest = figures["verdict"]["repaired"]["f1"], figures["verdict"]["gain"]["smallest_gain"]
-    assert f"F1 of the 2\u00a0repaired classes: {wording.percent(f1['before'])} for the control" in page.text
+    assert f"F1 of the 2\u00a0chosen classes: {wording.percent(f1['before'])} for the control" in page.text
     assert f1["interval"][0] > 0 and wording.span(f1["interval"]) in page.text
     assert (
         f"A gain of {wording.number(100 * smallest, 1)} points would be shown in four cases out of five"

@@ -83,7 +83,7 @@ def test_wild_first_epochs_do_not_flatten_the_loss():
 
 @pytest.mark.parametrize(
     ("after", "said", "skipped"),
-    [(0.8, "validation 30.6 % < goal 99 % → augment", 0), (None, "validation 30.6 % ≥ goal 25 % → report", 3)],
+    [(0.8, "validation 30.6 % < goal 99 % → repair", 0), (None, "validation 30.6 % ≥ goal 25 % → report", 3)],
 )
 def test_the_path_says_the_comparison_that_decided_and_what_was_skipped(build_run, after, said, skipped):
     inputs = build_run(names=NAMES, before=0.3, after=after)

@@ -134,9 +134,11 @@ def test_the_pictures_of_a_confused_pair_are_of_the_true_class_and_were_taken_fo
 
 
 def test_a_pair_that_only_the_repair_confuses_is_listed_too(build_run):
-    _, _, figures = report(build_run(names=NAMES, before=0.9, after=0.95, losing=1))
+    _, page, figures = report(build_run(names=NAMES, before=0.9, after=0.95, losing=1))
     first = figures["confused_pairs"][0]
     assert (first["true"], first["before"] < first["after"]) == ("cobra", True)
+    counts = f"{first['before']} of {first['support']} by the baseline, {first['after']} by the retrained model"
+    assert f"cobra taken for {first['predicted']} most often: {counts}" in page.text
 
 
 def test_without_a_mistake_that_is_said(build_run):

@@ -36,13 +36,22 @@ def test_over_several_seeds_the_numbers_are_means_with_both_intervals(build_run)
     test, gain = comparison["test"], comparison["control"]
     assert result["seeds"] == 3 and result["test_after"] == test["after"] == pytest.approx(0.8, abs=0.02)
     pictures, seeds = wording.span(gain["interval"]), wording.span(gain["seed_interval"])
-    assert f"95\u00a0% interval {seeds}" in page.text  # the one of more doubt
+    assert f"95\u00a0% interval over 3 seeds: {seeds}" in page.text  # the one of more doubt
     assert f"could be {pictures} points, with other trainings {seeds}" in page.text_of["doubt"]
     assert "mean of 3 trainings of each" in text(page) and "another seed may differ" not in text(page)
     assert f"mean of 3 seeds, 95 % interval {pictures} over pictures, {seeds} over seeds" in result["headline"]
     assert gain["rule"] in page.text
     spread = figures["models"]["after"]["test"]["over_seeds"]
     assert figures["verdict"]["test"]["after_interval"] == spread["interval"]
+
+
+def test_it_is_said_how_many_more_pictures_the_control_was_shown_than_the_baseline(build_run):
+    _, page, figures = report(build_run(before=0.3, after=0.8, seeds=2))
+    shown = {arm["arm"]: arm["shown_pictures"] for arm in figures["repair"]["arms"]}
+    assert shown == {"baseline": 300, "longer": 300, "targeted": 330}  # three epochs
+    assert "The control was shown 300 pictures over all epochs, as many as the baseline." in text(page)
+    rows = {row[0]: row for row in page.rows if len(row) == 11 and row[0] in ("Baseline", "Targeted")}
+    assert (rows["Baseline"][9], rows["Targeted"][9]) == ("300", "330")
 
 
 def test_each_seed_stands_in_the_table_of_trainings(build_run):
@@ -62,6 +71,7 @@ def test_pictures_that_agree_and_seeds_that_do_not_are_said_as_such():
     }  # fmt: skip
     test |= {"smallest_gain": 0.2, "before_interval": None}
     verdict = {"word": "no difference shown", "test": test, "gain": test, "seeds": [0, 1, 2], "chosen": "collect"}
+    verdict |= {"best_repair": None}
     assert "It is not shown that the repair helped" in wording.sentence(verdict)
     said = " ".join(wording.doubt(verdict | {"test_steers": ""}))
     assert "it varies too much from seed to seed" in said and "with other trainings −10.0 to +30.0" in said
@@ -117,7 +127,7 @@ def test_an_arm_that_would_change_nothing_is_said_with_the_reason(build_run):
     result = write_report(replace(inputs, rounds=rounds))
     page = " ".join(inputs.run.store.read_bytes(result["report"]).decode().split())
     assert page.count("Collect was not tried: the source has nothing new.") == 2  # in the verdict, and among the arms
-    assert "was tried, and it did no better on validation" in page
+    assert "they did not beat the control" in page
 
 
 def test_what_a_search_for_new_pictures_met_is_said_beyond_the_first_download(build_run):

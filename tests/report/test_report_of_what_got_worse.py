@@ -81,7 +81,7 @@ def test_of_several_seeds_the_row_says_whose_counts_it_has_and_that_seeds_change
     assert own != pytest.approx(row["change"])
     cells = next(cells for cells in page.rows if len(cells) == 4 and cells[0] == row["name"])
     assert cells[1] == wording.points(row["change"])
-    assert cells[2] == f"{row['before']} → {row['after']} of {row['support']} {wording.points(own)} points"
+    assert cells[2] == f"{row['before']} → {row['after']} of {row['support']}"
     assert ["Class", "Points", "Right, seed 0", "Went wrong, now taken for"] in page.rows
     assert "both of seed 0" in page.text_of["classes"]
 
