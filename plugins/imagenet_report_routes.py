@@ -153,6 +153,7 @@ def _pages_of_a_run() -> dict[str, Callable[..., "Response"]]:
     from imagenet_tasks.pages.records import REPORT, view_run
     from imagenet_tasks.pages.run_view import RunView
     from imagenet_tasks.pages.time_left import time_left, trainings
+    from imagenet_tasks.workflow.worse import fall_of
 
     def look_at(dag_id: str, run_id: str, session: SessionDep) -> RunView:
         asked = select(DagRun.state, DagRun.start_date, DagRun.end_date)
@@ -184,7 +185,8 @@ def _pages_of_a_run() -> dict[str, Callable[..., "Response"]]:
         root = request.scope.get("root_path", "")
         page = read_report(dag_id, run_id, REPORT).decode(errors="replace")
         report = with_links(page, root=root, dag_id=dag_id, run_id=run_id).encode()
-        above = render("above_report.html", root=root, view=view, dag_id=dag_id, run_id=run_id)
+        fall = fall_of(find_run(dag_id, run_id))
+        above = render("above_report.html", root=root, view=view, dag_id=dag_id, run_id=run_id, fall=fall)
         head, body, rest = report.partition(b"<body>")
         report = head + body + above + rest if body else above + report
         return respond(report, "text/html")

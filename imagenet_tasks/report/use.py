@@ -18,7 +18,7 @@ def predict_command(store: Store, *which: str) -> str:
     """Returns what a person pastes into a shell on this machine, in any folder, to ask a model: `which` names it."""
     words = [sys.executable, "-m", "imagenet_tasks", "predict", "--home", str(store.root), *which]
     where = Path(__file__).parent.parent.parent
-    return f"PYTHONPATH={shlex.quote(str(where))} {shlex.join(words)} --sheet answers.html PICTURES"
+    return f"PYTHONPATH={shlex.quote(str(where))} {shlex.join(words)} --csv answers.csv --sheet answers.html PICTURES"
 
 
 def collect_use(inputs: ReportInputs, files: Files) -> dict[str, Any] | None:

@@ -1,5 +1,4 @@
-"""The models and their training. Written against the Keras API alone, but for `normalisation`; TensorFlow is the default
-backend.
+"""The models and their training, written against the Keras API alone but for `normalisation`, on TensorFlow or JAX.
 
 Importing this package is cheap; its modules import Keras and belong in a process that trains.
 """

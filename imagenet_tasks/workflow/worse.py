@@ -38,7 +38,7 @@ def decline_of(run: Run) -> Worse | None:
 
 def find_worse(run: Run) -> tuple[Worse, ...]:
     """Returns all that got worse, the most telling first."""
-    return tuple(found for found in (_fall(run), decline_of(run), _harm(run)) if found)
+    return tuple(found for found in (fall_of(run), decline_of(run), _harm(run)) if found)
 
 
 def _harm(run: Run) -> Worse | None:
@@ -53,9 +53,11 @@ def _harm(run: Run) -> Worse | None:
     )
 
 
-def _fall(run: Run) -> Worse | None:
-    """Returns that test accuracy fell since the run before, as the run's index says."""
-    index = read_index(run)
+def fall_of(run: Run) -> Worse | None:
+    """Returns that test accuracy fell since the run before, as the run's index says; None where it says nothing."""
+    index = None
+    with contextlib.suppress(*UNREADABLE):
+        index = read_index(run)
     if not index or not index.fell_since:
         return None
     fell = f"test accuracy fell from {percent(index.fell_from)} to {percent(index.accuracy)}"

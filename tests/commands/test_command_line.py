@@ -378,7 +378,7 @@ def test_the_command_of_a_report_asks_the_model_that_it_says_to_use_from_any_fol
     picture = next(path for path in picture_folder.rglob("*.jpg"))
     pasted = report["use"]["command"].replace("PICTURES", str(picture))
     done = subprocess.run(["/bin/sh", "-c", pasted], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0 and (tmp_path / "answers.html").is_file()
+    assert done.returncode == 0 and all((tmp_path / f"answers.{kind}").is_file() for kind in ("csv", "html"))
     assert f"Asking {report['use']['called']}\n" in done.stderr
 
 

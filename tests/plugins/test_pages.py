@@ -5,6 +5,7 @@ import re
 import time
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
+from urllib.parse import quote
 
 import pytest
 from fakes.records import epoch_of, expected_of
@@ -452,6 +453,15 @@ def test_a_run_with_nothing_new_says_so_above_its_report_with_a_link(viewer, rep
         f"{NAV}Nothing new since the run of 2026-11-16 00:00:00. This is that run's report:"
     )
     assert f'href="{address(OTHER_RUN_ID)}" title="{OTHER_RUN_ID}"' in html and "51.7 %" in html
+
+
+def test_a_run_whose_test_accuracy_fell_says_so_above_its_report_and_compares_it(viewer, report, airflow_state):
+    airflow_state("success")
+    write_index(report, fell_since=OTHER_RUN_ID, fell_from=0.7, fell_from_interval=(0.65, 0.75))
+    html = page(viewer)
+    assert text_of(html).startswith(f"{NAV}Test accuracy fell from 70.0 % to 51.7 % since the run of ")
+    link = re.search(r'href="([^"]*/compare[^"]*)"', html)
+    assert link and link[1].endswith(f"?a={quote(OTHER_RUN_ID, safe='')}&amp;b={quote(RUN_ID, safe='')}")
 
 
 def test_a_hostile_id_of_an_earlier_run_is_shown_as_text(viewer, report, airflow_state):

@@ -135,7 +135,7 @@ def test_the_model_to_use_is_named_with_the_command_that_predicts_with_it(build_
     use = found["use"]
     best = max(found["repair"]["trials"], key=lambda trial: trial["validation_accuracy"])
     assert use["called"] == f"Targeted (compact, seed {best['seed']})" and use["called"] in page.text_of["use"]
-    assert use["command"].endswith(f"--run {inputs.run.run_id} --sheet answers.html PICTURES")
+    assert use["command"].endswith(f"--run {inputs.run.run_id} --csv answers.csv --sheet answers.html PICTURES")
     assert use["command"] in page.text_of["use"]
     assert inputs.run.store.exists(use["file"].rpartition("/")[0])
 
