@@ -75,8 +75,9 @@ def setting(value: Any) -> str:
 
 
 def failure(note: str) -> str:
-    """Returns the first sentence of a failed run's note: which task, and what it met, without the error's type."""
-    said = re.sub(r": [A-Z]\w+:(?= )", ":", note.strip().removesuffix(":"), count=1)
+    """Returns the first sentence of a failed run's note: which task, and what it met, without links and error's type."""
+    said = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", note.strip().removesuffix(":"))
+    said = re.sub(r": [A-Z]\w+:(?= )", ":", said, count=1)
     first = re.split(r"(?<=[.!?])\s+(?=[A-Z])", said, maxsplit=1)[0]
     return first if not first or first.endswith((".", "!", "?", "…")) else f"{first}."
 

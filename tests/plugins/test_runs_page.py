@@ -90,6 +90,7 @@ def test_figures_of_an_earlier_attempt_are_not_taken_for_the_run_s(viewer, airfl
         ),
         ("train_baseline, compact-seed0: KeyboardInterrupt:", "train_baseline, compact-seed0: KeyboardInterrupt."),
         ("tune: NonFiniteLoss: the loss became …", "tune: the loss became …"),
+        ("[Progress](dags/d/runs/r/plugin/imagenet-report)", "Progress."),
     ],
 )
 def test_a_failed_run_says_in_one_sentence_what_its_note_says(viewer, run, airflow_state, note, sentence):
