@@ -116,9 +116,9 @@ def _of_training(figures: dict[str, Any], config: RunConfig) -> Iterator[Step]:
         late = max(shares) - max(shares[:early], default=0.0)
         seeds = figures["verdict"]["seeds"]
         of_seed = f" These figures are those of seed {seeds[0]}." if len(seeds) > 1 else ""
+        brought = f"The epochs after epoch {early} brought {points(late)} points on validation." if early else ""
         yield _step(
-            "Train longer", trained,
-            f"The epochs after epoch {early} brought {points(late)} points on validation.{of_seed}",
+            "Train longer", trained, f"{brought}{of_seed}".strip(),
             _longer(figures, config, {names[of]: each["training"] for of, each in figures["models"].items()}),
         )  # fmt: skip
 
