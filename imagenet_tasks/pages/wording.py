@@ -75,7 +75,7 @@ def setting(value: Any) -> str:
 
 
 def failure(note: str) -> str:
-    """Returns the first sentence of a failed run's note: which task, and what it met, without links and error's type."""
+    """Returns the first sentence of a failed run's note: which task, and what it met, without link and error's type."""
     said = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", note.strip().removesuffix(":"))
     said = re.sub(r": [A-Z]\w+:(?= )", ":", said, count=1)
     first = re.split(r"(?<=[.!?])\s+(?=[A-Z])", said, maxsplit=1)[0]
