@@ -159,7 +159,7 @@ def test_the_navigation_leads_to_the_runs_and_two_are_compared(page: Any, airflo
     frame = ours(page)
     assert frame.locator("table#runs tbody tr").count() == len(others)
     assert "champion" in frame.inner_text("body").lower()
-    frame.get_by_role("button", name="Compare A with B").click()
+    frame.get_by_role("button", name="Compare A with B").first.click()
     frame.wait_for_selector("text=Settings that differ")
     assert frame.inner_text("h1") == "Two runs compared"
 
