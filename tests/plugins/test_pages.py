@@ -464,6 +464,13 @@ def test_a_run_whose_test_accuracy_fell_says_so_above_its_report_and_compares_it
     assert link and link[1].endswith(f"?a={quote(OTHER_RUN_ID, safe='')}&amp;b={quote(RUN_ID, safe='')}")
 
 
+def test_the_tasks_of_a_run_with_a_report_are_not_said_to_lack_one(viewer, report, airflow_state):
+    airflow_state("success")
+    tasks = text_of(viewer.get(f"{address()}?show_tasks=yes").text)
+    assert "Tasks of this run" in tasks and "The run ended with a report: open it" in tasks
+    assert "Ended without" not in tasks
+
+
 def test_a_hostile_id_of_an_earlier_run_is_shown_as_text(viewer, report, airflow_state):
     airflow_state("success")
     write_index(report, unchanged_since=HOSTILE)
