@@ -214,7 +214,10 @@ def _classes(
                 "validation_recall": validation["recall"], "validation_support": validation["support"],
             }  # fmt: skip
         if both := compared.get(label):
-            row |= {"change": both.difference} | picked(both, "p_adjusted", "changed")
+            # A mean over the seeds that did not change is no loss of 1e-17.
+            row |= {"change": None if both.difference is None else round(both.difference, 9)} | picked(
+                both, "p_adjusted", "changed"
+            )
             for role in models:
                 row[role]["recall"] = getattr(both, role)
                 row[role]["validation_recall"] = getattr(validated[label], role)
