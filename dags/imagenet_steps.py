@@ -15,13 +15,13 @@ from imagenet_tasks.errors import (
     OutOfMemory,
     TrainingTimeout,
 )
-from imagenet_tasks.settings.training import ARM_NAMES
+from imagenet_tasks.settings.training import TRIAL_NAMES
 from imagenet_tasks.workflow.graph import find_task
 
 TRAIN_TIMEOUT = timedelta(hours=48)
 NAME_OF_TRIAL = (  # as the report and the live page call it
     "{% set trial = task.op_kwargs['trial'] %}"
-    "{{ " + repr(ARM_NAMES | {"labels": "Label check", "part": "Learning curve"}) + "[trial.arm] }} "
+    "{{ " + repr(TRIAL_NAMES) + "[trial.arm] }} "
     "({{ trial.model }}, seed {{ trial.seed }})"
     "{% if trial.arm == 'labels' %}, part {{ trial.fold + 1 }} of {{ trial.folds }}"
     "{% elif trial.arm == 'part' %}, 1/{{ trial.folds }} of the pictures{% endif %}"

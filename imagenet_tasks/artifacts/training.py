@@ -16,6 +16,13 @@ from imagenet_tasks.store.storage import Store
 HISTORY = "history.jsonl"
 
 
+def end_of_losses(losses: Iterable[float]) -> float:
+    """Returns where an axis of losses ends, 0 without any: a few wild first epochs must not flatten the rest."""
+    found = sorted(losses) or [0.0]
+    usual, highest = found[int(0.9 * (len(found) - 1))], found[-1]
+    return highest if highest <= 1.6 * usual else 1.25 * usual
+
+
 class Epoch(JsonArtifact):
     """A training's figures of one epoch, counted from 1: means over the epoch, and on validation at its end.
 

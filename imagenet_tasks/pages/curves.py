@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from imagenet_tasks import wording
+from imagenet_tasks.artifacts.training import end_of_losses
 from imagenet_tasks.pages.lines import Chart, Line, draw_lines
 from imagenet_tasks.pages.run_view import RunView, TaskRecord
 
@@ -37,10 +38,8 @@ def curves_of(view: RunView) -> Curves:
     shown = sorted(records, key=lambda r: (r.state == "running", r.started_s), reverse=True)[:MOST]
     epochs = [epoch for record in shown for epoch in record.history]
     accuracy = max((share for e in epochs for share in (e.accuracy, e.val_accuracy or 0.0)), default=0.0)
-    losses = sorted(value for e in epochs for value in (e.loss, e.val_loss or 0.0)) or [0.0]
-    # As in the report: a few wild first epochs must not flatten the rest.
-    usual, highest = losses[int(0.9 * (len(losses) - 1))], losses[-1]
-    loss = highest if highest <= 1.6 * usual else 1.25 * usual
+    losses = [value for e in epochs for value in (e.loss, e.val_loss or 0.0)]
+    loss, highest = end_of_losses(losses), max(losses, default=0.0)
     last = max((_last_epoch(record) for record in shown), default=1)
     drawn = tuple(
         Curve(

@@ -10,7 +10,7 @@ from imagenet_tasks.artifacts.training import HISTORY, parse_history
 from imagenet_tasks.pages.run_view import RunView, TaskGroup, TaskRecord
 from imagenet_tasks.settings.config import RunConfig, from_json
 from imagenet_tasks.settings.profiles import shared_settings
-from imagenet_tasks.settings.training import ARM_NAMES
+from imagenet_tasks.settings.training import TRIAL_NAMES
 from imagenet_tasks.store.plain_files import UNREADABLE, has_content, list_names, read_plain
 from imagenet_tasks.workflow.estimate import Estimate, estimate_of
 from imagenet_tasks.workflow.graph import ASK, GATE
@@ -25,7 +25,6 @@ TRIAL = (
     r"([a-z-]{1,20})-(\w{1,20})-seed(\d{1,10})(?:-round(\d{1,9})|-fold(\d{1,9})of(\d{1,9})|-1of(\d{1,9}))?"  # Trial.key
 )
 PLAN = "plan_run"
-BESIDE = {"labels": "Label check", "part": "Learning curve", "tune": "Tuning"}  # trainings that no run ends with
 
 
 def view_run(run: Run, airflow_state: str | None) -> RunView:
@@ -119,7 +118,7 @@ def _said(item: str) -> str:
     arm, model, seed, round_, fold, folds, parts = trial.groups()
     later = f", round {round_}" if round_ else ""
     of = f", part {fold} of {folds}" if fold else f", 1/{parts} of the pictures" if parts else ""
-    return f"{(ARM_NAMES | BESIDE).get(arm, arm)} ({model}, seed {seed}{later}){of}"
+    return f"{TRIAL_NAMES.get(arm, arm)} ({model}, seed {seed}{later}){of}"
 
 
 def _unchanged_since(run: Run) -> str:

@@ -142,9 +142,9 @@ class RunView:
 
     `airflow_state` is None where Airflow has no such run. `has_report` tells of a report that can be shown, and
     `is_current` whether it is of the run's last attempt. `damaged` names files, below the run's folder, that cannot
-    be read. `settings` are JSON, '' where they cannot be read, and `goal` is one of them. `took_s` is
-    what Airflow says. `unchanged_since` is the run to which this one has
-    nothing new, '' where it has; `expected` is what it was expected to cost.
+    be read. `settings` are JSON, '' where they cannot be read, and `goal` is one of them. `took_s` is as Airflow
+    says. `unchanged_since` is the run to which this one has nothing new, '' where it has; `expected` is what it was
+    expected to cost.
     """
 
     airflow_state: str | None

@@ -7,6 +7,7 @@ from typing import Any
 from markupsafe import Markup
 from matplotlib.ticker import MaxNLocator
 
+from imagenet_tasks.artifacts.training import end_of_losses
 from imagenet_tasks.report.svg import AFTER, BEFORE, MUTED, SURFACE, blank, drawing, inline
 
 COLOUR = {"before": BEFORE, "after": AFTER}
@@ -38,16 +39,14 @@ class Limits:
     def of(cls, curves: Sequence[Curve], goal: float) -> "Limits":
         """Returns the limits that all curves, and the goal, fit in."""
         entries = [entry for curve in curves for entry in curve.history]
-        losses = sorted(entry[key] for entry in entries for key in (LOSS, "val_loss"))
-        usual, highest = losses[int(0.9 * (len(losses) - 1))], losses[-1]
+        losses = [entry[key] for entry in entries for key in (LOSS, "val_loss")]
         highest_accuracy = max(entry[key] for entry in entries for key in (ACCURACY, "val_accuracy"))
         return cls(
             epochs=max(entry["epoch"] for entry in entries),
             # The upper half is left out only where nothing, the goal included, lies in it.
             accuracy=min(1.0, 1.15 * max(highest_accuracy, goal)),
-            # A few wild first epochs must not flatten the rest.
-            loss=1.05 * (highest if highest <= 1.6 * usual else 1.25 * usual) or 1.0,
-            highest_loss=highest,
+            loss=1.05 * end_of_losses(losses) or 1.0,
+            highest_loss=max(losses),
         )
 
     @property

@@ -215,9 +215,8 @@ def _classes(
             }  # fmt: skip
         if both := compared.get(label):
             # A mean over the seeds that did not change is no loss of 1e-17.
-            row |= {"change": None if both.difference is None else round(both.difference, 9)} | picked(
-                both, "p_adjusted", "changed"
-            )
+            row |= picked(both, "p_adjusted", "changed")
+            row["change"] = None if both.difference is None else round(both.difference, 9)
             for role in models:
                 row[role]["recall"] = getattr(both, role)
                 row[role]["validation_recall"] = getattr(validated[label], role)

@@ -40,6 +40,7 @@ ARM_NAMES = {
     "collect-hard": "Collect, the hardest", "targeted": "Targeted", "more": "More", "correlated": "Correlated",
     "untargeted": "Untargeted", "mix": "Mix", "soften": "Soften", "clean": "Clean",
 }  # fmt: skip
+TRIAL_NAMES = ARM_NAMES | {"labels": "Label check", "part": "Learning curve", "tune": "Tuning"}  # of any training
 ARM_GLOSSES = {
     "baseline": "before the repair", "longer": "nothing more added, the control",
     "collect": "new pictures of the chosen classes", "collect-all": "as many new ones, spread over all classes",

@@ -8,7 +8,7 @@ import keras
 class FusedNormalisation(keras.layers.Layer):
     """Does what a `keras.layers.BatchNormalization` does, with that layer's variables, on the TensorFlow backend.
 
-    Keras casts to float32 and normalises in separate operations, which took a third of a step of `compact` in bfloat16.
+    Keras casts to float32 and normalises in separate operations, which took half of a step of `compact` in bfloat16.
     XLA fuses those by itself.
 
     Args:
