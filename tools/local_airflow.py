@@ -85,7 +85,8 @@ class LocalAirflow:
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home / 'airflow.db'}",
+            # A writer waits for the others on a busy machine: SQLite's own 5 s ended as HTTP 500.
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home / 'airflow.db'}?timeout=25",
             "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(self._log_port),
             "AIRFLOW__LOGGING__NAMESPACE_LEVELS": "airflow.task.operators=warning",
             "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(self._trigger_log_port),
