@@ -144,6 +144,7 @@ def _pages_of_all_runs() -> dict[str, Callable[..., "Response"]]:
 def _pages_of_a_run() -> dict[str, Callable[..., "Response"]]:
     from airflow.api_fastapi.common.db.common import SessionDep
     from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance
     from fastapi import Request, Response
     from sqlalchemy import select
 
@@ -158,7 +159,12 @@ def _pages_of_a_run() -> dict[str, Callable[..., "Response"]]:
     def look_at(dag_id: str, run_id: str, session: SessionDep) -> RunView:
         asked = select(DagRun.state, DagRun.start_date, DagRun.end_date)
         known = session.execute(asked.where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)).one_or_none()
-        view = view_run(find_run(dag_id, run_id), value_of(known.state) if known else None)
+        failed = select(TaskInstance.task_id).where(
+            TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id, TaskInstance.state == "failed"
+        )
+        state = value_of(known.state) if known else None
+        failed_tasks = set(session.scalars(failed)) if state == "failed" else set()
+        view = view_run(find_run(dag_id, run_id), state, failed_tasks)
         started_s, ended_s = (seconds_of(known.start_date), seconds_of(known.end_date)) if known else (None, None)
         return view if started_s is None or ended_s is None else replace(view, took_s=ended_s - started_s)
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from imagenet_tasks.artifacts.kinds import FINGERPRINT
 from imagenet_tasks.artifacts.references import ChosenClass, TrainedModel
@@ -27,8 +27,8 @@ TRIAL = (
 PLAN = "plan_run"
 
 
-def view_run(run: Run, airflow_state: str | None) -> RunView:
-    """Returns what is known of a run whose state is `airflow_state` in Airflow's own eyes."""
+def view_run(run: Run, airflow_state: str | None, failed_tasks: Collection[str] = ()) -> RunView:
+    """Returns what is known of a run, which is in `airflow_state` in Airflow's own eyes and its `failed_tasks` failed."""
     live = airflow_state in ("queued", "running")
     records, damaged = read_records(run)
     config = read_config(run)
@@ -52,7 +52,7 @@ def view_run(run: Run, airflow_state: str | None) -> RunView:
     is_of_last_attempt = last is not None and (last.task, last.state) == (REPORT_TASK, "success")
     return RunView(
         airflow_state=airflow_state,
-        groups=tuple(_group(records)),
+        groups=tuple(_group(records, failed_tasks)),
         has_report=has_report,
         is_current=has_report and is_of_last_attempt and not live,
         damaged=tuple(damaged),
@@ -170,8 +170,15 @@ def _without_root(run: Run, text: str) -> str:
     return text if len(text) <= MESSAGE_CHARACTERS else f"{text[:MESSAGE_CHARACTERS]} ..."
 
 
-def _group(records: Iterable[TaskRecord]) -> list[TaskGroup]:
+def _group(records: Iterable[TaskRecord], failed_tasks: Collection[str]) -> list[TaskGroup]:
     by_task: dict[str, list[TaskRecord]] = {}
     for record in records:
         by_task.setdefault(record.task, []).append(record)
-    return [TaskGroup(task=task, records=tuple(group)) for task, group in by_task.items()]
+    return [
+        TaskGroup(
+            task=task,
+            records=tuple(group),
+            unexplained=task in failed_tasks and all(record.state != "failed" for record in group),
+        )
+        for task, group in by_task.items()
+    ]

@@ -84,14 +84,20 @@ ORDER: tuple[State, ...] = ("failed", "stopped", "running", "success")  # what m
 
 @dataclass(frozen=True, kw_only=True)
 class TaskGroup:
-    """The records of one task of the graph: one, or one per class or trial."""
+    """The records of one task of the graph: one, or one per class or trial.
+
+    `unexplained` tells of a task that failed in Airflow's eyes and recorded no failure: killed, or marked by hand.
+    """
 
     task: str
     records: tuple[TaskRecord, ...]
+    unexplained: bool = False
 
     @property
     def state(self) -> State:
         """The state that matters most."""
+        if self.unexplained:
+            return "failed"
         states = {record.state for record in self.records}
         return next(state for state in ORDER if state in states)
 
@@ -198,3 +204,8 @@ class RunView:
     def failed(self) -> tuple[TaskRecord, ...]:
         """The records of failed tasks."""
         return tuple(record for group in self.groups for record in group.records if record.state == "failed")
+
+    @property
+    def unexplained(self) -> tuple[TaskGroup, ...]:
+        """The tasks that failed in Airflow's eyes alone."""
+        return tuple(group for group in self.groups if group.unexplained)

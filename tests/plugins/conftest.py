@@ -77,22 +77,31 @@ def run(store: Store) -> Run:
 
 @pytest.fixture
 def airflow_state(airflow_app: Any) -> Iterator[Any]:
-    """Sets the state in which Airflow has a run."""
+    """Sets the state in which Airflow has a run, and which of its tasks failed there."""
     from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance, uuid7
     from airflow.utils.session import create_session
     from airflow.utils.state import DagRunState
     from airflow.utils.types import DagRunType
+    from sqlalchemy import insert
 
-    def set_state(state: str, run_id: str = RUN_ID, kind: str = "manual", **others: Any) -> None:
+    def set_state(
+        state: str, run_id: str = RUN_ID, kind: str = "manual", failed: tuple[str, ...] = (), **others: Any
+    ) -> None:
         with create_session() as session:
             how = {"run_type": DagRunType(kind), "state": DagRunState(state)}
             run = DagRun(dag_id=DAG_ID, run_id=run_id, **how)
             for name, value in others.items():
                 setattr(run, name, value)
             session.add(run)
+            session.flush()
+            place = {"dag_id": DAG_ID, "run_id": run_id, "map_index": -1, "pool": "default_pool", "pool_slots": 1}
+            for task_id in failed:
+                session.execute(insert(TaskInstance).values(id=uuid7(), task_id=task_id, state="failed", **place))
 
     yield set_state
     with create_session() as session:
+        session.query(TaskInstance).filter_by(dag_id=DAG_ID).delete()
         session.query(DagRun).filter_by(dag_id=DAG_ID).delete()
 
 
