@@ -141,7 +141,8 @@ class UsableModel(JsonArtifact):
     Where the repair that is that hurt on test, it is the best of those that were trained longer (`repair_hurt`).
     `called` is what people call it, `model` its fingerprint ('' of the final model), `file` its network's key in the
     store and `path` where that is, `command` what predicts with it. `champion` tells whether it, or a part of the final
-    model, is its classes' champion; the report's own `champion` says why.
+    model, is its classes' champion; the report's own `champion` says why. Where another run's model stays the champion,
+    `champion_command` predicts with that.
     """
 
     called: str
@@ -151,6 +152,7 @@ class UsableModel(JsonArtifact):
     command: str
     champion: bool
     champion_run: str = Field(default="", description="the run that made the champion, where it is another")
+    champion_command: str = ""
     repair_hurt: bool = False
 
 

@@ -30,6 +30,7 @@ from imagenet_tasks.settings.classes import ImageClass
 from imagenet_tasks.statistics.intervals import CONFIDENCE, wilson
 from imagenet_tasks.statistics.significance import paired_interval
 from imagenet_tasks.store.storage import Store, fingerprint
+from imagenet_tasks.wording import span
 from imagenet_tasks.workflow.run import Run
 
 log = logging.getLogger(__name__)
@@ -195,7 +196,8 @@ def _compare(
         without = f", without {(~fresh).sum():,} that it has trained on and with {own} for this run's best"
     compared = (
         f"{named}, {100 * champion_right.mean():.1f} % on the same {fresh.sum():,} pictures{without}: the "
-        f"difference's {100 * confidence:.6g} % interval is {100 * low:+.1f} to {100 * high:+.1f} points"
+        f"difference's {100 * confidence:.6g} % interval is {span((low, high))} points, stricter than 95 % since "
+        "chance has more than one try"
     )
     if low > 0:
         return _Judgement("promoted", f"{said}, is better by more than chance than {compared}")

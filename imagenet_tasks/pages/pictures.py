@@ -7,7 +7,7 @@ from typing import Any
 
 from imagenet_tasks.artifacts.arrays import read_ids
 from imagenet_tasks.artifacts.json_file import JsonArtifact
-from imagenet_tasks.artifacts.kinds import COLLECTED
+from imagenet_tasks.artifacts.kinds import COLLECTED, COPIES
 from imagenet_tasks.artifacts.references import AddedPictures, ChosenClass, Selection, SelectionRef
 from imagenet_tasks.errors import Rejected, without_secrets
 from imagenet_tasks.pages.records import read_config, read_records
@@ -56,7 +56,7 @@ class ClassView:
     """One page of a class's pictures and records.
 
     `selected` says whether the pictures are those that the run uses, or all that were accepted so far, in any run;
-    `new` that they are those which a repair collected.
+    `new` that they are those which a repair collected, `copied` that it makes copies of those in training.
     `own` says whether the candidates are those that this run looked at, or all of the class; `outcomes` counts them by
     what became of them.
     """
@@ -65,6 +65,7 @@ class ClassView:
     others: tuple[ImageClass, ...]
     ref: SelectionRef | None
     new: bool
+    copied: bool
     selected: bool
     own: bool
     pictures: int
@@ -83,14 +84,13 @@ def classes_of_task(run: Run, task: str, map_index: int) -> dict[str, ImageClass
     config, (records, _) = read_config(run), read_records(run)
     if config is None:
         return {}
-    if known.makes is COLLECTED:
-        groups = _plan(records, task_id("plan_collection", number)).get("groups")
+    if known.is_repair:
+        plan = "plan_collection" if known.makes is COLLECTED else "plan_augmentation"
+        groups = _plan(records, task_id(plan, number)).get("groups")
         by_id = {c.class_id: c for c in config.classes}
         keys = groups[map_index] if isinstance(groups, list) and map_index < len(groups) else []
         found = {key: by_id.get(ChosenClass.class_of(key)) for key in keys}
         return {key: image_class for key, image_class in found.items() if image_class}
-    if known.is_repair:
-        return {}
     size = _plan(records, "plan_run").get("classes_per_task")
     if not isinstance(size, int) or size < 1:  # a run of an earlier version
         size = 1
@@ -166,7 +166,7 @@ def view_class(
         candidates = [c for c in candidates if c.candidate in asked]
     wanted = [c for c in candidates if outcome in ("", c.outcome)]
     return ClassView(
-        image_class=image_class, others=tuple(classes.values()), ref=ref, new=new is not None,
+        image_class=image_class, others=tuple(classes.values()), ref=ref, new=new is not None, copied=_copies(task),
         selected=selection is not None, own=own, pictures=len(shown),
         thumbnails=tuple(
             _of_candidate(run, image_class.class_id, file, found.get(file))
@@ -204,11 +204,16 @@ def _candidates(run: Run, class_id: str) -> tuple[list[Candidate], int]:
     return list(found.values()), damaged
 
 
+def _copies(task: str) -> bool:
+    known, _ = parse_task_id(task)
+    return known is not None and known.makes is COPIES
+
+
 def _handed_on(run: Run, task: str, item: str) -> tuple[SelectionRef | None, set[str] | None]:
     """Returns what was selected of a class, and the ids of those that are new, where a repair collected some."""
     known, _ = parse_task_id(task)
     collects = known is not None and known.makes is COLLECTED
-    wanted = (task if collects else "download_class", item, "success")
+    wanted = (task, item, "success") if collects else ("download_class", ChosenClass.class_of(item), "success")
     record = next((r for r in read_records(run)[0] if (r.task, r.item, r.state) == wanted), None)
     try:
         if record is None:

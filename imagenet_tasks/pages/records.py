@@ -28,7 +28,7 @@ PLAN = "plan_run"
 
 
 def view_run(run: Run, airflow_state: str | None, failed_tasks: Collection[str] = ()) -> RunView:
-    """Returns what is known of a run, which is in `airflow_state` in Airflow's own eyes and its `failed_tasks` failed."""
+    """Returns what is known of a run that is in `airflow_state` in Airflow's eyes, where its `failed_tasks` failed."""
     live = airflow_state in ("queued", "running")
     records, damaged = read_records(run)
     config = read_config(run)

@@ -44,6 +44,8 @@ def collect_use(inputs: ReportInputs, files: Files) -> dict[str, Any] | None:
         "command": predict_command(store, "--run", inputs.run.run_id), "champion": is_champion,
         "model": "" if final else best.model,
         "champion_run": champion["run_id"] if is_another and champion["dag_id"] == inputs.run.dag_id else "",
+        "champion_command": predict_command(store, "--classes", ",".join(c.class_id for c in inputs.dataset.classes))
+        if is_another and not is_champion and (inputs.champion or {}).get("outcome") == "kept" else "",
         "repair_hurt": hurt is not None,
     }  # fmt: skip
 

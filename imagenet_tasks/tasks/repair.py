@@ -63,7 +63,10 @@ def plan_augmentation(run: Run, *, round_number: int = 1, max_tasks: int = MOST_
         plan, record["reused"] = plan_classes(
             run.store, config.augment, dataset, measured, arms=arms, salt=salt_of(run, "plan_augmentation")
         )
-        record["result"] = {"fingerprint": plan.fingerprint, "chosen": [c.class_id for c in plan.targeted]}
+        groups = _groups(plan, plan.of(new=False), max_tasks)
+        record["result"] = {
+            "fingerprint": plan.fingerprint, "chosen": [c.class_id for c in plan.targeted], "groups": _keys(groups)
+        }  # fmt: skip
         for chosen in plan.targeted:
             log.info("%s (%s): +%d pictures: %s", chosen.name, chosen.class_id, chosen.pictures_to_add, chosen.why)
         for arm in arms:
@@ -71,7 +74,7 @@ def plan_augmentation(run: Run, *, round_number: int = 1, max_tasks: int = MOST_
             if mine:
                 count = sum(c.pictures_to_add for c in mine)
                 log.info("Arm %s: %d pictures to add in %d classes", arm, count, len(mine))
-    return _groups(plan, plan.of(new=False), max_tasks)
+    return groups
 
 
 def _left_out(run: Run, round_number: int) -> frozenset[ArmName]:
@@ -95,7 +98,7 @@ def plan_collection(
     with run.task(task_id("plan_collection", round_number)) as record:
         plan = AugmentationPlan.find(run.store, planned[0]["plan"])
         groups = _groups(plan, plan.of(new=True), max_tasks)
-        record["result"] = {"groups": [group["chosen"] for group in groups]}  # by which a page finds a task's classes
+        record["result"] = {"groups": _keys(groups)}
         log.info("New pictures to collect of %d classes", len({c.class_id for c in plan.of(new=True)}))
     return groups
 
@@ -105,6 +108,11 @@ def _groups(plan: AugmentationPlan, chosen: Sequence[ChosenClass], max_tasks: in
         {"name": _label(group), "plan": plan.fingerprint, "chosen": [c.key for c in group]}
         for group in in_groups(chosen, min(max_tasks, MOST_TASKS))
     ]
+
+
+def _keys(groups: Sequence[Json]) -> list[list[str]]:
+    """Returns the keys of each group's classes, by which a page finds those of a mapped task."""
+    return [group["chosen"] for group in groups]
 
 
 def _label(group: Sequence[ChosenClass]) -> str:

@@ -125,7 +125,7 @@ def test_only_a_model_that_is_better_beyond_chance_takes_the_champions_place(pre
         "does not differ by more than chance from the champion of run first, Baseline (compact, seed 0), 51.6 %"
         in kept["why"]
     )
-    assert f"51.6 % on the same {pictures} pictures: the difference's 97.5 % interval is -" in kept["why"]
+    assert f"51.6 % on the same {pictures} pictures: the difference's 97.5 % interval is −" in kept["why"]
     worse = promoted(prepared, [evaluated(prepared, "less", 0.1)], run_id="less")
     assert (worse["outcome"], entry(prepared).run_id) == ("kept", "first")
     assert "is worse by more than chance than the champion" in worse["why"]

@@ -325,6 +325,14 @@ def test_the_new_pictures_of_a_repair_are_shown_on_the_task_that_collected_them(
     assert "This task has no class of its own" in shown(viewer, "pictures/collect_class/2")
 
 
+def test_the_pictures_that_a_repair_copies_are_shown_on_the_task_that_copies_them(viewer, run):
+    write_class(run, PICTURES, RECORDS, selected=["red.jpg", "blue.jpg"])
+    write_record(run, "round_2.plan_augmentation", result={"groups": [["n02403454.5"], [f"{CLASS_ID}.5"]]})
+    html = shown(viewer, "pictures/round_2.augment_class/1")
+    assert "This task copies those of the training part" in html and html.count("data:image") == 2
+    assert "<h1>cow</h1>" in shown(viewer, "pictures/round_2.augment_class/0")
+
+
 @pytest.fixture
 def bucket(monkeypatch):
     """A run in an object store (fsspec's own, in memory)."""

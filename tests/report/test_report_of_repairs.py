@@ -341,6 +341,16 @@ def test_what_became_of_the_champion_is_said(build_run, outcome):
     assert f"Champion {outcome}: &lt;/p&gt;" in page and HOSTILE not in page
 
 
+def test_where_the_champion_stays_it_comes_before_the_runs_own_model(build_run):
+    of_it = {"test_accuracy": 0.6, "looked_at_by": ["r1"], "model": {"fingerprint": "f" * 16}}
+    now = {"dag_id": "of_another", "run_id": "before"} | of_it
+    inputs = replace(build_run(before=0.32), champion={"outcome": "kept", "why": "it is better", "champion": now})
+    page = inputs.run.store.read_bytes(write_report(inputs)["report"]).decode()
+    said = "The <", "of these classes", "It stays: it is better.", "--classes n", "This run&rsquo;s own", "--run "
+    places = [page.partition('<section id="use">')[2].index(each) for each in said]
+    assert places == sorted(places)
+
+
 def test_the_figures_say_in_how_many_runs_the_champions_test_pictures_were_looked_at(build_run):
     now = {"test_accuracy": 0.62, "looked_at_by": ["runs/dag/a", "runs/dag/b"], "dag_id": "dag", "run_id": "a"}
     now |= {"model": {"fingerprint": "m"}}
