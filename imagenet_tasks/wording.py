@@ -122,10 +122,11 @@ def outcome(report: dict[str, Any]) -> str:
     if (control := report.get("test_control")) is not None:
         figures += f" (trained longer: {100 * control:.1f} %)"
     tried = report["branch"] == "augment"
+    fell = f", down from {percent(before)} in the run before" if (before := report.get("fell_from")) else ""
     if tried and report["verdict"] == "nothing helped":
-        return f"no repair beat the control (test {figures})"
-    why = "repair declined" if report.get("below_goal") else "goal met, no repair tried"
-    return f"{figures} on test: {report['verdict'] if tried else why}"
+        return f"no repair beat the control (test {figures}{fell})"
+    why = "repair declined" if report.get("below_goal") else "validation met the goal, no repair tried"
+    return f"{figures} on test{fell}: {report['verdict'] if tried else why}"
 
 
 def markdown(text: str) -> str:

@@ -69,6 +69,7 @@ def _pages_of_all_runs() -> dict[str, Callable[..., "Response"]]:
         KnownRun,
         Wanted,
         accuracy_chart,
+        alike,
         choices,
         differing_settings,
         drift_chart,
@@ -122,7 +123,7 @@ def _pages_of_all_runs() -> dict[str, Callable[..., "Response"]]:
         champions, problem = read_champions(store, dag_id)
         reported = [row for row in rows if row.index and row.index.report_json]
         different = [row for row in reported if row.index and not row.index.unchanged_since]
-        newest = [row.run_id for row in (different if len(different) > 1 else reported)]
+        newest = [row.run_id for row in alike(different if len(different) > 1 else reported)]
         return show(
             request, "runs.html", dag_id=dag_id, rows=rows, chart=accuracy_chart(rows), champions=champions,
             former=former_champions, drift=drift_chart(rows), problem=problem,

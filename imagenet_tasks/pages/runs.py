@@ -139,6 +139,15 @@ class Wanted:
         return ordered + [row for row in kept if key(row) is None]
 
 
+def alike(rows: Sequence[RunRow]) -> list[RunRow]:
+    """Returns rows that have an index, those first that have the source and the classes of the first one."""
+
+    def question(row: RunRow) -> tuple[Any, ...]:
+        return (row.source, row.classes, row.index and row.index.split_by)
+
+    return sorted(rows, key=lambda row: question(row) != question(rows[0]))
+
+
 def choices(rows: Sequence[RunRow], wanted: Wanted) -> dict[str, list[str]]:
     """Returns by what runs can be chosen: each with the values that some have; none where all have the same."""
     found = {

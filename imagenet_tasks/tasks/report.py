@@ -64,13 +64,13 @@ def write_report(run: Run) -> Json:
             final_problem=_problem(run, FINAL) if asked and not final else "",
         )  # fmt: skip
         result = stage.write_report(inputs) | {"unchanged_since": unchanged_since}
-        record["result"] = result | {"champion": new_champion(inputs.champion)}
         training = TrainingRecord.read(store, baseline.model.folder)
-        _conclude(
+        index = _conclude(
             run, result, dataset, inputs.records, drift=inputs.drift, model=baseline.model.trial.model,
             device=training.device_name, precision=training.precision,
             champion=inputs.champion["outcome"] if inputs.champion else "",
         )  # fmt: skip
+        record["result"] = result | {"champion": new_champion(inputs.champion), "fell_from": index.fell_from}
     return record["result"]
 
 
@@ -84,7 +84,7 @@ def _write_holds(run: Run, record: Json, records: Sequence[Json], dataset: Datas
     return record["result"]
 
 
-def _conclude(run: Run, result: Json, dataset: Dataset, records: Sequence[Json], **of_run: Any) -> None:
+def _conclude(run: Run, result: Json, dataset: Dataset, records: Sequence[Json], **of_run: Any) -> RunIndex:
     """Writes run.json, by which pages list the run without opening its artifacts, and says what the run came to."""
     started_s, now_s = min(r["started_s"] for r in records), time.time()
     index = RunIndex(
@@ -101,6 +101,7 @@ def _conclude(run: Run, result: Json, dataset: Dataset, records: Sequence[Json],
         log.info("Nothing new since run %s: this is its report", result["unchanged_since"])
     log.info("Report: %s", run.store.path(result["report"]))
     log.info("%s", result["headline"])
+    return index
 
 
 def _problem(run: Run, task: str) -> str:

@@ -74,7 +74,15 @@ def test_a_repaired_run_says_both_test_accuracies_and_the_verdict_and_links_to_i
 def test_a_run_at_the_goal_says_that_no_repair_was_tried(airflow: Airflow) -> None:
     report = REPORT | {"branch": "report", "verdict": "not tried", "test_before": 0.631, "test_after": None}
     airflow.has_task("write_report", "success", return_value=report)
-    assert airflow.says("on_dag_run_success") == f"{OWN_REPORT}: 63.1 % on test: goal met, no repair tried."
+    assert (
+        airflow.says("on_dag_run_success") == f"{OWN_REPORT}: 63.1 % on test: validation met the goal, no repair tried."
+    )
+
+
+def test_a_run_whose_test_accuracy_fell_says_from_where(airflow: Airflow) -> None:
+    airflow.has_task("write_report", "success", return_value=REPORT | {"fell_from": 0.45})
+    note = airflow.says("on_dag_run_success")
+    assert note == f"{OWN_REPORT}: 31.0 % → 38.4 % on test, down from 45.0 % in the run before: helped."
 
 
 def test_a_run_whose_repair_a_person_did_not_want_says_so(airflow: Airflow) -> None:

@@ -239,6 +239,16 @@ def test_runs_that_are_compared_unless_others_are_chosen_have_different_results(
     assert sorted(chosen) == [("a", OTHER_RUN_ID), ("b", RUN_ID)]
 
 
+def test_runs_of_the_same_classes_are_compared_unless_others_are_chosen(viewer, two_runs, airflow_state):
+    other = Run(two_runs[0].store, DAG_ID, "of_other_classes")
+    write_index(other, classes=3)
+    for run_id, minute in ((other.run_id, 1), ("the_newest", 2)):
+        airflow_state("success", run_id, run_after=datetime(2030, 1, 1, 0, minute, tzinfo=UTC))
+    write_index(Run(two_runs[0].store, DAG_ID, "the_newest"))
+    chosen = dict(re.findall(r'name="(a|b)" value="([^"]+)"[^>]* checked', shown(viewer)))
+    assert chosen["b"] == "the_newest" and chosen["a"] != other.run_id
+
+
 def test_runs_that_were_triggered_within_a_minute_are_told_apart(viewer, two_runs):
     assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", row[2]) for row in rows_of(shown(viewer), "runs"))
 
