@@ -94,7 +94,8 @@ def _verdict(dag_run: "DagRun", connection: "Connection") -> str:
     said = _shorten(outcome(report))
     if not (before := report.get("unchanged_since")):
         return f"{_link('Report', dag_run.run_id)}: {said}."
-    return f"{_link('Report', before)}: nothing new since the run of {markdown(day_of(before)[:100])}. {said}."
+    since = f"nothing new since the run of {markdown(day_of(before)[:100])}"
+    return f"{_link('Report', before)}: {since}. {said[0].upper()}{said[1:]}."
 
 
 def _failure(dag_run: "DagRun", connection: "Connection", msg: str) -> str:
