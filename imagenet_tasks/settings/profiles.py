@@ -76,7 +76,7 @@ PROFILES: dict[str, RunConfig] = {
         profile="best",
         description="The compact model on its own schedule: more accurate than the study's and many times faster",
         preprocess=PreprocessConfig(validation_share=0.16, test_share=0.16),
-        train=TrainConfig(model="compact", seeds=3, batch_size=64, arms=("collect",)),
+        train=TrainConfig(model="compact", seeds=3, batch_size=64, arms=("collect", "collect-all")),
         augment=AugmentConfig(classes_to_augment=5, denied_transforms=DENIED_TRANSFORMS),
     ),
 }

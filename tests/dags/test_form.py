@@ -66,7 +66,7 @@ def test_a_default_is_said_as_the_profiles_have_it(
 def test_a_default_without_a_value_is_said_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("imagenet_fields.PROFILES", {"a": make_config("best")})
     assert default_of("epochs", {None: "the model's own"}) == "the model's own"
-    assert default_of("arms", " and ".join) == "longer and collect and targeted"
+    assert default_of("arms", " and ".join) == "longer and collect and collect-all and targeted"
 
 
 @pytest.mark.parametrize("name", ["images_per_class", "seeds", "epochs", "arms", "rounds", "learning_curve", "classes"])

@@ -51,6 +51,7 @@ def test_the_best_profile_trains_the_compact_model_on_the_studys_classes():
     assert (config.download.source, config.download.images_per_class, config.train.model) == ("folder", 800, "compact")
     assert config.classes == STUDY_CLASSES
     assert config.augment.classes_to_augment == 5
+    assert config.train.arms == ("longer", "collect", "collect-all", "targeted")
 
 
 def test_no_two_stages_have_a_setting_of_one_name():
