@@ -71,7 +71,7 @@ screenshots: $(VENV)/installed-dev ## make the README's pictures from a run in r
 	$(BIN)/python -m tools.screenshots
 
 # One lock for every Python of pyproject.toml: --universal, from the oldest on.
-COMPILE := $(BIN)/uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes \
+COMPILE := $(BIN)/uv pip compile -q pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --custom-compile-command "make lock"
 lock: $(VENV)/installed-dev ## write requirements.txt and requirements-dev.txt from pyproject.toml
 	$(UV_INDEX); $(COMPILE) -o requirements.txt

@@ -390,4 +390,4 @@ def _repair(number: int, group: TaskGroup, previous: Any, end: Any) -> Any:
     return evaluation
 
 
-imagenet_targeted_augmentation()
+workflow = imagenet_targeted_augmentation()
