@@ -35,8 +35,9 @@ DOC = """
 - **Know what helped**: three seeds or more; one training each is not enough to tell.
 - **Read the result**: the run's *Report* tab. On a phone: *ImageNet* in the menu, then the run.
 - **Find wrong labels**: *Label check* in the form; the report lists them under *Suspect labels*.
-- **Run again**: on the run's page, *Trigger*, *Trigger again with this config*. Finished work is reused.
-- **Redo a step**: *Do again from* in the form, the last section: that step and all after it.
+- **Run again**: on the run's page, *Trigger*, *Trigger again with this config*. Finished work is reused; where
+  nothing is new, nothing is trained.
+- **Redo a step**: *Do again from* in the form's section *Redo a step, other settings*: that step and all after it.
 - **Use the model**: the report's *Which model do I use?* has the command.
 
 The workflow gets pictures of the chosen classes, trains a baseline, and evaluates it. If **validation** accuracy is
@@ -292,8 +293,8 @@ FORM: dict[str, dict[str, Field]] = {
             "integer",
             "Label check: number of parts",
             "**2** turns the check on and is quickest, **5** judges best: the labels of each part are judged by one "
-            "more training, on the other parts. The report lists disputed pictures under *Suspect labels*; none is "
-            "copied.",
+            "more training, on the other parts. The report lists disputed pictures under *Suspect labels*; the most "
+            "doubted are not copied.",
             words={0: "no check"},
             minimum=0,
             maximum=10,

@@ -124,7 +124,10 @@ def outcome(report: dict[str, Any]) -> str:
     tried = report["branch"] == "augment"
     fell = f", down from {percent(before)} in the run before" if (before := report.get("fell_from")) else ""
     if tried and report["verdict"] == "nothing helped":
-        return f"no repair beat the control (test {figures}{fell})"
+        of_both = ", ".join(
+            f"{who} {percent(share)}" for who, share in zip(("baseline", "control"), measured, strict=False)
+        )
+        return f"no repair beat the control (test: {of_both or 'not measured'}{fell})"
     why = "repair declined" if report.get("below_goal") else "validation met the goal, no repair tried"
     return f"{figures} on test{fell}: {report['verdict'] if tried else why}"
 

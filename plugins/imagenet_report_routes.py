@@ -132,12 +132,20 @@ def _pages_of_all_runs() -> dict[str, Callable[..., "Response"]]:
             more_settings=more_settings, most_searched=MOST_SEARCHED,
         )  # fmt: skip
 
-    def show_comparison(request: Request, dag_id: str, a: str = "", b: str = "") -> Response:
+    def show_comparison(
+        request: Request, dag_id: str, a: str = "", b: str = "", class_id: Annotated[str, Query(alias="class")] = ""
+    ) -> Response:
         if not a or not b or a == b:
             not_found("Choose two different runs to compare: one as A and one as B.")
         first, second = figures_of(dag_id, a), figures_of(dag_id, b)
-        found = compare(find_run(dag_id, a).store, first, second)
-        return show(request, "compare.html", dag_id=dag_id, run_a=a, run_b=b, a=first, b=second, found=found)
+        found = compare(find_run(dag_id, a).store, first, second, flips_of=class_id)
+        names = {each.class_id: each.name for each in found.classes}
+        if class_id and class_id not in names:
+            not_found("These two runs have no such class in common.")
+        return show(
+            request, "compare.html", dag_id=dag_id, run_a=a, run_b=b, a=first, b=second, found=found,
+            flips_of=names.get(class_id, ""),
+        )  # fmt: skip
 
     return {"/runs/{dag_id}": show_runs, "/runs/{dag_id}/compare": show_comparison}
 
@@ -157,15 +165,21 @@ def _pages_of_a_run() -> dict[str, Callable[..., "Response"]]:
     from imagenet_tasks.pages.time_left import time_left, trainings
     from imagenet_tasks.workflow.worse import fall_of
 
+    def failed_tasks(dag_id: str, run_id: str, session: SessionDep) -> dict[str, tuple[str, ...]]:
+        name: Any = TaskInstance.rendered_map_index  # what mypy takes for a method
+        asked = select(TaskInstance.task_id, name).where(
+            TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id, TaskInstance.state == "failed"
+        )
+        found: dict[str, tuple[str, ...]] = {}
+        for task, item in session.execute(asked.order_by(TaskInstance.map_index)):
+            found[task] = (*found.get(task, ()), item or "")
+        return found
+
     def look_at(dag_id: str, run_id: str, session: SessionDep) -> RunView:
         asked = select(DagRun.state, DagRun.start_date, DagRun.end_date)
         known = session.execute(asked.where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)).one_or_none()
-        failed = select(TaskInstance.task_id).where(
-            TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id, TaskInstance.state == "failed"
-        )
         state = value_of(known.state) if known else None
-        failed_tasks = set(session.scalars(failed)) if state == "failed" else set()
-        view = view_run(find_run(dag_id, run_id), state, failed_tasks)
+        view = view_run(find_run(dag_id, run_id), state, failed_tasks(dag_id, run_id, session) if state else {})
         started_s, ended_s = (seconds_of(known.start_date), seconds_of(known.end_date)) if known else (None, None)
         return view if started_s is None or ended_s is None else replace(view, took_s=ended_s - started_s)
 
@@ -254,8 +268,9 @@ def _pages_of_files() -> dict[str, Callable[..., "Response"]]:
         has_own, classes = bool(classes), classes or classes_of_run(run)
         if not has_own and not class_id:
             return show(
-                request, "classes.html", run_id=run_id, task_id=task_id, tiles=view_classes(run, classes, page),
-                total=len(classes), page=page, pages=-(-len(classes) // PICTURES_PER_PAGE),
+                request, "classes.html", dag_id=dag_id, run_id=run_id, task_id=task_id,
+                tiles=view_classes(run, classes, page), total=len(classes), page=page,
+                pages=-(-len(classes) // PICTURES_PER_PAGE),
             )  # fmt: skip
         view = view_class(
             run, task_id, classes, class_id, outcome=outcome, all_runs=all_runs, picture_page=page, record_page=records

@@ -43,7 +43,11 @@ def make_sheet(suffix: str, answers: Sequence[Mapping[str, Any]], *, called: str
     unread = [answer for answer in answers if not answer["top"]]
     shown = sorted(read, key=_certainty)[:MOST_PICTURES]
     marked = sum(bool(answer["unlike"]) for answer in read)
-    first = f"First come those that are {unlike}, marked ({marked}), then the" if marked else "First come the"
+    first = (
+        f"First {'come' if marked > 1 else 'comes'} {plural(marked, 'picture')} {unlike}, framed, then the"
+        if marked
+        else "First come the"
+    )
     lines = [f"Model: {called}.", f"{first} least certain ones."]
     if len(shown) < len(read):
         lines.append(f"Shown are the first {len(shown)} of {plural(len(read), 'picture')}; --csv writes all answers.")

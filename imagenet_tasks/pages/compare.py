@@ -73,8 +73,15 @@ def read_figures(run: Run) -> Report | None:
         return None
 
 
-def compare(store: Store, a: Report, b: Report) -> Comparison:
-    """Returns how run B differs from run A, both by the models that they ended with."""
+def compare(store: Store, a: Report, b: Report, *, flips_of: str = "") -> Comparison:
+    """Returns how run B differs from run A, both by the models that they ended with.
+
+    Args:
+        store: where their artifacts are.
+        a: what run A came to.
+        b: what run B came to.
+        flips_of: the class whose pictures that flipped are wanted; '' for all.
+    """
     rows_a, rows_b = ({row.class_id: row for row in report.classes} for report in (a, b))
     same_classes = rows_a.keys() == rows_b.keys()
     same_split = all(a.settings.preprocess.get(name) == b.settings.preprocess.get(name) for name in SPLIT_BY)
@@ -85,7 +92,7 @@ def compare(store: Store, a: Report, b: Report) -> Comparison:
     same_model = bool(first and second and first.models == second.models)
     if first and second and not same_model:
         with contextlib.suppress(*UNREADABLE):
-            paired = pair(store, first, second)
+            paired = pair(store, first, second, flips_of=flips_of)
             none_shared = paired is None
     judged = same_classes and same_split
     accuracies = [(report.accuracy, report.verdict.test.pictures if judged else 0) for report in (a, b)]
@@ -109,7 +116,7 @@ def compare(store: Store, a: Report, b: Report) -> Comparison:
         paired=paired,
         optimistic=tuple(name for name, report in (("A", a), ("B", b)) if report.verdict.test_steers),
         settings=tuple(_settings(a.settings.as_dict(), b.settings.as_dict())),
-        classes=tuple(sorted(classes, key=lambda d: (d.change is None, -(d.change or 0.0), d.name))),
+        classes=tuple(sorted(classes, key=lambda d: (d.change is None, d.change or 0.0, d.name))),
         curves=_curves(a, b),
     )  # fmt: skip
 

@@ -31,6 +31,11 @@ class Curves:
     undrawn: int
     beyond: str
 
+    @property
+    def running(self) -> int:
+        """How many of those that are drawn, the first ones, still train."""
+        return sum(curve.record.state == "running" for curve in self.shown)
+
 
 def curves_of(view: RunView) -> Curves:
     """Returns the curves of trainings, those that run and the newest first."""

@@ -71,8 +71,10 @@ def evaluation_of(store: Store, report: Report) -> Evaluation | None:
     return None
 
 
-def pair(store: Store, a: Evaluation, b: Evaluation) -> Paired | None:
+def pair(store: Store, a: Evaluation, b: Evaluation, *, flips_of: str = "") -> Paired | None:
     """Returns the comparison of two evaluations of the same classes; None where no test picture is in both.
+
+    Of `flips_of` alone are the pictures that flipped, where that is a class's id.
 
     Raises:
         ArtifactError: where a split or a model's answers are missing or damaged.
@@ -109,6 +111,7 @@ def pair(store: Store, a: Evaluation, b: Evaluation) -> Paired | None:
     change = right_b.sum(axis=0) - right_a.sum(axis=0)
     most_a, most_b = (right.mean(axis=0) > 0.5 for right in (right_a, right_b))
     files = _Files(store, dataset.classes)
+    wanted = np.full(len(kept), True) if not flips_of else labels == label_of.get(flips_of, -1)
 
     def flips(places: "np.ndarray", wrong: "np.ndarray") -> Flips:
         order = sorted(places.tolist(), key=lambda place: (-abs(int(change[place])), kept[place].image_id))
@@ -129,8 +132,8 @@ def pair(store: Store, a: Evaluation, b: Evaluation) -> Paired | None:
         left_out=max(len(a.models), len(b.models)) - seeds,
         figures=compare(labels, answers_a, answers_b, seeds=range(seeds)),
         classes=tuple(zip(by_class, intervals, strict=True)),
-        to_wrong=flips(np.flatnonzero(most_a & ~most_b), answers_b),
-        to_right=flips(np.flatnonzero(most_b & ~most_a), answers_a),
+        to_wrong=flips(np.flatnonzero(most_a & ~most_b & wanted), answers_b),
+        to_right=flips(np.flatnonzero(most_b & ~most_a & wanted), answers_a),
     )  # fmt: skip
 
 

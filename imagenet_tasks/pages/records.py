@@ -2,7 +2,8 @@
 
 import contextlib
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from imagenet_tasks.artifacts.kinds import FINGERPRINT
 from imagenet_tasks.artifacts.references import ChosenClass, TrainedModel
@@ -27,8 +28,16 @@ TRIAL = (
 PLAN = "plan_run"
 
 
-def view_run(run: Run, airflow_state: str | None, failed_tasks: Collection[str] = ()) -> RunView:
-    """Returns what is known of a run that is in `airflow_state` in Airflow's eyes, where its `failed_tasks` failed."""
+def view_run(
+    run: Run, airflow_state: str | None, failed_tasks: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+) -> RunView:
+    """Returns what is known of a run.
+
+    Args:
+        run: which.
+        airflow_state: its state in Airflow's own eyes.
+        failed_tasks: by their ids, those that failed in Airflow's eyes, with the names of what they were mapped to.
+    """
     live = airflow_state in ("queued", "running")
     records, damaged = read_records(run)
     config = read_config(run)
@@ -170,7 +179,7 @@ def _without_root(run: Run, text: str) -> str:
     return text if len(text) <= MESSAGE_CHARACTERS else f"{text[:MESSAGE_CHARACTERS]} ..."
 
 
-def _group(records: Iterable[TaskRecord], failed_tasks: Collection[str]) -> list[TaskGroup]:
+def _group(records: Iterable[TaskRecord], failed_tasks: Mapping[str, tuple[str, ...]]) -> list[TaskGroup]:
     by_task: dict[str, list[TaskRecord]] = {}
     for record in records:
         by_task.setdefault(record.task, []).append(record)
@@ -178,7 +187,7 @@ def _group(records: Iterable[TaskRecord], failed_tasks: Collection[str]) -> list
         TaskGroup(
             task=task,
             records=tuple(group),
-            unexplained=task in failed_tasks and all(record.state != "failed" for record in group),
+            unexplained=failed_tasks.get(task, ()) if all(record.state != "failed" for record in group) else (),
         )
         for task, group in by_task.items()
     ]

@@ -86,12 +86,13 @@ ORDER: tuple[State, ...] = ("failed", "stopped", "running", "success")  # what m
 class TaskGroup:
     """The records of one task of the graph: one, or one per class or trial.
 
-    `unexplained` tells of a task that failed in Airflow's eyes and recorded no failure: killed, or marked by hand.
+    `unexplained` are the names of those that failed in Airflow's eyes, where none recorded a failure: killed, or marked
+    by hand. That of a task that is not mapped is ''.
     """
 
     task: str
     records: tuple[TaskRecord, ...]
-    unexplained: bool = False
+    unexplained: tuple[str, ...] = ()
 
     @property
     def state(self) -> State:
@@ -140,6 +141,11 @@ class TaskGroup:
     def said(self) -> str:
         """What people call the task."""
         return task_label(self.task)
+
+    @property
+    def said_unexplained(self) -> str:
+        """What people call those that failed in Airflow's eyes alone."""
+        return ", ".join(filter(None, (self.said, *self.unexplained)))
 
 
 @dataclass(frozen=True, kw_only=True)

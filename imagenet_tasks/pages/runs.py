@@ -65,6 +65,8 @@ class RunRow:
         """The verdict of a run that succeeded, the state of any other."""
         if self.index is None or self.known.state != "success":
             return self.known.state
+        if self.index.unchanged_since:
+            return "nothing new"
         return "not tried" if self.index.branch == "report" else self.index.verdict
 
     @property

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from imagenet_tasks.artifacts.training import end_of_losses
 from imagenet_tasks.report.svg import AFTER, BEFORE, MUTED, SURFACE, blank, drawing, inline
@@ -74,11 +74,11 @@ def learning_curves(
         axes = blank(350, 215, left=40, right=12, top=18, bottom=36)
         axes.set_title(quantity, loc="right", color=MUTED, fontsize=9, pad=6)
         axes.set(xlim=(1 if limits.epochs > 1 else 0.5, max(limits.epochs, 1.5)), xlabel="epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(7, integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(7, integer=True) if limits.epochs > 1 else FixedLocator([1]))
         if quantity == ACCURACY:
             axes.set_ylim(0, limits.accuracy)
             axes.yaxis.set_major_locator(MaxNLocator(6))
-            axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
+            axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g} %")
             axes.axhline(goal, color=MUTED, linewidth=1, linestyle=(0, (1, 2)))
             axes.annotate(
                 f"goal {100 * goal:.4g} %", (0, goal), xycoords=("axes fraction", "data"), xytext=(4, 3),

@@ -40,7 +40,7 @@ def _steps(figures: dict[str, Any], config: RunConfig) -> Iterator[Step]:
         yield _step(
             "Train on your own pictures",
             "What helps drawn pictures need not help yours.",
-            "Trigger the workflow with profile best, source folder, and the folder of your pictures as location.",
+            "Trigger the workflow with the profile best, your own pictures as source, and their folder as location.",
         )
     if verdict["left_out"]:
         yield _step(

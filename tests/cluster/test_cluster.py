@@ -68,7 +68,7 @@ def test_the_store_is_listed_only_where_a_folder_is_looked_through(run: Run, ask
 def test_the_note_beside_the_run_says_the_verdict_on_postgresql_too(cluster: LocalCluster, run: Run) -> None:
     verdict = run.store.read_json(run.key("run.json"))["verdict"]
     note = cluster.call("GET", f"/dags/{DAG_ID}/dagRuns/{quote(run.run_id, safe='')}")["note"]
-    said = "no repair beat the control (test " if verdict == "nothing helped" else f" on test: {verdict}."
+    said = "no repair beat the control (test: " if verdict == "nothing helped" else f" on test: {verdict}."
     assert note.startswith("[Report](") and said in note
 
 

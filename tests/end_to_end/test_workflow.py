@@ -143,7 +143,7 @@ def test_the_note_beside_the_run_says_the_verdict(airflow: LocalAirflow, run: Ru
     figures = f"{before} → {after}{control}"
     said = f"{figures} on test: {index['verdict']}."
     if index["verdict"] == "nothing helped":
-        said = f"no repair beat the control (test {figures})."
+        said = f"no repair beat the control (test: baseline {before}, control {after})."
     note = note_of(airflow, run.run_id)
     assert note.startswith("[Report](") and note.endswith(f": {said}")
 
@@ -325,7 +325,7 @@ def test_a_run_that_asked_before_its_repair_says_who_answered_what(again: Run, c
     assert again.store.read_json(again.key("decision.json"))["why"].endswith("; admin chose all arms")
     question, *_, verdict = told(chat, again)
     assert "repair 2 classes?" in question and question.endswith("/tasks/ask_before_repair/required_actions")
-    assert "on test: " in verdict or "no repair beat the control (test " in verdict
+    assert "on test: " in verdict or "no repair beat the control (test: " in verdict
 
 
 def test_a_note_that_a_person_gave_a_run_stays(airflow: LocalAirflow, again: Run) -> None:

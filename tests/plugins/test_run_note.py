@@ -113,7 +113,7 @@ def test_a_run_with_nothing_new_links_to_the_run_that_did_the_work(airflow: Airf
 
 def test_a_run_in_which_nothing_helped_is_not_said_to_have_done_better(airflow: Airflow) -> None:
     airflow.has_task("write_report", "success", return_value=REPORT | {"verdict": "nothing helped"})
-    said = f"{OWN_REPORT}: no repair beat the control (test 31.0 % → 38.4 %)."
+    said = f"{OWN_REPORT}: no repair beat the control (test: baseline 31.0 %, control 38.4 %)."
     assert airflow.says("on_dag_run_success") == said
 
 
