@@ -163,11 +163,14 @@ def _difference(name: str, class_id: str, a: tuple[float | None, int], b: tuple[
 
 
 def _settings(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Returns the settings that differ, by stage and name, as they are typed; the classes are told elsewhere."""
+    """Returns the settings that differ, by stage and name, as they are typed; the classes are told elsewhere.
+
+    What was done again is no setting.
+    """
     of_a, of_b = (
         {
             f"{stage}.{name}": value
-            for stage, values in settings.items() if isinstance(values, Mapping) and stage != "classes"
+            for stage, values in settings.items() if isinstance(values, Mapping) and stage not in ("classes", "force")
             for name, value in values.items()
         }
         for settings in (a, b)
