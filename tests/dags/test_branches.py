@@ -36,7 +36,7 @@ pytestmark = pytest.mark.timeout(1800)  # whichever test comes first waits for a
 SMALL = {"images_per_class": 24, "epochs": 1, "retrain_epochs": 1, "seeds": 1, "rows_px": 16, "columns_px": 16}
 FOLDER = SMALL | {"source": "folder"}
 AT_THE_END = {"final_models": 1}
-BELOW_THE_GOAL = {"accuracy_goal": 1.0, "classes_to_augment": 2, "pictures_to_add": 6}
+BELOW_THE_GOAL = {"accuracy_goal": 1.0, "classes_to_augment": 2, "pictures_to_add": 6, "arms": ["collect"]}
 
 
 @pytest.fixture(scope="module")
