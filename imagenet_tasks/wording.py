@@ -122,12 +122,10 @@ def outcome(report: dict[str, Any]) -> str:
     if (control := report.get("test_control")) is not None:
         figures += f" (trained longer: {100 * control:.1f} %)"
     tried = report["branch"] == "augment"
-    fell = f", down from {percent(before)} in the run before" if (before := report.get("fell_from")) else ""
+    fell = f", down from {percent(earlier)} in the run before" if (earlier := report.get("fell_from")) else ""
     if tried and report["verdict"] == "nothing helped":
-        of_both = ", ".join(
-            f"{who} {percent(share)}" for who, share in zip(("baseline", "control"), measured, strict=False)
-        )
-        return f"no repair beat the control (test: {of_both or 'not measured'}{fell})"
+        baseline, control = percent(report["test_before"]), percent(report["test_after"])
+        return f"no repair beat the control (test: baseline {baseline}, control {control}{fell})"
     why = "repair declined" if report.get("below_goal") else "validation met the goal, no repair tried"
     return f"{figures} on test{fell}: {report['verdict'] if tried else why}"
 

@@ -14,7 +14,7 @@ from imagenet_tasks.settings.profiles import shared_settings
 from imagenet_tasks.settings.training import TRIAL_NAMES
 from imagenet_tasks.store.plain_files import UNREADABLE, has_content, list_names, read_plain
 from imagenet_tasks.workflow.estimate import Estimate, estimate_of
-from imagenet_tasks.workflow.graph import ASK, GATE
+from imagenet_tasks.workflow.graph import ASK, GATE, task_label
 from imagenet_tasks.workflow.graph import REPORT as REPORT_TASK
 from imagenet_tasks.workflow.progress import Snapshot
 from imagenet_tasks.workflow.run import Run
@@ -26,6 +26,7 @@ TRIAL = (
     r"([a-z-]{1,20})-(\w{1,20})-seed(\d{1,10})(?:-round(\d{1,9})|-fold(\d{1,9})of(\d{1,9})|-1of(\d{1,9}))?"  # Trial.key
 )
 PLAN = "plan_run"
+MOST_NAMES = 5  # of a task's that are said
 
 
 def view_run(
@@ -59,9 +60,12 @@ def view_run(
         has_report, damaged = False, [*damaged, REPORT]
     last = records[-1] if records else None  # in order of their start
     is_of_last_attempt = last is not None and (last.task, last.state) == (REPORT_TASK, "success")
+    explained = {record.task for record in records if record.state == "failed"}
+    unexplained = {task: names for task, names in failed_tasks.items() if task not in explained}
     return RunView(
         airflow_state=airflow_state,
-        groups=tuple(_group(records, failed_tasks)),
+        groups=tuple(_group(records, unexplained)),
+        unexplained=tuple(_called(task, names) for task, names in unexplained.items()),
         has_report=has_report,
         is_current=has_report and is_of_last_attempt and not live,
         damaged=tuple(damaged),
@@ -179,7 +183,13 @@ def _without_root(run: Run, text: str) -> str:
     return text if len(text) <= MESSAGE_CHARACTERS else f"{text[:MESSAGE_CHARACTERS]} ..."
 
 
-def _group(records: Iterable[TaskRecord], failed_tasks: Mapping[str, tuple[str, ...]]) -> list[TaskGroup]:
+def _called(task: str, names: tuple[str, ...]) -> str:
+    """Returns what people call a task with the first names of what it was mapped to."""
+    more = f"and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return ", ".join(filter(None, (task_label(task), *names[:MOST_NAMES], more)))
+
+
+def _group(records: Iterable[TaskRecord], unexplained: Mapping[str, tuple[str, ...]]) -> list[TaskGroup]:
     by_task: dict[str, list[TaskRecord]] = {}
     for record in records:
         by_task.setdefault(record.task, []).append(record)
@@ -187,7 +197,7 @@ def _group(records: Iterable[TaskRecord], failed_tasks: Mapping[str, tuple[str, 
         TaskGroup(
             task=task,
             records=tuple(group),
-            unexplained=failed_tasks.get(task, ()) if all(record.state != "failed" for record in group) else (),
+            unexplained=unexplained.get(task, ()),
         )
         for task, group in by_task.items()
     ]

@@ -142,11 +142,6 @@ class TaskGroup:
         """What people call the task."""
         return task_label(self.task)
 
-    @property
-    def said_unexplained(self) -> str:
-        """What people call those that failed in Airflow's eyes alone."""
-        return ", ".join(filter(None, (self.said, *self.unexplained)))
-
 
 @dataclass(frozen=True, kw_only=True)
 class RunView:
@@ -156,7 +151,7 @@ class RunView:
     `is_current` whether it is of the run's last attempt. `damaged` names files, below the run's folder, that cannot
     be read. `settings` are JSON, '' where they cannot be read, and `goal` is one of them. `took_s` is as Airflow
     says. `unchanged_since` is the run to which this one has nothing new, '' where it has; `expected` is what it was
-    expected to cost.
+    expected to cost. `unexplained` names the tasks that failed in Airflow's eyes alone, also those without a record.
     """
 
     airflow_state: str | None
@@ -170,6 +165,7 @@ class RunView:
     took_s: float | None = None
     unchanged_since: str = ""
     expected: Estimate | None = None
+    unexplained: tuple[str, ...] = ()
 
     @property
     def started_s(self) -> float | None:
@@ -210,8 +206,3 @@ class RunView:
     def failed(self) -> tuple[TaskRecord, ...]:
         """The records of failed tasks."""
         return tuple(record for group in self.groups for record in group.records if record.state == "failed")
-
-    @property
-    def unexplained(self) -> tuple[TaskGroup, ...]:
-        """The tasks that failed in Airflow's eyes alone."""
-        return tuple(group for group in self.groups if group.unexplained)

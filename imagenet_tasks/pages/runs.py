@@ -142,7 +142,7 @@ class Wanted:
 
 
 def alike(rows: Sequence[RunRow]) -> list[RunRow]:
-    """Returns rows that have an index, those first that have the source and the classes of the first one."""
+    """Returns rows that have an index, those first that have the source and as many classes as the first one."""
 
     def question(row: RunRow) -> tuple[Any, ...]:
         return (row.source, row.classes, row.index and row.index.split_by)

@@ -38,14 +38,17 @@ def collect_use(inputs: ReportInputs, files: Files) -> dict[str, Any] | None:
     made_of = {model.fingerprint for model in final.models} if final else {best.model}
     is_champion = bool(champion) and champion["model"]["fingerprint"] in made_of
     is_another = bool(champion) and (champion["dag_id"], champion["run_id"]) != (inputs.run.dag_id, inputs.run.run_id)
+    # Of drawn pictures' classes the command asks the champion of photos, where there is one.
+    drawn, ids = inputs.config.download.source == "sample", ",".join(c.class_id for c in inputs.dataset.classes)
+    kept = (inputs.champion or {}).get("outcome") == "kept"
+    champion_stays = kept and is_another and not (is_champion or hurt or drawn)
     return {
         "called": f"{len(final.models)} models as one" if final else best.trial.called,
         "file": f"{folder}/{NETWORK}", "path": str(store.path(f"{folder}/{NETWORK}")),
         "command": predict_command(store, "--run", inputs.run.run_id), "champion": is_champion,
         "model": "" if final else best.model,
         "champion_run": champion["run_id"] if is_another and champion["dag_id"] == inputs.run.dag_id else "",
-        "champion_command": predict_command(store, "--classes", ",".join(c.class_id for c in inputs.dataset.classes))
-        if is_another and not is_champion and (inputs.champion or {}).get("outcome") == "kept" else "",
+        "champion_command": predict_command(store, "--classes", ids) if champion_stays else "",
         "repair_hurt": hurt is not None,
     }  # fmt: skip
 
