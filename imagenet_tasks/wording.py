@@ -124,8 +124,8 @@ def outcome(report: dict[str, Any]) -> str:
     tried = report["branch"] == "augment"
     fell = f", down from {percent(earlier)} in the run before" if (earlier := report.get("fell_from")) else ""
     if tried and report["verdict"] == "nothing helped":
-        baseline, control = percent(report["test_before"]), percent(report["test_after"])
-        return f"no repair beat the control (test: baseline {baseline}, control {control}{fell})"
+        before, after = percent(report["test_before"]), percent(report["test_after"])
+        return f"no repair beat the control (test: baseline {before}, control {after}{fell})"
     why = "repair declined" if report.get("below_goal") else "validation met the goal, no repair tried"
     return f"{figures} on test{fell}: {report['verdict'] if tried else why}"
 

@@ -22,7 +22,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 from urllib.parse import quote
 
-from imagenet_run_note import AUTHOR
+from imagenet_run_note import AUTHOR, select_failed
 from imagenet_store import open_store
 
 from imagenet_tasks.errors import ConfigError
@@ -166,12 +166,8 @@ def _pages_of_a_run() -> dict[str, Callable[..., "Response"]]:
     from imagenet_tasks.workflow.worse import fall_of
 
     def failed_tasks(dag_id: str, run_id: str, session: SessionDep) -> dict[str, tuple[str, ...]]:
-        name: Any = TaskInstance.rendered_map_index  # what mypy takes for a method
-        asked = select(TaskInstance.task_id, name).where(
-            TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id, TaskInstance.state == "failed"
-        )
         found: dict[str, tuple[str, ...]] = {}
-        for task, item in session.execute(asked.order_by(TaskInstance.map_index)):
+        for task, item in session.execute(select_failed(dag_id, run_id).order_by(TaskInstance.map_index)):
             found[task] = (*found.get(task, ()), item or "")
         return found
 

@@ -12,6 +12,7 @@ from airflow.listeners import hookimpl
 
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
+    from sqlalchemy import Select
     from sqlalchemy.engine import Connection
 
 log = logging.getLogger(__name__)
@@ -102,7 +103,7 @@ def _failure(dag_run: "DagRun", connection: "Connection", msg: str) -> str:
     """Returns the first task that failed with what it raised, and how many more failed."""
     from airflow.models.taskinstance import TaskInstance
     from airflow.models.xcom import XComModel
-    from sqlalchemy import and_, select
+    from sqlalchemy import and_
 
     from imagenet_tasks.pages.wording import error_type
     from imagenet_tasks.workflow.graph import task_label
@@ -111,15 +112,8 @@ def _failure(dag_run: "DagRun", connection: "Connection", msg: str) -> str:
         XComModel.dag_run_id == dag_run.id, XComModel.task_id == TaskInstance.task_id,
         XComModel.map_index == TaskInstance.map_index, XComModel.key == "error",
     )  # fmt: skip
-    name: Any = TaskInstance.rendered_map_index  # what mypy takes for a method
-    rows = connection.execute(
-        select(TaskInstance.task_id, name.label("name"), XComModel.value)
-        .join(XComModel, raised, isouter=True)
-        .where(
-            TaskInstance.dag_id == dag_run.dag_id, TaskInstance.run_id == dag_run.run_id, TaskInstance.state == "failed"
-        )
-        .order_by(TaskInstance.end_date)
-    ).all()
+    failed = select_failed(dag_run.dag_id, dag_run.run_id).add_columns(XComModel.value)
+    rows = connection.execute(failed.join(XComModel, raised, isouter=True).order_by(TaskInstance.end_date)).all()
     by_hand = "manually" in msg
     if not rows:
         return "marked failed by hand" if by_hand else _shorten(f"failed: {msg.replace('_', ' ')}")
@@ -132,6 +126,17 @@ def _failure(dag_run: "DagRun", connection: "Connection", msg: str) -> str:
     label = task_label(first.task_id)
     task = f"{label}, {first.name}" if first.name else label
     return _shorten(f"{task}{f' ({more} more failed)' if more else ''}: {error}")
+
+
+def select_failed(dag_id: str, run_id: str) -> "Select[Any]":
+    """Returns the query for a run's tasks that failed: task_id, and name, that of what a mapped one is for."""
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy import select
+
+    name: Any = TaskInstance.rendered_map_index  # what mypy takes for a method
+    return select(TaskInstance.task_id, name.label("name")).where(
+        TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id, TaskInstance.state == "failed"
+    )
 
 
 def _shorten(text: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from imagenet_tasks.artifacts.arrays import read_ids
 from imagenet_tasks.artifacts.json_file import JsonArtifact
-from imagenet_tasks.artifacts.kinds import COLLECTED, COPIES
+from imagenet_tasks.artifacts.kinds import COLLECTED, COPIES, Kind
 from imagenet_tasks.artifacts.references import AddedPictures, ChosenClass, Selection, SelectionRef
 from imagenet_tasks.errors import Rejected, without_secrets
 from imagenet_tasks.pages.records import read_config, read_records
@@ -85,8 +85,7 @@ def classes_of_task(run: Run, task: str, map_index: int) -> dict[str, ImageClass
     if config is None:
         return {}
     if known.is_repair:
-        plan = "plan_collection" if known.makes is COLLECTED else "plan_augmentation"
-        groups = _plan(records, task_id(plan, number)).get("groups")
+        groups = _plan(records, task_id(known.takes["group"].task, number)).get("groups")
         by_id = {c.class_id: c for c in config.classes}
         keys = groups[map_index] if isinstance(groups, list) and map_index < len(groups) else []
         found = {key: by_id.get(ChosenClass.class_of(key)) for key in keys}
@@ -166,8 +165,8 @@ def view_class(
         candidates = [c for c in candidates if c.candidate in asked]
     wanted = [c for c in candidates if outcome in ("", c.outcome)]
     return ClassView(
-        image_class=image_class, others=tuple(classes.values()), ref=ref, new=new is not None, copied=_copies(task),
-        selected=selection is not None, own=own, pictures=len(shown),
+        image_class=image_class, others=tuple(classes.values()), ref=ref, new=new is not None,
+        copied=_makes(task) is COPIES, selected=selection is not None, own=own, pictures=len(shown),
         thumbnails=tuple(
             _of_candidate(run, image_class.class_id, file, found.get(file))
             for file in _page(shown, picture_page, PICTURES_PER_PAGE)
@@ -204,15 +203,14 @@ def _candidates(run: Run, class_id: str) -> tuple[list[Candidate], int]:
     return list(found.values()), damaged
 
 
-def _copies(task: str) -> bool:
+def _makes(task: str) -> Kind | None:
     known, _ = parse_task_id(task)
-    return known is not None and known.makes is COPIES
+    return known.makes if known else None
 
 
 def _handed_on(run: Run, task: str, item: str) -> tuple[SelectionRef | None, set[str] | None]:
     """Returns what was selected of a class, and the ids of those that are new, where a repair collected some."""
-    known, _ = parse_task_id(task)
-    collects = known is not None and known.makes is COLLECTED
+    collects = _makes(task) is COLLECTED
     wanted = (task, item, "success") if collects else ("download_class", ChosenClass.class_of(item), "success")
     record = next((r for r in read_records(run)[0] if (r.task, r.item, r.state) == wanted), None)
     try:

@@ -194,10 +194,6 @@ def _group(records: Iterable[TaskRecord], unexplained: Mapping[str, tuple[str, .
     for record in records:
         by_task.setdefault(record.task, []).append(record)
     return [
-        TaskGroup(
-            task=task,
-            records=tuple(group),
-            unexplained=unexplained.get(task, ()),
-        )
+        TaskGroup(task=task, records=tuple(group), unexplained=unexplained.get(task, ()))
         for task, group in by_task.items()
     ]

@@ -142,12 +142,9 @@ class Wanted:
 
 
 def alike(rows: Sequence[RunRow]) -> list[RunRow]:
-    """Returns rows that have an index, those first that have the source and as many classes as the first one."""
-
-    def question(row: RunRow) -> tuple[Any, ...]:
-        return (row.source, row.classes, row.index and row.index.split_by)
-
-    return sorted(rows, key=lambda row: question(row) != question(rows[0]))
+    """Returns rows that have an index, those first that answer the question of the first one."""
+    questions = {row.run_id: row.index.question for row in rows if row.index}
+    return sorted(rows, key=lambda row: questions[row.run_id] != questions[rows[0].run_id])
 
 
 def choices(rows: Sequence[RunRow], wanted: Wanted) -> dict[str, list[str]]:

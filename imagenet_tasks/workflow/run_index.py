@@ -86,6 +86,11 @@ class RunIndex(JsonArtifact):
         return self.branch == "augment"
 
     @property
+    def question(self) -> tuple[Any, ...]:
+        """What its accuracy answers: runs in which this differs are not compared."""
+        return self.source, self.classes, self.split_by
+
+    @property
     def accuracy(self) -> float | None:
         """On test, of what the run ended with: the repaired model where there is one."""
         return self.test_after if self.tried else self.test_before

@@ -82,16 +82,13 @@ def with_fall(run: Run, index: RunIndex) -> RunIndex:
 
 def _run_before(run: Run, index: RunIndex) -> RunIndex | None:
     """Returns the last run before this one that measured the same: of the same source, classes and split."""
-    asked = (index.source, index.classes, index.split_by)
     if index.split_by is None or index.accuracy is None:
         return None
     others = [one for one in all_runs(run.store, [run.dag_id]) if one.folder != run.folder]
     alike = [
         (other, found)
         for other, found in read_indexes(run.store, others)
-        if (found.source, found.classes, found.split_by) == asked
-        and found.accuracy is not None
-        and found.started_s < index.started_s
+        if found.question == index.question and found.accuracy is not None and found.started_s < index.started_s
     ]
     return next(_of_classes(alike, _classes(run)), None)
 

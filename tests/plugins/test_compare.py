@@ -196,6 +196,7 @@ def test_runs_without_a_common_test_picture_say_so_beside_both_figures(viewer, r
     answer(report, ALL_RIGHT)
     html = compared(viewer)
     assert "The runs share no test pictures" in said_of_difference(html) and html.count("51.7") >= 2
+    assert viewer.get(re.findall(r'href="([^"]+/pictures/[^"]+)"', html)[0]).status_code == 200  # the class's name
     assert "flipped" not in html
 
 

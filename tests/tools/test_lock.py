@@ -34,7 +34,8 @@ def test_the_lock_holds_all_that_is_required_on_each_python(version: str) -> Non
     """Follows what the installed packages say that they require there."""
     environment = {"python_version": version, "python_full_version": f"{version}.9"}
     lock = locked(environment)
-    missing, seen, ahead = [], set(), [Requirement(line) for line in PROJECT["dependencies"]]
+    extras = [line for lines in PROJECT["optional-dependencies"].values() for line in lines]
+    missing, seen, ahead = [], set(), [Requirement(line) for line in (*PROJECT["dependencies"], *extras)]
     while ahead:
         requirement = ahead.pop()
         name = canonicalize_name(requirement.name)

@@ -42,6 +42,10 @@ def test_all_modules_of_dags_and_plugins_are_in_the_package() -> None:
     assert all(Path(inside).name == outside for inside, outside in included.items())
 
 
+def test_the_package_is_built_by_what_the_tests_build_it_with() -> None:
+    assert set(PROJECT["build-system"]["requires"]) <= set(PROJECT["dependency-groups"]["dev"])
+
+
 @pytest.mark.slow
 def test_an_airflow_finds_the_dag_and_the_plugin_of_the_package_beside_its_own_dag(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
